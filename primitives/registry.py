@@ -1,0 +1,189 @@
+"""The registry of primitives: what the language can say, as data.
+
+A primitive is a pure torch function over a *stack* of layers (or of networks) with a list of
+signatures over kinds. The registry is write-once: a second primitive of one name raises.
+Everything that needs to know the vocabulary (parser, grammar, engine, export, tests, docs)
+iterates it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+__all__ = [
+    "BATCH_MATRIX",
+    "CHANNEL_MATRIX",
+    "INPUT_TENSOR",
+    "KINDS",
+    "LAYER_SCALAR",
+    "NETWORK_MATRIX",
+    "NETWORK_SCALAR",
+    "NUMBER",
+    "OUTPUT_TENSOR",
+    "SPECTRUM",
+    "WEIGHT_TENSOR",
+    "Primitive",
+    "Registry",
+    "Signature",
+    "primitive",
+    "registry",
+]
+
+WEIGHT_TENSOR = "WeightTensor"  # (K, O, I, kh, kw)
+INPUT_TENSOR = "InputTensor"  # (K, B, I, H, W)
+OUTPUT_TENSOR = "OutputTensor"  # (K, B, O, H', W')
+CHANNEL_MATRIX = "ChannelMatrix"  # (K, C, C) symmetric
+BATCH_MATRIX = "BatchMatrix"  # (K, B, B) symmetric
+SPECTRUM = "Spectrum"  # (K, n) ascending eigenvalues of a symmetric matrix
+LAYER_SCALAR = "LayerScalar"  # (K,)
+NETWORK_MATRIX = "NetworkMatrix"  # (networks, B, B) symmetric
+NETWORK_SCALAR = "NetworkScalar"  # (networks,)
+NUMBER = "Number"  # a float literal
+
+KINDS: tuple[str, ...] = (
+    WEIGHT_TENSOR,
+    INPUT_TENSOR,
+    OUTPUT_TENSOR,
+    CHANNEL_MATRIX,
+    BATCH_MATRIX,
+    SPECTRUM,
+    LAYER_SCALAR,
+    NETWORK_MATRIX,
+    NETWORK_SCALAR,
+    NUMBER,
+)
+
+
+@dataclass(frozen=True)
+class Signature:
+    """Kinds of the arguments, in order, and the kind of the result."""
+
+    arguments: tuple[str, ...]
+    result: str
+
+    def __str__(self) -> str:
+        return f"({', '.join(self.arguments)}) -> {self.result}"
+
+
+@dataclass(frozen=True)
+class Primitive:
+    """One word of the language.
+
+    Attributes:
+        name: the word in an expression, and the function's name.
+        family: the module that defines it, such as ``spectra``.
+        function: takes tensors of the argument kinds (numbers as ``float``) and returns a
+            tensor of the result kind; never mutates an argument, and treats every layer (or
+            network) of the stack independently of the others.
+        signatures: every accepted list of argument kinds; no two share their arguments.
+        domain: where the value is mathematically defined, and what protects the rest.
+        reference: the paper, book or idea that it comes from.
+        commutative: the two arguments may be exchanged.
+        involution: applied twice it gives its argument back.
+        idempotent: applied twice it gives what it gives once.
+        rank_preserving: strictly monotone in its first argument over all finite floats that
+            matter, so that it can be stripped at the root of an expression when rank alone
+            counts (a decreasing one only turns the direction).
+    """
+
+    name: str
+    family: str
+    function: Callable[..., Tensor]
+    signatures: tuple[Signature, ...]
+    domain: str
+    reference: str
+    commutative: bool = False
+    involution: bool = False
+    idempotent: bool = False
+    rank_preserving: bool = False
+
+    @property
+    def doc(self) -> str:
+        """The first line of the function's docstring."""
+        return (self.function.__doc__ or "").strip().splitlines()[0]
+
+    def result(self, arguments: tuple[str, ...]) -> str | None:
+        """Return the result kind for ``arguments``, or None where no signature accepts them."""
+        for signature in self.signatures:
+            if signature.arguments == arguments:
+                return signature.result
+        return None
+
+
+class Registry:
+    """Primitives by name, in order of registration; write-once."""
+
+    def __init__(self) -> None:
+        self._primitives: dict[str, Primitive] = {}
+
+    def add(self, item: Primitive) -> None:
+        """Register ``item``.
+
+        Raises:
+            ValueError: the name is taken, a kind is unknown, two signatures have the same
+                arguments, or the documentation is missing.
+        """
+        if item.name in self._primitives:
+            raise ValueError(f"primitive {item.name!r} is registered already")
+        kinds = {k for s in item.signatures for k in (*s.arguments, s.result)}
+        unknown = sorted(kinds - set(KINDS))
+        if unknown:
+            raise ValueError(f"primitive {item.name!r} names unknown kinds {unknown}")
+        if len({s.arguments for s in item.signatures}) != len(item.signatures):
+            raise ValueError(f"primitive {item.name!r} has two signatures of the same arguments")
+        if not (item.signatures and item.function.__doc__ and item.domain and item.reference):
+            raise ValueError(
+                f"primitive {item.name!r} needs signatures, docstring, domain and reference"
+            )
+        self._primitives[item.name] = item
+
+    def __getitem__(self, name: str) -> Primitive:
+        return self._primitives[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._primitives
+
+    def __iter__(self) -> Iterator[Primitive]:
+        return iter(self._primitives.values())
+
+    def __len__(self) -> int:
+        return len(self._primitives)
+
+
+registry = Registry()
+
+
+def primitive(
+    *signatures: tuple[Iterable[str], str],
+    domain: str,
+    reference: str,
+    **traits: Any,
+) -> Callable[[Callable[..., Tensor]], Callable[..., Tensor]]:
+    """Register the decorated function, unchanged, under its own name.
+
+    Args:
+        signatures: pairs of argument kinds and result kind.
+        domain: see :class:`Primitive`.
+        reference: see :class:`Primitive`.
+        traits: the boolean attributes of :class:`Primitive`.
+    """
+
+    def register(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        registry.add(
+            Primitive(
+                name=function.__name__,
+                family=function.__module__.rpartition(".")[2],
+                function=function,
+                signatures=tuple(Signature(tuple(a), r) for a, r in signatures),
+                domain=domain,
+                reference=reference,
+                **traits,
+            )
+        )
+        return function
+
+    return register
