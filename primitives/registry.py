@@ -24,7 +24,6 @@ __all__ = [
     "NETWORK_SCALAR",
     "NUMBER",
     "OUTPUT_TENSOR",
-    "SPECTRUM",
     "WEIGHT_TENSOR",
     "Primitive",
     "Registry",
@@ -38,7 +37,6 @@ INPUT_TENSOR = "InputTensor"  # (K, B, I, H, W)
 OUTPUT_TENSOR = "OutputTensor"  # (K, B, O, H', W')
 CHANNEL_MATRIX = "ChannelMatrix"  # (K, C, C) symmetric
 BATCH_MATRIX = "BatchMatrix"  # (K, B, B) symmetric
-SPECTRUM = "Spectrum"  # (K, n) ascending eigenvalues of a symmetric matrix
 LAYER_SCALAR = "LayerScalar"  # (K,)
 NETWORK_MATRIX = "NetworkMatrix"  # (networks, B, B) symmetric
 NETWORK_SCALAR = "NetworkScalar"  # (networks,)
@@ -50,7 +48,6 @@ KINDS: tuple[str, ...] = (
     OUTPUT_TENSOR,
     CHANNEL_MATRIX,
     BATCH_MATRIX,
-    SPECTRUM,
     LAYER_SCALAR,
     NETWORK_MATRIX,
     NETWORK_SCALAR,
@@ -88,6 +85,8 @@ class Primitive:
         rank_preserving: strictly monotone in its first argument over all finite floats that
             matter, so that it can be stripped at the root of an expression when rank alone
             counts (a decreasing one only turns the direction).
+        spectral: the function takes ``spectra.eigenvalues(matrix)`` in the matrix's place, so
+            that all spectral primitives of one matrix share one decomposition.
     """
 
     name: str
@@ -100,6 +99,7 @@ class Primitive:
     involution: bool = False
     idempotent: bool = False
     rank_preserving: bool = False
+    spectral: bool = False
 
     @property
     def doc(self) -> str:
