@@ -87,6 +87,8 @@ class Primitive:
             counts (a decreasing one only turns the direction).
         spectral: the function takes ``spectra.eigenvalues(matrix)`` in the matrix's place, so
             that all spectral primitives of one matrix share one decomposition.
+        across_layers: the layers of a network meet: the function takes them as (networks,
+            layers, ...), in order of firing, instead of a stack of independent layers.
     """
 
     name: str
@@ -100,6 +102,7 @@ class Primitive:
     idempotent: bool = False
     rank_preserving: bool = False
     spectral: bool = False
+    across_layers: bool = False
 
     @property
     def doc(self) -> str:

@@ -1,0 +1,182 @@
+"""Symmetric matrices over channels, filters or images, and functions of such matrices.
+
+Channels: (K, B, C, H, W) → (K, C, C), one observation a position of an image.
+Filters: (K, O, I, kh, kw) → (K, O, O), one observation a weight of the filter.
+Images: (K, B, C, H, W) → (K, B, B), one observation a feature of the image.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from primitives._helpers import (
+    correlation_of_rows,
+    covariance,
+    gram,
+    images,
+    inverse_or_zero,
+    positions,
+    step,
+    unit_rows,
+)
+from primitives._signatures import ACTIVATIONS, FITS, MATRICES, TOTAL, same
+from primitives.registry import BATCH_MATRIX, CHANNEL_MATRIX, WEIGHT_TENSOR, primitive
+
+_CHANNELS = [((kind,), CHANNEL_MATRIX) for kind in ACTIVATIONS]
+_CHANNEL_PAIRS = [((kind, kind), CHANNEL_MATRIX) for kind in ACTIVATIONS]
+_FILTERS = ((WEIGHT_TENSOR,), CHANNEL_MATRIX)
+_IMAGES = [((kind,), BATCH_MATRIX) for kind in ACTIVATIONS]
+_IMAGE_PAIRS = [((kind, kind), BATCH_MATRIX) for kind in ACTIVATIONS]
+_ZEROS = f"{FITS}; a zero row gives 0"
+_CONSTANT = f"{FITS}; a constant row gives 0"
+
+
+def codes(x: Tensor) -> Tensor:
+    """1 where x > 0, else -1."""
+    return 2 * step(x) - 1
+
+
+# --- channels ------------------------------------------------------------------------------
+
+
+@primitive(*_CHANNELS, domain=FITS, reference="Gram matrix; Gatys 2016")
+def channel_gram(x: Tensor) -> Tensor:
+    """Mean product of each two channels over all positions."""
+    return gram(positions(x).mT)
+
+
+@primitive(*_CHANNELS, domain=FITS, reference="covariance matrix; AZ-NAS, Lee 2024")
+def channel_covariance(x: Tensor) -> Tensor:
+    """Covariance of each two channels over all positions."""
+    return covariance(positions(x).mT)
+
+
+@primitive(*_CHANNELS, domain=_CONSTANT, reference="MeCo, Jiang 2023")
+def channel_correlation(x: Tensor) -> Tensor:
+    """Pearson correlation of each two channels over all positions of all images."""
+    return correlation_of_rows(positions(x).mT)
+
+
+@primitive(*_CHANNELS, domain=_CONSTANT, reference="MeCo, Jiang 2023, one image at a time")
+def channel_correlation_per_image(x: Tensor) -> Tensor:
+    """Mean over the images of the Pearson correlation of each two channels."""
+    return correlation_of_rows(x.permute(0, 1, 3, 4, 2).flatten(2, 3).mT).mean(dim=1)
+
+
+@primitive(*_CHANNELS, domain=_ZEROS, reference="cosine similarity")
+def channel_cosine(x: Tensor) -> Tensor:
+    """Cosine of each two channels over all positions."""
+    return unit_rows(gram(positions(x).mT))
+
+
+@primitive(*_CHANNELS, domain=TOTAL, reference="NWOT, Mellor 2021, over channels")
+def channel_sign_agreement(x: Tensor) -> Tensor:
+    """Fraction of positions where two channels agree on x > 0."""
+    return (1 + gram(codes(positions(x)).mT)) / 2
+
+
+@primitive(*_CHANNEL_PAIRS, domain=FITS, reference="cross-covariance", commutative=True)
+def channel_cross_gram(x: Tensor, y: Tensor) -> Tensor:
+    """Mean product of each channel of x and each of y, symmetrised."""
+    product = positions(x).mT @ positions(y) / positions(x).shape[1]
+    return (product + product.mT) / 2
+
+
+# --- filters -------------------------------------------------------------------------------
+
+
+@primitive(_FILTERS, domain=FITS, reference="Gram matrix")
+def filter_gram(w: Tensor) -> Tensor:
+    """Mean product of each two filters over their weights."""
+    return gram(w.flatten(2))
+
+
+@primitive(_FILTERS, domain=_CONSTANT, reference="MeCo, Jiang 2023, over filters")
+def filter_correlation(w: Tensor) -> Tensor:
+    """Pearson correlation of each two filters over their weights."""
+    return correlation_of_rows(w.flatten(2))
+
+
+@primitive(_FILTERS, domain=_ZEROS, reference="orthogonality of filters; Bansal 2018")
+def filter_cosine(w: Tensor) -> Tensor:
+    """Cosine of each two filters over their weights."""
+    return unit_rows(gram(w.flatten(2)))
+
+
+# --- images --------------------------------------------------------------------------------
+
+
+@primitive(*_IMAGES, domain=FITS, reference="linear kernel of the images; Kornblith 2019")
+def batch_gram(x: Tensor) -> Tensor:
+    """Mean product of each two images over their features."""
+    return gram(images(x))
+
+
+@primitive(*_IMAGES, domain=FITS, reference="covariance matrix")
+def batch_covariance(x: Tensor) -> Tensor:
+    """Covariance of each two images over their features."""
+    return covariance(images(x))
+
+
+@primitive(*_IMAGES, domain=_CONSTANT, reference="jacov, Mellor 2020")
+def batch_correlation(x: Tensor) -> Tensor:
+    """Pearson correlation of each two images over their features."""
+    return correlation_of_rows(images(x))
+
+
+@primitive(*_IMAGES, domain=_ZEROS, reference="cosine similarity")
+def batch_cosine(x: Tensor) -> Tensor:
+    """Cosine of each two images over their features."""
+    return unit_rows(gram(images(x)))
+
+
+@primitive(*_IMAGES, domain=TOTAL, reference="NWOT, Mellor 2021: c·cᵀ + (1-c)·(1-c)ᵀ")
+def sign_agreement(x: Tensor) -> Tensor:
+    """Number of features where two images agree on x > 0."""
+    signs = codes(images(x))
+    return (signs.shape[-1] + signs @ signs.mT) / 2
+
+
+@primitive(*_IMAGES, domain=TOTAL, reference="NWOT, Mellor 2021, independent of the layer's size")
+def sign_agreement_rate(x: Tensor) -> Tensor:
+    """Fraction of features where two images agree on x > 0."""
+    return (1 + gram(codes(images(x)))) / 2
+
+
+@primitive(*_IMAGE_PAIRS, domain=FITS, reference="cross-covariance", commutative=True)
+def batch_cross_gram(x: Tensor, y: Tensor) -> Tensor:
+    """Mean product of each image of x and each of y over their features, symmetrised."""
+    product = images(x) @ images(y).mT / images(x).shape[-1]
+    return (product + product.mT) / 2
+
+
+# --- functions of matrices -----------------------------------------------------------------
+
+
+@primitive(*same(MATRICES), domain=TOTAL, reference="matrix algebra", idempotent=True)
+def remove_diagonal(matrix: Tensor) -> Tensor:
+    """Matrix with zeros on its diagonal."""
+    return matrix - torch.diag_embed(matrix.diagonal(dim1=-2, dim2=-1))
+
+
+@primitive(
+    *same(MATRICES), domain=f"{FITS}; a diagonal entry 0 gives a zero row", reference="correlation"
+)
+def unit_diagonal(matrix: Tensor) -> Tensor:
+    """Matrix divided by the square roots of its diagonal, by row and by column."""
+    return unit_rows(matrix)
+
+
+@primitive(*same(MATRICES), domain=f"{FITS}; trace 0 gives 0", reference="density matrix")
+def unit_trace(matrix: Tensor) -> Tensor:
+    """Matrix divided by its trace."""
+    trace_of_matrix = matrix.diagonal(dim1=-2, dim2=-1).sum(dim=-1)
+    return matrix * inverse_or_zero(trace_of_matrix)[..., None, None]
+
+
+@primitive(*same(MATRICES), domain=FITS, reference="double centring; CKA, Kornblith 2019")
+def centre_matrix(matrix: Tensor) -> Tensor:
+    """Matrix minus the means of its rows and columns, plus its mean."""
+    rest = matrix - matrix.mean(dim=-1, keepdim=True)
+    return rest - rest.mean(dim=-2, keepdim=True)

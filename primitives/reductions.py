@@ -1,0 +1,282 @@
+"""One number a layer (or network) from its tensor or matrix; from two of one kind, how they meet.
+
+All statistics run over everything in the layer unless they name channels, images or positions.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from primitives._helpers import centred, images, inverse_or_zero, layer_dims, step
+from primitives._signatures import (
+    ACTIVATIONS,
+    FITS,
+    MATRICES,
+    TENSORS,
+    TOTAL,
+    to_scalar,
+    to_scalar_pair,
+)
+from primitives.registry import BATCH_MATRIX, NETWORK_MATRIX, primitive
+
+_EVERY = to_scalar((*TENSORS, *MATRICES))
+_OF_TENSORS = to_scalar(TENSORS)
+_OF_ACTIVATIONS = to_scalar(ACTIVATIONS)
+_OF_MATRICES = to_scalar(MATRICES)
+_PAIRS = to_scalar_pair((*TENSORS, BATCH_MATRIX, NETWORK_MATRIX))
+_ACTIVATION_PAIRS = to_scalar_pair(ACTIVATIONS)
+_STATISTICS = "descriptive statistics"
+_CONSTANT = f"{FITS}; a constant gives 0"
+SMALLEST_SHARE = 1e-30  # smallest share of the energy whose logarithm is taken
+
+
+def euclidean(x: Tensor) -> Tensor:
+    """(K,): Euclidean norm of each layer."""
+    norm: Tensor = torch.linalg.vector_norm(x, dim=layer_dims(x))
+    return norm
+
+
+def per_layer(value: float, x: Tensor) -> Tensor:
+    """(K,) filled with ``value``."""
+    return x.new_full((x.shape[0],), value)
+
+
+def diagonal_of(matrix: Tensor) -> Tensor:
+    """(K, n, n) to (K, n)."""
+    return matrix.diagonal(dim1=-2, dim2=-1)
+
+
+def off_diagonal(matrix: Tensor) -> Tensor:
+    """Sum off the diagonal by the number of entries there; 0 for a 1x1 matrix."""
+    n = matrix.shape[-1]
+    rest = matrix - torch.diag_embed(diagonal_of(matrix))
+    return rest.sum(dim=(-2, -1)) / (n * n - n or 1)
+
+
+# --- location and spread -------------------------------------------------------------------
+
+
+@primitive(*_EVERY, domain=FITS, reference=_STATISTICS)
+def mean(x: Tensor) -> Tensor:
+    """Mean."""
+    return x.mean(dim=layer_dims(x))
+
+
+@primitive(*_EVERY, domain=FITS, reference=_STATISTICS)
+def sum(x: Tensor) -> Tensor:
+    """Sum."""
+    return x.sum(dim=layer_dims(x))
+
+
+@primitive(*_EVERY, domain=_CONSTANT, reference=_STATISTICS)
+def std(x: Tensor) -> Tensor:
+    """Standard deviation."""
+    return centred(x, layer_dims(x))[1].flatten()
+
+
+@primitive(*_EVERY, domain=TOTAL, reference=_STATISTICS)
+def largest(x: Tensor) -> Tensor:
+    """Largest element."""
+    return x.amax(dim=layer_dims(x))
+
+
+@primitive(*_EVERY, domain=TOTAL, reference=_STATISTICS)
+def smallest(x: Tensor) -> Tensor:
+    """Smallest element."""
+    return x.amin(dim=layer_dims(x))
+
+
+@primitive(*_OF_TENSORS, domain=_CONSTANT, reference=_STATISTICS)
+def skewness(x: Tensor) -> Tensor:
+    """Mean cube of the standardised elements."""
+    rest, deviation = centred(x, layer_dims(x))
+    return (rest * inverse_or_zero(deviation)).pow(3).mean(dim=layer_dims(x))
+
+
+@primitive(*_OF_TENSORS, domain=_CONSTANT, reference=_STATISTICS)
+def kurtosis(x: Tensor) -> Tensor:
+    """Mean fourth power of the standardised elements."""
+    rest, deviation = centred(x, layer_dims(x))
+    return (rest * inverse_or_zero(deviation)).square().square().mean(dim=layer_dims(x))
+
+
+# --- magnitude -----------------------------------------------------------------------------
+
+
+@primitive(*_EVERY, domain=FITS, reference=_STATISTICS)
+def mean_abs(x: Tensor) -> Tensor:
+    """Mean magnitude."""
+    return x.abs().mean(dim=layer_dims(x))
+
+
+@primitive(*_EVERY, domain=FITS, reference=_STATISTICS)
+def mean_square(x: Tensor) -> Tensor:
+    """Mean square."""
+    return x.square().mean(dim=layer_dims(x))
+
+
+@primitive(*_EVERY, domain=FITS, reference="SNIP, Lee 2019; SynFlow, Tanaka 2020")
+def l1_norm(x: Tensor) -> Tensor:
+    """Sum of magnitudes."""
+    return x.abs().sum(dim=layer_dims(x))
+
+
+@primitive(*_EVERY, domain=FITS, reference="grad_norm, Abdelfattah 2021")
+def l2_norm(x: Tensor) -> Tensor:
+    """Euclidean norm."""
+    return euclidean(x)
+
+
+# --- sparsity ------------------------------------------------------------------------------
+
+
+@primitive(*_EVERY, domain=TOTAL, reference="activation rate")
+def fraction_positive(x: Tensor) -> Tensor:
+    """Fraction of the elements above 0."""
+    return step(x).mean(dim=layer_dims(x))
+
+
+@primitive(*_OF_TENSORS, domain=TOTAL, reference="dead units")
+def fraction_zero(x: Tensor) -> Tensor:
+    """Fraction of the elements that are exactly 0."""
+    return 1 - step(x.abs()).mean(dim=layer_dims(x))
+
+
+@primitive(
+    *_OF_TENSORS,
+    domain=f"{FITS}, in [0, 1]; zeros or one element give 0",
+    reference="Hoyer 2004",
+)
+def sparsity(x: Tensor) -> Tensor:
+    """(√n - l1/l2)/(√n - 1): 0 where all magnitudes are equal, 1 where one is left."""
+    root = math.sqrt(math.prod(x.shape[1:]))
+    l2 = euclidean(x)
+    ratio = x.abs().sum(dim=layer_dims(x)) * inverse_or_zero(l2)
+    return torch.sign(l2) * (root - ratio) / (root - 1 or 1)
+
+
+@primitive(*_OF_TENSORS, domain=f"{FITS}; zeros give 0", reference="Shannon 1948")
+def entropy(x: Tensor) -> Tensor:
+    """Entropy of the squares, divided by their sum."""
+    energy = x.square()
+    share = energy * inverse_or_zero(energy.sum(dim=layer_dims(x), keepdim=True))
+    return -(share * share.clamp_min(SMALLEST_SHARE).log()).sum(dim=layer_dims(x))
+
+
+# --- size ----------------------------------------------------------------------------------
+
+
+@primitive(*_OF_TENSORS, domain="total: sees the shape only", reference="number of parameters")
+def numel(x: Tensor) -> Tensor:
+    """Number of elements."""
+    return per_layer(float(math.prod(x.shape[1:])), x)
+
+
+@primitive(*_OF_ACTIVATIONS, domain="total: sees the shape only", reference="width; MeCo_opt")
+def channel_count(x: Tensor) -> Tensor:
+    """Number of channels."""
+    return per_layer(float(x.shape[2]), x)
+
+
+@primitive(*_OF_ACTIVATIONS, domain="total: sees the shape only", reference="resolution")
+def position_count(x: Tensor) -> Tensor:
+    """Number of positions of the map, H·W."""
+    return per_layer(float(x.shape[3] * x.shape[4]), x)
+
+
+# --- spread over one axis ------------------------------------------------------------------
+
+
+@primitive(*_OF_ACTIVATIONS, domain=_CONSTANT, reference="Zen-NAS, Lin 2021: channel statistics")
+def channel_mean_std(x: Tensor) -> Tensor:
+    """Standard deviation over the channels of the channels' means."""
+    return centred(x.mean(dim=(1, 3, 4)), (1,))[1].flatten()
+
+
+@primitive(*_OF_ACTIVATIONS, domain=_CONSTANT, reference="what distinguishes the images")
+def batch_std(x: Tensor) -> Tensor:
+    """Mean over the features of the standard deviation over the images."""
+    return centred(images(x), (1,))[1].mean(dim=(1, 2))
+
+
+@primitive(*_OF_ACTIVATIONS, domain=_CONSTANT, reference="local entropy; SED, Xu 2024")
+def spatial_std(x: Tensor) -> Tensor:
+    """Mean over images and channels of the standard deviation over the positions."""
+    return centred(x.permute(0, 1, 3, 4, 2).flatten(2, 3), (2,))[1].mean(dim=(1, 2, 3))
+
+
+# --- two of one kind -----------------------------------------------------------------------
+
+
+@primitive(*_PAIRS, domain=FITS, reference="plain, Abdelfattah 2021", commutative=True)
+def dot(x: Tensor, y: Tensor) -> Tensor:
+    """Sum of the products."""
+    return (x * y).sum(dim=layer_dims(x))
+
+
+@primitive(
+    *_PAIRS,
+    domain=f"{FITS}; zeros give 0",
+    reference="cosine similarity; kernel alignment, Cristianini 2001",
+    commutative=True,
+)
+def cosine(x: Tensor, y: Tensor) -> Tensor:
+    """Cosine of the angle between x and y."""
+    products = (x * y).sum(dim=layer_dims(x))
+    return products * inverse_or_zero(euclidean(x)) * inverse_or_zero(euclidean(y))
+
+
+@primitive(*_PAIRS, domain=_CONSTANT, reference="Pearson correlation", commutative=True)
+def correlation(x: Tensor, y: Tensor) -> Tensor:
+    """Pearson correlation of x and y."""
+    dims = layer_dims(x)
+    x, left = centred(x, dims)
+    y, right = centred(y, dims)
+    product = (x * y).mean(dim=dims)
+    return product * inverse_or_zero(left).flatten() * inverse_or_zero(right).flatten()
+
+
+@primitive(
+    *to_scalar_pair(TENSORS), domain=TOTAL, reference="Hamming distance; EZNAS", commutative=True
+)
+def sign_disagreement(x: Tensor, y: Tensor) -> Tensor:
+    """Fraction of the elements where x > 0 and y > 0 disagree."""
+    return (step(x) - step(y)).abs().mean(dim=layer_dims(x))
+
+
+@primitive(*_ACTIVATION_PAIRS, domain=FITS, reference="Fisher, Turner 2020", commutative=True)
+def channel_fisher(x: Tensor, y: Tensor) -> Tensor:
+    """Sum over channels of half the mean over images of (sum over positions of x·y)²."""
+    return (x * y).sum(dim=(3, 4)).square().mean(dim=1).sum(dim=1) / 2
+
+
+# --- matrices ------------------------------------------------------------------------------
+
+
+@primitive(*_OF_MATRICES, domain=FITS, reference="matrix algebra")
+def trace(matrix: Tensor) -> Tensor:
+    """Sum of the diagonal."""
+    return diagonal_of(matrix).sum(dim=-1)
+
+
+@primitive(*_OF_MATRICES, domain=f"{FITS}; 1x1 gives 0", reference="mean correlation")
+def off_diagonal_mean(matrix: Tensor) -> Tensor:
+    """Mean off the diagonal."""
+    return off_diagonal(matrix)
+
+
+@primitive(
+    *_OF_MATRICES, domain=f"{FITS}; 1x1 gives 0", reference="redundancy; DeCov, Cogswell 2016"
+)
+def off_diagonal_mean_abs(matrix: Tensor) -> Tensor:
+    """Mean magnitude off the diagonal."""
+    return off_diagonal(matrix.abs())
+
+
+@primitive(*_OF_MATRICES, domain=_CONSTANT, reference=_STATISTICS)
+def diagonal_std(matrix: Tensor) -> Tensor:
+    """Standard deviation of the diagonal."""
+    return centred(diagonal_of(matrix), (1,))[1].flatten()

@@ -1,0 +1,93 @@
+"""Functions of one number a layer or a network, and across the layers of a network.
+
+Those across layers take (n, L), n networks of L layers each in order of firing, and return
+(n, L). Numbers arrive as python floats.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from primitives._helpers import FLOOR, inverse_or_zero, keep_failure
+from primitives._signatures import FITS, SCALARS, TOTAL, same
+from primitives.registry import LAYER_SCALAR, NUMBER, primitive
+
+_NUMBERED = [((kind, NUMBER), kind) for kind in SCALARS]
+_LAYERS = ((LAYER_SCALAR,), LAYER_SCALAR)
+_ALGEBRA = "elementary algebra"
+
+
+@primitive(*same(SCALARS), domain=f"{TOTAL}; log(max(|x|, 1e-10))", reference=_ALGEBRA)
+def log_abs(x: Tensor) -> Tensor:
+    """Logarithm of |x|, floored."""
+    return x.abs().clamp_min(FLOOR).log()
+
+
+@primitive(*_NUMBERED, domain="p > 0, or x not 0; unless the result overflows", reference=_ALGEBRA)
+def power(x: Tensor, p: float) -> Tensor:
+    """sign(x)·|x|^p."""
+    return keep_failure(torch.sign(x) * x.abs().pow(p), x)
+
+
+@primitive(*_NUMBERED, domain=FITS, reference=_ALGEBRA)
+def scale(x: Tensor, c: float) -> Tensor:
+    """Product with a number: c·x."""
+    return x * c
+
+
+@primitive(*_NUMBERED, domain=FITS, reference=_ALGEBRA, rank_preserving=True)
+def shift(x: Tensor, c: float) -> Tensor:
+    """Sum with a number: x + c."""
+    return x + c
+
+
+@primitive(_LAYERS, domain=FITS, reference="progressivity; AZ-NAS, Lee 2024", across_layers=True)
+def difference_layers(x: Tensor) -> Tensor:
+    """Increase over the layer before; 0 at the first layer."""
+    return torch.diff(x, prepend=x[..., :1])
+
+
+@primitive(_LAYERS, domain=TOTAL, reference="neighbouring layers", across_layers=True)
+def previous_layer(x: Tensor) -> Tensor:
+    """Value of the layer before; its own at the first layer."""
+    return torch.cat([x[..., :1], x[..., :-1]], dim=-1)
+
+
+@primitive(_LAYERS, domain=FITS, reference="path from the input", across_layers=True)
+def cumulative_sum(x: Tensor) -> Tensor:
+    """Sum over the layers up to each one."""
+    return x.cumsum(dim=-1)
+
+
+@primitive(_LAYERS, domain=FITS, reference="path from the input", across_layers=True)
+def cumulative_mean(x: Tensor) -> Tensor:
+    """Mean over the layers up to each one."""
+    depth = torch.arange(1, x.shape[-1] + 1, dtype=x.dtype, device=x.device)
+    return x.cumsum(dim=-1) / depth
+
+
+@primitive(_LAYERS, domain=f"{FITS}; zeros stay zeros", reference="share", across_layers=True)
+def normalise_layers(x: Tensor) -> Tensor:
+    """x divided by the sum of the magnitudes over the layers."""
+    return x * inverse_or_zero(x.abs().sum(dim=-1, keepdim=True))
+
+
+@primitive(
+    _LAYERS,
+    domain=f"{FITS}; a first layer 0 gives 0",
+    reference="growth from the stem",
+    across_layers=True,
+)
+def relative_to_first(x: Tensor) -> Tensor:
+    """x divided by the magnitude of the first layer."""
+    return x * inverse_or_zero(x[..., :1].abs())
+
+
+@primitive(
+    _LAYERS, domain=FITS, reference="this project: late layers weigh more", across_layers=True
+)
+def times_depth(x: Tensor) -> Tensor:
+    """x times its relative depth, from 1/L at the first layer to 1 at the last."""
+    n = x.shape[-1]
+    return x * (torch.arange(1, n + 1, dtype=x.dtype, device=x.device) / n)
