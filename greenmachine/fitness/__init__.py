@@ -1,0 +1,29 @@
+"""From scores and true accuracies to fitness: tau-b and its spread, samples, the objective."""
+
+from __future__ import annotations
+
+from greenmachine.fitness.kendall import TauReference, directed_tau, kendall_tau
+from greenmachine.fitness.objective import Evaluation, Objective, Task
+from greenmachine.fitness.sampling import (
+    SampleSpec,
+    Split,
+    draw_split,
+    random_sample,
+    stratified_sample,
+)
+from greenmachine.fitness.spread import tau_standard_error
+
+__all__ = [
+    "Evaluation",
+    "Objective",
+    "SampleSpec",
+    "Split",
+    "Task",
+    "TauReference",
+    "directed_tau",
+    "draw_split",
+    "kendall_tau",
+    "random_sample",
+    "stratified_sample",
+    "tau_standard_error",
+]
