@@ -1,0 +1,151 @@
+"""From expressions to scores: the population as one graph over shards of networks.
+
+Workers turn the tensors of a shard into boundary values (the lower floor); this process keeps
+those in a cache, aggregates them over layers and combines them (the upper floor). Only texts
+and vectors travel. Results do not depend on the number of workers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from greenmachine.engine.cache import VectorCache
+from greenmachine.engine.graph import boundary_of
+from greenmachine.engine.lower import evaluate_shard
+from greenmachine.engine.upper import Layout, evaluate_vectors
+from greenmachine.language import Expression, canonical, parse
+from greenmachine.signals.sample import CaptureSpec, capture_shard
+from greenmachine.signals.store import Store, open_shard, shard_places
+from greenmachine.workers import Progress, one_thread, run_tasks
+from primitives.registry import LAYER_SCALAR
+
+__all__ = ["Evaluator", "Source"]
+
+Source = Path | tuple[CaptureSpec, list[tuple[int, int]]]
+"""A shard: the layout file of a stored one, or what to capture when its turn comes."""
+
+CACHE_BYTES = 2**29
+
+
+class Evaluator:
+    """Scores expressions on one sample of networks.
+
+    Args:
+        sources: the shards of the sample.
+        size: networks in the sample.
+        workers: processes; -1 takes every core.
+        device: where the tensors of a shard are evaluated.
+        cache_bytes: bound of the cache of vectors.
+
+    Attributes:
+        cache: boundary values and scores by canonical text.
+        failures: message of every network that failed, by place in the sample; known after
+            the first scoring.
+        evaluated: boundary expressions computed so far.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        size: int,
+        *,
+        workers: int = 1,
+        device: str = "cpu",
+        cache_bytes: int = CACHE_BYTES,
+    ) -> None:
+        self.sources = list(sources)
+        self.size = size
+        self.workers = workers
+        self.device = device
+        self.cache = VectorCache(cache_bytes)
+        self.failures: dict[int, str] = {}
+        self.evaluated = 0
+        self._layout: Layout | None = None
+
+    @classmethod
+    def of_store(cls, store: Store, *, workers: int = 1, device: str = "cpu") -> Evaluator:
+        """Return an evaluator of a built store."""
+        return cls(store.paths, len(store.indices), workers=workers, device=device)
+
+    @classmethod
+    def of_networks(
+        cls, spec: CaptureSpec, indices: Sequence[int], *, workers: int = 1
+    ) -> Evaluator:
+        """Return an evaluator that captures its networks at every scoring and keeps nothing.
+
+        For scoring some expressions on many networks: score them in one call.
+        """
+        sources = [(spec, places) for places in shard_places(indices)]
+        return cls(sources, len(indices), workers=workers, device=spec.device)
+
+    def scores(
+        self, expressions: Sequence[Expression], progress: Progress | None = None
+    ) -> NDArray[np.float64]:
+        """Return the scores, (expressions, networks); NaN where a network failed.
+
+        Args:
+            expressions: of kind ``NetworkScalar``.
+            progress: told after every shard.
+
+        Raises:
+            RunError: a worker died, or the store is damaged.
+        """
+        forms = [canonical(expression) for expression in expressions]
+        found = {form.text: self.cache.get(form.text) for form in forms}
+        missing = [form for form in dict.fromkeys(forms) if found[form.text] is None]
+        if missing:
+            vectors = self._boundary(boundary_of(missing), progress)
+            assert self._layout is not None
+            with one_thread():
+                computed = evaluate_vectors(missing, vectors, self._layout)
+            for form, value in zip(missing, computed, strict=True):
+                found[form.text] = value
+                self.cache.put(form.text, value)
+        rows = [value.numpy() for form in forms if (value := found[form.text]) is not None]
+        return np.stack(rows) if rows else np.empty((0, self.size))
+
+    def _boundary(
+        self, boundary: list[Expression], progress: Progress | None
+    ) -> dict[str, Tensor]:
+        """Return the value of every boundary expression over the whole sample."""
+        vectors = {b.text: v for b in boundary if (v := self.cache.get(b.text)) is not None}
+        missing = [b for b in boundary if b.text not in vectors]
+        if not missing and self._layout is not None:
+            return vectors
+        texts = [b.text for b in missing]
+        tasks = [(source, texts, self.device) for source in self.sources]
+        parts = run_tasks(_evaluate_source, tasks, self.workers, progress)
+        if self._layout is None:
+            counts = [0] * self.size
+            for networks, layer_counts, failures, _ in parts:
+                self.failures |= failures
+                for network, count in zip(networks, layer_counts, strict=True):
+                    counts[network] = count
+            self._layout = Layout(counts)
+        for place, expression in enumerate(missing):
+            pieces = [
+                (networks, torch.from_numpy(values[place])) for networks, _, _, values in parts
+            ]
+            per_layer = expression.kind == LAYER_SCALAR
+            value = self._layout.join(pieces, per_layer=per_layer)
+            vectors[expression.text] = value
+            self.cache.put(expression.text, value)
+        self.evaluated += len(missing)
+        return vectors
+
+
+def _evaluate_source(
+    source: Source, texts: list[str], device: str
+) -> tuple[list[int], list[int], dict[int, str], list[NDArray[np.float64]]]:
+    """In a worker: return networks, layer counts, failures and boundary values of a shard."""
+    shard = open_shard(source) if isinstance(source, Path) else capture_shard(*source)
+    boundary = [parse(text, kind=None) for text in texts]
+    with torch.no_grad():
+        values = [value.numpy() for value in evaluate_shard(shard, boundary, device)]
+    return shard.networks, shard.layer_counts, shard.failures, values

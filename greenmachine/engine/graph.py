@@ -1,0 +1,117 @@
+"""A population as one graph: every distinct sub-expression is one node.
+
+The graph has two floors. The lower one works on tensors, a chunk of layers at a time, and ends
+at the *boundary*: one number per layer, or one matrix per network. The upper one works on those
+vectors for all networks at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable
+from dataclasses import dataclass
+
+from greenmachine.language import Expression
+from primitives import registry
+from primitives.registry import (
+    BATCH_MATRIX,
+    CHANNEL_MATRIX,
+    INPUT_TENSOR,
+    NUMBER,
+    OUTPUT_TENSOR,
+    WEIGHT_TENSOR,
+)
+
+__all__ = ["EIGENVALUES", "LOWER_KINDS", "Graph", "Node", "boundary_of", "is_boundary"]
+
+LOWER_KINDS = {WEIGHT_TENSOR, INPUT_TENSOR, OUTPUT_TENSOR, CHANNEL_MATRIX, BATCH_MATRIX}
+EIGENVALUES = "eigenvalues"  # inserted below spectral primitives, so that they share it
+
+
+def is_boundary(expression: Expression) -> bool:
+    """Whether ``expression`` turns tensors or layer matrices into a vector."""
+    below = any(a.kind in LOWER_KINDS for a in expression.args)
+    return below and expression.kind not in LOWER_KINDS
+
+
+def boundary_of(expressions: Iterable[Expression]) -> list[Expression]:
+    """Return the distinct boundary sub-expressions, in order of appearance."""
+    found: dict[str, Expression] = {}
+    stack = list(expressions)[::-1]
+    while stack:
+        node = stack.pop()
+        if is_boundary(node):
+            found.setdefault(node.text, node)
+        else:
+            stack.extend(node.args[::-1])
+    return list(found.values())
+
+
+@dataclass(frozen=True)
+class Node:
+    """One distinct sub-expression.
+
+    Attributes:
+        op: primitive or terminal name, number text, or ``EIGENVALUES``.
+        args: numbers of the argument nodes, all smaller than its own.
+        kind: kind of the value; eigenvalues carry their matrix's kind.
+        constant: the float of a number.
+    """
+
+    op: str
+    args: tuple[int, ...]
+    kind: str
+    constant: float | None = None
+
+
+class Graph:
+    """Hash-consed nodes in an order in which arguments come first.
+
+    Args:
+        expressions: canonical ones.
+        stops: texts of sub-expressions whose values are known: each is a leaf, its text its op.
+
+    Attributes:
+        nodes: the nodes.
+        roots: node number of every expression given.
+        uses: how often each node is an argument; a value is freed at its last use.
+    """
+
+    def __init__(
+        self, expressions: Iterable[Expression], stops: Container[str] = frozenset()
+    ) -> None:
+        self._stops = stops
+        self.nodes: list[Node] = []
+        self._numbers: dict[tuple[str, tuple[int, ...]], int] = {}
+        self._by_text: dict[str, int] = {}
+        self.roots = [self._add(expression) for expression in expressions]
+        self.uses = [0] * len(self.nodes)
+        for node in self.nodes:
+            for argument in node.args:
+                self.uses[argument] += 1
+
+    @property
+    def terminals(self) -> list[str]:
+        """Names of the signals that the graph reads."""
+        return [n.op for n in self.nodes if not n.args and n.constant is None]
+
+    def _add(self, expression: Expression) -> int:
+        known = self._by_text.get(expression.text)
+        if known is not None:
+            return known
+        stop = expression.text in self._stops
+        args = () if stop else tuple(self._add(a) for a in expression.args)
+        if args and registry[expression.op].spectral:
+            matrix = expression.args[0].kind
+            args = (self._intern(Node(EIGENVALUES, args[:1], matrix)), *args[1:])
+        constant = expression.value if expression.kind == NUMBER else None
+        op = expression.text if stop else expression.op
+        added = self._intern(Node(op, args, expression.kind, constant))
+        self._by_text[expression.text] = added
+        return added
+
+    def _intern(self, node: Node) -> int:
+        key = (node.op, node.args)
+        if key not in self._numbers:
+            self._numbers[key] = len(self.nodes)
+            self.nodes.append(node)
+        return self._numbers[key]

@@ -1,0 +1,101 @@
+"""The upper floor: from boundary values of a whole sample to one score per network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from greenmachine.engine.graph import EIGENVALUES, Graph, Node
+from greenmachine.engine.lower import apply_node, network_groups
+from greenmachine.language import Expression
+from primitives import registry
+from primitives.registry import LAYER_SCALAR
+
+__all__ = ["Layout", "evaluate_vectors"]
+
+
+class Layout:
+    """Where the layers of every network of a sample stand in a vector of all layers.
+
+    Args:
+        counts: layers of each network; 0 where it failed.
+
+    Attributes:
+        networks: number of networks.
+        layers: number of layers in all.
+        groups: see :func:`network_groups`.
+        depth: (layers,) float64, 1..L within each network.
+    """
+
+    def __init__(self, counts: Sequence[int]) -> None:
+        self.networks = len(counts)
+        self.layers = sum(counts)
+        self.groups = network_groups(counts)
+        self._starts = torch.tensor([0, *counts]).cumsum(0).tolist()
+        depths = [torch.arange(1, count + 1, dtype=torch.float64) for count in counts]
+        self.depth = torch.cat(depths) if depths else torch.empty(0, dtype=torch.float64)
+
+    def join(self, pieces: Sequence[tuple[list[int], Tensor]], *, per_layer: bool) -> Tensor:
+        """Put the values of the shards, each with its networks, in the sample's order."""
+        if per_layer:
+            joined = torch.full((self.layers,), torch.nan, dtype=torch.float64)
+            for networks, values in pieces:
+                at = 0
+                for network in networks:
+                    first, last = self._starts[network], self._starts[network + 1]
+                    joined[first:last] = values[at : at + last - first]
+                    at += last - first
+            return joined
+        side = max(values.shape[-1] for _, values in pieces)
+        joined = torch.full((self.networks, side, side), torch.nan, dtype=torch.float64)
+        for networks, values in pieces:
+            if values.numel():
+                joined[networks] = values
+        return joined
+
+
+def evaluate_vectors(
+    expressions: Sequence[Expression], boundary: Mapping[str, Tensor], layout: Layout
+) -> list[Tensor]:
+    """Return the score vector (networks,) of every expression; every distinct node once.
+
+    Args:
+        expressions: canonical, of kind ``NetworkScalar``.
+        boundary: value of every boundary sub-expression, by text.
+        layout: of the sample.
+    """
+    graph = Graph(expressions, stops=boundary)
+    values: list[Tensor | float] = []
+    for node in graph.nodes:
+        if node.constant is not None:
+            values.append(node.constant)
+        elif node.op in boundary:
+            values.append(boundary[node.op])
+        elif not node.args:
+            values.append(layout.depth)  # the only terminal above the boundary
+        else:
+            values.append(_apply(node, [values[a] for a in node.args], layout))
+    blank = torch.full((layout.networks,), torch.nan, dtype=torch.float64)
+    scored = torch.zeros(layout.networks, dtype=torch.bool)
+    for networks, _ in layout.groups:
+        scored[networks] = True
+    results = []
+    for root in graph.roots:
+        value = values[root]
+        assert isinstance(value, Tensor)
+        results.append(torch.where(scored, value, blank))
+    return results
+
+
+def _apply(node: Node, args: list[Tensor | float], layout: Layout) -> Tensor:
+    if node.op == EIGENVALUES or not registry[node.op].across_layers:
+        return apply_node(node, args)
+    shape = layout.layers if node.kind == LAYER_SCALAR else layout.networks
+    result = torch.full((shape,), torch.nan, dtype=torch.float64)
+    for networks, rows in layout.groups:
+        # Every across-layers primitive takes one vector of all layers, and maybe numbers.
+        block = [a[rows] if isinstance(a, Tensor) else a for a in args]
+        result[rows if node.kind == LAYER_SCALAR else networks] = apply_node(node, block)
+    return result

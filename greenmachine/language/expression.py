@@ -1,0 +1,216 @@
+"""Expressions: typed trees over signals, written as text.
+
+``sum_layers(min_eigenvalue(channel_correlation(noise_input)))`` parses into an
+:class:`Expression`; printing gives the text back. Equality and hash are those of the text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from difflib import get_close_matches
+from functools import cached_property
+
+from greenmachine.errors import ExpressionError
+from greenmachine.language.kinds import TERMINALS
+from primitives import registry
+from primitives.registry import NETWORK_SCALAR, NUMBER
+
+__all__ = ["Expression", "apply", "canonical", "number", "parse", "rank_canonical", "terminal"]
+
+MAX_NESTING = 100  # deeper text is refused instead of exhausting Python's stack
+
+
+class Expression:
+    """A node of the language with its arguments; immutable.
+
+    Attributes:
+        op: primitive or terminal name; for a number its text.
+        args: the arguments.
+        kind: kind of the value.
+        text: the whole expression as it is written.
+    """
+
+    __slots__ = ("__dict__", "args", "kind", "op", "text")
+
+    def __init__(self, op: str, args: tuple[Expression, ...], kind: str) -> None:
+        self.op = op
+        self.args = args
+        self.kind = kind
+        self.text = f"{op}({', '.join(a.text for a in args)})" if args else op
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        return f"Expression({self.text!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Expression) and self.text == other.text
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+    @cached_property
+    def size(self) -> int:
+        """Number of nodes."""
+        return 1 + sum(a.size for a in self.args)
+
+    @cached_property
+    def height(self) -> int:
+        """Edges on the longest way from the root to a leaf."""
+        return 1 + max(a.height for a in self.args) if self.args else 0
+
+    @property
+    def value(self) -> float:
+        """The float that a number stands for."""
+        return float(self.op)
+
+    def walk(self) -> Iterator[Expression]:
+        """Yield every node, the root first."""
+        yield self
+        for argument in self.args:
+            yield from argument.walk()
+
+    @property
+    def terminals(self) -> set[str]:
+        """Names of the signals that the expression reads (and ``depth``)."""
+        return {node.op for node in self.walk() if not node.args and node.kind != NUMBER}
+
+
+def terminal(name: str) -> Expression:
+    """Return the terminal ``name``; KeyError where there is none."""
+    return Expression(name, (), TERMINALS[name])
+
+
+def number(value: float) -> Expression:
+    """Return a number, written so that reading it gives the same float."""
+    return Expression(repr(float(value)), (), NUMBER)
+
+
+def apply(name: str, *args: Expression) -> Expression:
+    """Return primitive ``name`` applied to ``args``.
+
+    Raises:
+        TypeError: no signature of the primitive accepts the arguments' kinds.
+        KeyError: there is no such primitive.
+    """
+    kinds = tuple(a.kind for a in args)
+    result = registry[name].result(kinds)
+    if result is None:
+        accepted = " or ".join(f"({', '.join(s.arguments)})" for s in registry[name].signatures)
+        raise TypeError(f"{name} takes {accepted}, not ({', '.join(kinds)})")
+    return Expression(name, args, result)
+
+
+_TOKEN = re.compile(
+    r"\s*(?:(?P<word>[A-Za-z_]\w*)|(?P<number>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)"
+    r"|(?P<mark>[(),])|(?P<end>$)|(?P<fault>\S))"
+)
+
+
+class _Parser:
+    """Recursive descent over the tokens of one text."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.tokens = []
+        at = 0
+        while not self.tokens or self.tokens[-1][0] != "end":
+            match = _TOKEN.match(text, at)
+            assert match is not None and match.lastgroup is not None  # `fault` takes the rest
+            group = match.lastgroup
+            if group == "fault":
+                raise ExpressionError(f"unexpected {match[group]!r}", text, match.start(group))
+            self.tokens.append((group, match[group], match.start(group)))
+            at = match.end()
+        self.next = 0
+
+    def take(self) -> tuple[str, str, int]:
+        token = self.tokens[self.next]
+        self.next += token[0] != "end"
+        return token
+
+    def expect(self, marks: str, what: str) -> str:
+        group, value, at = self.take()
+        if group != "mark" or value not in marks:
+            found = repr(value) if value else "the end"
+            raise ExpressionError(f"expected {what}, found {found}", self.text, at)
+        return value
+
+    def expression(self, nesting: int = 0) -> Expression:
+        group, word, at = self.take()
+        if nesting > MAX_NESTING:
+            raise ExpressionError(f"nested deeper than {MAX_NESTING}", self.text, at)
+        if group == "number":
+            return number(float(word))
+        if group != "word":
+            found = repr(word) if word else "the end"
+            raise ExpressionError(f"expected a name, found {found}", self.text, at)
+        if word in TERMINALS:
+            return terminal(word)
+        if word not in registry:
+            close = get_close_matches(word, [*TERMINALS, *(p.name for p in registry)], n=3)
+            hint = f"; did you mean {' or '.join(close)}?" if close else ""
+            raise ExpressionError(f"unknown name {word!r}{hint}", self.text, at)
+        self.expect("(", f"'(' after {word}")
+        args = [self.expression(nesting + 1)]
+        while self.expect(",)", "',' or ')'") == ",":
+            args.append(self.expression(nesting + 1))
+        try:
+            return apply(word, *args)
+        except TypeError as error:
+            raise ExpressionError(str(error), self.text, at) from None
+
+
+def parse(text: str, kind: str | None = NETWORK_SCALAR) -> Expression:
+    """Read an expression.
+
+    Args:
+        text: such as ``mean_layers(l2_norm(noise_weight_grad))``; white space is free.
+        kind: the kind that the whole must have; None accepts any.
+
+    Raises:
+        ExpressionError: a syntax or kind error, with its place in the text.
+    """
+    parser = _Parser(text)
+    expression = parser.expression()
+    group, value, at = parser.take()
+    if group != "end":
+        raise ExpressionError(f"expected the end, found {value!r}", text, at)
+    if kind is not None and expression.kind != kind:
+        at = len(text) - len(text.lstrip())
+        raise ExpressionError(f"the whole is a {expression.kind}, not a {kind}", text, at)
+    return expression
+
+
+def canonical(expression: Expression) -> Expression:
+    """Return the form that stands for all expressions of the same value.
+
+    Arguments of commutative primitives are sorted by text; involutions applied twice and
+    idempotent primitives applied twice are reduced.
+    """
+    args = tuple(canonical(a) for a in expression.args)
+    if not args:
+        return expression
+    trait = registry[expression.op]
+    if trait.commutative:
+        args = tuple(sorted(args, key=lambda a: a.text))
+    inner = args[0]
+    if inner.op == expression.op and len(args) == 1:
+        if trait.involution:
+            return inner.args[0]
+        if trait.idempotent:
+            return inner
+    return Expression(expression.op, args, expression.kind)
+
+
+def rank_canonical(expression: Expression) -> Expression:
+    """Return the canonical form without strictly monotone roots.
+
+    For comparing expressions that rank networks alike (up to direction); the value differs.
+    """
+    expression = canonical(expression)
+    while expression.args and registry[expression.op].rank_preserving:
+        expression = expression.args[0]
+    return expression

@@ -1,0 +1,157 @@
+"""From the registry to DEAP: a typed primitive set, random trees, and the way back to text."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Collection, Sequence
+
+from deap import gp
+
+from greenmachine.errors import ConfigError
+from greenmachine.language.expression import Expression, apply, number, terminal
+from greenmachine.language.kinds import KIND_TYPES, terminals_of
+from primitives import registry
+from primitives.registry import NETWORK_SCALAR, NUMBER, Primitive
+
+__all__ = ["NUMBERS", "Grammar"]
+
+NUMBERS: tuple[float, ...] = (-2.0, -1.0, -0.5, -0.25, 0.25, 0.5, 2.0, 3.0, 4.0)
+"""Numbers that a random tree may contain; others come in through seeds."""
+
+_TERMINAL_RATE = 0.3  # chance that a growing branch ends where it may (both ways are possible)
+
+
+class Grammar:
+    """The vocabulary of one run.
+
+    Args:
+        passes: whose signals the trees may read.
+        exclude: primitives and terminals to leave out.
+
+    Attributes:
+        pset: the ``deap.gp.PrimitiveSetTyped``; one DEAP primitive per name and signature.
+
+    Raises:
+        ConfigError: ``exclude`` names something unknown.
+    """
+
+    def __init__(self, passes: Sequence[str], exclude: Collection[str] = ()) -> None:
+        terminals = terminals_of(list(passes))
+        unknown = sorted(set(exclude) - {p.name for p in registry} - set(terminals))
+        if unknown:
+            raise ConfigError(f"language.exclude names unknown words: {', '.join(unknown)}")
+        self.pset = gp.PrimitiveSetTyped("proxy", [], KIND_TYPES[NETWORK_SCALAR])
+        self._nodes: dict[tuple[str, tuple[str, ...]], gp.Primitive] = {}
+        self._words: dict[str, tuple[str, tuple[str, ...]]] = {}
+        self._producers: dict[str, dict[str, list[tuple[str, ...]]]] = {k: {} for k in KIND_TYPES}
+        self._terminals: dict[str, list[gp.Terminal]] = {k: [] for k in KIND_TYPES}
+        for name, kind in terminals.items():
+            if name not in exclude:
+                self._terminals[kind].append(self._add_terminal(name, kind))
+        for value in NUMBERS:
+            self._terminals[NUMBER].append(self._add_terminal(repr(value), NUMBER))
+        for primitive in registry:
+            if primitive.name not in exclude:
+                self._add_primitive(primitive)
+        self.heights = self._least_heights()
+        if NETWORK_SCALAR not in self.heights:
+            raise ConfigError("language.exclude leaves no way to build an expression")
+
+    def generate(self, kind: str, height: int, *, full: bool) -> list[gp.Primitive | gp.Terminal]:
+        """Return a random tree of ``kind`` in DEAP's prefix order.
+
+        Args:
+            kind: kind of the root.
+            height: at most this high, or as low as the kind allows.
+            full: let every branch go as deep as it may; otherwise branches end early.
+        """
+        terminals = self._terminals[kind]
+        fits = {
+            name: possible
+            for name, signatures in self._producers[kind].items()
+            if (possible := [s for s in signatures if self._height_of(s) <= height])
+        }
+        if terminals and (not fits or (not full and random.random() < _TERMINAL_RATE)):
+            return [random.choice(terminals)]
+        if not fits:  # the kind needs more height than is left: build it as low as it goes
+            return self.generate(kind, self.heights[kind], full=full)
+        # A word first, then its signature: words with many signatures are not drawn more often.
+        name = random.choice(list(fits))
+        arguments = random.choice(fits[name])
+        nodes: list[gp.Primitive | gp.Terminal] = [self._nodes[name, arguments]]
+        for argument in arguments:
+            nodes += self.generate(argument, height - 1, full=full)
+        return nodes
+
+    def node_kind(self, node: gp.Primitive | gp.Terminal) -> str:
+        """Return the kind that a DEAP node gives."""
+        return str(node.ret.__name__)
+
+    def tree(self, expression: Expression) -> gp.PrimitiveTree:
+        """Return the DEAP tree of ``expression``.
+
+        Raises:
+            ConfigError: a word of it is not in this grammar.
+        """
+        nodes = []
+        for node in expression.walk():
+            if node.args:
+                found = self._nodes.get((node.op, tuple(a.kind for a in node.args)))
+            elif node.kind == NUMBER:
+                found = gp.Terminal(node.op, True, KIND_TYPES[NUMBER])
+            else:
+                found = self.pset.mapping.get(node.op)
+            if found is None:
+                raise ConfigError(
+                    f"{node.op!r} in {expression} is not in this run's language: "
+                    "add its pass to `passes`, or take it out of language.exclude"
+                )
+            nodes.append(found)
+        return gp.PrimitiveTree(nodes)
+
+    def expression(self, tree: Sequence[gp.Primitive | gp.Terminal]) -> Expression:
+        """Return the expression of a DEAP tree (any sequence of nodes in prefix order)."""
+        stack: list[Expression] = []
+        for node in reversed(tree):
+            if node.arity:
+                name, _ = self._words[node.name]
+                args = [stack.pop() for _ in range(node.arity)]
+                stack.append(apply(name, *args))
+            elif self.node_kind(node) == NUMBER:
+                stack.append(number(float(node.name)))
+            else:
+                stack.append(terminal(node.name))
+        return stack.pop()
+
+    def _add_terminal(self, name: str, kind: str) -> gp.Terminal:
+        self.pset.addTerminal(None, KIND_TYPES[kind], name=name)
+        return self.pset.mapping[name]
+
+    def _add_primitive(self, primitive: Primitive) -> None:
+        for place, signature in enumerate(primitive.signatures):
+            name = f"{primitive.name}__{place}"  # DEAP names are unique per signature
+            kinds = [KIND_TYPES[k] for k in signature.arguments]
+            self.pset.addPrimitive(
+                primitive.function, kinds, KIND_TYPES[signature.result], name=name
+            )
+            self._nodes[primitive.name, signature.arguments] = self.pset.mapping[name]
+            self._words[name] = (primitive.name, signature.arguments)
+            producers = self._producers[signature.result]
+            producers.setdefault(primitive.name, []).append(signature.arguments)
+
+    def _height_of(self, arguments: tuple[str, ...]) -> float:
+        return 1 + max(self.heights.get(kind, float("inf")) for kind in arguments)
+
+    def _least_heights(self) -> dict[str, int]:
+        """Return the least height of a tree of each kind; a kind out of reach is absent."""
+        self.heights: dict[str, int] = {k: 0 for k, found in self._terminals.items() if found}
+        changed = True
+        while changed:
+            changed = False
+            for kind, producers in self._producers.items():
+                ways = [self._height_of(s) for group in producers.values() for s in group]
+                least = min(ways, default=float("inf"))
+                if least < self.heights.get(kind, float("inf")):
+                    self.heights[kind] = int(least)
+                    changed = True
+        return self.heights

@@ -1,0 +1,194 @@
+"""Record what one pass leaves at every convolution and linear layer of a network.
+
+Hooks see only layers that fire; gradients come from ``torch.autograd.grad``, so ``.grad`` is
+never touched; parameters, buffers, modes, hooks and random state are left as they were found.
+
+This file needs torch alone: exported proxies inline its source word for word, which is why
+they give the engine's own scores. Keep it free of other imports.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import GradientEdge, get_gradient_edge
+from torch.nn.utils import parametrize
+
+WEIGHTED = (nn.Conv2d, nn.Linear)
+NORMS = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm, nn.InstanceNorm2d)
+GRADIENTS = ("weight_grad", "input_grad", "output_grad")
+
+
+@dataclass
+class Layer:
+    """One firing of a convolution or linear layer.
+
+    Attributes:
+        name: path of the module; the second firing of a shared module ends in ``#2``.
+        module: the module that fired.
+        ends: its weight, input and output in the graph of the pass.
+        edges: where autograd delivers the gradient of each end that has one.
+        signals: tensors by signal name. Weights and their gradients are (O, I, kh, kw).
+            Feature maps and their gradients are channels-last, (B, H, W, C); the positions of
+            a linear layer (its tokens) stand in H, and W is 1.
+    """
+
+    name: str
+    module: nn.Module
+    ends: dict[str, Tensor]
+    edges: dict[str, GradientEdge] = field(default_factory=dict)
+    signals: dict[str, Tensor] = field(default_factory=dict)
+
+    def keep(self, signal: str, value: Tensor) -> None:
+        """Copy ``value`` into the signals, in the layout of its kind."""
+        copy = weights_of if signal.startswith("weight") else maps_of
+        self.signals[signal] = copy(value, self.module)
+
+
+def maps_of(tensor: Tensor, module: nn.Module) -> Tensor:
+    """Return a detached copy of a layer's feature maps as contiguous (B, H, W, C)."""
+    tensor = tensor.detach()
+    if isinstance(module, nn.Conv2d):
+        return tensor.permute(0, 2, 3, 1).clone(memory_format=torch.contiguous_format)
+    # The batch comes first; whatever lies between it and the features are positions.
+    return tensor.clone().reshape(tensor.shape[0], -1, 1, tensor.shape[-1])
+
+
+def weights_of(tensor: Tensor, module: nn.Module) -> Tensor:
+    """Return a detached copy of weights as (O, I, kh, kw): linear is a 1x1 convolution."""
+    copy = tensor.detach().clone(memory_format=torch.contiguous_format)
+    return copy.reshape(*copy.shape, *(1,) * (4 - copy.dim()))
+
+
+@contextmanager
+def untouched(model: nn.Module, seed: int) -> Iterator[None]:
+    """Train mode and gradients inside; modes, buffers and random state as found outside."""
+    modes = {module: module.training for module in model.modules()}
+    buffers = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
+    frozen = [p for p in model.parameters() if p.is_floating_point() and not p.requires_grad]
+    devices = sorted({p.device.index for p in model.parameters() if p.is_cuda})
+    with torch.random.fork_rng(devices), torch.enable_grad(), parametrize.cached():
+        torch.manual_seed(seed)  # dropout inside the network draws from here
+        try:
+            for parameter in frozen:
+                parameter.requires_grad_(True)
+            model.train()
+            yield
+        finally:
+            for parameter in frozen:
+                parameter.requires_grad_(False)
+            for module, mode in modes.items():
+                module.training = mode
+            with torch.no_grad():
+                for buffer, value in buffers:
+                    buffer.copy_(value)
+
+
+@contextmanager
+def recording(model: nn.Module, wanted: set[str], norms: bool) -> Iterator[list[Layer]]:
+    """Hooks that fill the yielded list with the layers in order of firing; removed after.
+
+    Args:
+        model: the network.
+        wanted: names of the signals to keep.
+        norms: False switches normalisation off: it hands its input on unchanged.
+    """
+    layers: list[Layer] = []
+    by_output: dict[int, Layer] = {}
+    firings: dict[str, int] = {}
+
+    def layer_hook(path: str) -> Callable[[nn.Module, Any, Any, Tensor], None]:
+        def hook(module: nn.Module, args: Any, kwargs: Any, output: Tensor) -> None:
+            given = args[0] if args else next(iter(kwargs.values()))
+            count = firings[path] = firings.get(path, 0) + 1
+            ends = {"weight": module.weight, "input": given, "output": output}
+            layer = Layer(path if count == 1 else f"{path}#{count}", module, ends)
+            # Values and gradient edges are taken now: an in-place activation that follows
+            # overwrites the output and moves its edge.
+            for name, tensor in ends.items():
+                if name in wanted or (name == "output" and "norm_output" in wanted):
+                    layer.keep(name, tensor)
+                if f"{name}_grad" in wanted and tensor.requires_grad:
+                    layer.edges[f"{name}_grad"] = get_gradient_edge(tensor)
+            layers.append(layer)
+            by_output[id(output)] = layer
+
+        return hook
+
+    def norm_hook(module: nn.Module, args: Any, output: Tensor) -> Tensor | None:
+        if not norms:
+            unchanged: Tensor = args[0]
+            return unchanged
+        layer = by_output.get(id(args[0]))
+        if layer is not None and "norm_output" in wanted:
+            layer.keep("norm_output", output)
+        return None
+
+    handles = []
+    try:
+        for path, module in model.named_modules():
+            if isinstance(module, WEIGHTED):
+                handles.append(module.register_forward_hook(layer_hook(path), with_kwargs=True))
+            elif isinstance(module, NORMS):
+                handles.append(module.register_forward_hook(norm_hook))
+        yield layers
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def run_pass(
+    model: nn.Module,
+    images: Tensor,
+    objective: Callable[[Tensor], Tensor],
+    wanted: set[str],
+    *,
+    norms: bool = True,
+    seed: int = 0,
+) -> list[Layer]:
+    """Send ``images`` forward, and backward where a gradient is wanted.
+
+    Args:
+        model: any network whose output is a tensor, or an object with ``.logits``.
+        images: (B, C, H, W).
+        objective: makes a scalar of the output; its gradient is taken.
+        wanted: signals to keep: ``input``, ``output``, ``norm_output``, ``weight_grad``,
+            ``input_grad``, ``output_grad``.
+        norms: False switches normalisation layers off.
+        seed: of the randomness inside the network (dropout).
+
+    Returns:
+        The layers in order of firing. A layer whose output reaches nothing has zero
+        gradients; one that no normalisation follows has ``norm_output`` = ``output``.
+    """
+    names = [name for name in GRADIENTS if name in wanted]
+    # channels-last is what makes pooling and convolution fast on a CPU.
+    layout = torch.channels_last if images.dim() == 4 else torch.contiguous_format
+    images = images.detach().clone(memory_format=layout)
+    with untouched(model, seed), recording(model, wanted, norms) as layers:
+        with torch.set_grad_enabled(bool(names)):
+            output = model(images.requires_grad_(bool(names)))
+            output = getattr(output, "logits", output)
+            if not isinstance(output, Tensor):
+                raise TypeError(f"the network returned {type(output).__name__}, not a tensor")
+            edges = [edge for layer in layers for edge in layer.edges.values()]
+            found: list[Tensor | None] = []
+            if edges and output.requires_grad:
+                found = list(torch.autograd.grad(objective(output), edges, allow_unused=True))
+    for layer in layers:
+        for name in names:
+            gradient = found.pop(0) if found and name in layer.edges else None
+            end = layer.ends[name.removesuffix("_grad")]
+            layer.keep(name, torch.zeros_like(end) if gradient is None else gradient)
+        if "norm_output" in wanted and "norm_output" not in layer.signals:
+            layer.signals["norm_output"] = layer.signals["output"]
+        if "output" not in wanted:
+            layer.signals.pop("output", None)
+        layer.ends.clear()  # lets go of the graph
+        layer.edges.clear()
+    return layers

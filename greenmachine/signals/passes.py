@@ -1,0 +1,135 @@
+"""The four passes that leave signals, and what each sends through the network.
+
+| pass | images | gradient of |
+|---|---|---|
+| ``data`` | a labelled mini-batch | mean cross-entropy |
+| ``noise`` | N(0, 1) | sum of the outputs |
+| ``perturbed`` | the noise images and a slightly moved copy | the same; signals are differences |
+| ``ones`` | ones, batch 1, weights -> abs, normalisation off, float64 (synflow) | sum of outputs |
+
+Like ``capture.py`` this file needs torch alone, because exported proxies inline its source.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from greenmachine.signals.capture import Layer, run_pass, weights_of
+
+PASSES = ("data", "noise", "perturbed", "ones")
+PERTURBATION = 0.01  # standard deviation of the move, as in Zen-NAS; this project's choice
+
+
+def noise_images(shape: tuple[int, ...], seed: int) -> Tensor:
+    """Return N(0, 1) images of ``shape`` = (B, C, H, W), drawn on the CPU for every device."""
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def data_pass(
+    model: nn.Module, images: Tensor, labels: Tensor, wanted: set[str], seed: int
+) -> list[Layer]:
+    """One mini-batch, gradient of the mean cross-entropy."""
+    return run_pass(
+        model, images, lambda output: functional.cross_entropy(output, labels), wanted, seed=seed
+    )
+
+
+def noise_pass(model: nn.Module, noise: Tensor, wanted: set[str], seed: int) -> list[Layer]:
+    """N(0, 1) images, gradient of the sum of the outputs."""
+    return run_pass(model, noise, torch.sum, wanted, seed=seed)
+
+
+def perturbed_pass(model: nn.Module, noise: Tensor, wanted: set[str], seed: int) -> list[Layer]:
+    """What moving every noise image by ``PERTURBATION`` x N(0, 1) changes."""
+    move = noise_images(tuple(noise.shape), seed + 1).to(noise) * PERTURBATION
+    before = run_pass(model, noise, torch.sum, wanted, seed=seed)
+    after = run_pass(model, noise + move, torch.sum, wanted, seed=seed)
+    for first, second in zip(before, after, strict=True):
+        for name, value in second.signals.items():
+            first.signals[name] = value - first.signals[name]
+    return before
+
+
+def ones_pass(
+    model: nn.Module, shape: tuple[int, ...], wanted: set[str], seed: int
+) -> list[Layer]:
+    """The synflow pass (Tanaka et al. 2020): one image of ones through absolute weights."""
+    linear = copy.deepcopy(model).double()
+    for parameter in linear.parameters():
+        parameter.data.abs_()
+    ones = next(linear.parameters()).new_ones((1, *shape[1:]))
+    return run_pass(linear, ones, torch.sum, wanted, norms=False, seed=seed)
+
+
+def run_passes(
+    model: nn.Module,
+    terminals: set[str],
+    shape: tuple[int, ...],
+    *,
+    images: Tensor | None = None,
+    labels: Tensor | None = None,
+    seed: int = 0,
+) -> list[Layer]:
+    """Run the passes that ``terminals`` need and collect their signals by terminal name.
+
+    Args:
+        model: the network; it is left as it was found.
+        terminals: ``weight`` and names such as ``noise_input`` or ``data_weight_grad``.
+        shape: (B, C, H, W) of the noise images; ``ones`` takes batch 1 of it.
+        images: (B, C, H, W), for the data pass.
+        labels: (B,) class indices, for the data pass.
+        seed: of the noise, the perturbation, and randomness inside the network.
+
+    Returns:
+        The layers in order of firing, ``signals`` keyed by terminal.
+
+    Raises:
+        ValueError: the data pass is needed and images or labels are missing, no convolution
+            or linear layer fired, or the layers that fire differ between passes.
+    """
+    parameter = next(model.parameters(), torch.zeros(()))
+    noise = noise_images(shape, seed).to(parameter)
+    merged: list[Layer] = []
+    needed = {name: wanted_of(name, terminals) for name in PASSES}
+    if not any(needed.values()):
+        needed["noise"] = {"firing order"}  # no signal, but which layers fire, and when
+    for name, wanted in needed.items():
+        if not wanted:
+            continue
+        if name == "data":
+            if images is None or labels is None:
+                raise ValueError("the data pass needs images and labels")
+            batch, target = images.to(parameter), labels.to(parameter.device)
+            layers = data_pass(model, batch, target, wanted, seed)
+        elif name == "noise":
+            layers = noise_pass(model, noise, wanted, seed)
+        elif name == "perturbed":
+            layers = perturbed_pass(model, noise, wanted, seed)
+        else:
+            layers = ones_pass(model, shape, wanted, seed)
+        for layer in layers:
+            layer.signals = {f"{name}_{key}": value for key, value in layer.signals.items()}
+        if not merged:
+            merged = layers
+        elif [layer.name for layer in layers] != [layer.name for layer in merged]:
+            raise ValueError(f"the layers that fire in the {name} pass differ from the others'")
+        for layer, more in zip(merged, layers, strict=True):
+            layer.signals.update(more.signals)
+    if not merged:
+        raise ValueError("no convolution or linear layer fired")
+    if "weight" in terminals:
+        for layer in merged:
+            # By path in the given model: the ones pass runs through an altered copy.
+            module = model.get_submodule(layer.name.partition("#")[0])
+            layer.signals["weight"] = weights_of(module.get_parameter("weight"), module)
+    return merged
+
+
+def wanted_of(name: str, terminals: set[str]) -> set[str]:
+    """Return the signals that ``terminals`` ask of pass ``name``, without its prefix."""
+    prefix = f"{name}_"
+    return {t.removeprefix(prefix) for t in terminals if t.startswith(prefix)}

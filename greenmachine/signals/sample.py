@@ -1,0 +1,69 @@
+"""Capture the signals of a sample of a benchmark's networks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import torch
+
+from greenmachine.benchmarks import Benchmark, load_benchmark
+from greenmachine.signals.capture import Layer
+from greenmachine.signals.passes import run_passes, wanted_of
+from greenmachine.signals.stack import Shard, stack_layers
+
+__all__ = ["CaptureSpec", "cached_benchmark", "capture_network", "capture_shard"]
+
+
+@dataclass(frozen=True)
+class CaptureSpec:
+    """What is captured, the same for every network of a sample.
+
+    Attributes:
+        benchmark: name, for ``load_benchmark``.
+        dataset: data set whose images and number of classes the networks get.
+        terminals: signals to keep, sorted, such as ``noise_input``.
+        batch: images a pass.
+        seed: of weights, noise and the choice of images.
+        options: build options of the benchmark, such as ``{"cells": 2}``.
+        device: torch device on which the passes run.
+    """
+
+    benchmark: str
+    dataset: str
+    terminals: tuple[str, ...]
+    batch: int = 8
+    seed: int = 0
+    options: dict[str, Any] = field(default_factory=dict)
+    device: str = "cpu"
+
+
+def capture_network(benchmark: Benchmark, index: int, spec: CaptureSpec) -> list[Layer] | str:
+    """Build network ``index`` and run its passes; a network that raises gives its message."""
+    terminals = set(spec.terminals) - {"depth"}
+    images = labels = None
+    if wanted_of("data", terminals):
+        images, labels = benchmark.images(spec.dataset, spec.batch, seed=spec.seed)
+    shape = (spec.batch, *benchmark.input_shape(spec.dataset))
+    try:
+        model = benchmark.build(index, spec.dataset, seed=spec.seed, **spec.options)
+        model = model.to(spec.device, memory_format=torch.channels_last)
+        return run_passes(model, terminals, shape, images=images, labels=labels, seed=spec.seed)
+    except Exception as error:  # a network's failure is data: counted, shown, scored NaN
+        lines = str(error).strip().splitlines() or [""]
+        return f"{type(error).__name__}: {lines[0]}"
+
+
+def capture_shard(spec: CaptureSpec, places: Sequence[tuple[int, int]]) -> Shard:
+    """Capture some networks, given as (place in the sample, index in the benchmark)."""
+    benchmark = cached_benchmark(spec.benchmark)
+    networks = {place: capture_network(benchmark, index, spec) for place, index in places}
+    return stack_layers(networks, spec.batch)
+
+
+@lru_cache(maxsize=4)
+def cached_benchmark(name: str) -> Benchmark:
+    """Return the benchmark, read once a process: a worker captures many shards of one table."""
+    return load_benchmark(name)

@@ -1,0 +1,99 @@
+"""Layers of equal shapes, of many networks, stacked into one tensor per signal.
+
+A primitive sees a stack, so Python runs once per stack and chunk instead of once per layer and
+network. A :class:`Shard` is what one worker holds of a sample: some networks, their stacks, and
+the errors of those that failed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from greenmachine.signals.capture import Layer
+
+__all__ = ["Shard", "Stack", "is_weight", "stack_layers"]
+
+
+@dataclass
+class Stack:
+    """K layers with equal shapes.
+
+    Attributes:
+        rows: (K,) int64, the place of each layer in the shard's order: networks in order,
+            then layers in order of firing.
+        tensors: contiguous, by terminal name: weights (K, O, I, kh, kw), maps (K, B, H, W, C).
+    """
+
+    rows: Tensor
+    tensors: dict[str, Tensor]
+
+    def signal(self, name: str, part: slice, batch: int) -> Tensor:
+        """Return some layers of a signal in the layout of its kind, without a copy.
+
+        Weights are (k, O, I, kh, kw), maps (k, B, C, H, W). The one image of the ``ones`` pass
+        is repeated to ``batch`` (stride 0): two tensors of one kind always have one shape.
+        """
+        stored = self.tensors[name][part]
+        if is_weight(name):
+            return stored
+        if stored.shape[1] != batch:
+            stored = stored.expand(-1, batch, -1, -1, -1)
+        return stored.permute(0, 1, 4, 2, 3)
+
+
+@dataclass
+class Shard:
+    """Signals of some networks.
+
+    Attributes:
+        networks: positions of the networks in their sample.
+        layer_counts: layers of each network; 0 where the network failed.
+        batch: images a pass.
+        stacks: every layer of every network, once.
+        failures: message by position in the sample.
+    """
+
+    networks: list[int]
+    layer_counts: list[int]
+    batch: int
+    stacks: list[Stack]
+    failures: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def layers(self) -> int:
+        """Number of layers in the shard."""
+        return sum(self.layer_counts)
+
+
+def is_weight(name: str) -> bool:
+    """Whether terminal ``name`` has the shape of the weights (else that of feature maps)."""
+    return name == "weight" or name.endswith("_weight_grad")
+
+
+def stack_layers(networks: Mapping[int, list[Layer] | str], batch: int) -> Shard:
+    """Stack the layers of ``networks``: by position in the sample, layers or a failure."""
+    groups: dict[tuple[object, ...], list[tuple[int, Layer]]] = {}
+    counts: list[int] = []
+    failures: dict[int, str] = {}
+    row = 0
+    for position, layers in networks.items():
+        if isinstance(layers, str):
+            failures[position] = layers
+            counts.append(0)
+            continue
+        counts.append(len(layers))
+        for layer in layers:
+            key = tuple((name, tuple(value.shape)) for name, value in layer.signals.items())
+            groups.setdefault(key, []).append((row, layer))
+            row += 1
+    stacks = []
+    for members in groups.values():
+        rows = torch.tensor([row for row, _ in members])
+        names = list(members[0][1].signals)
+        tensors = {n: torch.stack([layer.signals[n] for _, layer in members]) for n in names}
+        stacks.append(Stack(rows, tensors))
+    return Shard(list(networks), counts, batch, stacks, failures)

@@ -1,0 +1,156 @@
+"""The signal store: what the passes leave in a sample of networks, on disk, memory-mapped.
+
+A store is a folder: ``store.json`` says what was captured, and each shard of networks has a
+``shard-NNNN.safetensors`` with its stacks and a ``shard-NNNN.json`` with their layout. The JSON
+is written last and both atomically, so a shard whose JSON exists is whole: building again after
+an interruption makes only the missing ones.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from greenmachine.errors import RunError
+from greenmachine.files import read_json, replace_file, write_json
+from greenmachine.signals.sample import (
+    CaptureSpec,
+    cached_benchmark,
+    capture_network,
+    capture_shard,
+)
+from greenmachine.signals.stack import Shard, Stack, is_weight
+from greenmachine.workers import Progress, run_tasks
+
+__all__ = ["SHARD_NETWORKS", "Store", "open_shard", "shard_places"]
+
+SHARD_NETWORKS = 8
+"""Networks a shard; results do not depend on it, only the grain of parallel work does."""
+
+
+class Store:
+    """A sample's signals in a folder.
+
+    Args:
+        folder: where the store is or will be.
+        spec: what to capture.
+        indices: the networks of the sample, as indices of the benchmark.
+    """
+
+    def __init__(self, folder: Path, spec: CaptureSpec, indices: Sequence[int]) -> None:
+        self.folder = folder
+        self.spec = spec
+        self.indices = [int(i) for i in indices]
+        self._shards = shard_places(self.indices)
+
+    @property
+    def paths(self) -> list[Path]:
+        """The layout file of every shard, in order."""
+        return [self.folder / f"shard-{i:04d}.json" for i in range(len(self._shards))]
+
+    def estimate_bytes(self, networks: int = 8) -> int:
+        """Return about how large the store will be, from some networks run at batch 1."""
+        benchmark = cached_benchmark(self.spec.benchmark)
+        # The size of a network varies tenfold over a space: an even choice of the sample.
+        step = max(1, len(self.indices) // networks)
+        chosen = self.indices[::step][:networks]
+        small = replace(self.spec, batch=1)
+        total = 0
+        for index in chosen:
+            layers = capture_network(benchmark, index, small)
+            for layer in layers if isinstance(layers, list) else ():
+                for name, value in layer.signals.items():
+                    one = is_weight(name) or name.startswith("ones_")
+                    total += value.nbytes * (1 if one else self.spec.batch)
+        return total * len(self.indices) // max(1, len(chosen))
+
+    def build(
+        self,
+        workers: int,
+        *,
+        announce: Callable[[str], None] = lambda line: None,
+        progress: Progress | None = None,
+    ) -> None:
+        """Capture what is missing.
+
+        Args:
+            workers: processes.
+            announce: told the size before anything is made.
+            progress: told after every shard.
+
+        Raises:
+            RunError: the folder holds another sample, the disk is too small, or a worker died.
+        """
+        identity = {**asdict(self.spec), "terminals": list(self.spec.terminals)}
+        identity |= {"indices": self.indices, "checksum": cached_benchmark(self.spec.benchmark).checksum}
+        described = self.folder / "store.json"
+        if described.exists() and read_json(described) != identity:
+            raise RunError(f"{self.folder} holds signals of another sample: remove the folder")
+        missing = [i for i, path in enumerate(self.paths) if not path.exists()]
+        if not missing:
+            return
+        size = self.estimate_bytes() * len(missing) // len(self._shards)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(self.folder).free
+        announce(
+            f"capturing {sum(len(self._shards[i]) for i in missing)} networks: "
+            f"about {size / 1e9:.2f} GB in {self.folder} ({free / 1e9:.0f} GB free)"
+        )
+        if size > free:
+            raise RunError(f"{self.folder} has too little space: smaller samples or another --out")
+        write_json(described, identity)
+        tasks = [(self.spec, self._shards[i], self.paths[i]) for i in missing]
+        run_tasks(_build_shard, tasks, workers, progress)
+
+
+def shard_places(indices: Sequence[int]) -> list[list[tuple[int, int]]]:
+    """Split a sample into shards of (place in the sample, index in the benchmark)."""
+    places = list(enumerate(int(i) for i in indices))
+    return [places[i : i + SHARD_NETWORKS] for i in range(0, len(places), SHARD_NETWORKS)]
+
+
+def _build_shard(spec: CaptureSpec, places: list[tuple[int, int]], path: Path) -> None:
+    shard = capture_shard(spec, places)
+    tensors = {
+        f"{number}.{name}": tensor.cpu()
+        for number, stack in enumerate(shard.stacks)
+        for name, tensor in stack.tensors.items()
+    }
+    replace_file(path.with_suffix(".safetensors"), lambda temporary: save_file(tensors, temporary))
+    layout = {
+        "networks": shard.networks,
+        "layer_counts": shard.layer_counts,
+        "batch": shard.batch,
+        "stacks": [stack.rows.tolist() for stack in shard.stacks],
+        "failures": shard.failures,
+    }
+    write_json(path, layout)
+
+
+def open_shard(path: Path) -> Shard:
+    """Open a shard of a store, its tensors memory-mapped.
+
+    Raises:
+        RunError: a file is missing or damaged.
+    """
+    try:
+        layout = read_json(path)
+        stacks = [Stack(torch.tensor(rows), {}) for rows in layout["stacks"]]
+        with safe_open(path.with_suffix(".safetensors"), framework="pt") as file:
+            for key in file.keys():
+                number, _, name = key.partition(".")
+                stacks[int(number)].tensors[name] = file.get_tensor(key)
+        failures = {int(place): message for place, message in layout["failures"].items()}
+        return Shard(
+            layout["networks"], layout["layer_counts"], layout["batch"], stacks, failures
+        )
+    except (OSError, ValueError, KeyError, IndexError, SafetensorError) as error:
+        raise RunError(
+            f"{path.parent} is damaged ({error}): remove that folder, then --resume"
+        ) from None
