@@ -1,0 +1,162 @@
+"""A benchmark: a table of architectures with true accuracies, their builder, their images."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from greenmachine.benchmarks.datasets import ImageSet
+from greenmachine.benchmarks.spaces import Space
+from greenmachine.errors import ConfigError, DataError
+
+__all__ = ["Benchmark"]
+
+
+@dataclass(frozen=True, eq=False)
+class Benchmark:
+    """A whole search space with the accuracy of every architecture.
+
+    It pickles, but a worker does better to call ``load_benchmark(name, folder)`` itself.
+
+    Attributes:
+        name: the name that ``load_benchmark`` knows, such as ``nats-tss``.
+        space: how architectures become networks.
+        frame: the checked table, row i is architecture i.
+        image_sets: the data sets, in the order of the tables.
+        source: the file that ``frame`` was read from.
+        checksum: SHA-256 of that file.
+        folder: the data folder that holds the images.
+        options: build options of this benchmark where they differ from the space's.
+    """
+
+    name: str
+    space: Space
+    frame: pd.DataFrame
+    image_sets: tuple[ImageSet, ...]
+    source: Path
+    checksum: str
+    folder: Path
+    options: Mapping[str, int] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """Names of the data sets."""
+        return tuple(images.name for images in self.image_sets)
+
+    @cached_property
+    def archs(self) -> list[str]:
+        """Architecture strings in index order."""
+        return [str(arch) for arch in self.frame["arch"]]
+
+    @cached_property
+    def groups(self) -> NDArray[np.int64]:
+        """(n,): architectures with one number are isomorphic and never straddle two samples."""
+        if "isomorph" not in self.frame.columns:
+            return np.arange(len(self), dtype=np.int64)
+        return self.frame["isomorph"].to_numpy(dtype=np.int64)
+
+    def accuracy(self, dataset: str) -> NDArray[np.float64]:
+        """Return the test accuracies after full training, (n,), in percent.
+
+        Raises:
+            DataError: the benchmark has no such data set.
+        """
+        return self.frame[f"{self._images(dataset).name}.test"].to_numpy(dtype=np.float64)
+
+    def index_of(self, arch: str | int) -> int:
+        """Return the index of an architecture string, or ``arch`` itself when it is an index.
+
+        Raises:
+            DataError: no such architecture; the message names a near one.
+        """
+        if isinstance(arch, str):
+            if arch in self._index:
+                return self._index[arch]
+            close = difflib.get_close_matches(arch, self.archs, n=1, cutoff=0.8)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            raise DataError(f"{self.name} has no architecture {arch!r}{hint}")
+        if not 0 <= arch < len(self):
+            raise DataError(f"{self.name} has indices 0 to {len(self) - 1}, not {arch}")
+        return int(arch)
+
+    def input_shape(self, dataset: str) -> tuple[int, int, int]:
+        """Return (channels, height, width) of one image."""
+        size = self._images(dataset).size
+        return 3, size, size
+
+    def num_classes(self, dataset: str) -> int:
+        """Return the number of classes."""
+        return self._images(dataset).num_classes
+
+    def build(self, index: int, dataset: str, *, seed: int = 0, **options: int) -> nn.Module:
+        """Return the untrained network of architecture ``index``, on the CPU.
+
+        Its weights depend on ``seed`` and ``index`` alone; torch's global generator is left
+        as it was. ``options`` are those of the space, such as ``cells`` of ``nats-tss``.
+
+        Raises:
+            DataError: unknown index or data set.
+            ConfigError: unknown option, or one that is not a positive number.
+        """
+        arch = self.archs[self.index_of(index)]
+        settings = self._settings(options)
+        classes = self.num_classes(dataset)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed((seed * 1_000_003 + index) % 2**63)
+            return self.space.build(arch, num_classes=classes, **settings)
+
+    def trivial_scores(self, dataset: str) -> dict[str, NDArray[np.float64]]:
+        """Return the scores that any proxy has to beat, each (n,) (PAPERS.md §6)."""
+        images = self._images(dataset)
+        params, flops = self.space.costs(
+            self.archs,
+            num_classes=images.num_classes,
+            image_size=images.size,
+            **self._settings({}),
+        )
+        scores = {"params": params.astype(np.float64), "flops": flops}
+        return scores | self.space.shape_scores(self.archs)
+
+    def images(self, dataset: str, batch: int, *, seed: int = 0) -> tuple[Tensor, Tensor]:
+        """Return (B, 3, S, S) float32 normalised images and (B,) int64 labels, class-balanced.
+
+        Raises:
+            DataError: the image file is missing or broken; the message names the command.
+            ConfigError: there are fewer than ``batch`` images.
+        """
+        return self._images(dataset).draw(self.folder, batch, seed=seed)
+
+    @cached_property
+    def _index(self) -> dict[str, int]:
+        return {arch: row for row, arch in enumerate(self.archs)}
+
+    def _images(self, dataset: str) -> ImageSet:
+        for images in self.image_sets:
+            if images.name == dataset:
+                return images
+        known = ", ".join(self.datasets)
+        raise DataError(f"{self.name} has no data set {dataset!r}; it has {known}")
+
+    def _settings(self, options: Mapping[str, int]) -> dict[str, int]:
+        settings = {**self.space.options, **self.options, **options}
+        for name, value in settings.items():
+            if name not in self.space.options:
+                known = ", ".join(self.space.options) or "no options"
+                raise ConfigError(f"{self.name} has no build option {name!r}; it has {known}")
+            if value < 1:
+                raise ConfigError(
+                    f"build option {name} of {self.name} is {value}; choose 1 or more"
+                )
+        return settings

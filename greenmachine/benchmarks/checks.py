@@ -1,0 +1,129 @@
+"""What is in the data folder, and whether it is what it says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from greenmachine.benchmarks.base import Benchmark
+from greenmachine.benchmarks.nats import IMAGE_SETS, LOADERS, SCHEMAS
+from greenmachine.benchmarks.paths import image_path, table_path
+from greenmachine.benchmarks.table import checksum, read_table
+from greenmachine.errors import DataError
+
+__all__ = ["Check", "DataFile", "inventory", "verify_benchmark", "verify_folder"]
+
+_IMAGES = {images.name: images for images in IMAGE_SETS}
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """A file of the data folder. ``rows`` is None where the file is missing or broken."""
+
+    name: str
+    path: Path
+    present: bool
+    rows: int | None
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Check:
+    """The outcome of one check: what was checked, whether it holds, what was found."""
+
+    subject: str
+    passed: bool
+    detail: str
+
+
+def inventory(folder: Path) -> list[DataFile]:
+    """Return every file that benchmarks read from ``folder``, and partial tables found there."""
+    files: list[DataFile] = []
+    for space, schema in SCHEMAS.items():
+        path = table_path(folder, space)
+        for table in [path, *sorted(path.parent.glob(f"{space}.partial.parquet"))]:
+            files.append(_describe(f"nats-{table.stem}", folder, table, schema.command))
+    files += [_describe(name, folder, image_path(folder, name), "") for name in _IMAGES]
+    return files
+
+
+def _describe(name: str, folder: Path, path: Path, command: str) -> DataFile:
+    if not path.is_file():
+        return DataFile(name, path, present=False, rows=None, size=0, sha256="")
+    rows: int | None = None
+    try:
+        if path.suffix == ".parquet":
+            rows = len(read_table(path, command))
+        else:
+            rows = len(_IMAGES[name].read(folder)[1])
+    except DataError:
+        pass  # listed as broken; `verify` says why
+    return DataFile(name, path, True, rows, path.stat().st_size, checksum(path))
+
+
+def verify_folder(folder: Path) -> list[Check]:
+    """Return the checks of every file present in ``folder``; one that cannot be read fails.
+
+    Raises:
+        DataError: ``folder`` has no file of a benchmark at all.
+    """
+    checks: list[Check] = []
+    for file in inventory(folder):
+        if not file.present:
+            continue
+        try:
+            if file.name in LOADERS:
+                checks += verify_benchmark(LOADERS[file.name](folder))
+            elif file.path.suffix == ".npz":
+                checks.append(_verify_images(file.name, folder))
+            else:
+                detail = f"{file.rows} rows are not a whole benchmark; import complete files"
+                checks.append(Check(file.name, False, detail))
+        except DataError as error:
+            checks.append(Check(file.name, False, str(error)))
+    if not checks:
+        raise DataError(f"no data in {folder}; make it with `greenmachine data import-nats SOURCE`")
+    return checks
+
+
+def verify_benchmark(benchmark: Benchmark) -> list[Check]:
+    """Compare a loaded table with what its architectures themselves say.
+
+    Checks the number of rows, the isomorphism classes, and for every data set that has such
+    columns the parameters and FLOPs of every architecture.
+    """
+    space, frame, archs = benchmark.space, benchmark.frame, benchmark.archs
+    checks: list[Check] = []
+
+    def check(subject: str, passed: bool, detail: str) -> None:
+        checks.append(Check(f"{benchmark.name} {subject}", passed, detail))
+
+    if space.rows is not None:
+        check("rows", len(archs) == space.rows, f"{len(archs)} of {space.rows}")
+    if "isomorph" in frame.columns:
+        differ = int(np.sum(space.isomorph(archs) != benchmark.groups))
+        classes = len(np.unique(benchmark.groups))
+        check("isomorph", differ == 0, f"{classes} classes, {differ} rows differ")
+    options = {**space.options, **benchmark.options}
+    for images in benchmark.image_sets:
+        params, flops = space.costs(
+            archs, num_classes=images.num_classes, image_size=images.size, **options
+        )
+        for column, truth in (("params", params), ("flops_m", flops)):
+            name = f"{images.name}.{column}"
+            if name in frame.columns:
+                values = frame[name].to_numpy(dtype=np.float64)
+                # Half a unit of the sixth decimal, which the tables keep, and float noise.
+                differ = int(np.sum(~(np.abs(values - truth) <= 6e-7)))
+                check(name, differ == 0, f"{differ} of {len(values)} rows differ")
+    return checks
+
+
+def _verify_images(name: str, folder: Path) -> Check:
+    images = _IMAGES[name]
+    counts = np.bincount(images.read(folder)[1], minlength=images.num_classes)
+    detail = f"{counts.sum()} images, {counts.min()} to {counts.max()} a class"
+    return Check(f"{name} images", bool(counts.min() > 0), detail)

@@ -1,0 +1,130 @@
+"""Labelled images of a data set: where they lie, how they are normalised and drawn."""
+
+from __future__ import annotations
+
+import tokenize
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from greenmachine.benchmarks.paths import image_path
+from greenmachine.errors import ConfigError, DataError
+
+__all__ = ["CIFAR10", "CIFAR100", "IMAGENET16_120", "ImageSet", "balanced_order"]
+
+# What numpy raises on a damaged .npz, depending on where the damage is.
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    TypeError,
+    SyntaxError,
+    tokenize.TokenError,
+    KeyError,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """A data set of square RGB images.
+
+    Attributes:
+        name: as in the columns of the tables, such as ``cifar10``.
+        num_classes: labels are 0 to num_classes-1.
+        size: height and width in pixels.
+        mean, std: of each channel over the training images, on the scale 0 to 255.
+    """
+
+    name: str
+    num_classes: int
+    size: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    def read(self, folder: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """Return images (n, size, size, 3) and labels (n,) from data folder ``folder``.
+
+        Raises:
+            DataError: the file is missing, broken, or holds other images.
+        """
+        path = image_path(folder, self.name)
+        command = f"greenmachine data import-images ARCHIVE {self.name}"
+        if not path.is_file():
+            raise DataError(f"no images at {path}; make them with `{command}`")
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                images, labels = arrays["images"], arrays["labels"]
+        except _UNREADABLE as error:
+            raise DataError(
+                f"{path} is not a whole image file ({error}); make it again with `{command}`"
+            ) from error
+        if images.dtype != np.uint8 or images.shape[1:] != (self.size, self.size, 3):
+            raise DataError(
+                f"{path}: images are {images.dtype} {images.shape}, not uint8 "
+                f"(n, {self.size}, {self.size}, 3); make it again with `{command}`"
+            )
+        if labels.shape != images.shape[:1] or not np.issubdtype(labels.dtype, np.integer):
+            raise DataError(
+                f"{path}: labels are {labels.dtype} {labels.shape} for {len(images)} images; "
+                f"make it again with `{command}`"
+            )
+        if len(labels) == 0 or labels.min() < 0 or labels.max() >= self.num_classes:
+            raise DataError(
+                f"{path}: labels should lie in 0 to {self.num_classes - 1}; "
+                f"make it again with `{command}`"
+            )
+        return images, labels.astype(np.int64)
+
+    def draw(self, folder: Path, batch: int, *, seed: int = 0) -> tuple[Tensor, Tensor]:
+        """Return ``batch`` normalised images (B, 3, size, size) float32 and labels (B,) int64.
+
+        Classes are drawn as evenly as the file allows, without repeating an image; the same
+        ``seed`` gives the same images, and a smaller batch is the beginning of a larger one.
+
+        Raises:
+            DataError: as in ``read``.
+            ConfigError: ``batch`` is not between 1 and the number of images.
+        """
+        images, labels = self.read(folder)
+        if not 1 <= batch <= len(images):
+            raise ConfigError(
+                f"a batch of {batch} images of {self.name} is not possible; "
+                f"choose 1 to {len(images)}"
+            )
+        chosen = balanced_order(labels, seed)[:batch]
+        mean, std = np.array(self.mean, dtype=np.float32), np.array(self.std, dtype=np.float32)
+        scaled = (images[chosen].astype(np.float32) - mean) / std
+        pixels = torch.from_numpy(np.ascontiguousarray(scaled.transpose(0, 3, 1, 2)))
+        return pixels, torch.from_numpy(labels[chosen])
+
+
+def balanced_order(labels: NDArray[np.int64], seed: int) -> NDArray[np.intp]:
+    """Return a seeded order of the images, one of each class before the second of any."""
+    generator = np.random.default_rng(seed)
+    shuffled = generator.permutation(len(labels))
+    class_place = generator.permutation(int(labels.max()) + 1)
+    seen = np.zeros(len(class_place), dtype=np.int64)
+    turn = np.empty(len(labels), dtype=np.int64)
+    for place, label in enumerate(labels[shuffled]):
+        turn[place] = seen[label]
+        seen[label] += 1
+    # One after the other: all first turns, in the order of the classes, then all second ones.
+    return shuffled[np.lexsort((class_place[labels[shuffled]], turn))]
+
+
+# Means and deviations: those that the networks of NATS-Bench were trained with.
+CIFAR10 = ImageSet("cifar10", 10, 32, (125.3, 123.0, 113.9), (63.0, 62.1, 66.7))
+CIFAR100 = ImageSet("cifar100", 100, 32, (129.3, 124.1, 112.4), (68.2, 65.4, 70.4))
+IMAGENET16_120 = ImageSet(
+    "imagenet16-120", 120, 16, (122.68, 116.66, 104.01), (63.22, 61.26, 65.09)
+)

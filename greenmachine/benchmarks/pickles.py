@@ -1,0 +1,95 @@
+"""Reading the pickles of official files without trusting them.
+
+A pickle is a program: unpickling one may call any function that it names. The files of
+NATS-Bench and CIFAR need only plain containers and numpy numbers, so an unpickler that knows
+nothing else reads them, and refuses a file that asks for more before anything of it is
+called. Checking and loading are one step: no file can change in between.
+"""
+
+from __future__ import annotations
+
+import bz2
+import io
+import pickle
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from greenmachine.errors import DataError
+
+__all__ = ["load_compressed", "load_pickle"]
+
+# The home of numpy's array functions was renamed in numpy 2; pickles know either.
+_ARRAYS: Any = np.array(0.0).__reduce__()[0]
+_SCALAR: Any = np.float64(0.0).__reduce__()[0]
+
+
+def _numeric_dtype(code: Any, *arguments: Any) -> np.dtype[Any]:
+    dtype: np.dtype[Any] = np.dtype(code, *arguments)
+    if dtype.kind not in "biuf":
+        raise pickle.UnpicklingError(f"numpy type {dtype} is not a plain number")
+    return dtype
+
+
+def _latin1(text: str, encoding: str) -> bytes:
+    """Stand in for ``codecs.encode``, which old pickles use to write bytes."""
+    if encoding != "latin1":
+        raise pickle.UnpicklingError(f"it encodes text as {encoding}")
+    return text.encode(encoding)
+
+
+_ALLOWED: dict[tuple[str, str], Callable[..., Any]] = {
+    ("collections", "OrderedDict"): OrderedDict,
+    ("_codecs", "encode"): _latin1,
+    ("numpy", "dtype"): _numeric_dtype,
+    ("numpy", "ndarray"): np.ndarray,
+    **{(f"numpy.{core}.multiarray", "scalar"): _SCALAR for core in ("core", "_core")},
+    **{(f"numpy.{core}.multiarray", "_reconstruct"): _ARRAYS for core in ("core", "_core")},
+}
+
+
+class _PlainUnpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        try:
+            return _ALLOWED[module, name]
+        except KeyError:
+            raise pickle.UnpicklingError(f"it asks to run {module}.{name}") from None
+
+
+def load_pickle(content: bytes, source: str, *, encoding: str = "ASCII") -> Any:
+    """Return the plain containers, numbers and arrays in ``content``.
+
+    Args:
+        content: the bytes of a pickle.
+        source: how errors call the file.
+        encoding: of Python 2 strings, see ``pickle.load``.
+
+    Raises:
+        DataError: ``content`` is truncated, or would run a function outside the short list.
+    """
+    try:
+        return _PlainUnpickler(io.BytesIO(content), encoding=encoding).load()
+    # A broken pickle may fail in any of these ways; each means the same to the user.
+    except (
+        pickle.UnpicklingError, EOFError, AttributeError, ImportError, IndexError, KeyError,
+        MemoryError, OverflowError, TypeError, ValueError,
+    ) as error:  # fmt: skip
+        raise DataError(f"{source} is refused, it is no official file: {error}") from error
+
+
+def load_compressed(path: Path) -> Any:
+    """Return the content of a bzip2-compressed pickle, as in ``load_pickle``.
+
+    Raises:
+        DataError: the file is missing, truncated or refused.
+    """
+    try:
+        content = bz2.decompress(path.read_bytes())
+    except FileNotFoundError:
+        raise DataError(f"no file {path}; download the benchmark again") from None
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{path} is truncated or not bzip2; download it again") from error
+    return load_pickle(content, str(path))

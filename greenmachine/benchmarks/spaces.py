@@ -1,0 +1,82 @@
+"""Search spaces: how an architecture becomes a network, and what it costs at a glance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from greenmachine.networks import (
+    build_size,
+    build_topology,
+    canonical_topology,
+    parse_size,
+    parse_topology,
+    size_costs,
+    topology_costs,
+)
+
+__all__ = ["SIZE", "TOPOLOGY", "Space"]
+
+
+@dataclass(frozen=True)
+class Space:
+    """A set of architectures written as text.
+
+    Every callable is a function of a module, so that a space travels to a worker process.
+
+    Attributes:
+        name: ``tss``, ``sss`` or the name of one's own.
+        rows: number of architectures of the whole space; None when it is open.
+        build: ``build(arch, *, num_classes, **options)`` returns the network.
+        costs: ``costs(archs, *, num_classes, image_size, **options)`` returns
+            (parameters, flops_m).
+        shape_scores: ``shape_scores(archs)`` returns scores that need no network, by name.
+        canonical: text that isomorphic architectures share; None when there are none.
+        options: what ``build`` and ``costs`` understand, with the paper's values.
+    """
+
+    name: str
+    rows: int | None
+    build: Callable[..., nn.Module]
+    costs: Callable[..., tuple[NDArray[np.int64], NDArray[np.float64]]]
+    shape_scores: Callable[[Sequence[str]], dict[str, NDArray[np.float64]]]
+    canonical: Callable[[str], str] | None = None
+    options: Mapping[str, int] = field(default_factory=dict)
+
+    def isomorph(self, archs: Sequence[str]) -> NDArray[np.int64]:
+        """Return for each architecture the smallest index of its class, (len(archs),)."""
+        if self.canonical is None:
+            return np.arange(len(archs), dtype=np.int64)
+        first: dict[str, int] = {}
+        return np.array(
+            [first.setdefault(self.canonical(arch), row) for row, arch in enumerate(archs)],
+            dtype=np.int64,
+        )
+
+
+def _topology_scores(archs: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+    counts = [sum(op.startswith("nor_conv") for op in parse_topology(arch)) for arch in archs]
+    return {"convolutions": np.array(counts, dtype=np.float64)}
+
+
+def _size_scores(archs: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+    logs = np.log(np.array([parse_size(arch) for arch in archs], dtype=np.float64).reshape(-1, 5))
+    depth = np.arange(1.0, 6.0)
+    return {"sum_log_channels": logs.sum(axis=1), "depth2_log_channels": logs @ depth**2}
+
+
+TOPOLOGY = Space(
+    name="tss",
+    rows=15_625,
+    build=build_topology,
+    costs=topology_costs,
+    shape_scores=_topology_scores,
+    canonical=canonical_topology,
+    options={"channels": 16, "cells": 5},
+)
+
+SIZE = Space(name="sss", rows=32_768, build=build_size, costs=size_costs, shape_scores=_size_scores)

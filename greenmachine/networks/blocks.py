@@ -1,0 +1,115 @@
+"""The blocks that both NATS-Bench spaces are made of (PAPERS.md §7).
+
+All of them keep PyTorch's default initialisation, and no ReLU works in place, so that hooks
+may keep the tensors that they see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+__all__ = ["EDGES", "Cell", "Head", "ResidualBlock", "relu_conv_bn", "stem"]
+
+EDGES: tuple[tuple[int, int], ...] = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
+"""(source, target) of the six edges of a cell, in the order of the architecture string."""
+
+
+def relu_conv_bn(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Sequential:
+    """Return ReLU, convolution without bias (odd kernel, padded to keep the size), batch norm."""
+    return nn.Sequential(
+        nn.ReLU(inplace=False),
+        nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False),
+        nn.BatchNorm2d(outputs),
+    )
+
+
+def _edge(op: str, inputs: int, outputs: int) -> nn.Module | None:
+    """Return the module of one edge, or None where nothing flows (``none``)."""
+    match op:
+        case "none":
+            return None
+        case "skip_connect" if inputs == outputs:
+            return nn.Identity()
+        case "skip_connect":
+            return nn.Sequential(nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs))
+        case "nor_conv_1x1":
+            return relu_conv_bn(inputs, outputs, 1)
+        case "nor_conv_3x3":
+            return relu_conv_bn(inputs, outputs, 3)
+        case "avg_pool_3x3" if inputs == outputs:
+            return nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False)
+    raise ValueError(f"no edge {op!r} from {inputs} to {outputs} channels")
+
+
+class Cell(nn.Module):
+    """Four nodes in a complete directed acyclic graph; a node is the sum of its edges.
+
+    Edges leaving node 0 map ``inputs`` to ``outputs`` channels, the others keep ``outputs``.
+    A convolution whose source is empty still runs, on zeros, and one whose result nobody
+    reads runs too: both are layers of the network and count in its parameters.
+    """
+
+    def __init__(self, ops: Sequence[str], inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.outputs = outputs
+        self.edges = nn.ModuleDict()
+        for (source, target), op in zip(EDGES, ops, strict=True):
+            module = _edge(op, outputs if source else inputs, outputs)
+            if module is not None:
+                self.edges[f"{source}_{target}"] = module
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, inputs, H, W) to (B, outputs, H, W)."""
+        nodes: list[Tensor | None] = [x, None, None, None]
+        for name, edge in self.edges.items():
+            source, target = int(name[0]), int(name[2])
+            value = nodes[source]
+            if value is None:
+                if not isinstance(edge, nn.Sequential):
+                    continue  # a skip or a pool of nothing is nothing
+                value = self._zeros(x)
+            value, previous = edge(value), nodes[target]
+            nodes[target] = value if previous is None else previous + value
+        last = nodes[-1]
+        return self._zeros(x) if last is None else last
+
+    def _zeros(self, x: Tensor) -> Tensor:
+        return x.new_zeros(x.shape[0], self.outputs, *x.shape[2:])
+
+
+class ResidualBlock(nn.Module):
+    """Two ReLU-convolution-batch-norm blocks that halve the map, beside a pooled shortcut."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            relu_conv_bn(inputs, outputs, 3, stride=2), relu_conv_bn(outputs, outputs, 3)
+        )
+        self.shortcut = nn.Sequential(
+            nn.AvgPool2d(2, stride=2), nn.Conv2d(inputs, outputs, 1, bias=False)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, inputs, H, W) to (B, outputs, H/2, W/2); H and W are even."""
+        result: Tensor = self.body(x) + self.shortcut(x)
+        return result
+
+
+class Head(nn.Sequential):
+    """Batch norm, ReLU, global average pool, linear: (B, C, H, W) to logits (B, classes)."""
+
+    def __init__(self, channels: int, num_classes: int) -> None:
+        super().__init__(
+            nn.BatchNorm2d(channels),
+            nn.ReLU(inplace=False),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(channels, num_classes),
+        )
+
+
+def stem(channels: int) -> nn.Sequential:
+    """Return the first layer: 3×3 convolution of an RGB image without bias, batch norm."""
+    return nn.Sequential(nn.Conv2d(3, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels))

@@ -1,0 +1,100 @@
+"""The topology space of NATS-Bench (TSS, the cells of NAS-Bench-201; PAPERS.md §7).
+
+An architecture is one cell, written as
+``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``: the edges into node 1, node 2 and node 3, each with
+the node it comes from.
+"""
+
+from __future__ import annotations
+
+from torch import nn
+
+from greenmachine.errors import DataError
+from greenmachine.networks.blocks import EDGES, Cell, Head, ResidualBlock, stem
+
+__all__ = ["OPERATIONS", "build_topology", "canonical_topology", "parse_topology"]
+
+OPERATIONS: tuple[str, ...] = (
+    "none",
+    "skip_connect",
+    "nor_conv_1x1",
+    "nor_conv_3x3",
+    "avg_pool_3x3",
+)
+
+
+def parse_topology(arch: str) -> tuple[str, ...]:
+    """Return the six operations of ``arch``, in the edge order 0→1 | 0→2 1→2 | 0→3 1→3 2→3.
+
+    Raises:
+        DataError: ``arch`` is not a cell of this space; the message names the fault.
+    """
+    nodes = arch.split("+")
+    if len(nodes) != 3:
+        raise DataError(f"cell {arch!r} has {len(nodes)} nodes separated by '+', not 3")
+    ops: list[str] = []
+    for target, node in enumerate(nodes, start=1):
+        if len(node) < 2 or node[0] != "|" or node[-1] != "|":
+            raise DataError(f"cell {arch!r}: node {target} does not start and end with '|'")
+        edges = node[1:-1].split("|")
+        if len(edges) != target:
+            raise DataError(f"cell {arch!r}: node {target} has {len(edges)} edges, not {target}")
+        for source, edge in enumerate(edges):
+            op, _, origin = edge.partition("~")
+            if op not in OPERATIONS:
+                known = ", ".join(OPERATIONS)
+                raise DataError(f"cell {arch!r}: unknown operation {op!r}; known: {known}")
+            if origin != str(source):
+                raise DataError(
+                    f"cell {arch!r}: edge {edge!r} into node {target} should end with '~{source}'"
+                )
+            ops.append(op)
+    return tuple(ops)
+
+
+def canonical_topology(arch: str) -> str:
+    """Return a text that is equal for isomorphic cells: 6,466 classes among the 15,625 cells.
+
+    The rule is NAS-Bench-201's (§3.1), so that the classes are the published ones: edges into
+    a node commute, a skip is the node it comes from, an edge from an empty node is empty. It
+    errs on the side of telling cells apart: a node with two empty edges is not the same as a
+    node with one.
+
+    Raises:
+        DataError: ``arch`` is not a cell of this space.
+    """
+    nodes = ["0"]
+    terms: list[str] = []
+    for (source, target), op in zip(EDGES, parse_topology(arch), strict=True):
+        value = nodes[source]
+        if op == "none" or value == "#":
+            terms.append("#")
+        else:
+            terms.append(value if op == "skip_connect" else f"({value})@{op}")
+        if source == target - 1:  # the last edge into this node
+            nodes.append("+".join(sorted(terms)))
+            terms = []
+    return nodes[-1]
+
+
+def build_topology(
+    arch: str, *, num_classes: int = 10, channels: int = 16, cells: int = 5
+) -> nn.Module:
+    """Return the network of a cell: images (B, 3, S, S) to logits (B, num_classes).
+
+    Three stages of ``cells`` equal cells (the benchmark has 5) at ``channels``, twice and
+    four times ``channels`` (the benchmark starts at 16), with a residual block of stride 2
+    between them. ``S`` is a multiple of 4. Weights are drawn from torch's global generator.
+
+    Raises:
+        DataError: ``arch`` is not a cell of this space.
+    """
+    ops = parse_topology(arch)
+    layers: list[nn.Module] = [stem(channels)]
+    for stage in range(3):
+        width = channels << stage
+        if stage:
+            layers.append(ResidualBlock(width // 2, width))
+        layers.extend(Cell(ops, width, width) for _ in range(cells))
+    layers.append(Head(channels << 2, num_classes))
+    return nn.Sequential(*layers)

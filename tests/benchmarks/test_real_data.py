@@ -1,0 +1,64 @@
+"""The real tables: costs, classes, networks, published bests. Needs GREENMACHINE_DATA."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from greenmachine.benchmarks import Benchmark, load_benchmark
+from greenmachine.benchmarks.checks import verify_benchmark
+from greenmachine.networks import module_costs
+
+pytestmark = pytest.mark.data
+
+ROWS = {"nats-tss": 15_625, "nats-sss": 32_768}
+
+
+@pytest.fixture(scope="module", params=ROWS)
+def benchmark_(request: pytest.FixtureRequest, real_folder: Path) -> Benchmark:
+    return load_benchmark(request.param, real_folder)
+
+
+def test_every_row_has_the_costs_and_class_of_its_architecture(benchmark_: Benchmark) -> None:
+    assert len(benchmark_) == ROWS[benchmark_.name]
+    checks = verify_benchmark(benchmark_)
+    # Rows, parameters and FLOPs of three data sets, and the classes of the topology space.
+    assert len(checks) == (8 if benchmark_.name == "nats-tss" else 7)
+    assert [check for check in checks if not check.passed] == []
+
+
+@pytest.mark.parametrize("dataset", ["cifar10", "cifar100", "imagenet16-120"])
+def test_modules_have_the_costs_of_the_table(benchmark_: Benchmark, dataset: str) -> None:
+    indices = np.random.default_rng(7).choice(len(benchmark_), 4, replace=False)
+    for index in indices.tolist():
+        network = benchmark_.build(index, dataset)
+        params, flops = module_costs(network, benchmark_.input_shape(dataset))
+        row = benchmark_.frame.iloc[index]
+        assert params == row[f"{dataset}.params"]
+        assert flops == pytest.approx(row[f"{dataset}.flops_m"], abs=6e-7)
+
+
+def test_best_accuracies_are_the_published_ones(benchmark_: Benchmark) -> None:
+    published = {"nats-tss": (94.37, 73.51, 47.31), "nats-sss": (93.65, 71.34, 47.40)}
+    best = [benchmark_.accuracy(dataset).max() for dataset in benchmark_.datasets]
+    assert best == pytest.approx(published[benchmark_.name], abs=0.0051)
+
+
+def test_images_run_through_a_network(benchmark_: Benchmark) -> None:
+    for dataset in benchmark_.datasets:
+        images, labels = benchmark_.images(dataset, 8)
+        logits = benchmark_.build(11, dataset)(images)
+        loss = torch.nn.functional.cross_entropy(logits, labels)
+        assert torch.isfinite(loss)
+        assert len(set(labels.tolist())) == 8
+
+
+def test_images_are_normalised(benchmark_: Benchmark) -> None:
+    for dataset in benchmark_.datasets:
+        images, _ = benchmark_.images(dataset, 120)
+        means, deviations = images.mean(dim=(0, 2, 3)), images.std(dim=(0, 2, 3))
+        torch.testing.assert_close(means, torch.zeros(3), atol=0.25, rtol=0)
+        torch.testing.assert_close(deviations, torch.ones(3), atol=0.15, rtol=0)

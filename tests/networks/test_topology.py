@@ -1,0 +1,120 @@
+"""Cells of the topology space: strings, what flows along their edges, isomorphism."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from greenmachine.errors import DataError
+from greenmachine.networks import (
+    OPERATIONS,
+    build_topology,
+    canonical_topology,
+    parse_topology,
+)
+from greenmachine.networks.blocks import Cell, ResidualBlock
+
+CELLS = st.lists(st.sampled_from(OPERATIONS), min_size=6, max_size=6)
+
+
+def text(ops: list[str]) -> str:
+    a, b, c, d, e, f = ops
+    return f"|{a}~0|+|{b}~0|{c}~1|+|{d}~0|{e}~1|{f}~2|"
+
+
+@given(CELLS)
+def test_parsing_gives_back_the_operations(ops: list[str]) -> None:
+    assert parse_topology(text(ops)) == tuple(ops)
+
+
+@pytest.mark.parametrize(
+    ("arch", "fault"),
+    [
+        ("", "1 nodes"),
+        ("|none~0|+|none~0|none~1|", "2 nodes"),
+        ("|none~0|+|none~0|none~1|+|none~0|none~1|", "node 3 has 2 edges"),
+        ("none~0+|none~0|none~1|+|none~0|none~1|none~2|", "node 1 does not start"),
+        ("|conv~0|+|none~0|none~1|+|none~0|none~1|none~2|", "unknown operation 'conv'"),
+        ("|none~0|+|none~0|none~0|+|none~0|none~1|none~2|", "should end with '~1'"),
+        ("|none~0|+|none|none~1|+|none~0|none~1|none~2|", "edge 'none' into node 2"),
+    ],
+)
+def test_bad_strings_name_their_fault(arch: str, fault: str) -> None:
+    for use in (parse_topology, canonical_topology, build_topology):
+        with pytest.raises(DataError, match=fault):
+            use(arch)
+
+
+def test_skips_add_up_along_every_path() -> None:
+    x = torch.randn(2, 4, 6, 6)
+    # Paths 0→3, 0→1→3, 0→2→3 and 0→1→2→3 each carry the input once.
+    torch.testing.assert_close(Cell(["skip_connect"] * 6, 4, 4)(x), 4 * x)
+
+
+@pytest.mark.parametrize("edge", range(6))
+def test_one_edge_alone_carries_only_from_input_to_output(edge: int) -> None:
+    ops = ["none"] * 6
+    ops[edge] = "skip_connect"
+    x = torch.randn(2, 4, 6, 6)
+    assert torch.equal(Cell(ops, 4, 4)(x), x if edge == 3 else torch.zeros_like(x))
+
+
+def test_pool_does_not_count_the_padding() -> None:
+    ones = torch.ones(1, 2, 5, 5)
+    pool = ["none", "none", "none", "avg_pool_3x3", "none", "none"]
+    torch.testing.assert_close(Cell(pool, 2, 2)(ones), ones)
+
+
+def test_convolution_of_an_empty_node_runs_on_zeros() -> None:
+    cell = Cell(["none", "none", "none", "skip_connect", "nor_conv_3x3", "none"], 4, 4)
+    seen: list[torch.Tensor] = []
+    (conv,) = [module for module in cell.modules() if isinstance(module, nn.Conv2d)]
+    conv.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0]))
+    x = torch.randn(2, 4, 6, 6)
+    torch.testing.assert_close(cell(x), x)
+    assert len(seen) == 1
+    assert not seen[0].any()
+
+
+def test_cell_that_changes_the_width_of_nothing() -> None:
+    assert Cell(["none"] * 6, 3, 7)(torch.randn(2, 3, 4, 4)).shape == (2, 7, 4, 4)
+
+
+def test_residual_block_halves_the_map() -> None:
+    assert ResidualBlock(3, 5)(torch.randn(2, 3, 8, 8)).shape == (2, 5, 4, 4)
+
+
+@settings(max_examples=10, deadline=None)
+@given(CELLS, st.sampled_from([8, 16]), st.sampled_from([2, 120]))
+def test_network_maps_images_to_logits(ops: list[str], size: int, classes: int) -> None:
+    network = build_topology(text(ops), num_classes=classes, channels=4, cells=1)
+    assert network(torch.randn(2, 3, size, size)).shape == (2, classes)
+    assert not any(module.inplace for module in network.modules() if isinstance(module, nn.ReLU))
+
+
+def test_layers_fire_in_the_order_of_their_definition() -> None:
+    network = build_topology(text(["nor_conv_1x1"] * 6), channels=4, cells=2)
+    layers = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
+    fired: list[nn.Module] = []
+    for layer in layers:
+        layer.register_forward_hook(lambda module, *_: fired.append(module))
+    network(torch.randn(2, 3, 8, 8))
+    assert list(map(id, fired)) == list(map(id, layers))
+
+
+def test_every_parameter_of_a_live_network_gets_a_gradient() -> None:
+    network = build_topology(text(["nor_conv_3x3"] * 6), channels=4, cells=1)
+    network(torch.randn(4, 3, 8, 8)).square().sum().backward()
+    assert all(weight.grad is not None for weight in network.parameters())
+
+
+def test_isomorphic_cells_share_a_text_and_others_do_not() -> None:
+    # Node 1 is the input itself, so the edges 0→2 and 1→2 may trade places.
+    first = text(["skip_connect", "nor_conv_3x3", "avg_pool_3x3", "none", "none", "skip_connect"])
+    same = text(["skip_connect", "avg_pool_3x3", "nor_conv_3x3", "none", "none", "skip_connect"])
+    other = text(["skip_connect", "avg_pool_3x3", "nor_conv_1x1", "none", "none", "skip_connect"])
+    assert canonical_topology(first) == canonical_topology(same)
+    assert canonical_topology(first) != canonical_topology(other)
