@@ -30,6 +30,7 @@ class Grammar:
 
     Attributes:
         pset: the ``deap.gp.PrimitiveSetTyped``; one DEAP primitive per name and signature.
+        terminals: names of the signals (and ``depth``) that trees may read.
 
     Raises:
         ConfigError: ``exclude`` names something unknown.
@@ -40,6 +41,7 @@ class Grammar:
         unknown = sorted(set(exclude) - {p.name for p in registry} - set(terminals))
         if unknown:
             raise ConfigError(f"language.exclude names unknown words: {', '.join(unknown)}")
+        self.terminals = sorted(name for name in terminals if name not in exclude)
         self.pset = gp.PrimitiveSetTyped("proxy", [], KIND_TYPES[NETWORK_SCALAR])
         self._nodes: dict[tuple[str, tuple[str, ...]], gp.Primitive] = {}
         self._words: dict[str, tuple[str, tuple[str, ...]]] = {}

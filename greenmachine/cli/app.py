@@ -1,0 +1,61 @@
+"""The application: its commands, and how its errors reach a person."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from greenmachine.cli import data, proxies
+from greenmachine.cli.evolve import evolve
+from greenmachine.cli.export import export
+from greenmachine.cli.score import score
+from greenmachine.errors import GreenMachineError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="greenmachine",
+    help="Discover zero-cost proxies for neural architecture search by genetic programming.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+app.command()(evolve)
+app.command()(export)
+app.command()(score)
+app.add_typer(proxies.app, name="proxies")
+app.add_typer(data.app, name="data")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(version("greenmachine"))
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    shown: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="and exit")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line: exit code 0, 1 where something failed, 2 for bad usage."""
+    try:
+        app()
+    except GreenMachineError as error:
+        typer.echo(f"greenmachine: {error}", err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        typer.echo("greenmachine: stopped", err=True)
+        sys.exit(1)
+    except OSError as error:  # full disk, no permission: the system's words say it
+        typer.echo(f"greenmachine: {error}", err=True)
+        sys.exit(1)

@@ -1,0 +1,123 @@
+"""What a person sees while a run goes on: progress bars, a live table, or plain lines."""
+
+from __future__ import annotations
+
+from collections import deque
+from types import TracebackType
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from greenmachine.evolution import Search
+
+__all__ = ["Display"]
+
+_SHOWN = 12  # generations in the live table
+
+
+class Display:
+    """Listener of a run that draws on the terminal; plain lines where there is none.
+
+    Args:
+        console: where to draw; messages go to standard error, results to standard output.
+        generations: of the whole run, for the time left.
+        quiet: draw nothing.
+    """
+
+    def __init__(self, console: Console, generations: int, *, quiet: bool = False) -> None:
+        self.console = console
+        self.generations = generations
+        self.quiet = quiet
+        self._rows: deque[list[str]] = deque(maxlen=_SHOWN)
+        self._best = ""
+        self._seconds: list[float] = []
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=console,
+        )
+        self._tasks = {"generations": self._bars.add_task("generations", total=generations + 1)}
+        self._live: Live | None = None
+        if console.is_terminal and not quiet:
+            self._live = Live(self._view(), console=console, refresh_per_second=4, transient=True)
+
+    def __enter__(self) -> Display:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def say(self, line: str) -> None:
+        """Print a line that stays."""
+        if not self.quiet:
+            self.console.print(Text(line))
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        """Move a bar; without a terminal print a line at every tenth."""
+        if self._live is not None:
+            if what not in self._tasks:
+                self._tasks[what] = self._bars.add_task(what, total=total)
+            self._bars.update(self._tasks[what], completed=done, visible=done < total)
+            self._live.update(self._view())
+        elif done == total or done * 10 // total > (done - 1) * 10 // total:
+            self.say(f"{what}: {done}/{total}")
+
+    def generation(self, row: dict[str, float], search: Search) -> None:
+        """Show a finished generation."""
+        number = int(row["generation"])
+        self._seconds.append(row["seconds"])
+        looked = row["cache_hits"] + row["cache_misses"]
+        hits = f"{row['cache_hits'] / looked:.0%}" if looked else "-"
+        left = self._time_left(number)
+        champion = search.hall[0]
+        self._best = f"{'+' if champion.direction > 0 else '-'} {champion.expression}"
+        if self._live is None:
+            self.say(
+                f"generation {number}/{self.generations}  best {row['best']:.4f}  "
+                f"validation {row['best_validation']:.4f}  diversity {row['diversity']:.0%}  "
+                f"cache hits {hits}  left {left}"
+            )
+            return
+        self._rows.append(
+            [
+                str(number),
+                f"{row['best']:.4f}",
+                f"{row['best_validation']:.4f}",
+                f"{row['mean']:.3f}",
+                f"{row['diversity']:.0%}",
+                f"{row['mean_size']:.1f}",
+                hits,
+                left,
+            ]
+        )
+        self._bars.update(self._tasks["generations"], completed=number + 1)
+        self._live.update(self._view())
+
+    def _time_left(self, number: int) -> str:
+        recent = self._seconds[-6:]
+        if len(recent) < 2:
+            return "?"
+        pace = (recent[-1] - recent[0]) / (len(recent) - 1)
+        seconds = round(pace * (self.generations - number))
+        return f"{seconds // 60}:{seconds % 60:02d}"
+
+    def _view(self) -> Group:
+        table = Table(box=None, header_style="bold", pad_edge=False)
+        for name in ("gen", "best", "validation", "mean", "diversity", "size", "cache", "left"):
+            table.add_column(name, justify="right")
+        for row in self._rows:
+            table.add_row(*row)
+        return Group(table, Text(self._best, style="green"), self._bars)

@@ -1,0 +1,157 @@
+"""The settings of a run: read from YAML, checked with messages, written back resolved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from greenmachine.errors import ConfigError
+
+__all__ = [
+    "CaptureConfig",
+    "EvolutionConfig",
+    "LanguageConfig",
+    "ObjectiveConfig",
+    "RunConfig",
+    "SampleConfig",
+    "SamplesConfig",
+    "load_config",
+]
+
+
+class _Model(BaseModel):
+    """Unknown keys are errors: a misspelt setting must not fall back to its default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SampleConfig(_Model):
+    """One sample of networks: how many, and how they are drawn."""
+
+    size: int | None = Field(ge=2, description="networks; null takes the whole rest (test only)")
+    kind: Literal["random", "equal_width", "quantile"] = "random"
+    bins: int = Field(10, ge=1, description="accuracy bins of the stratified kinds")
+
+
+class SamplesConfig(_Model):
+    """The three disjoint samples."""
+
+    train: SampleConfig = SampleConfig(size=128)
+    validation: SampleConfig = SampleConfig(size=200)
+    test: SampleConfig = SampleConfig(size=1000)
+
+
+class CaptureConfig(_Model):
+    """How networks are built and sent through their passes."""
+
+    batch: int = Field(8, ge=1, description="images a pass")
+    options: dict[str, int] = Field({}, description="build options of the benchmark, {cells: 2}")
+    device: str = Field("cpu", description="torch device of passes and evaluation")
+    keep: bool = Field(False, description="keep the signal store when the run is done")
+
+
+class LanguageConfig(_Model):
+    """What an expression may say, and how large it may be."""
+
+    exclude: tuple[str, ...] = Field((), description="primitives and signals to leave out")
+    max_height: int = Field(9, ge=1, le=60)
+    max_size: int = Field(25, ge=2, description="nodes")
+    start_height: tuple[int, int] = Field((3, 6), description="of the first random trees")
+
+
+class EvolutionConfig(_Model):
+    """The generation loop."""
+
+    population: int = Field(200, ge=4)
+    generations: int = Field(20, ge=0)
+    selection: Literal["tournament", "double_tournament", "nsga2"] = "tournament"
+    tournament: int = Field(4, ge=1)
+    elites: int = Field(10, ge=0, description="best of a generation that go on unchanged")
+    immigrants: float = Field(0.05, ge=0, le=1, description="share of new random trees")
+    crossover: float = Field(0.5, ge=0, le=1, description="share by crossover; the rest mutates")
+    leaf_bias: float = Field(0.1, ge=0, le=1, description="chance that a crossover moves a leaf")
+    mutations: dict[Literal["uniform", "node", "insert", "shrink", "hoist"], float] = Field(
+        {"uniform": 3.0, "node": 3.0, "insert": 2.0, "shrink": 1.0, "hoist": 1.0},
+        description="relative rates",
+    )
+    validate_best: int = Field(20, ge=1, description="best of a generation shown to validation")
+    hall_of_fame: int = Field(20, ge=1)
+    seeds: tuple[str, ...] = Field((), description="expressions or proxies in the first population")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> EvolutionConfig:
+        if self.elites >= self.population:
+            raise ValueError("elites must be fewer than the population")
+        if not self.mutations or min(self.mutations.values()) < 0 or not sum(self.mutations.values()):
+            raise ValueError("mutations needs rates of at least 0, one of them above")
+        return self
+
+
+class ObjectiveConfig(_Model):
+    """What is maximised: aggregate over tasks of tau-b minus parsimony x nodes."""
+
+    aggregate: Literal["mean", "min"] = "mean"
+    parsimony: float = Field(0.0005, ge=0, description="tau that a node costs")
+
+
+class RunConfig(_Model):
+    """One evolution run."""
+
+    name: str = "run"
+    seed: int = Field(0, ge=0)
+    benchmark: str = "nats-tss"
+    datasets: tuple[str, ...] = Field(("cifar10",), min_length=1)
+    passes: tuple[Literal["data", "noise", "perturbed", "ones"], ...] = Field(
+        ("noise",), min_length=1
+    )
+    workers: int = Field(-1, description="processes; -1 takes every core")
+    samples: SamplesConfig = SamplesConfig()
+    capture: CaptureConfig = CaptureConfig()
+    language: LanguageConfig = LanguageConfig()
+    evolution: EvolutionConfig = EvolutionConfig()
+    objective: ObjectiveConfig = ObjectiveConfig()
+
+
+def load_config(path: Path | None, overrides: dict[str, str] | None = None) -> RunConfig:
+    """Read a run's settings.
+
+    Args:
+        path: a YAML file; None takes the defaults.
+        overrides: values by dotted key, such as ``{"evolution.population": "50"}``, each read
+            as YAML.
+
+    Raises:
+        ConfigError: the file is missing or no YAML, a key is unknown, or a value is wrong.
+    """
+    settings: Any = {}
+    if path is not None:
+        try:
+            settings = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        except OSError as error:
+            raise ConfigError(f"cannot read {path}: {error.strerror}") from None
+        except yaml.YAMLError as error:
+            raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+        if not isinstance(settings, dict):
+            raise ConfigError(f"{path} must hold `key: value` lines")
+    for key, text in (overrides or {}).items():
+        *parents, last = key.split(".")
+        place = settings
+        for parent in parents:
+            place = place.setdefault(parent, {})
+            if not isinstance(place, dict):
+                raise ConfigError(f"--set {key}: {parent} is not a group of settings")
+        try:
+            place[last] = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise ConfigError(f"--set {key}: {text!r} is not a YAML value") from None
+    try:
+        return RunConfig.model_validate(settings)
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(str(p) for p in fault['loc']) or 'settings'}: {fault['msg']}"
+            for fault in error.errors()
+        )
+        raise ConfigError(f"{path or 'settings'}: {faults}") from None

@@ -1,0 +1,56 @@
+"""Individuals: DEAP trees with a fitness and what was found out about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from deap import base, gp
+
+__all__ = ["CostFitness", "Individual", "TauFitness", "distinct"]
+
+
+class TauFitness(base.Fitness):  # type: ignore[misc]
+    """Maximise tau minus parsimony."""
+
+    weights = (1.0,)
+
+
+class CostFitness(base.Fitness):  # type: ignore[misc]
+    """Maximise tau, minimise the number of nodes (NSGA-II)."""
+
+    weights = (1.0, -1.0)
+
+
+class Individual(gp.PrimitiveTree):  # type: ignore[misc]
+    """A tree of one run.
+
+    Attributes:
+        fitness: DEAP's, invalid until judged.
+        text: rank-canonical text; two individuals of one text rank networks alike.
+        direction: 1 where a high score is good, -1 where a low one is.
+        tau: tau-b of every task on the training sample, in that direction.
+        failures: training networks without a finite score.
+    """
+
+    def __init__(self, nodes: Iterable[Any], fitness: type[base.Fitness]) -> None:
+        super().__init__(nodes)
+        self.fitness = fitness()
+        self.text = ""
+        self.direction = 1
+        self.tau: tuple[float, ...] = ()
+        self.failures = 0
+
+
+def distinct(individuals: Iterable[Individual]) -> list[Individual]:
+    """Return the best first, and of those that rank the training networks alike the smallest.
+
+    Different texts can say the same: ``abs`` of what is positive. Letting only one of them be a
+    parent keeps the population from filling with copies.
+    """
+    ordered = sorted(individuals, key=lambda i: (-i.fitness.values[0], len(i), i.text))
+    seen: dict[tuple[float, ...], Individual] = {}
+    for individual in sorted(ordered, key=len):
+        seen.setdefault(individual.tau, individual)
+    kept = {id(individual) for individual in seen.values()}
+    return [individual for individual in ordered if id(individual) in kept]

@@ -1,0 +1,117 @@
+"""Variation of trees: DEAP's typed operators, and those that a typed grammar needs besides.
+
+All draw from the global ``random`` module, as DEAP's do; :func:`owned_random` gives a run its
+own state of it.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from deap import gp
+
+from greenmachine.language.grammar import Grammar
+from primitives.registry import NETWORK_SCALAR
+
+__all__ = ["MUTATIONS", "crossover", "half_and_half", "mutate", "owned_random"]
+
+_UNIFORM_HEIGHT = 4  # of the random subtree that uniform mutation puts in
+
+Nodes = list[Any]
+
+
+@contextmanager
+def owned_random(state: Any) -> Iterator[None]:
+    """Give the block its own state of the global ``random`` module, and restore the caller's."""
+    before = random.getstate()
+    random.setstate(state)
+    try:
+        yield
+    finally:
+        random.setstate(before)
+
+
+def half_and_half(grammar: Grammar, heights: tuple[int, int]) -> Nodes:
+    """Return a random tree, typed ramped half-and-half (Koza 1992).
+
+    The height is drawn from ``heights``; every other tree is full, the rest end early.
+    """
+    full = random.random() < 0.5
+    return grammar.generate(NETWORK_SCALAR, random.randint(*heights), full=full)
+
+
+def crossover(first: gp.PrimitiveTree, second: gp.PrimitiveTree, leaf_bias: float) -> None:
+    """Exchange a subtree of one kind, in place; a leaf with chance ``leaf_bias``."""
+    if random.random() < leaf_bias:
+        gp.cxOnePointLeafBiased(first, second, termpb=1.0)
+    else:
+        gp.cxOnePoint(first, second)
+
+
+def mutate_uniform(tree: gp.PrimitiveTree, grammar: Grammar) -> None:
+    """Replace a random subtree by a new random one of its kind."""
+
+    def subtree(pset: gp.PrimitiveSetTyped, type_: type) -> Nodes:
+        return grammar.generate(type_.__name__, random.randint(0, _UNIFORM_HEIGHT), full=False)
+
+    gp.mutUniform(tree, subtree, grammar.pset)
+
+
+def mutate_node(tree: gp.PrimitiveTree, grammar: Grammar) -> None:
+    """Replace a node by another with the same kinds."""
+    gp.mutNodeReplacement(tree, grammar.pset)
+
+
+def mutate_insert(tree: gp.PrimitiveTree, grammar: Grammar) -> None:
+    """Put a primitive between a node and its parent, its other arguments grown at random.
+
+    Not ``gp.mutInsert``: that fills other arguments with terminals, and most kinds have none.
+    """
+    index = random.randrange(len(tree))
+    place = tree.searchSubtree(index)
+    kind = tree[index].ret
+    fitting = [p for p in grammar.pset.primitives[kind] if kind in p.args]
+    if not fitting:
+        return
+    primitive = random.choice(fitting)
+    position = random.choice([i for i, argument in enumerate(primitive.args) if argument is kind])
+    nodes: Nodes = [primitive]
+    for i, argument in enumerate(primitive.args):
+        if i == position:
+            nodes += tree[place]
+        else:
+            nodes += grammar.generate(argument.__name__, 2, full=False)
+    tree[place] = nodes
+
+
+def mutate_shrink(tree: gp.PrimitiveTree, grammar: Grammar) -> None:
+    """Replace a primitive by one of its arguments of the same kind."""
+    gp.mutShrink(tree)
+
+
+def mutate_hoist(tree: gp.PrimitiveTree, grammar: Grammar) -> None:
+    """Replace a subtree by a smaller one inside it, of the same kind (Kinnear 1993)."""
+    index = random.randrange(len(tree))
+    place = tree.searchSubtree(index)
+    inside = [i for i in range(index + 1, place.stop) if tree[i].ret is tree[index].ret]
+    if inside:
+        tree[place] = tree[tree.searchSubtree(random.choice(inside))]
+
+
+MUTATIONS: dict[str, Callable[[gp.PrimitiveTree, Grammar], None]] = {
+    "uniform": mutate_uniform,
+    "node": mutate_node,
+    "insert": mutate_insert,
+    "shrink": mutate_shrink,
+    "hoist": mutate_hoist,
+}
+
+
+def mutate(tree: gp.PrimitiveTree, grammar: Grammar, rates: Mapping[Any, float]) -> None:
+    """Change ``tree`` in place by one mutation, drawn by its relative rate."""
+    names = sorted(rates)
+    (name,) = random.choices(names, weights=[rates[n] for n in names])
+    MUTATIONS[name](tree, grammar)

@@ -1,0 +1,298 @@
+"""A run from settings to a folder: samples, capture, generations, champion on the test sample.
+
+The folder (``--out``) holds ``config.json`` resolved, ``manifest.json``, ``history.csv``,
+``checkpoint.json`` (replaced atomically every generation), ``hall_of_fame.json`` and
+``result.json``. ``--resume`` continues from the last whole generation, bit for bit.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from greenmachine.benchmarks import Benchmark, load_benchmark
+from greenmachine.config import RunConfig, SampleConfig
+from greenmachine.engine import Evaluator
+from greenmachine.errors import ConfigError, RunError
+from greenmachine.evolution.history import row_of, write_history
+from greenmachine.evolution.judge import Judge
+from greenmachine.evolution.search import Search
+from greenmachine.files import read_json, write_json
+from greenmachine.fitness import (
+    SampleSpec,
+    Split,
+    directed_tau,
+    draw_split,
+    tau_standard_error,
+)
+from greenmachine.language import Expression, parse
+from greenmachine.language.grammar import Grammar
+from greenmachine.manifest import manifest
+from greenmachine.signals import CaptureSpec, Store
+
+__all__ = ["Listener", "Run"]
+
+CHECKPOINT = "checkpoint.json"
+
+
+class Listener(Protocol):
+    """What a display is told while a run goes on."""
+
+    def say(self, line: str) -> None:
+        """Take a line that should stay."""
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        """Take the progress of capture or scoring."""
+
+    def generation(self, row: dict[str, float], search: Search) -> None:
+        """Take the row of a finished generation."""
+
+
+class Run:
+    """One evolution run in a folder.
+
+    Args:
+        config: the settings.
+        folder: made if missing.
+        seeds: expressions for the first population (``config.evolution.seeds`` resolved).
+        listener: told what happens.
+
+    Raises:
+        ConfigError: the settings do not fit the benchmark.
+        DataError: the benchmark's data is missing or broken.
+        RunError: the folder holds another run.
+    """
+
+    def __init__(
+        self, config: RunConfig, folder: Path, seeds: Sequence[Expression], listener: Listener
+    ) -> None:
+        self.config = config
+        self.folder = folder
+        self.seeds = list(seeds)
+        self.listener = listener
+        self.benchmark = load_benchmark(config.benchmark)
+        self.grammar = Grammar(config.passes, config.language.exclude)
+        for seed in self.seeds:
+            self.grammar.tree(seed)  # a seed that the language cannot say is refused now
+        self.split = _split(self.benchmark, config)
+        self._seconds = 0.0
+        self._rows: list[dict[str, float]] = []
+
+    @classmethod
+    def resume(cls, folder: Path, listener: Listener) -> Run:
+        """Return the run that ``folder`` holds.
+
+        Raises:
+            RunError: it holds none.
+        """
+        seeds = [parse(text) for text in _described(folder)["seeds"]]
+        return cls(cls.settings(folder), folder, seeds, listener)
+
+    @staticmethod
+    def settings(folder: Path) -> RunConfig:
+        """Return the settings of the run that ``folder`` holds; RunError where it holds none."""
+        return RunConfig.model_validate(_described(folder)["config"])
+
+    def execute(self) -> dict[str, Any]:
+        """Run, or go on, to the end and return the content of ``result.json``."""
+        started = time.monotonic()
+        self._describe()
+        train = self._judge("train", self.split.train)
+        validation = self._judge("validation", self.split.validation)
+        config = self.config
+        search = Search(
+            config.evolution, config.language, self.grammar, train, validation, config.seed
+        )
+        self._restore(search)
+        before = self._seconds
+        while search.generation < config.evolution.generations:
+            search.step(self.seeds)
+            self._seconds = before + time.monotonic() - started
+            row = row_of(search, {**train.counts(), "seconds": round(self._seconds, 3)})
+            self._rows.append(row)
+            self._checkpoint(search)
+            self.listener.generation(row, search)
+        result = self._result(search, train)
+        result["seconds"] = round(before + time.monotonic() - started, 1)
+        write_json(self.folder / "result.json", result)
+        if not config.capture.keep:
+            shutil.rmtree(self.folder / "signals", ignore_errors=True)
+        return result
+
+    def _describe(self) -> None:
+        """Write what the run is, once; refuse a folder that holds another run."""
+        described = {
+            "config": self.config.model_dump(mode="json"),
+            "seeds": [seed.text for seed in self.seeds],
+        }
+        path = self.folder / "config.json"
+        if path.exists():
+            if read_json(path) != described:
+                raise RunError(f"{self.folder} holds another run: choose another --out")
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        facts = manifest(
+            seed=self.config.seed,
+            benchmark={"name": self.benchmark.name, "sha256": self.benchmark.checksum},
+            samples={
+                "train": self.split.train.tolist(),
+                "validation": self.split.validation.tolist(),
+                "test": len(self.split.test),
+            },
+        )
+        write_json(self.folder / "manifest.json", facts)
+        write_json(path, described)
+
+    def _judge(self, sample: str, indices: NDArray[np.int64]) -> Judge:
+        evaluators = {}
+        for dataset in self.config.datasets:
+            spec = self._spec(dataset, self.grammar.terminals)
+            store = Store(self.folder / "signals" / f"{dataset}-{sample}", spec, indices.tolist())
+            store.build(
+                self.config.workers,
+                announce=self.listener.say,
+                progress=lambda done, all_: self.listener.progress(
+                    f"capture {dataset} {sample}", done, all_
+                ),
+            )
+            evaluators[dataset] = Evaluator.of_store(
+                store, workers=self.config.workers, device=self.config.capture.device
+            )
+        accuracies = {d: self.benchmark.accuracy(d)[indices] for d in self.config.datasets}
+        return Judge(evaluators, accuracies, self.config.objective)
+
+    def _spec(self, dataset: str, terminals: Sequence[str]) -> CaptureSpec:
+        capture = self.config.capture
+        return CaptureSpec(
+            benchmark=self.config.benchmark,
+            dataset=dataset,
+            terminals=tuple(sorted(terminals)),
+            batch=capture.batch,
+            seed=self.config.seed,
+            options=dict(capture.options),
+            device=capture.device,
+        )
+
+    def _restore(self, search: Search) -> None:
+        path = self.folder / CHECKPOINT
+        if not path.exists():
+            return
+        try:
+            saved = read_json(path)
+            search.restore(saved["search"])
+            self._rows, self._seconds = saved["history"], saved["seconds"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise RunError(f"{path} is damaged ({error}): start again in another --out") from None
+        self.listener.say(f"resuming after generation {search.generation}")
+
+    def _checkpoint(self, search: Search) -> None:
+        state = {"search": search.state(), "history": self._rows, "seconds": self._seconds}
+        write_json(self.folder / CHECKPOINT, state)
+        write_history(self.folder / "history.csv", self._rows)
+        hall = [vars(famous) for famous in search.hall]
+        write_json(self.folder / "hall_of_fame.json", hall)
+
+    def _result(self, search: Search, train: Judge) -> dict[str, Any]:
+        champion = search.hall[0]
+        expression = parse(champion.expression)
+        test = self._test(expression, champion.direction)
+        return {
+            "name": self.config.name,
+            "benchmark": self.config.benchmark,
+            "datasets": list(self.config.datasets),
+            "best": {
+                "expression": champion.expression,
+                "direction": champion.direction,
+                "size": champion.size,
+                "generation": champion.generation,
+                "tau": {
+                    sample: dict(zip(self.config.datasets, tau, strict=True))
+                    for sample, tau in champion.tau.items()
+                }
+                | {"test": {name: row["champion"]["tau"] for name, row in test.items()}},
+            },
+            "test": test,
+            "samples": {
+                "train": len(self.split.train),
+                "validation": len(self.split.validation),
+                "test": len(self.split.test),
+            },
+            "individuals": search.individuals,
+            "generations": search.generation,
+            **train.counts(),
+        }
+
+    def _test(self, expression: Expression, direction: int) -> dict[str, dict[str, Any]]:
+        """Return per data set tau and its standard error of champion and trivial rows on test.
+
+        Trivial rows stand in the direction that is better on the training sample.
+        """
+        rows: dict[str, dict[str, Any]] = {}
+        for dataset in self.config.datasets:
+            spec = self._spec(dataset, sorted(expression.terminals))
+            evaluator = Evaluator.of_networks(
+                spec, self.split.test.tolist(), workers=self.config.workers
+            )
+            scores = evaluator.scores(
+                [expression],
+                lambda done, all_, d=dataset: self.listener.progress(f"test {d}", done, all_),
+            )[0]
+            accuracy = self.benchmark.accuracy(dataset)
+            rows[dataset] = {
+                "champion": _row(scores, accuracy[self.split.test], direction)
+                | {"failures": int((~np.isfinite(scores)).sum())}
+            }
+            for name, values in self.benchmark.trivial_scores(dataset).items():
+                on_train = directed_tau(
+                    values[None, self.split.train], accuracy[self.split.train], 1
+                )[0]
+                sign = -1 if on_train < 0 else 1
+                rows[dataset][name] = _row(values[self.split.test], accuracy[self.split.test], sign)
+        return rows
+
+
+def _row(
+    scores: NDArray[np.float64], accuracy: NDArray[np.float64], direction: int
+) -> dict[str, float]:
+    tau = directed_tau(scores[None], accuracy, direction)[0]
+    lowest = np.where(np.isfinite(scores), direction * scores, -np.inf)
+    # A constant row has no tau; JSON has no NaN, and it ranks nothing: 0.
+    return {
+        "tau": round(float(np.nan_to_num(tau)), 6),
+        "standard_error": round(float(np.nan_to_num(tau_standard_error(lowest, accuracy))), 6),
+    }
+
+
+def _described(folder: Path) -> dict[str, Any]:
+    try:
+        described: dict[str, Any] = read_json(folder / "config.json")
+    except (OSError, ValueError) as error:
+        raise RunError(f"{folder} holds no run ({error})") from None
+    return described
+
+
+def _split(benchmark: Benchmark, config: RunConfig) -> Split:
+    for dataset in config.datasets:
+        benchmark.num_classes(dataset)  # refuses an unknown data set
+    for name in ("train", "validation"):
+        if getattr(config.samples, name).size is None:
+            raise ConfigError(f"samples.{name}.size must be a number")
+    accuracy = np.mean([benchmark.accuracy(d) for d in config.datasets], axis=0)
+    return draw_split(
+        accuracy,
+        benchmark.groups,
+        train=_sample(config.samples.train),
+        validation=_sample(config.samples.validation),
+        test=_sample(config.samples.test),
+        seed=config.seed,
+    )
+
+
+def _sample(config: SampleConfig) -> SampleSpec:
+    return SampleSpec(config.size, config.kind, config.bins)

@@ -1,0 +1,258 @@
+"""The generation loop on DEAP operators; one seed gives one result.
+
+A generation: parents are drawn by tournament from individuals of distinct behaviour, varied,
+and checked (height, size, no second of one text); elites go on, immigrants come in; all new ones
+are judged on the training sample, the best of them on validation, where the hall of fame is
+chosen.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from deap import gp, tools
+
+from greenmachine.config import EvolutionConfig, LanguageConfig
+from greenmachine.evolution.individual import CostFitness, Individual, TauFitness, distinct
+from greenmachine.evolution.judge import Judge
+from greenmachine.evolution.operators import crossover, half_and_half, mutate, owned_random
+from greenmachine.language import Expression, canonical, parse, rank_canonical
+from greenmachine.language.grammar import Grammar
+
+__all__ = ["Famous", "Search"]
+
+_ATTEMPTS = 50  # to make an acceptable child, before a random tree takes its place
+
+
+@dataclass(frozen=True)
+class Famous:
+    """A member of the hall of fame.
+
+    Attributes:
+        expression: canonical text.
+        direction: 1 where a high score is good, -1 where a low one is.
+        size: nodes.
+        train: fitness on the training sample.
+        validation: fitness on the validation sample, which orders the hall.
+        tau: tau-b on every task, by sample.
+        generation: in which it came in.
+    """
+
+    expression: str
+    direction: int
+    size: int
+    train: float
+    validation: float
+    tau: dict[str, list[float]]
+    generation: int
+
+
+class Search:
+    """A population and how it goes on.
+
+    Args:
+        evolution: the loop's settings.
+        language: limits of the trees.
+        grammar: the vocabulary.
+        train: judge of the sample that selects.
+        validation: judge of the sample that picks the champion.
+        seed: of every random choice.
+
+    Attributes:
+        generation: number of the current one; the first is 0.
+        population: judged individuals.
+        hall: best on validation, the best first.
+        individuals: judged so far.
+    """
+
+    def __init__(
+        self,
+        evolution: EvolutionConfig,
+        language: LanguageConfig,
+        grammar: Grammar,
+        train: Judge,
+        validation: Judge,
+        seed: int,
+    ) -> None:
+        self.evolution = evolution
+        self.language = language
+        self.grammar = grammar
+        self.train = train
+        self.validation = validation
+        self.generation = -1
+        self.population: list[Individual] = []
+        self.hall: list[Famous] = []
+        self.individuals = 0
+        self._fitness = CostFitness if evolution.selection == "nsga2" else TauFitness
+        self._random = random.Random(seed).getstate()
+
+    def best_validation(self) -> float:
+        """Return the champion's fitness on validation."""
+        return self.hall[0].validation
+
+    def step(self, seeds: Sequence[Expression] = ()) -> None:
+        """Make, judge and validate the next generation; the first one holds ``seeds``.
+
+        Nothing changes when it is interrupted: the generation is taken over at its end.
+        """
+        with owned_random(self._random):
+            if self.generation < 0:
+                kept: list[Individual] = []
+                new = self._first(seeds)
+            else:
+                kept, new = self._next()
+            state = random.getstate()
+        self._judge(new)
+        population = kept + new
+        if self.evolution.selection == "nsga2":
+            population = tools.selNSGA2(population, self.evolution.population)
+        hall = self._validated(population)
+        self._random, self.population, self.hall = state, population, hall
+        self.generation += 1
+        self.individuals += len(new)
+
+    def state(self) -> dict[str, Any]:
+        """Return what the next generation depends on, as JSON values."""
+        version, words, gauss = self._random
+        return {
+            "generation": self.generation,
+            "individuals": self.individuals,
+            "random": [version, list(words), gauss],
+            "population": [
+                {
+                    "tree": self.grammar.expression(individual).text,
+                    "fitness": list(individual.fitness.values),
+                    "direction": individual.direction,
+                    "tau": list(individual.tau),
+                    "failures": individual.failures,
+                }
+                for individual in self.population
+            ],
+            "hall": [vars(famous) for famous in self.hall],
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go back to where :meth:`state` was taken; what follows is the same bit for bit."""
+        version, words, gauss = state["random"]
+        self._random = (version, tuple(words), gauss)
+        self.generation = state["generation"]
+        self.individuals = state["individuals"]
+        self.hall = [Famous(**famous) for famous in state["hall"]]
+        self.population = []
+        for saved in state["population"]:
+            individual = self._individual(self.grammar.tree(parse(saved["tree"])))
+            individual.fitness.values = tuple(saved["fitness"])
+            individual.direction = saved["direction"]
+            individual.tau = tuple(saved["tau"])
+            individual.failures = saved["failures"]
+            self.population.append(individual)
+
+    def _individual(self, nodes: Sequence[Any]) -> Individual:
+        individual = Individual(nodes, self._fitness)
+        individual.text = rank_canonical(self.grammar.expression(individual)).text
+        return individual
+
+    def _first(self, seeds: Sequence[Expression]) -> list[Individual]:
+        taken: set[str] = set()
+        new = []
+        for seed in seeds[: self.evolution.population]:
+            individual = self._individual(self.grammar.tree(seed))
+            if individual.text not in taken:
+                taken.add(individual.text)
+                new.append(individual)
+        while len(new) < self.evolution.population:
+            new.append(self._immigrant(taken))
+        return new
+
+    def _next(self) -> tuple[list[Individual], list[Individual]]:
+        """Return who goes on and who is new."""
+        config = self.evolution
+        pool = distinct(self.population)
+        kept = self.population if config.selection == "nsga2" else pool[: config.elites]
+        # A child like one of the last generation would be judged to learn nothing.
+        taken = {individual.text for individual in self.population}
+        count = config.population - (0 if config.selection == "nsga2" else len(kept))
+        new = [self._immigrant(taken) for _ in range(round(config.immigrants * count))]
+        while len(new) < count:
+            children = self._children(pool, taken)
+            new += children[: count - len(new)]
+        return list(kept), new
+
+    def _children(self, pool: list[Individual], taken: set[str]) -> list[Individual]:
+        config = self.evolution
+        for _ in range(_ATTEMPTS):
+            if len(pool) > 1 and random.random() < config.crossover:
+                trees = [gp.PrimitiveTree(parent) for parent in self._parents(pool, 2)]
+                crossover(trees[0], trees[1], config.leaf_bias)
+            else:
+                trees = [gp.PrimitiveTree(parent) for parent in self._parents(pool, 1)]
+                mutate(trees[0], self.grammar, config.mutations)
+            children = []
+            for tree in trees:
+                child = self._individual(tree)
+                if self._fits(child) and child.text not in taken:
+                    taken.add(child.text)
+                    children.append(child)
+            if children:
+                return children
+        return [self._immigrant(taken)]
+
+    def _parents(self, pool: list[Individual], count: int) -> list[Individual]:
+        size = self.evolution.tournament
+        if self.evolution.selection == "double_tournament":
+            chosen = tools.selDoubleTournament(pool, count, size, 1.4, fitness_first=True)
+        else:  # DEAP compares NSGA-II fitness by tau first, then by size
+            chosen = tools.selTournament(pool, count, size)
+        return list(chosen)
+
+    def _immigrant(self, taken: set[str]) -> Individual:
+        for _ in range(_ATTEMPTS):
+            individual = self._individual(
+                half_and_half(self.grammar, self.language.start_height)
+            )
+            if self._fits(individual) and individual.text not in taken:
+                break
+        taken.add(individual.text)
+        return individual
+
+    def _fits(self, individual: Individual) -> bool:
+        small = len(individual) <= self.language.max_size
+        return small and individual.height <= self.language.max_height
+
+    def _judge(self, new: list[Individual]) -> None:
+        judged = self.train([self.grammar.expression(individual) for individual in new])
+        for place, individual in enumerate(new):
+            fitness = (float(judged.fitness[place]),)
+            if self._fitness is CostFitness:
+                fitness = (float(judged.aggregate[place]), float(len(individual)))
+            individual.fitness.values = fitness
+            individual.direction = int(judged.direction[place])
+            individual.tau = tuple(judged.tau[place].tolist())
+            individual.failures = int(judged.failures[place])
+
+    def _validated(self, population: list[Individual]) -> list[Famous]:
+        """Return the hall of fame with the best of ``population`` that are good on validation."""
+        known = {famous.expression for famous in self.hall}
+        best = distinct(population)[: self.evolution.validate_best]
+        forms = [(canonical(self.grammar.expression(i)), i) for i in best]
+        forms = [(form, i) for form, i in forms if form.text not in known]
+        if not forms:
+            return self.hall
+        judged = self.validation([form for form, _ in forms], [i.direction for _, i in forms])
+        found = [
+            Famous(
+                expression=form.text,
+                direction=individual.direction,
+                size=form.size,
+                train=individual.fitness.values[0],
+                validation=float(judged.fitness[place]),
+                tau={"train": list(individual.tau), "validation": judged.tau[place].tolist()},
+                generation=self.generation + 1,
+            )
+            for place, (form, individual) in enumerate(forms)
+        ]
+        ordered = sorted([*self.hall, *found], key=lambda f: (-f.validation, f.size, f.expression))
+        return ordered[: self.evolution.hall_of_fame]
