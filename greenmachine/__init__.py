@@ -1,0 +1,1 @@
+"""GreenMachine: discover zero-cost proxies by genetic programming."""

@@ -22,6 +22,9 @@ __all__ = [
 ]
 
 
+_WORDS = {"extra_forbidden": "there is no such setting"}  # pydantic's word fits code, not a file
+
+
 class _Model(BaseModel):
     """Unknown keys are errors: a misspelt setting must not fall back to its default."""
 
@@ -33,7 +36,7 @@ class SampleConfig(_Model):
 
     size: int | None = Field(ge=2, description="networks; null takes the whole rest (test only)")
     kind: Literal["random", "equal_width", "quantile"] = "random"
-    bins: int = Field(10, ge=1, description="accuracy bins of the stratified kinds")
+    bins: int = Field(default=10, ge=1, description="accuracy bins of the stratified kinds")
 
 
 class SamplesConfig(_Model):
@@ -47,45 +50,49 @@ class SamplesConfig(_Model):
 class CaptureConfig(_Model):
     """How networks are built and sent through their passes."""
 
-    batch: int = Field(8, ge=1, description="images a pass")
-    options: dict[str, int] = Field({}, description="build options of the benchmark, {cells: 2}")
-    device: str = Field("cpu", description="torch device of passes and evaluation")
-    keep: bool = Field(False, description="keep the signal store when the run is done")
+    batch: int = Field(default=8, ge=1, description="images a pass")
+    options: dict[str, int] = Field(default={}, description="of the benchmark, {cells: 2}")
+    device: str = Field(default="cpu", description="torch device of passes and evaluation")
+    keep: bool = Field(default=False, description="keep the signal store when the run is done")
 
 
 class LanguageConfig(_Model):
     """What an expression may say, and how large it may be."""
 
-    exclude: tuple[str, ...] = Field((), description="primitives and signals to leave out")
-    max_height: int = Field(9, ge=1, le=60)
-    max_size: int = Field(25, ge=2, description="nodes")
-    start_height: tuple[int, int] = Field((3, 6), description="of the first random trees")
+    exclude: tuple[str, ...] = Field(default=(), description="primitives and signals to leave out")
+    max_height: int = Field(default=9, ge=1, le=60)
+    max_size: int = Field(default=25, ge=2, description="nodes")
+    start_height: tuple[int, int] = Field(default=(3, 6), description="of the first random trees")
 
 
 class EvolutionConfig(_Model):
     """The generation loop."""
 
-    population: int = Field(200, ge=4)
-    generations: int = Field(20, ge=0)
+    population: int = Field(default=200, ge=4)
+    generations: int = Field(default=20, ge=0)
     selection: Literal["tournament", "double_tournament", "nsga2"] = "tournament"
-    tournament: int = Field(4, ge=1)
-    elites: int = Field(10, ge=0, description="best of a generation that go on unchanged")
-    immigrants: float = Field(0.05, ge=0, le=1, description="share of new random trees")
-    crossover: float = Field(0.5, ge=0, le=1, description="share by crossover; the rest mutates")
-    leaf_bias: float = Field(0.1, ge=0, le=1, description="chance that a crossover moves a leaf")
+    tournament: int = Field(default=4, ge=1)
+    elites: int = Field(default=10, ge=0, description="that go on unchanged")
+    immigrants: float = Field(default=0.05, ge=0, le=1, description="share of new random trees")
+    crossover: float = Field(default=0.5, ge=0, le=1, description="the rest mutates")
+    leaf_bias: float = Field(default=0.1, ge=0, le=1, description="chance to move a leaf")
     mutations: dict[Literal["uniform", "node", "insert", "shrink", "hoist"], float] = Field(
-        {"uniform": 3.0, "node": 3.0, "insert": 2.0, "shrink": 1.0, "hoist": 1.0},
+        default={"uniform": 3.0, "node": 3.0, "insert": 2.0, "shrink": 1.0, "hoist": 1.0},
         description="relative rates",
     )
-    validate_best: int = Field(20, ge=1, description="best of a generation shown to validation")
-    hall_of_fame: int = Field(20, ge=1)
-    seeds: tuple[str, ...] = Field((), description="expressions or proxies in the first population")
+    validate_best: int = Field(default=20, ge=1, description="of a generation")
+    hall_of_fame: int = Field(default=20, ge=1)
+    seeds: tuple[str, ...] = Field(default=(), description="in the first population")
 
     @model_validator(mode="after")
     def _consistent(self) -> EvolutionConfig:
         if self.elites >= self.population:
             raise ValueError("elites must be fewer than the population")
-        if not self.mutations or min(self.mutations.values()) < 0 or not sum(self.mutations.values()):
+        if (
+            not self.mutations
+            or min(self.mutations.values()) < 0
+            or not sum(self.mutations.values())
+        ):
             raise ValueError("mutations needs rates of at least 0, one of them above")
         return self
 
@@ -94,20 +101,20 @@ class ObjectiveConfig(_Model):
     """What is maximised: aggregate over tasks of tau-b minus parsimony x nodes."""
 
     aggregate: Literal["mean", "min"] = "mean"
-    parsimony: float = Field(0.0005, ge=0, description="tau that a node costs")
+    parsimony: float = Field(default=0.0005, ge=0, description="tau that a node costs")
 
 
 class RunConfig(_Model):
     """One evolution run."""
 
     name: str = "run"
-    seed: int = Field(0, ge=0)
+    seed: int = Field(default=0, ge=0)
     benchmark: str = "nats-tss"
-    datasets: tuple[str, ...] = Field(("cifar10",), min_length=1)
+    datasets: tuple[str, ...] = Field(default=("cifar10",), min_length=1)
     passes: tuple[Literal["data", "noise", "perturbed", "ones"], ...] = Field(
-        ("noise",), min_length=1
+        default=("noise",), min_length=1
     )
-    workers: int = Field(-1, description="processes; -1 takes every core")
+    workers: int = Field(default=-1, description="processes; -1 takes every core")
     samples: SamplesConfig = SamplesConfig()
     capture: CaptureConfig = CaptureConfig()
     language: LanguageConfig = LanguageConfig()
@@ -151,7 +158,7 @@ def load_config(path: Path | None, overrides: dict[str, str] | None = None) -> R
         return RunConfig.model_validate(settings)
     except ValidationError as error:
         faults = "; ".join(
-            f"{'.'.join(str(p) for p in fault['loc']) or 'settings'}: {fault['msg']}"
+            f"{'.'.join(str(p) for p in fault['loc'])}: {_WORDS.get(fault['type'], fault['msg'])}"
             for fault in error.errors()
         )
         raise ConfigError(f"{path or 'settings'}: {faults}") from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ _PACKAGES = ("greenmachine", "torch", "numpy", "scipy", "deap", "joblib", "safet
 def manifest(**facts: Any) -> dict[str, Any]:
     """Return code version, package versions and hardware, with the caller's ``facts`` added."""
     return {
-        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "git": _git_sha(),
         "python": platform.python_version(),
         "packages": {name: version(name) for name in _PACKAGES},

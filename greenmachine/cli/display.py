@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
 from rich.console import Console, Group
@@ -12,8 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from greenmachine.evolution import Search
+from greenmachine.workers import Progress as Tasks
 
-__all__ = ["Display"]
+__all__ = ["Display", "bar"]
 
 _SHOWN = 12  # generations in the live table
 
@@ -121,3 +124,12 @@ class Display:
         for row in self._rows:
             table.add_row(*row)
         return Group(table, Text(self._best, style="green"), self._bars)
+
+
+@contextmanager
+def bar(console: Console, what: str) -> Iterator[Tasks]:
+    """Yield a progress callback that draws a bar with the time left; gone at the end."""
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)

@@ -31,7 +31,9 @@ def evolve(
     out: Annotated[Path | None, typer.Option(help="run folder [default: runs/NAME-SEED]")] = None,
     resume: Annotated[Path | None, typer.Option(help="go on with the run in this folder")] = None,
     seed: Annotated[int | None, typer.Option(help="seed of everything random")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="print result.json and no tables")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="print result.json and no tables")
+    ] = False,
 ) -> None:
     """Evolve a proxy: capture signals, breed expressions, test the champion.
 
@@ -100,11 +102,16 @@ def _show(console: Console, result: dict[str, Any], folder: Path) -> None:
         table = Table(box=None, show_header=False, pad_edge=False)
         for name, row in result["test"][dataset].items():
             style = "bold" if name == "champion" else ""
-            error = f"± {row['standard_error']:.3f}"
-            table.add_row(f"  {name}", f"{row['tau']:.3f}", error, style=style)
+            table.add_row(
+                f"  {name}", _number(row["tau"]), f"± {_number(row['standard_error'])}", style=style
+            )
         console.print(table)
     console.print(
         f"\n{result['individuals']} individuals in {result['seconds']:.0f} s. "
         f"Next: greenmachine export {folder} --out proxy.py",
         soft_wrap=True,
     )
+
+
+def _number(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.3f}"

@@ -21,7 +21,8 @@ class Observed(Protocol):
     population: list[Individual]
     individuals: int
 
-    def best_validation(self) -> float: ...
+    def best_validation(self) -> float:
+        """Return the champion's fitness on validation."""
 
 
 PROBES: dict[str, Callable[[Observed], float]] = {

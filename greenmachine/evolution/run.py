@@ -7,9 +7,11 @@ The folder (``--out``) holds ``config.json`` resolved, ``manifest.json``, ``hist
 
 from __future__ import annotations
 
+import math
 import shutil
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -29,7 +31,7 @@ from greenmachine.fitness import (
     Split,
     directed_tau,
     draw_split,
-    tau_standard_error,
+    tau_row,
 )
 from greenmachine.language import Expression, parse
 from greenmachine.language.grammar import Grammar
@@ -157,9 +159,7 @@ class Run:
             store.build(
                 self.config.workers,
                 announce=self.listener.say,
-                progress=lambda done, all_: self.listener.progress(
-                    f"capture {dataset} {sample}", done, all_
-                ),
+                progress=partial(self.listener.progress, f"capture {dataset} {sample}"),
             )
             evaluators[dataset] = Evaluator.of_store(
                 store, workers=self.config.workers, device=self.config.capture.device
@@ -239,34 +239,23 @@ class Run:
             evaluator = Evaluator.of_networks(
                 spec, self.split.test.tolist(), workers=self.config.workers
             )
-            scores = evaluator.scores(
-                [expression],
-                lambda done, all_, d=dataset: self.listener.progress(f"test {d}", done, all_),
-            )[0]
+            progress = partial(self.listener.progress, f"test {dataset}")
+            scores = evaluator.scores([expression], progress)[0]
             accuracy = self.benchmark.accuracy(dataset)
-            rows[dataset] = {
-                "champion": _row(scores, accuracy[self.split.test], direction)
-                | {"failures": int((~np.isfinite(scores)).sum())}
-            }
+            on_test = accuracy[self.split.test]
+            rows[dataset] = {"champion": _json_row(tau_row(scores, on_test, direction))}
             for name, values in self.benchmark.trivial_scores(dataset).items():
                 on_train = directed_tau(
                     values[None, self.split.train], accuracy[self.split.train], 1
                 )[0]
                 sign = -1 if on_train < 0 else 1
-                rows[dataset][name] = _row(values[self.split.test], accuracy[self.split.test], sign)
+                rows[dataset][name] = _json_row(tau_row(values[self.split.test], on_test, sign))
         return rows
 
 
-def _row(
-    scores: NDArray[np.float64], accuracy: NDArray[np.float64], direction: int
-) -> dict[str, float]:
-    tau = directed_tau(scores[None], accuracy, direction)[0]
-    lowest = np.where(np.isfinite(scores), direction * scores, -np.inf)
-    # A constant row has no tau; JSON has no NaN, and it ranks nothing: 0.
-    return {
-        "tau": round(float(np.nan_to_num(tau)), 6),
-        "standard_error": round(float(np.nan_to_num(tau_standard_error(lowest, accuracy))), 6),
-    }
+def _json_row(row: dict[str, float]) -> dict[str, float | None]:
+    """Round a row of a table; JSON has no NaN, so what is undefined becomes null."""
+    return {k: round(v, 6) if math.isfinite(v) else None for k, v in row.items()}
 
 
 def _described(folder: Path) -> dict[str, Any]:

@@ -210,9 +210,7 @@ class Search:
 
     def _immigrant(self, taken: set[str]) -> Individual:
         for _ in range(_ATTEMPTS):
-            individual = self._individual(
-                half_and_half(self.grammar, self.language.start_height)
-            )
+            individual = self._individual(half_and_half(self.grammar, self.language.start_height))
             if self._fits(individual) and individual.text not in taken:
                 break
         taken.add(individual.text)
@@ -225,10 +223,11 @@ class Search:
     def _judge(self, new: list[Individual]) -> None:
         judged = self.train([self.grammar.expression(individual) for individual in new])
         for place, individual in enumerate(new):
-            fitness = (float(judged.fitness[place]),)
             if self._fitness is CostFitness:
-                fitness = (float(judged.aggregate[place]), float(len(individual)))
-            individual.fitness.values = fitness
+                values = [float(judged.aggregate[place]), float(len(individual))]
+            else:
+                values = [float(judged.fitness[place])]
+            individual.fitness.values = values
             individual.direction = int(judged.direction[place])
             individual.tau = tuple(judged.tau[place].tolist())
             individual.failures = int(judged.failures[place])

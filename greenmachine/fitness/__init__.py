@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from greenmachine.fitness.kendall import TauReference, directed_tau, kendall_tau
 from greenmachine.fitness.objective import Evaluation, Objective, Task
+from greenmachine.fitness.report import tau_row
 from greenmachine.fitness.sampling import (
     SampleSpec,
     Split,
@@ -25,5 +26,6 @@ __all__ = [
     "kendall_tau",
     "random_sample",
     "stratified_sample",
+    "tau_row",
     "tau_standard_error",
 ]

@@ -1,0 +1,40 @@
+"""``greenmachine export``: a run's proxy as one Python file that needs only torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from greenmachine.errors import ConfigError
+from greenmachine.proxies.discovery import export_run
+
+__all__ = ["export"]
+
+
+def export(
+    run: Annotated[Path, typer.Argument(help="folder of the run")],
+    rank: Annotated[int, typer.Option(help="place in the hall of fame; 1 is the champion")] = 1,
+    out: Annotated[Path, typer.Option(help="Python file; a .json goes beside it")] = Path(
+        "proxy.py"
+    ),
+) -> None:
+    """Export a proxy of a run as plain Python.
+
+    The file needs only torch: `from proxy import score; score(model)`.
+
+    Examples:
+
+      greenmachine export runs/tss --out proxy.py
+
+      greenmachine export runs/tss --rank 3 --out third.py
+    """
+    if out.suffix != ".py":
+        raise ConfigError(f"--out {out}: the name must end in .py")
+    known = export_run(run, out, rank)
+    better = "higher" if known["direction"] > 0 else "lower"
+    console = Console(stderr=True)
+    console.print(f"{out} and {out.with_suffix('.json')}: {better} is better", soft_wrap=True)
+    console.print(f"  {known['expression']}", soft_wrap=True, markup=False, highlight=False)

@@ -1,0 +1,125 @@
+"""``greenmachine score``: what proxies say of one architecture or of a sample."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import pandas as pd
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from greenmachine.benchmarks import Benchmark, load_benchmark
+from greenmachine.cli.display import bar
+from greenmachine.errors import ConfigError
+from greenmachine.evaluation import capture_spec, score_networks, score_to_file, tau_table
+from greenmachine.language import parse
+from greenmachine.proxies import Proxy, resolve
+
+__all__ = ["score"]
+
+
+def score(
+    proxies: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PROXY...", help="zoo names, expressions, exported .py files or run folders"
+        ),
+    ],
+    on: Annotated[str, typer.Option(help="benchmark")] = "nats-tss",
+    dataset: Annotated[str | None, typer.Option(help="data set [default: its first]")] = None,
+    arch: Annotated[
+        str | None, typer.Option(help="score this architecture (its string or index) alone")
+    ] = None,
+    sample: Annotated[str, typer.Option(help="random architectures to score, or `all`")] = "100",
+    out: Annotated[Path | None, typer.Option(help="Parquet file; resumable")] = None,
+    batch: Annotated[int, typer.Option(min=1, help="images a pass")] = 8,
+    seed: Annotated[int, typer.Option(min=0, help="of sample, weights and noise")] = 0,
+    option: Annotated[
+        list[str] | None, typer.Option(help="build option of the benchmark: --option cells=2")
+    ] = None,
+    workers: Annotated[int, typer.Option(help="processes; -1 takes every core")] = -1,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
+) -> None:
+    """Score networks with proxies, and say how well the scores rank them.
+
+    Examples:
+
+      greenmachine score nwot_inputs --on nats-tss --arch 42
+
+      greenmachine score l2_norm proxy.py --on nats-sss --sample 500 --out scores.parquet
+
+      greenmachine score "sum_layers(min_eigenvalue(channel_correlation(noise_input)))"
+    """
+    found = _columns([resolve(text) for text in proxies])
+    texts = {name: proxy.expression for name, proxy in found.items()}
+    benchmark = load_benchmark(on)
+    dataset = dataset or benchmark.datasets[0]
+    benchmark.num_classes(dataset)  # refuses an unknown data set before any work
+    indices = _indices(benchmark, arch, sample, seed)
+    spec = capture_spec(
+        on,
+        dataset,
+        [parse(text) for text in texts.values()],
+        batch=batch,
+        seed=seed,
+        options=_options(option or []),
+    )
+    console = Console(stderr=True)
+    with bar(console, "networks" if out else "shards") as progress:
+        if out is None:
+            frame = score_networks(texts, spec, indices, workers=workers, progress=progress)
+        else:
+            frame = score_to_file(texts, spec, indices, out, workers=workers, progress=progress)
+    directions = {name: proxy.direction for name, proxy in found.items()}
+    if len(indices) < 3:
+        _print(frame, as_json)
+        return
+    _print(tau_table(frame, benchmark, dataset, directions), as_json)
+    if out is not None:
+        console.print(f"{len(frame)} networks x {len(texts)} proxies in {out}")
+
+
+def _columns(proxies: list[Proxy]) -> dict[str, Proxy]:
+    columns: dict[str, Proxy] = {}
+    for proxy in proxies:
+        if columns.get(proxy.name, proxy) != proxy:
+            raise ConfigError(f"two proxies are called {proxy.name!r}: rename one file or folder")
+        columns[proxy.name] = proxy
+    return columns
+
+
+def _indices(benchmark: Benchmark, arch: str | None, sample: str, seed: int) -> list[int]:
+    if arch is not None:
+        return [benchmark.index_of(int(arch) if arch.lstrip("-").isdigit() else arch)]
+    if sample == "all":
+        return list(range(len(benchmark)))
+    if not sample.isdigit() or not 1 <= int(sample) <= len(benchmark):
+        raise ConfigError(f"--sample {sample}: use 1 to {len(benchmark)}, or all")
+    chosen = np.random.default_rng(seed).choice(len(benchmark), int(sample), replace=False)
+    return sorted(int(i) for i in chosen)
+
+
+def _options(pairs: list[str]) -> dict[str, int]:
+    options = {}
+    for pair in pairs:
+        name, _, value = pair.partition("=")
+        if not value.isdigit():
+            raise ConfigError(f"--option {pair}: write NAME=NUMBER, such as cells=2")
+        options[name] = int(value)
+    return options
+
+
+def _print(frame: pd.DataFrame, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(json.loads(frame.to_json(orient="records", double_precision=15))))
+        return
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in frame.columns:
+        table.add_column(str(column), justify="left" if frame[column].dtype == object else "right")
+    for row in frame.itertuples(index=False):
+        table.add_row(*(f"{v:.6g}" if isinstance(v, float) else str(v) for v in row))
+    Console().print(table)

@@ -1,0 +1,10 @@
+"""Proxies: the zoo of hand-made ones, what a text means, and export as plain Python."""
+
+from __future__ import annotations
+
+from greenmachine.proxies.base import Proxy, ProxyRegistry
+from greenmachine.proxies.export import export_source, write_export
+from greenmachine.proxies.resolve import resolve
+from greenmachine.proxies.zoo import PROXIES
+
+__all__ = ["PROXIES", "Proxy", "ProxyRegistry", "export_source", "resolve", "write_export"]

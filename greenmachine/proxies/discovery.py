@@ -1,0 +1,85 @@
+"""From a run's folder to an exported proxy: the file, and what is known of it as JSON."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from greenmachine.benchmarks import load_benchmark
+from greenmachine.config import RunConfig
+from greenmachine.errors import ConfigError, RunError
+from greenmachine.files import read_json, write_json
+from greenmachine.proxies.export import write_export
+
+__all__ = ["export_run"]
+
+
+def export_run(folder: Path, out: Path, rank: int = 1) -> dict[str, Any]:
+    """Write a member of a run's hall of fame to ``out`` (.py) and what is known to a .json.
+
+    Args:
+        folder: of the run; a finished one for test results, else its last generation counts.
+        out: the Python file.
+        rank: place in the hall of fame; 1 is the champion, the only one judged on test.
+
+    Returns:
+        What stands in the JSON: expression, direction, tau, settings and manifest of the run.
+
+    Raises:
+        RunError: the folder holds no run, or one without a generation.
+        ConfigError: the hall of fame is shorter than ``rank``.
+    """
+    try:
+        hall = read_json(folder / "hall_of_fame.json")
+        config = RunConfig.model_validate(read_json(folder / "config.json")["config"])
+        run = read_json(folder / "manifest.json")
+        finished = folder / "result.json"
+        result = read_json(finished) if finished.exists() else None
+    except (OSError, ValueError, KeyError) as error:
+        raise RunError(f"{folder} holds no run with a hall of fame ({error})") from None
+    if not 1 <= rank <= len(hall):
+        raise ConfigError(f"--rank {rank}: the hall of fame of {folder} has 1 to {len(hall)}")
+    famous = hall[rank - 1]
+    tau: dict[str, Any] = {
+        sample: dict(zip(config.datasets, values, strict=True))
+        for sample, values in famous["tau"].items()
+    }
+    if result is not None and rank == 1:
+        tau["test"] = result["test"]
+    shape = (
+        config.capture.batch,
+        *load_benchmark(config.benchmark).input_shape(config.datasets[0]),
+    )
+    provenance = {
+        "run": config.name,
+        "seed": config.seed,
+        "benchmark": f"{config.benchmark}, {', '.join(config.datasets)}",
+        "networks": ", ".join(
+            f"{len(value) if isinstance(value, list) else value} {name}"
+            for name, value in run["samples"].items()
+        ),
+        "generation": famous["generation"],
+        "created": run["created"],
+        "git": run["git"] or "unknown",
+    }
+    write_export(
+        out,
+        famous["expression"],
+        direction=famous["direction"],
+        shape=shape,
+        name=out.stem,
+        provenance=provenance,
+        tau=tau,
+    )
+    known = {
+        "name": out.stem,
+        "expression": famous["expression"],
+        "direction": famous["direction"],
+        "size": famous["size"],
+        "tau": tau,
+        "shape": list(shape),
+        "config": config.model_dump(mode="json"),
+        "manifest": run,
+    }
+    write_json(out.with_suffix(".json"), known)
+    return known

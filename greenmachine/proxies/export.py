@@ -1,0 +1,225 @@
+"""Export an expression as one Python file that needs only torch.
+
+The file holds the capture of signals and the primitives that the formula calls, word for word
+the sources that the engine runs, and the formula as straight-line code. Annotations are not
+postponed there: a dataclass with postponed ones fails where a file is loaded by its path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from greenmachine.engine.graph import EIGENVALUES
+from greenmachine.errors import ConfigError
+from greenmachine.files import write_text
+from greenmachine.language import Expression, parse
+from greenmachine.proxies.describe import better, docstring
+from greenmachine.proxies.formula import Formula, write_formula
+from greenmachine.proxies.inline import import_lines, inline
+from greenmachine.proxies.layout import WIDTH, indented, literal
+from greenmachine.signals.passes import PASSES, wanted_of
+from primitives import registry
+
+__all__ = ["export_source", "write_export"]
+
+_CAPTURE = "greenmachine.signals.capture"
+_PASSES = "greenmachine.signals.passes"
+_RUNTIME = "greenmachine.proxies.runtime"
+_ARGUMENTS = {
+    "data": "data_pass(model, batch, target, {wanted}, seed)",
+    "noise": "noise_pass(model, noise, {wanted}, seed)",
+    "perturbed": "perturbed_pass(model, noise, {wanted}, seed)",
+    "ones": "ones_pass(model, shape, {wanted}, seed)",
+}
+
+_TEMPLATE = '''"""{docstring}
+"""
+
+{imports}
+
+__all__ = ["DIRECTION", "EXPRESSION", "SHAPE", "score"]
+
+{expression}
+DIRECTION = {direction}  # a {word} score is good
+SHAPE = {shape}  # (B, C, H, W) of the noise where no images are given
+
+{definitions}
+
+
+# --- the proxy ------------------------------------------------------------------------------
+
+
+{formula}
+
+
+def signals_of(
+    model: nn.Module, images: Tensor | None, labels: Tensor | None, seed: int
+) -> list[Layer]:
+    """The layers in order of firing, with the signals that the formula reads."""
+{signals}
+
+
+class Proxy:
+    """A zero-cost proxy: call it on a network; its repr is the formula."""
+
+    def __call__(
+        self,
+        model: nn.Module,
+        images: Tensor | None = None,
+        labels: Tensor | None = None,
+        *,
+        seed: int = 0,
+    ) -> float:
+        """Return the score of ``model``, which is left as it was found.
+
+        Args:
+            model: any network with convolutions or linear layers, on any device.
+            images: {images_doc}
+            labels: {labels_doc}
+            seed: of the noise, and of randomness inside the network.
+        """
+        with torch.inference_mode(False):
+            layers = signals_of(model, images, labels, seed)
+        with torch.no_grad():
+            return formula({call})
+
+    def __repr__(self) -> str:
+        return EXPRESSION
+
+
+score = Proxy()
+'''
+
+
+def export_source(
+    expression: str | Expression,
+    *,
+    direction: int,
+    shape: Sequence[int],
+    name: str,
+    provenance: Mapping[str, object] | None = None,
+    tau: Mapping[str, Any] | None = None,
+) -> str:
+    """Return the source of a file with ``score(model, images=None, labels=None, *, seed=0)``.
+
+    Args:
+        expression: of kind ``NetworkScalar``.
+        direction: 1 where a high score is good, -1 where a low one is.
+        shape: (B, C, H, W) of the noise images in the run.
+        name: of the proxy, for the docstring.
+        provenance: what is known of its origin (run, seed, samples, date, git), printed as it is.
+        tau: measured tau-b by row, such as ``{"train": 0.8, "test": (0.79, 0.01)}``: a number, a
+            pair of number and spread, a mapping with ``tau`` and ``standard_error``, or a
+            mapping of further rows (data sets, trivial proxies).
+
+    Raises:
+        ExpressionError: the expression has a fault.
+        ConfigError: direction or shape are out of range.
+    """
+    tree = parse(expression.text if isinstance(expression, Expression) else expression)
+    if direction not in (1, -1):
+        raise ConfigError(f"direction {direction!r} is not 1 or -1")
+    if len(shape) != 4 or any(int(side) != side or side < 1 for side in shape):
+        raise ConfigError(f"shape {tuple(shape)!r} is not four positive numbers (B, C, H, W)")
+    formula = write_formula(tree)
+    passes = _passes(tree)
+    captured = {"shape_for", "merged"} | ({"add_weights"} if "weight" in tree.terminals else set())
+    roots = [(_RUNTIME, function) for function in sorted(captured | formula.runtime)]
+    roots += [(_PASSES, f"{pass_}_pass") for pass_ in passes]
+    roots += [(_PASSES, "noise_images")] if {"noise", "perturbed"} & set(passes) else []
+    for called in sorted(formula.primitives):
+        family = "spectra" if called == EIGENVALUES else registry[called].family
+        roots.append((f"primitives.{family}", called))
+    pieces = inline(roots)
+    pieces.imports |= {("torch", ""), ("torch", "Tensor"), ("torch", "nn")}
+    needs_data = "data" in passes
+    return _TEMPLATE.format(
+        docstring=docstring(name, tree, direction, needs_data, provenance or {}, tau or {}),
+        imports=import_lines(pieces.imports),
+        expression=literal("EXPRESSION", tree.text),
+        direction=direction,
+        word=better(direction),
+        shape=repr(tuple(int(side) for side in shape)),
+        formula=_formula(formula),
+        signals=_signals(tree, passes),
+        images_doc="(B, C, H, W), a mini-batch of the data set."
+        if needs_data
+        else "only their shape counts, for the noise; None takes ``SHAPE``.",
+        labels_doc="(B,) class indices of the images." if needs_data else "not used.",
+        call="layers, shape_for(images, SHAPE)[0]" if _needs_batch(formula) else "layers",
+        definitions=_definitions(pieces.definitions),
+    )
+
+
+def write_export(path: Path, expression: str | Expression, **options: Any) -> None:
+    """Write :func:`export_source` of the same arguments to ``path``, atomically."""
+    write_text(path, export_source(expression, **options))
+
+
+def _passes(tree: Expression) -> list[str]:
+    """The passes to run; where none is read, noise finds which layers fire."""
+    return [name for name in PASSES if wanted_of(name, tree.terminals)] or ["noise"]
+
+
+def _needs_batch(formula: Formula) -> bool:
+    return "repeated_maps" in formula.runtime
+
+
+def _formula(formula: Formula) -> str:
+    batch = ", batch: int" if _needs_batch(formula) else ""
+    text = f'def formula(layers: list[Layer]{batch}) -> float:\n    """The score of a network."""\n'
+    text += indented(formula.network)
+    if not formula.layer:
+        return text
+    layer = f"def layer_values(layer: Layer{batch}) -> tuple[Tensor, ...]:\n"
+    layer += '    """What the formula reads of one layer."""\n'
+    return f"{layer}{indented(formula.layer)}\n\n\n{text}"
+
+
+def _signals(tree: Expression, passes: list[str]) -> str:
+    lines = ["parameter = next(model.parameters(), torch.zeros(()))"]
+    if "data" in passes:
+        lines.append("if images is None or labels is None:")
+        message = "this proxy needs a labelled mini-batch: score(model, images, labels)"
+        lines.append(f'    raise ValueError("{message}")')
+        lines.append("# Copies: autograd refuses tensors that were made in inference mode.")
+        lines.append("batch, target = images.clone().to(parameter), labels.clone()")
+        lines.append("target = target.to(parameter.device)")
+    if passes != ["data"]:
+        lines.append("shape = shape_for(images, SHAPE)")
+    if {"noise", "perturbed"} & set(passes):
+        lines.append("noise = noise_images(shape, seed).to(parameter)")
+    if passes == ["ones"]:
+        lines.remove("parameter = next(model.parameters(), torch.zeros(()))")
+    lines.append("passes = {")
+    text = indented(lines) + "\n"
+    for name in passes:
+        names = sorted(wanted_of(name, tree.terminals))
+        quoted = ", ".join(f'"{signal}"' for signal in names)
+        wanted = f"{{{quoted}}}" if names else "set()"
+        entry = f'"{name}": {_ARGUMENTS[name].replace("{wanted}", wanted)},'
+        text += indented([entry], 8) + "\n"
+    rest = ["}"]
+    if "weight" in tree.terminals:
+        rest += ["layers = merged(passes)", "add_weights(model, layers)", "return layers"]
+    else:
+        rest.append("return merged(passes)")
+    return text + indented(rest)
+
+
+def _definitions(definitions: Mapping[str, list[str]]) -> str:
+    """The inlined sources; what a definition's annotations name stands before it."""
+    order = sorted(definitions, key=lambda m: (m.startswith("primitives"), m == _RUNTIME, m))
+    text = ""
+    for module in order:
+        title = f"# --- {module.replace('.', '/')}.py "
+        text += f"{title.ljust(WIDTH - 6, '-')}\n"
+        alone = False  # whether the definition before stands alone, two lines from the next
+        for place, definition in enumerate(definitions[module]):
+            was_alone, alone = alone, definition.startswith(("def ", "class ", "@"))
+            gap = 2 if alone or was_alone else int(place == 0)
+            text += "\n" * gap + f"{definition}\n"
+        text += "\n\n"
+    return text.rstrip("\n")

@@ -1,0 +1,192 @@
+"""An expression as straight-line Python: first what a layer gives, then what the network gives.
+
+It says what the engine computes, for a stack of one network: the lower floor one layer at a
+time, the upper floor on (1, L) vectors over its layers. What occurs twice is computed once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from string import ascii_lowercase
+
+from greenmachine.engine.graph import EIGENVALUES, Graph, Node, boundary_of
+from greenmachine.language import Expression, canonical
+from greenmachine.proxies.layout import WIDTH
+from greenmachine.signals.stack import is_weight
+from primitives.registry import LAYER_SCALAR, NUMBER
+
+__all__ = ["Formula", "write_formula"]
+
+_NESTED = 40  # longer code is given a name instead of standing inside other code
+
+
+@dataclass(frozen=True)
+class Formula:
+    """The code of an expression.
+
+    Attributes:
+        layer: body of ``layer_values(layer, batch)``; empty where no layer's tensors are read.
+        network: body of ``formula(layers, batch)``.
+        primitives: names of the primitives called, and ``EIGENVALUES`` where one needs it.
+        runtime: names of the functions of ``runtime.py`` called.
+    """
+
+    layer: tuple[str, ...]
+    network: tuple[str, ...]
+    primitives: frozenset[str]
+    runtime: frozenset[str]
+
+
+def write_formula(expression: Expression) -> Formula:
+    """Return the code of ``expression``, of kind ``NetworkScalar``."""
+    expression = canonical(expression)
+    boundary = boundary_of([expression])
+    lower = _Writer(Graph(boundary), _names())
+    sources = _sources(lower.graph)
+    distinct = list(dict.fromkeys(sources))
+    for number in lower.leaves():
+        name = lower.graph.nodes[number].op
+        lower.code[number] = lower.assign(_read(name, lower), name)
+    results = [lower.value(number) for number in distinct]
+    layer = [*lower.lines, _return_tuple(results)] if results else []
+
+    names = _names()
+    columns = {source: next(names) for source in distinct}
+    stops: dict[str, str] = {}
+    for piece, root, source in zip(boundary, lower.graph.roots, sources, strict=True):
+        stops[piece.text] = columns[source]
+        if root != source:  # a sum of matrices
+            lower.called.add(piece.op)
+            stops[piece.text] = f"{piece.op}({columns[source]})"
+    upper = _Writer(Graph([expression], stops=stops), names, wide=True)
+    if columns:
+        upper.lines += _gather(list(columns.values()), "repeated_maps" in lower.runtime)
+        upper.runtime.add("over_layers")
+    for number in upper.leaves():
+        op = upper.graph.nodes[number].op
+        if op not in stops:
+            depth = "torch.arange(1, len(layers) + 1, dtype=torch.float64).unsqueeze(0)"
+            upper.code[number] = upper.assign(depth, op)
+        elif stops[op] in columns.values() or upper.graph.uses[number] == 1:
+            upper.code[number] = stops[op]
+        else:
+            upper.code[number] = upper.assign(stops[op])
+    score = upper.value(upper.graph.roots[0])
+    return Formula(
+        tuple(layer),
+        (*upper.lines, f"return float({score})"),
+        frozenset(lower.called | upper.called),
+        frozenset(lower.runtime | upper.runtime),
+    )
+
+
+class _Writer:
+    """Writes the nodes of one graph as assignments and nested calls."""
+
+    def __init__(self, graph: Graph, names: Iterator[str], *, wide: bool = False) -> None:
+        self.graph = graph
+        self.names = names
+        self.code: dict[int, str] = {}
+        self.lines: list[str] = []
+        self.called: set[str] = set()
+        self.runtime: set[str] = set()
+        # Where all is float64 nothing has to be widened.
+        self._wide = [True] * len(graph.nodes) if wide else _double_nodes(graph.nodes)
+
+    def leaves(self) -> list[int]:
+        """Return the numbers of the nodes that read something."""
+        return [i for i, n in enumerate(self.graph.nodes) if not n.args and n.constant is None]
+
+    def assign(self, code: str, name: str = "") -> str:
+        """Add the line that gives ``code`` a name, and return the name."""
+        name = name or next(self.names)
+        self.lines.append(f"{name} = {code}")
+        return name
+
+    def value(self, number: int) -> str:
+        """Return code for a node; what it needs is in ``lines``."""
+        known = self.code.get(number)
+        if known is not None:
+            return known
+        node = self.graph.nodes[number]
+        if node.constant is not None:
+            return repr(node.constant)
+        arguments = [self._argument(a) for a in node.args]
+        tensors = [a for a in node.args if self.graph.nodes[a].kind != NUMBER]
+        if len({self._wide[a] for a in tensors}) > 1:
+            # The ones pass is float64; where it meets another pass, that one is widened.
+            arguments = [
+                f"{code}.double()" if a in tensors and not self._wide[a] else code
+                for a, code in zip(node.args, arguments, strict=True)
+            ]
+        self.called.add(node.op)
+        code = f"{node.op}({', '.join(arguments)})"
+        if self.graph.uses[number] > 1:
+            code = self.assign(code)
+        self.code[number] = code
+        return code
+
+    def _argument(self, number: int) -> str:
+        code = self.value(number)
+        if len(code) > _NESTED:
+            code = self.code[number] = self.assign(code)
+        return code
+
+
+def _sources(graph: Graph) -> list[int]:
+    """Return for every root the node that a layer gives.
+
+    As in the engine a sum of matrices takes those of all layers: a layer gives its own.
+    """
+    per_layer = [graph.nodes[root].kind == LAYER_SCALAR for root in graph.roots]
+    return [
+        root if alone else graph.nodes[root].args[0]
+        for root, alone in zip(graph.roots, per_layer, strict=True)
+    ]
+
+
+def _gather(columns: list[str], batch: bool) -> list[str]:
+    """Return the lines that make a (1, L, ...) tensor of each thing that a layer gives."""
+    arguments = "layer, batch" if batch else "layer"
+    targets = ", ".join(columns) if len(columns) > 1 else f"({columns[0]},)"
+    return [
+        f"each = [layer_values({arguments}) for layer in layers]",
+        f"{targets} = (over_layers(values) for values in zip(*each, strict=True))",
+    ]
+
+
+def _read(name: str, writer: _Writer) -> str:
+    """Return code that reads terminal ``name`` of ``layer``."""
+    function, rest = "maps", ""
+    if is_weight(name):
+        function = "weights"
+    elif name.startswith("ones_"):
+        function, rest = "repeated_maps", ", batch"
+    writer.runtime.add(function)
+    return f'{function}(layer, "{name}"{rest})'
+
+
+def _double_nodes(nodes: Sequence[Node]) -> list[bool]:
+    """Whether each node is float64 in a float32 network: made from the ones pass or a spectrum."""
+    wide: list[bool] = []
+    for node in nodes:
+        leaf = not node.args and node.op.startswith("ones_")
+        wide.append(leaf or node.op == EIGENVALUES or any(wide[a] for a in node.args))
+    return wide
+
+
+def _return_tuple(results: Sequence[str]) -> str:
+    if len(results) == 1:
+        return f"return ({results[0]},)"
+    line = f"return {', '.join(results)}"
+    return line if len(line) + 4 <= WIDTH else f"return ({', '.join(results)},)"
+
+
+def _names() -> Iterator[str]:
+    """Yield a, b, ..., z, aa, ab, ... without Python's words and the l that looks like 1."""
+    yield from ascii_lowercase.replace("l", "")
+    for first, second in product(ascii_lowercase, repeat=2):
+        if (name := first + second) not in ("as", "if", "in", "is", "or"):
+            yield name

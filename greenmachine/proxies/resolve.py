@@ -1,0 +1,107 @@
+"""What a text on the command line means: a name, an expression, an exported file, or a run."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Any
+
+from greenmachine.errors import ConfigError, ExpressionError, RunError
+from greenmachine.files import read_json
+from greenmachine.language import parse
+from greenmachine.proxies.base import Proxy
+from greenmachine.proxies.zoo import PROXIES
+
+__all__ = ["read_export", "read_run", "resolve"]
+
+_CONSTANTS = ("EXPRESSION", "DIRECTION")
+
+
+def resolve(text: str) -> Proxy:
+    """Return the proxy that ``text`` means.
+
+    Args:
+        text: a known name; the path of an exported ``.py`` or of a run's folder; or an
+            expression, for which a high score counts as good.
+
+    Raises:
+        ConfigError: nothing of that name, or the file is no exported proxy.
+        RunError: the folder holds no finished run.
+        ExpressionError: the expression has a fault; the message points at it.
+    """
+    text = text.strip()
+    if text in PROXIES:
+        return PROXIES.find(text)
+    if "(" not in text or text.endswith(".py"):
+        path = Path(text)
+        if text.endswith(".py"):
+            return read_export(path)
+        if text and path.is_dir():
+            return read_run(path)
+        if "/" in text or "\\" in text:
+            raise ConfigError(f"no proxy at {text}: give an exported .py or a run's folder")
+        return PROXIES.find(text)
+    if Path(text).is_dir():
+        return read_run(Path(text))
+    expression = parse(text).text
+    return Proxy(expression, expression, words=expression, notes="A high score counts as good.")
+
+
+def read_export(path: Path) -> Proxy:
+    """Return the proxy of an exported file; the file is read, never executed.
+
+    Raises:
+        ConfigError: the file is missing, unreadable, or not an exported proxy.
+    """
+    try:
+        module = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    except OSError as error:
+        raise ConfigError(f"cannot read {path} ({error.strerror}): give an exported .py") from None
+    except (SyntaxError, ValueError) as error:
+        raise ConfigError(f"{path} is not Python ({error}): export the proxy again") from None
+    found: dict[str, Any] = {}
+    for statement in module.body:
+        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+            name = statement.targets[0].id
+            if name in _CONSTANTS:
+                try:
+                    found[name] = ast.literal_eval(statement.value)
+                except ValueError:
+                    raise ConfigError(f"{path}: {name} is not a constant: export again") from None
+    missing = [name for name in _CONSTANTS if name not in found]
+    if missing:
+        raise ConfigError(
+            f"{path} is no exported proxy (no {missing[0]}): make one with `greenmachine export`"
+        )
+    return _read(path.stem, found["EXPRESSION"], found["DIRECTION"], path, "export again")
+
+
+def read_run(folder: Path) -> Proxy:
+    """Return the best proxy of a finished run.
+
+    Raises:
+        RunError: the folder holds no ``result.json``, or one that is damaged.
+    """
+    path = folder / "result.json"
+    if not path.is_file():
+        raise RunError(f"{folder} holds no result.json: finish the run with --resume {folder}")
+    try:
+        best = read_json(path)["best"]
+        expression, direction = best["expression"], best["direction"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{path} is damaged ({error!r}): run again in another --out") from None
+    try:
+        return _read(folder.resolve().name, expression, direction, path, "run again")
+    except ConfigError as error:
+        raise RunError(str(error)) from None
+
+
+def _read(name: str, expression: Any, direction: Any, path: Path, remedy: str) -> Proxy:
+    if direction not in (1, -1) or isinstance(direction, bool):
+        raise ConfigError(f"{path}: direction {direction!r} is not 1 or -1: {remedy}")
+    try:
+        text = parse(str(expression)).text
+    except ExpressionError as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"{path}: the expression does not parse: {reason}") from None
+    return Proxy(name, text, int(direction), reference=str(path), words=text)

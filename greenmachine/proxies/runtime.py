@@ -1,0 +1,73 @@
+"""What every exported proxy needs beside the capture and its primitives.
+
+Exported files inline the functions of this module that they use, word for word; like
+``signals/capture.py`` it needs torch alone.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from greenmachine.signals.capture import Layer, weights_of
+
+__all__ = [
+    "add_weights",
+    "maps",
+    "merged",
+    "over_layers",
+    "repeated_maps",
+    "shape_for",
+    "weights",
+]
+
+
+def shape_for(images: Tensor | None, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The (B, C, H, W) of the noise: that of the images, or ``shape`` without any."""
+    return shape if images is None else tuple(images.shape)
+
+
+def merged(passes: dict[str, list[Layer]]) -> list[Layer]:
+    """The layers in order of firing, with the signals of each pass under ``pass_signal``."""
+    firings = [[layer.name for layer in layers] for layers in passes.values()]
+    if not firings[0]:
+        raise ValueError("no convolution or linear layer fired")
+    if any(firing != firings[0] for firing in firings):
+        raise ValueError("the layers that fire differ from pass to pass")
+    layers = next(iter(passes.values()))
+    signals: list[dict[str, Tensor]] = [{} for _ in layers]
+    for name, fired in passes.items():
+        for collected, layer in zip(signals, fired, strict=True):
+            collected.update({f"{name}_{key}": value for key, value in layer.signals.items()})
+    for layer, collected in zip(layers, signals, strict=True):
+        layer.signals = collected
+    return layers
+
+
+def add_weights(model: nn.Module, layers: list[Layer]) -> None:
+    """Give each layer its weights, those of the model itself, as the signal ``weight``."""
+    for layer in layers:
+        module = model.get_submodule(layer.name.partition("#")[0])
+        weight = module.weight
+        assert isinstance(weight, Tensor)
+        layer.signals["weight"] = weights_of(weight, module)
+
+
+def weights(layer: Layer, name: str) -> Tensor:
+    """A signal of the shape of the weights, (1, O, I, kh, kw)."""
+    return layer.signals[name].unsqueeze(0)
+
+
+def maps(layer: Layer, name: str) -> Tensor:
+    """A signal of the shape of feature maps, (1, B, C, H, W), channels last in memory."""
+    return layer.signals[name].unsqueeze(0).permute(0, 1, 4, 2, 3)
+
+
+def repeated_maps(layer: Layer, name: str, batch: int) -> Tensor:
+    """Feature maps of the one image of the ones pass, repeated to the batch of the others."""
+    return maps(layer, name).expand(-1, batch, -1, -1, -1)
+
+
+def over_layers(values: tuple[Tensor, ...]) -> Tensor:
+    """One value a layer, each (1, ...), as one network: (1, L, ...) float64."""
+    return torch.cat(values).to("cpu", torch.float64).unsqueeze(0)

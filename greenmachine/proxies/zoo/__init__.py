@@ -1,0 +1,22 @@
+"""Hand-made proxies of the literature that the language says, one family a file.
+
+A proxy bears its published name only where the expression is the published formula on the
+passes of this project. Where what is measured differs (another tensor, another set of inputs)
+the name says so, and ``notes`` says how.
+"""
+
+from __future__ import annotations
+
+from greenmachine.proxies.base import ProxyRegistry
+from greenmachine.proxies.zoo import fisher, jacov, meco, norms, nwot, saliency, size, synflow
+
+__all__ = ["FAMILIES", "PROXIES"]
+
+FAMILIES = (size, norms, saliency, synflow, fisher, jacov, nwot, meco)
+
+PROXIES = ProxyRegistry()
+"""Every named proxy."""
+
+for _family in FAMILIES:
+    for _proxy in _family.PROXIES:
+        PROXIES.add(_proxy)

@@ -1,0 +1,28 @@
+"""Norms of weights and gradients.
+
+Abdelfattah et al., "Zero-cost proxies for lightweight NAS", ICLR 2021.
+"""
+
+from __future__ import annotations
+
+from greenmachine.proxies.base import Proxy
+
+__all__ = ["PROXIES"]
+
+_REFERENCE = "Abdelfattah et al., ICLR 2021"
+
+PROXIES = (
+    Proxy(
+        name="l2_norm",
+        expression="sum_layers(l2_norm(weight))",
+        reference=_REFERENCE,
+        words="Sum over the layers of the Euclidean norm of the weights.",
+    ),
+    Proxy(
+        name="grad_norm",
+        expression="sum_layers(l2_norm(data_weight_grad))",
+        reference=_REFERENCE,
+        words="Sum over the layers of the Euclidean norm of the gradient of the cross-entropy "
+        "in the weights, on a labelled mini-batch.",
+    ),
+)

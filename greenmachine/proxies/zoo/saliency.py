@@ -1,0 +1,32 @@
+"""Saliency of weights: how much the loss changes where a weight is removed.
+
+plain: Mozer and Smolensky, "Skeletonization", NeurIPS 1989; snip: Lee et al., "SNIP:
+single-shot network pruning", ICLR 2019; both as scores of networks: Abdelfattah et al., ICLR 2021.
+"""
+
+from __future__ import annotations
+
+from greenmachine.proxies.base import Proxy
+
+__all__ = ["PROXIES"]
+
+PROXIES = (
+    Proxy(
+        name="plain",
+        expression="sum_layers(dot(data_weight_grad, weight))",
+        reference="Mozer and Smolensky, NeurIPS 1989; Abdelfattah et al., ICLR 2021",
+        words="Sum over all weights of gradient times weight, cross-entropy on a labelled "
+        "mini-batch.",
+        notes="Direction as published; measured tau is negative on the topology space. Before "
+        "a batch normalisation the sum of a layer is 0 but for rounding, because the loss does "
+        "not depend on the scale of its weights: only layers without one count.",
+    ),
+    Proxy(
+        name="snip",
+        expression="sum_layers(l1_norm(mul(data_weight_grad, weight)))",
+        reference="Lee et al., ICLR 2019; Abdelfattah et al., ICLR 2021",
+        words="Sum over all weights of |gradient times weight|, cross-entropy on a labelled "
+        "mini-batch.",
+        notes="Not divided by the sum over the network, as a pruning criterion would be.",
+    ),
+)

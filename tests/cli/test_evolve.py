@@ -1,0 +1,142 @@
+"""``greenmachine evolve`` and ``export`` as a user types them, on invented tables."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from .conftest import RUN, Call, command
+
+pytestmark = pytest.mark.usefixtures("synthetic_data")
+
+
+def one_line(text: str) -> str:
+    """The only line of an error message; no traceback."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    assert len(lines) == 1, text
+    return lines[0]
+
+
+def test_evolve_ends_with_champion_trivial_rows_and_next_command(run_folder: Path) -> None:
+    printed = (run_folder.parent / "printed.txt").read_text()
+    result = json.loads((run_folder / "result.json").read_text())
+    assert result["best"]["expression"] in printed
+    for row in ("champion", "params", "flops", "convolutions"):
+        assert row in printed
+    assert "greenmachine export tiny --out proxy.py" in printed
+
+
+def test_evolve_json_prints_the_result_alone(call: Call, run_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "run.yaml").write_text(RUN)
+    done = call("evolve", "run.yaml", "--json", "--set", "seed=1")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    printed = json.loads(done.stdout)
+    assert printed["best"] == json.loads((run_folder / "result.json").read_text())["best"]
+    assert (tmp_path / "runs" / "tiny-1" / "result.json").exists()
+
+
+def test_interrupt_and_resume(run_folder: Path, tmp_path: Path) -> None:
+    """A real SIGINT in capture and in evolution; what is resumed equals the unbroken run."""
+    (tmp_path / "run.yaml").write_text(RUN)
+    words = ["evolve", "run.yaml", "--out", "broken", "--set", "evolution.generations=30"]
+
+    def until(path: Path, words: list[str]) -> None:
+        process = subprocess.Popen(
+            command(*words),
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        deadline = time.monotonic() + 120
+        while not path.exists() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        os.kill(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 1, errors
+        assert "--resume broken" in errors
+        assert "Traceback" not in errors
+
+    signals = tmp_path / "broken" / "signals" / "cifar10-train"
+    until(signals / "shard-0000.json", words)
+    assert not (tmp_path / "broken" / "checkpoint.json").exists()
+    until(tmp_path / "broken" / "checkpoint.json", ["evolve", "--resume", "broken"])
+    saved = json.loads((tmp_path / "broken" / "checkpoint.json").read_text())
+    assert saved["search"]["generation"] < 30
+    assert not list((tmp_path / "broken").rglob("*.tmp"))
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["evolve", "missing.yaml"], "cannot read missing.yaml"),
+        (["evolve", "bad.yaml"], "is not YAML"),
+        (["evolve", "list.yaml"], "key: value"),
+        (["evolve", "--set", "evolution.populaton=9"], "evolution.populaton: there is no such"),
+        (["evolve", "--set", "evolution.population=two"], "evolution.population"),
+        (["evolve", "--set", "seed"], "KEY=VALUE"),
+        (["evolve", "--set", "passes=[sound]"], "passes"),
+        (["evolve", "--set", "benchmark=nats-xyz"], "nats-tss"),
+        (["evolve", "--set", "evolution.seeds=[nwott]"], "unknown proxy 'nwott'"),
+        (["evolve", "--resume", "nowhere"], "holds no run"),
+        (["evolve", "--resume", "nowhere", "--seed", "1"], "give no others"),
+        (["export", "nowhere"], "holds no run"),
+        (["export", "nowhere", "--out", "proxy.txt"], "must end in .py"),
+    ],
+)
+def test_bad_usage_is_one_line(call: Call, words: list[str], says: str, tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text("a: [1")
+    (tmp_path / "list.yaml").write_text("- 1")
+    done = call(*words)
+    assert done.returncode == 1
+    assert says in one_line(done.stderr)
+    assert done.stdout == ""
+
+
+def test_missing_data_names_the_command_that_makes_it(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GREENMACHINE_DATA", str(tmp_path / "nothing"))
+    done = call("evolve")
+    assert done.returncode == 1
+    assert "greenmachine data import-nats" in one_line(done.stderr)
+
+
+def test_unknown_option_is_bad_usage(call: Call, tmp_path: Path) -> None:
+    assert call("evolve", "--populaton", "3").returncode == 2
+
+
+@pytest.mark.parametrize("command", ["evolve", "export", "score", "proxies", "data"])
+def test_help_has_an_example(call: Call, command: str, tmp_path: Path) -> None:
+    done = call(command, "--help")
+    assert done.returncode == 0
+    assert f"greenmachine {command}" in done.stdout
+
+
+def test_export_writes_proxy_and_facts(call: Call, run_folder: Path, tmp_path: Path) -> None:
+    done = call("export", str(run_folder), "--out", str(tmp_path / "mine.py"))
+    assert done.returncode == 0, done.stderr
+    known = json.loads((tmp_path / "mine.json").read_text())
+    result = json.loads((run_folder / "result.json").read_text())
+    assert known["expression"] == result["best"]["expression"]
+    assert known["tau"]["test"] == result["test"]
+    assert known["manifest"]["seed"] == 1
+    scored = call(
+        "score", "mine.py", str(run_folder), "--arch", "3", "--json", "--batch", "2",
+        "--option", "cells=1"
+    )  # fmt: skip
+    (row,) = json.loads(scored.stdout)
+    assert row["mine"] == row["tiny"]
+
+
+def test_export_of_a_rank_that_is_not_there(call: Call, run_folder: Path, tmp_path: Path) -> None:
+    done = call("export", str(run_folder), "--rank", "999")
+    assert done.returncode == 1
+    assert "hall of fame" in one_line(done.stderr)

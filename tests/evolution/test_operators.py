@@ -1,0 +1,109 @@
+"""Variation keeps trees typed, and draws only inside its own random state."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from deap import gp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from greenmachine.evolution.operators import (
+    MUTATIONS,
+    crossover,
+    half_and_half,
+    mutate,
+    owned_random,
+)
+from greenmachine.language import parse
+from greenmachine.language.grammar import Grammar
+from primitives.registry import NETWORK_SCALAR
+
+GRAMMAR = Grammar(["noise", "data"])
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+def tree() -> gp.PrimitiveTree:
+    return gp.PrimitiveTree(half_and_half(GRAMMAR, (2, 6)))
+
+
+def assert_typed(changed: gp.PrimitiveTree) -> None:
+    expression = GRAMMAR.expression(changed)  # raises where the kinds do not fit
+    assert expression.kind == NETWORK_SCALAR
+    assert expression.size == len(changed)
+    assert parse(expression.text) == expression
+
+
+@pytest.mark.parametrize("name", MUTATIONS)
+@settings(max_examples=60, deadline=None)
+@given(seed=SEEDS)
+def test_mutation_keeps_trees_typed(name: str, seed: int) -> None:
+    with owned_random(random.Random(seed).getstate()):
+        changed = tree()
+        MUTATIONS[name](changed, GRAMMAR)
+    assert_typed(changed)
+
+
+@pytest.mark.parametrize("leaf_bias", [0.0, 1.0])
+@settings(max_examples=60, deadline=None)
+@given(seed=SEEDS)
+def test_crossover_keeps_trees_typed(leaf_bias: float, seed: int) -> None:
+    with owned_random(random.Random(seed).getstate()):
+        first, second = tree(), tree()
+        size = len(first) + len(second)
+        crossover(first, second, leaf_bias)
+    assert len(first) + len(second) == size
+    assert_typed(first)
+    assert_typed(second)
+
+
+@pytest.mark.parametrize(
+    ("name", "sign"), [("shrink", -1), ("hoist", -1), ("insert", 1), ("node", 0)]
+)
+@settings(max_examples=60, deadline=None)
+@given(seed=SEEDS)
+def test_mutation_changes_the_size_as_it_says(name: str, sign: int, seed: int) -> None:
+    with owned_random(random.Random(seed).getstate()):
+        changed = tree()
+        before = len(changed)
+        MUTATIONS[name](changed, GRAMMAR)
+    assert (len(changed) - before) * sign >= 0
+    if sign == 0:
+        assert len(changed) == before
+
+
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_mutation_changes_something(name: str) -> None:
+    changed = 0
+    with owned_random(random.Random(1).getstate()):
+        for _ in range(30):
+            before = tree()
+            after = gp.PrimitiveTree(before)
+            mutate(after, GRAMMAR, {name: 1.0})
+            changed += str(after) != str(before)
+    assert changed >= 5
+
+
+def test_owned_random_restores_the_callers_state_even_on_error() -> None:
+    random.seed(5)
+    before = random.getstate()
+
+    def fails() -> None:
+        with owned_random(random.Random(1).getstate()):
+            random.random()
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fails()
+    assert random.getstate() == before
+
+
+def test_one_seed_gives_one_sequence_of_trees() -> None:
+    def draw() -> list[str]:
+        with owned_random(random.Random(7).getstate()):
+            return [GRAMMAR.expression(tree()).text for _ in range(20)]
+
+    first = draw()
+    assert draw() == first
+    assert len(set(first)) > 10

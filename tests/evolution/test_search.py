@@ -1,0 +1,107 @@
+"""The generation loop: selection schemes, seeds, limits, interruption."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from greenmachine.evolution import Run, Search
+from greenmachine.evolution.individual import distinct
+from greenmachine.language import parse
+
+from .conftest import Quiet, settings
+
+pytestmark = pytest.mark.usefixtures("synthetic_data")
+
+SEED = "sum_layers(l2_norm(weight))"
+
+
+class Keep(Quiet):
+    """Keeps the search itself."""
+
+    search: Search
+
+    def generation(self, row: dict[str, float], search: Search) -> None:
+        self.search = search
+        super().generation(row, search)
+
+
+@pytest.mark.parametrize("selection", ["tournament", "double_tournament", "nsga2"])
+def test_selection_schemes_run_and_resume(selection: str, tmp_path: Path) -> None:
+    config = settings(evolution={"selection": selection, "generations": 3})
+    whole = Keep()
+    Run(config, tmp_path / "whole", [], whole).execute()
+    broken = Keep(stop_after=1)
+    with pytest.raises(KeyboardInterrupt):
+        Run(config, tmp_path / "broken", [], broken).execute()
+    resumed = Keep()
+    Run.resume(tmp_path / "broken", resumed).execute()
+    assert resumed.search.state() == whole.search.state()
+    assert len(whole.search.population) == 16
+
+
+def test_nsga2_keeps_small_trees(tmp_path: Path) -> None:
+    listener = Keep()
+    config = settings(evolution={"selection": "nsga2", "generations": 2})
+    Run(config, tmp_path / "run", [], listener).execute()
+    population = listener.search.population
+    smallest, best = min(population, key=len), max(population, key=lambda i: i.fitness.values[0])
+    assert all(len(i.fitness.values) == 2 for i in population)
+    assert len(smallest) <= len(best)
+
+
+def test_seeds_are_in_the_first_population(tmp_path: Path) -> None:
+    listener = Keep(stop_after=0)
+    seeds = [parse(SEED), parse(SEED), parse("mean_layers(depth)")]
+    with pytest.raises(KeyboardInterrupt):
+        Run(settings(), tmp_path / "run", seeds, listener).execute()
+    assert listener.populations[0][:2] == [SEED, "mean_layers(depth)"]
+    assert len(set(listener.populations[0])) == 16
+
+
+def test_limits_hold_in_every_generation(tmp_path: Path) -> None:
+    limits = {"max_height": 5, "max_size": 9, "start_height": [2, 4]}
+
+    class Check(Keep):
+        def generation(self, row: dict[str, float], search: Search) -> None:
+            super().generation(row, search)
+            assert all(i.height <= 5 and len(i) <= 9 for i in search.population)
+
+    listener = Check()
+    Run(settings(language=limits), tmp_path / "run", [], listener).execute()
+    assert len(listener.rows) == 5
+
+
+def test_interrupted_generation_changes_nothing(tmp_path: Path) -> None:
+    listener = Keep(stop_after=1)
+    with pytest.raises(KeyboardInterrupt):
+        Run(settings(), tmp_path / "run", [], listener).execute()
+    search = listener.search
+    before = search.state()
+    judge = search.train
+
+    def killed(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    search.train = killed  # type: ignore[assignment]
+    with pytest.raises(KeyboardInterrupt):
+        search.step()
+    assert search.state() == before
+    search.train = judge
+    search.step()
+    assert search.generation == before["generation"] + 1
+
+
+def test_distinct_keeps_the_smallest_of_those_that_rank_alike(tmp_path: Path) -> None:
+    seeds = [parse("sum_layers(depth)"), parse("sum_layers(abs(depth))")]
+    listener = Keep(stop_after=0)
+    with pytest.raises(KeyboardInterrupt):
+        Run(settings(), tmp_path / "run", seeds, listener).execute()
+    population = listener.search.population
+    assert population[0].tau == population[1].tau
+    texts = [individual.text for individual in distinct(population)]
+    assert "sum_layers(abs(depth))" not in texts
+    fitness = [individual.fitness.values[0] for individual in distinct(population)]
+    assert fitness == sorted(fitness, reverse=True)

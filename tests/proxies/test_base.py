@@ -1,0 +1,123 @@
+"""The registry of proxies, and what a text on the command line means."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from greenmachine.errors import ConfigError, ExpressionError, GreenMachineError, RunError
+from greenmachine.proxies import PROXIES, Proxy, ProxyRegistry, resolve, write_export
+
+TEXT = "sum_layers(l2_norm(weight))"
+ITEM = Proxy("item", TEXT, 1, "a paper", "Sum of norms.")
+
+
+def test_registry_is_write_once() -> None:
+    registry = ProxyRegistry()
+    registry.add(ITEM)
+    with pytest.raises(ValueError, match="registered already"):
+        registry.add(ITEM)
+    assert [*registry] == [ITEM]
+    assert len(registry) == 1
+    assert "item" in registry
+
+
+@pytest.mark.parametrize("change", [{"direction": 0}, {"name": "a b"}, {"words": ""}])
+def test_registry_refuses_what_is_incomplete(change: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="needs"):
+        ProxyRegistry().add(replace(ITEM, **change))  # type: ignore[arg-type]
+
+
+def test_registry_refuses_a_broken_expression() -> None:
+    with pytest.raises(ExpressionError):
+        ProxyRegistry().add(replace(ITEM, expression="l2_norm(weight)"))
+
+
+def test_passes_of_a_proxy() -> None:
+    assert PROXIES.find("l2_norm").passes == ()
+    assert PROXIES.find("snip").passes == ("data",)
+    assert PROXIES.find("synflow").passes == ("ones",)
+
+
+def test_resolve_names_and_expressions() -> None:
+    assert resolve("snip") is PROXIES.find("snip")
+    proxy = resolve(" sum_layers( l2_norm(weight) ) ")
+    assert (proxy.name, proxy.expression, proxy.direction) == (TEXT, TEXT, 1)
+
+
+@pytest.mark.parametrize("direction", [1, -1])
+def test_resolve_an_exported_file_without_running_it(tmp_path: Path, direction: int) -> None:
+    path = tmp_path / "mine.py"
+    long = f"add({TEXT}, {' '.join(['add(sum_layers(depth),'] * 20)} {TEXT}{')' * 20})"
+    write_export(path, long, direction=direction, shape=(8, 3, 32, 32), name="mine")
+    path.write_text(path.read_text() + "\nraise SystemExit('was run')\n")
+    proxy = resolve(str(path))
+    assert (proxy.name, proxy.direction) == ("mine", direction)
+    assert proxy.expression == long
+
+
+def test_resolve_a_run(tmp_path: Path) -> None:
+    best = {"expression": TEXT, "direction": -1, "size": 3}
+    (tmp_path / "result.json").write_text(json.dumps({"best": best}))
+    proxy = resolve(str(tmp_path))
+    assert (proxy.name, proxy.expression, proxy.direction) == (tmp_path.name, TEXT, -1)
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "message"),
+    [
+        ("synflo", ConfigError, "did you mean synflow"),
+        ("nwot", ConfigError, "did you mean nwot_inputs"),
+        ("zzzz", ConfigError, "proxies list"),
+        ("", ConfigError, "proxies list"),
+        ("noise_input", ConfigError, "unknown proxy"),
+        ("runs/none", ConfigError, "no proxy at runs/none"),
+        ("none.py", ConfigError, "cannot read none.py"),
+        ("sum_layers(l2_norm(weigth))", ExpressionError, "did you mean weight"),
+        ("l2_norm(weight)", ExpressionError, "not a NetworkScalar"),
+    ],
+)
+def test_what_resolves_to_nothing(text: str, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        resolve(text)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("x = 1\n", "no exported proxy"),
+        ("EXPRESSION = \n", "not Python"),
+        ("EXPRESSION = input()\nDIRECTION = 1\n", "not a constant"),
+        (f"EXPRESSION = '{TEXT}'\nDIRECTION = 2\n", "not 1 or -1"),
+        ("EXPRESSION = 'sum_layers(weight)'\nDIRECTION = 1\n", "does not parse"),
+        ("\0", "not Python"),
+    ],
+)
+def test_files_that_are_no_proxy(tmp_path: Path, content: str, message: str) -> None:
+    path = tmp_path / "file.py"
+    path.write_text(content)
+    with pytest.raises(ConfigError, match=message) as caught:
+        resolve(str(path))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "no result.json"),
+        ("{", "damaged"),
+        ("[]", "damaged"),
+        ('{"best": {"expression": "1", "direction": 1}}', "does not parse"),
+        ('{"best": {"expression": "sum_layers(depth)", "direction": "up"}}', "not 1 or -1"),
+    ],
+)
+def test_folders_that_hold_no_run(tmp_path: Path, content: str | None, message: str) -> None:
+    if content is not None:
+        (tmp_path / "result.json").write_text(content)
+    with pytest.raises(RunError, match=message) as caught:
+        resolve(str(tmp_path))
+    assert isinstance(caught.value, GreenMachineError)
+    assert "\n" not in str(caught.value)
