@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 
 import joblib
 import torch
-from joblib.externals.loky import get_reusable_executor
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from greenmachine.errors import RunError
@@ -57,6 +56,8 @@ def run_tasks(
     Raises:
         RunError: a worker was killed from outside.
     """
+    if not tasks:
+        return []
     results: list[Result] = []
     if count_workers(min(workers, len(tasks)) if workers > 0 else workers) == 1:
         for task in tasks:
@@ -64,8 +65,11 @@ def run_tasks(
             if progress is not None:
                 progress(len(results), len(tasks))
         return results
-    try:
-        parallel = joblib.Parallel(n_jobs=workers, return_as="generator")
+    # Ray's backend has no generators: there the progress comes at the end.
+    backend, _ = joblib.parallel.get_active_backend()
+    return_as = "generator" if backend.supports_return_generator else "list"
+    parallel = joblib.Parallel(n_jobs=workers, return_as=return_as)
+    try:  # on any exception, Ctrl-C too, joblib kills its workers
         for result in parallel(joblib.delayed(_single)(function, task) for task in tasks):
             results.append(result)
             if progress is not None:
@@ -75,9 +79,6 @@ def run_tasks(
             "a worker process was killed, most likely for memory: "
             "use fewer workers or smaller samples, then --resume"
         ) from None
-    except KeyboardInterrupt:
-        get_reusable_executor().shutdown(wait=False, kill_workers=True)
-        raise
     return results
 
 

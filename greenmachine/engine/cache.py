@@ -44,11 +44,14 @@ class VectorCache:
         return found
 
     def put(self, key: str, value: Tensor) -> None:
-        """Keep ``value``, dropping the least recently used entries over the bound."""
+        """Keep ``value``, dropping the least recently used entries over the bound.
+
+        A value larger than the bound is not kept.
+        """
         if key in self._entries:
             self._bytes -= self._entries.pop(key).nbytes
         self._entries[key] = value
         self._bytes += value.nbytes
-        while self._bytes > self.limit_bytes and len(self._entries) > 1:
+        while self._bytes > self.limit_bytes:
             _, dropped = self._entries.popitem(last=False)
             self._bytes -= dropped.nbytes

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from greenmachine.benchmarks import data_folder
 from greenmachine.engine.cache import VectorCache
 from greenmachine.engine.graph import boundary_of
 from greenmachine.engine.lower import evaluate_shard
@@ -27,8 +28,9 @@ from primitives.registry import LAYER_SCALAR
 
 __all__ = ["Evaluator", "Source"]
 
-Source = Path | tuple[CaptureSpec, list[tuple[int, int]]]
-"""A shard: the layout file of a stored one, or what to capture when its turn comes."""
+Source = Path | tuple[CaptureSpec, list[tuple[int, int]], Path]
+"""A shard: the layout file of a stored one, or what to capture when its turn comes (spec, places,
+data folder)."""
 
 CACHE_BYTES = 2**29
 
@@ -81,7 +83,8 @@ class Evaluator:
 
         For scoring some expressions on many networks: score them in one call.
         """
-        sources = [(spec, places) for places in shard_places(indices)]
+        folder = data_folder().resolve()
+        sources = [(spec, places, folder) for places in shard_places(indices)]
         return cls(sources, len(indices), workers=workers, device=spec.device)
 
     def scores(
@@ -97,22 +100,20 @@ class Evaluator:
             RunError: a worker died, or the store is damaged.
         """
         forms = [canonical(expression) for expression in expressions]
-        found = {form.text: self.cache.get(form.text) for form in forms}
-        missing = [form for form in dict.fromkeys(forms) if found[form.text] is None]
+        found = {form: self.cache.get(form.text) for form in dict.fromkeys(forms)}
+        missing = [form for form, value in found.items() if value is None]
         if missing:
             vectors = self._boundary(boundary_of(missing), progress)
             assert self._layout is not None
             with one_thread():
                 computed = evaluate_vectors(missing, vectors, self._layout)
-            for form, value in zip(missing, computed, strict=True):
-                found[form.text] = value
-                self.cache.put(form.text, value)
-        rows = [value.numpy() for form in forms if (value := found[form.text]) is not None]
+            for form, scores in zip(missing, computed, strict=True):
+                found[form] = scores
+                self.cache.put(form.text, scores)
+        rows = [value.numpy() for form in forms if (value := found[form]) is not None]
         return np.stack(rows) if rows else np.empty((0, self.size))
 
-    def _boundary(
-        self, boundary: list[Expression], progress: Progress | None
-    ) -> dict[str, Tensor]:
+    def _boundary(self, boundary: list[Expression], progress: Progress | None) -> dict[str, Tensor]:
         """Return the value of every boundary expression over the whole sample."""
         vectors = {b.text: v for b in boundary if (v := self.cache.get(b.text)) is not None}
         missing = [b for b in boundary if b.text not in vectors]

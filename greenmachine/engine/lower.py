@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
+from torch.linalg import LinAlgError  # type: ignore[attr-defined]
 
 from greenmachine.engine.graph import EIGENVALUES, Graph, Node
 from greenmachine.language import Expression
@@ -51,11 +52,15 @@ def evaluate_shard(
     """
     graph = Graph(boundary)
     # A sum of matrices needs whole networks: its argument is gathered over all chunks first.
-    sources = [root if _per_layer(graph, root) else graph.nodes[root].args[0] for root in graph.roots]
+    sources = [
+        root if _per_layer(graph, root) else graph.nodes[root].args[0] for root in graph.roots
+    ]
     buffers: dict[int, Tensor] = {}
     for stack in shard.stacks:
-        for rows, part in _chunks(graph, stack, device):
-            leaves = {name: stack.signal(name, part, shard.batch).to(device) for name in graph.terminals}
+        for rows, part in _chunks(stack, device):
+            leaves = {
+                name: stack.signal(name, part, shard.batch).to(device) for name in graph.terminals
+            }
             for number, value in _evaluate(graph, leaves, set(sources)).items():
                 if number not in buffers:
                     shape = (shard.layers, *value.shape[1:])
@@ -64,7 +69,8 @@ def evaluate_shard(
     groups = network_groups(shard.layer_counts)
     results = []
     for root, source in zip(graph.roots, sources, strict=True):
-        buffer = buffers.get(source, torch.empty(0, dtype=torch.float64))
+        none = (0,) if _per_layer(graph, root) else (0, shard.batch, shard.batch)  # all failed
+        buffer = buffers.get(source, torch.empty(none, dtype=torch.float64))
         if not _per_layer(graph, root):
             layers, shape = buffer, (len(shard.networks), *buffer.shape[1:])
             buffer = torch.full(shape, torch.nan, dtype=torch.float64)
@@ -79,21 +85,32 @@ def apply_node(node: Node, args: Sequence[Tensor | float]) -> Tensor:
     if node.op == EIGENVALUES:
         matrix = args[0]
         assert isinstance(matrix, Tensor)
-        return eigenvalues(matrix)
+        return _eigenvalues(matrix)
     dtypes = {a.dtype for a in args if isinstance(a, Tensor)}
     if len(dtypes) > 1:  # the ones pass is float64; matrix products refuse a mixture
         args = [a.to(torch.float64) if isinstance(a, Tensor) else a for a in args]
     return registry[node.op].function(*args)
 
 
+def _eigenvalues(matrix: Tensor) -> Tensor:
+    """Eigenvalues of a stack (k, n, n); NaN for a matrix on which LAPACK does not converge."""
+    try:
+        return eigenvalues(matrix)
+    except LinAlgError:  # one matrix of the stack fails the whole call
+        if len(matrix) > 1:
+            return torch.cat([_eigenvalues(one[None]) for one in matrix])
+        return matrix.new_full(matrix.shape[:-1], torch.nan, dtype=torch.float64)
+
+
 def _per_layer(graph: Graph, root: int) -> bool:
     return graph.nodes[root].kind == LAYER_SCALAR
 
 
-def _chunks(graph: Graph, stack: Stack, device: str) -> Iterator[tuple[Tensor, slice]]:
+def _chunks(stack: Stack, device: str) -> Iterator[tuple[Tensor, slice]]:
     """Yield the rows and the slice of every chunk of ``stack``."""
     layers = len(stack.rows)
-    widest = max((stack.tensors[name][0].numel() for name in graph.terminals), default=1)
+    # Of all signals, not of those in use: what else is computed must not move the borders.
+    widest = max((tensor[0].numel() for tensor in stack.tensors.values()), default=1)
     step = max(1, CHUNK_ELEMENTS[torch.device(device).type] // widest)
     for start in range(0, layers, step):
         part = slice(start, min(start + step, layers))

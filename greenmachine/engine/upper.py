@@ -67,16 +67,23 @@ def evaluate_vectors(
         layout: of the sample.
     """
     graph = Graph(expressions, stops=boundary)
-    values: list[Tensor | float] = []
-    for node in graph.nodes:
+    values: dict[int, Tensor | float] = {}
+    uses = list(graph.uses)
+    for root in graph.roots:
+        uses[root] += 1  # the results are read at the end
+    for number, node in enumerate(graph.nodes):
         if node.constant is not None:
-            values.append(node.constant)
+            values[number] = node.constant
         elif node.op in boundary:
-            values.append(boundary[node.op])
+            values[number] = boundary[node.op]
         elif not node.args:
-            values.append(layout.depth)  # the only terminal above the boundary
+            values[number] = layout.depth  # the only terminal above the boundary
         else:
-            values.append(_apply(node, [values[a] for a in node.args], layout))
+            values[number] = _apply(node, [values[a] for a in node.args], layout)
+        for argument in node.args:
+            uses[argument] -= 1
+            if not uses[argument]:
+                values.pop(argument, None)
     blank = torch.full((layout.networks,), torch.nan, dtype=torch.float64)
     scored = torch.zeros(layout.networks, dtype=torch.bool)
     for networks, _ in layout.groups:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from difflib import get_close_matches
@@ -37,7 +38,7 @@ class Expression:
         self.op = op
         self.args = args
         self.kind = kind
-        self.text = f"{op}({', '.join(a.text for a in args)})" if args else op
+        self.text: str = f"{op}({', '.join(a.text for a in args)})" if args else op
 
     def __str__(self) -> str:
         return self.text
@@ -84,7 +85,13 @@ def terminal(name: str) -> Expression:
 
 
 def number(value: float) -> Expression:
-    """Return a number, written so that reading it gives the same float."""
+    """Return a number, written so that reading it gives the same float.
+
+    Raises:
+        ValueError: infinity and NaN have no text in the language.
+    """
+    if not math.isfinite(value):
+        raise ValueError(f"{value} is not a number of the language")
     return Expression(repr(float(value)), (), NUMBER)
 
 
@@ -114,11 +121,12 @@ class _Parser:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.tokens = []
+        self.tokens: list[tuple[str, str, int]] = []
         at = 0
         while not self.tokens or self.tokens[-1][0] != "end":
             match = _TOKEN.match(text, at)
-            assert match is not None and match.lastgroup is not None  # `fault` takes the rest
+            assert match is not None  # `fault` takes the rest
+            assert match.lastgroup is not None
             group = match.lastgroup
             if group == "fault":
                 raise ExpressionError(f"unexpected {match[group]!r}", text, match.start(group))
@@ -143,6 +151,8 @@ class _Parser:
         if nesting > MAX_NESTING:
             raise ExpressionError(f"nested deeper than {MAX_NESTING}", self.text, at)
         if group == "number":
+            if not math.isfinite(float(word)):
+                raise ExpressionError(f"{word} is too large for a float", self.text, at)
             return number(float(word))
         if group != "word":
             found = repr(word) if word else "the end"

@@ -10,6 +10,7 @@ from deap import gp
 from greenmachine.errors import ConfigError
 from greenmachine.language.expression import Expression, apply, number, terminal
 from greenmachine.language.kinds import KIND_TYPES, terminals_of
+from greenmachine.signals.passes import PASSES
 from primitives import registry
 from primitives.registry import NETWORK_SCALAR, NUMBER, Primitive
 
@@ -33,10 +34,13 @@ class Grammar:
         terminals: names of the signals (and ``depth``) that trees may read.
 
     Raises:
-        ConfigError: ``exclude`` names something unknown.
+        ConfigError: a pass or a word of ``exclude`` is unknown, or the rest says nothing.
     """
 
     def __init__(self, passes: Sequence[str], exclude: Collection[str] = ()) -> None:
+        wrong = sorted(set(passes) - set(PASSES))
+        if wrong:
+            raise ConfigError(f"no pass {', '.join(wrong)}; there are {', '.join(PASSES)}")
         terminals = terminals_of(list(passes))
         unknown = sorted(set(exclude) - {p.name for p in registry} - set(terminals))
         if unknown:
@@ -55,7 +59,8 @@ class Grammar:
         for primitive in registry:
             if primitive.name not in exclude:
                 self._add_primitive(primitive)
-        self.heights = self._least_heights()
+        self.heights: dict[str, int] = {}
+        self._find_heights()
         if NETWORK_SCALAR not in self.heights:
             raise ConfigError("language.exclude leaves no way to build an expression")
 
@@ -144,9 +149,9 @@ class Grammar:
     def _height_of(self, arguments: tuple[str, ...]) -> float:
         return 1 + max(self.heights.get(kind, float("inf")) for kind in arguments)
 
-    def _least_heights(self) -> dict[str, int]:
-        """Return the least height of a tree of each kind; a kind out of reach is absent."""
-        self.heights: dict[str, int] = {k: 0 for k, found in self._terminals.items() if found}
+    def _find_heights(self) -> None:
+        """Find the least height of a tree of each kind; a kind out of reach is absent."""
+        self.heights = {k: 0 for k, found in self._terminals.items() if found}
         changed = True
         while changed:
             changed = False
@@ -156,4 +161,3 @@ class Grammar:
                 if least < self.heights.get(kind, float("inf")):
                     self.heights[kind] = int(least)
                     changed = True
-        return self.heights

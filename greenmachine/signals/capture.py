@@ -9,6 +9,7 @@ they give the engine's own scores. Keep it free of other imports.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,13 +21,15 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.nn.utils import parametrize
 
 WEIGHTED = (nn.Conv2d, nn.Linear)
-NORMS = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm, nn.InstanceNorm2d)
+NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
 GRADIENTS = ("weight_grad", "input_grad", "output_grad")
 
 
 @dataclass
 class Layer:
     """One firing of a convolution or linear layer.
+
+    A module that fires twice is two layers; both carry its weights and their whole gradient.
 
     Attributes:
         name: path of the module; the second firing of a shared module ends in ``#2``.
@@ -56,7 +59,8 @@ def maps_of(tensor: Tensor, module: nn.Module) -> Tensor:
     if isinstance(module, nn.Conv2d):
         return tensor.permute(0, 2, 3, 1).clone(memory_format=torch.contiguous_format)
     # The batch comes first; whatever lies between it and the features are positions.
-    return tensor.clone().reshape(tensor.shape[0], -1, 1, tensor.shape[-1])
+    copy = tensor.clone(memory_format=torch.contiguous_format)
+    return copy.reshape(tensor.shape[0], -1, 1, tensor.shape[-1])
 
 
 def weights_of(tensor: Tensor, module: nn.Module) -> Tensor:
@@ -65,11 +69,23 @@ def weights_of(tensor: Tensor, module: nn.Module) -> Tensor:
     return copy.reshape(*copy.shape, *(1,) * (4 - copy.dim()))
 
 
+def has_weights(module: nn.Module) -> bool:
+    """Whether the module itself, not one inside it, has a matrix (or more) of weights."""
+    own = module.named_parameters(recurse=False)
+    weights = any("weight" in name and parameter.dim() > 1 for name, parameter in own)
+    return weights or parametrize.is_parametrized(module, "weight")
+
+
 @contextmanager
 def untouched(model: nn.Module, seed: int) -> Iterator[None]:
     """Train mode and gradients inside; modes, buffers and random state as found outside."""
     modes = {module: module.training for module in model.modules()}
-    buffers = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
+    buffers = [
+        (module, name, buffer, buffer.detach().clone())
+        for module in modes
+        for name, buffer in module._buffers.items()
+        if buffer is not None
+    ]
     frozen = [p for p in model.parameters() if p.is_floating_point() and not p.requires_grad]
     devices = sorted({p.device.index for p in model.parameters() if p.is_cuda})
     with torch.random.fork_rng(devices), torch.enable_grad(), parametrize.cached():
@@ -85,8 +101,9 @@ def untouched(model: nn.Module, seed: int) -> Iterator[None]:
             for module, mode in modes.items():
                 module.training = mode
             with torch.no_grad():
-                for buffer, value in buffers:
+                for module, name, buffer, value in buffers:
                     buffer.copy_(value)
+                    module._buffers[name] = buffer  # the network may have put another there
 
 
 @contextmanager
@@ -120,14 +137,24 @@ def recording(model: nn.Module, wanted: set[str], norms: bool) -> Iterator[list[
 
         return hook
 
-    def norm_hook(module: nn.Module, args: Any, output: Tensor) -> Tensor | None:
+    def norm_hook(module: nn.Module, args: Any, kwargs: Any, output: Tensor) -> Tensor | None:
+        given: Tensor = args[0] if args else next(iter(kwargs.values()))
         if not norms:
-            unchanged: Tensor = args[0]
-            return unchanged
-        layer = by_output.get(id(args[0]))
+            return given
+        layer = by_output.get(id(given))
         if layer is not None and "norm_output" in wanted:
             layer.keep("norm_output", output)
         return None
+
+    def other_hook(path: str) -> Callable[[nn.Module, Any, Any], None]:
+        def hook(module: nn.Module, args: Any, output: Any) -> None:
+            warnings.warn(
+                f"{path or 'the network'} ({type(module).__name__}) has weights that no signal "
+                "covers: only those of Conv2d and Linear are captured",
+                stacklevel=2,
+            )
+
+        return hook
 
     handles = []
     try:
@@ -135,7 +162,11 @@ def recording(model: nn.Module, wanted: set[str], norms: bool) -> Iterator[list[
             if isinstance(module, WEIGHTED):
                 handles.append(module.register_forward_hook(layer_hook(path), with_kwargs=True))
             elif isinstance(module, NORMS):
-                handles.append(module.register_forward_hook(norm_hook))
+                if not norms:
+                    module.eval()  # in train mode some refuse a single image
+                handles.append(module.register_forward_hook(norm_hook, with_kwargs=True))
+            elif has_weights(module):
+                handles.append(module.register_forward_hook(other_hook(path)))
         yield layers
     finally:
         for handle in handles:
@@ -165,21 +196,29 @@ def run_pass(
     Returns:
         The layers in order of firing. A layer whose output reaches nothing has zero
         gradients; one that no normalisation follows has ``norm_output`` = ``output``.
+
+    Raises:
+        TypeError: the network does not return a tensor.
+        ValueError: a layer's first dimension is not the batch, so that it has no image axis.
     """
     names = [name for name in GRADIENTS if name in wanted]
     # channels-last is what makes pooling and convolution fast on a CPU.
     layout = torch.channels_last if images.dim() == 4 else torch.contiguous_format
-    images = images.detach().clone(memory_format=layout)
-    with untouched(model, seed), recording(model, wanted, norms) as layers:
-        with torch.set_grad_enabled(bool(names)):
-            output = model(images.requires_grad_(bool(names)))
-            output = getattr(output, "logits", output)
-            if not isinstance(output, Tensor):
-                raise TypeError(f"the network returned {type(output).__name__}, not a tensor")
-            edges = [edge for layer in layers for edge in layer.edges.values()]
-            found: list[Tensor | None] = []
-            if edges and output.requires_grad:
-                found = list(torch.autograd.grad(objective(output), edges, allow_unused=True))
+    with (
+        untouched(model, seed),
+        torch.set_grad_enabled(bool(names)),
+        recording(model, wanted, norms) as layers,
+    ):
+        # A copy that is no leaf: the network may work on its input in place.
+        images = images.detach().requires_grad_(bool(names)).clone(memory_format=layout)
+        output = model(images)
+        output = getattr(output, "logits", output)
+        if not isinstance(output, Tensor):
+            raise TypeError(f"the network returned {type(output).__name__}, not a tensor")
+        edges = [edge for layer in layers for edge in layer.edges.values()]
+        found: list[Tensor | None] = []
+        if edges and output.requires_grad:
+            found = list(torch.autograd.grad(objective(output), edges, allow_unused=True))
     for layer in layers:
         for name in names:
             gradient = found.pop(0) if found and name in layer.edges else None
@@ -191,4 +230,9 @@ def run_pass(
             layer.signals.pop("output", None)
         layer.ends.clear()  # lets go of the graph
         layer.edges.clear()
+        for name, value in layer.signals.items():
+            if not name.startswith("weight") and len(value) != len(images):
+                raise ValueError(
+                    f"{name} of layer {layer.name} has {len(value)} rows for {len(images)} images"
+                )
     return layers

@@ -13,12 +13,13 @@ Like ``capture.py`` this file needs torch alone, because exported proxies inline
 from __future__ import annotations
 
 import copy
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from greenmachine.signals.capture import Layer, run_pass, weights_of
+from greenmachine.signals.capture import Layer, run_pass, untouched, weights_of
 
 PASSES = ("data", "noise", "perturbed", "ones")
 PERTURBATION = 0.01  # standard deviation of the move, as in Zen-NAS; this project's choice
@@ -54,14 +55,13 @@ def perturbed_pass(model: nn.Module, noise: Tensor, wanted: set[str], seed: int)
     return before
 
 
-def ones_pass(
-    model: nn.Module, shape: tuple[int, ...], wanted: set[str], seed: int
-) -> list[Layer]:
+def ones_pass(model: nn.Module, shape: tuple[int, ...], wanted: set[str], seed: int) -> list[Layer]:
     """The synflow pass (Tanaka et al. 2020): one image of ones through absolute weights."""
     linear = copy.deepcopy(model).double()
     for parameter in linear.parameters():
         parameter.data.abs_()
-    ones = next(linear.parameters()).new_ones((1, *shape[1:]))
+    like = next(linear.parameters(), torch.zeros((), dtype=torch.float64))
+    ones = like.new_ones((1, *shape[1:]))
     return run_pass(linear, ones, torch.sum, wanted, norms=False, seed=seed)
 
 
@@ -122,10 +122,12 @@ def run_passes(
     if not merged:
         raise ValueError("no convolution or linear layer fired")
     if "weight" in terminals:
-        for layer in merged:
-            # By path in the given model: the ones pass runs through an altered copy.
-            module = model.get_submodule(layer.name.partition("#")[0])
-            layer.signals["weight"] = weights_of(module.get_parameter("weight"), module)
+        # Reading a parametrised weight computes it, as a pass does: it may move buffers.
+        with untouched(model, seed):
+            for layer in merged:
+                # By path in the given model: the ones pass runs through an altered copy.
+                module = model.get_submodule(layer.name.partition("#")[0])
+                layer.signals["weight"] = weights_of(cast(Tensor, module.weight), module)
     return merged
 
 

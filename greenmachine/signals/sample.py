@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from greenmachine.benchmarks import Benchmark, load_benchmark
+from greenmachine.benchmarks import Benchmark, data_folder, load_benchmark
+from greenmachine.errors import GreenMachineError, RunError
 from greenmachine.signals.capture import Layer
 from greenmachine.signals.passes import run_passes, wanted_of
 from greenmachine.signals.stack import Shard, stack_layers
@@ -41,7 +43,11 @@ class CaptureSpec:
 
 
 def capture_network(benchmark: Benchmark, index: int, spec: CaptureSpec) -> list[Layer] | str:
-    """Build network ``index`` and run its passes; a network that raises gives its message."""
+    """Build network ``index`` and run its passes; a network that raises gives its message.
+
+    Raises:
+        GreenMachineError: the fault is not the network's: data, a build option, memory.
+    """
     terminals = set(spec.terminals) - {"depth"}
     images = labels = None
     if wanted_of("data", terminals):
@@ -49,21 +55,46 @@ def capture_network(benchmark: Benchmark, index: int, spec: CaptureSpec) -> list
     shape = (spec.batch, *benchmark.input_shape(spec.dataset))
     try:
         model = benchmark.build(index, spec.dataset, seed=spec.seed, **spec.options)
-        model = model.to(spec.device, memory_format=torch.channels_last)
+        # torch's own stubs of Module.to leave memory_format out.
+        model = model.to(spec.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return run_passes(model, terminals, shape, images=images, labels=labels, seed=spec.seed)
-    except Exception as error:  # a network's failure is data: counted, shown, scored NaN
+    except GreenMachineError:
+        raise
+    except (MemoryError, torch.OutOfMemoryError):
+        raise RunError(
+            f"network {index} does not fit into memory: use a smaller batch or fewer workers"
+        ) from None
+    except Exception as error:  # a network may raise anything: it scores NaN
         lines = str(error).strip().splitlines() or [""]
         return f"{type(error).__name__}: {lines[0]}"
 
 
-def capture_shard(spec: CaptureSpec, places: Sequence[tuple[int, int]]) -> Shard:
-    """Capture some networks, given as (place in the sample, index in the benchmark)."""
-    benchmark = cached_benchmark(spec.benchmark)
+def capture_shard(
+    spec: CaptureSpec, places: Sequence[tuple[int, int]], folder: Path | None = None
+) -> Shard:
+    """Capture some networks.
+
+    Args:
+        spec: what to capture.
+        places: the networks, as (place in the sample, index in the benchmark).
+        folder: the data folder; default ``data_folder()``. Tasks carry it, because a worker
+            process keeps the environment in which it was started.
+    """
+    benchmark = cached_benchmark(spec.benchmark, folder)
     networks = {place: capture_network(benchmark, index, spec) for place, index in places}
     return stack_layers(networks, spec.batch)
 
 
+def cached_benchmark(name: str, folder: Path | None = None) -> Benchmark:
+    """Return the benchmark, read once a process: a worker captures many shards of one table.
+
+    Args:
+        name: as for ``load_benchmark``.
+        folder: the data folder; default ``data_folder()``.
+    """
+    return _read_once(name, (data_folder() if folder is None else folder).resolve())
+
+
 @lru_cache(maxsize=4)
-def cached_benchmark(name: str) -> Benchmark:
-    """Return the benchmark, read once a process: a worker captures many shards of one table."""
-    return load_benchmark(name)
+def _read_once(name: str, folder: Path) -> Benchmark:
+    return load_benchmark(name, folder)

@@ -87,7 +87,8 @@ def stack_layers(networks: Mapping[int, list[Layer] | str], batch: int) -> Shard
             continue
         counts.append(len(layers))
         for layer in layers:
-            key = tuple((name, tuple(value.shape)) for name, value in layer.signals.items())
+            # Sorted: the order of the signals tells whether a normalisation follows the layer.
+            key = tuple(sorted((name, tuple(value.shape)) for name, value in layer.signals.items()))
             groups.setdefault(key, []).append((row, layer))
             row += 1
     stacks = []

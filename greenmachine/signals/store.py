@@ -17,6 +17,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from greenmachine.benchmarks import data_folder
 from greenmachine.errors import RunError
 from greenmachine.files import read_json, replace_file, write_json
 from greenmachine.signals.sample import (
@@ -26,7 +27,7 @@ from greenmachine.signals.sample import (
     capture_shard,
 )
 from greenmachine.signals.stack import Shard, Stack, is_weight
-from greenmachine.workers import Progress, run_tasks
+from greenmachine.workers import Progress, one_thread, run_tasks
 
 __all__ = ["SHARD_NETWORKS", "Store", "open_shard", "shard_places"]
 
@@ -52,22 +53,25 @@ class Store:
     @property
     def paths(self) -> list[Path]:
         """The layout file of every shard, in order."""
-        return [self.folder / f"shard-{i:04d}.json" for i in range(len(self._shards))]
+        # Absolute: workers may have started in another folder.
+        folder = self.folder.resolve()
+        return [folder / f"shard-{i:04d}.json" for i in range(len(self._shards))]
 
     def estimate_bytes(self, networks: int = 8) -> int:
-        """Return about how large the store will be, from some networks run at batch 1."""
+        """Return about how large the store will be, from some networks run at batch 2."""
         benchmark = cached_benchmark(self.spec.benchmark)
         # The size of a network varies tenfold over a space: an even choice of the sample.
         step = max(1, len(self.indices) // networks)
         chosen = self.indices[::step][:networks]
-        small = replace(self.spec, batch=1)
+        small = replace(self.spec, batch=2)  # some normalisations refuse a single image
         total = 0
         for index in chosen:
-            layers = capture_network(benchmark, index, small)
+            with one_thread():
+                layers = capture_network(benchmark, index, small)
             for layer in layers if isinstance(layers, list) else ():
                 for name, value in layer.signals.items():
                     one = is_weight(name) or name.startswith("ones_")
-                    total += value.nbytes * (1 if one else self.spec.batch)
+                    total += value.nbytes if one else value.nbytes * self.spec.batch // 2
         return total * len(self.indices) // max(1, len(chosen))
 
     def build(
@@ -88,13 +92,16 @@ class Store:
             RunError: the folder holds another sample, the disk is too small, or a worker died.
         """
         identity = {**asdict(self.spec), "terminals": list(self.spec.terminals)}
-        identity |= {"indices": self.indices, "checksum": cached_benchmark(self.spec.benchmark).checksum}
+        identity["indices"] = self.indices
+        identity["checksum"] = cached_benchmark(self.spec.benchmark).checksum
         described = self.folder / "store.json"
-        if described.exists() and read_json(described) != identity:
+        if described.exists() and _read_identity(described) != identity:
             raise RunError(f"{self.folder} holds signals of another sample: remove the folder")
         missing = [i for i, path in enumerate(self.paths) if not path.exists()]
         if not missing:
             return
+        for abandoned in self.folder.glob(".shard-*.tmp"):  # of a build that was killed
+            abandoned.unlink(missing_ok=True)
         size = self.estimate_bytes() * len(missing) // len(self._shards)
         self.folder.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(self.folder).free
@@ -105,7 +112,8 @@ class Store:
         if size > free:
             raise RunError(f"{self.folder} has too little space: smaller samples or another --out")
         write_json(described, identity)
-        tasks = [(self.spec, self._shards[i], self.paths[i]) for i in missing]
+        folder, paths = data_folder().resolve(), self.paths
+        tasks = [(self.spec, self._shards[i], folder, paths[i]) for i in missing]
         run_tasks(_build_shard, tasks, workers, progress)
 
 
@@ -115,8 +123,17 @@ def shard_places(indices: Sequence[int]) -> list[list[tuple[int, int]]]:
     return [places[i : i + SHARD_NETWORKS] for i in range(0, len(places), SHARD_NETWORKS)]
 
 
-def _build_shard(spec: CaptureSpec, places: list[tuple[int, int]], path: Path) -> None:
-    shard = capture_shard(spec, places)
+def _read_identity(path: Path) -> object:
+    try:
+        return read_json(path)
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} is damaged ({error}): remove {path.parent}") from None
+
+
+def _build_shard(
+    spec: CaptureSpec, places: list[tuple[int, int]], folder: Path, path: Path
+) -> None:
+    shard = capture_shard(spec, places, folder)
     tensors = {
         f"{number}.{name}": tensor.cpu()
         for number, stack in enumerate(shard.stacks)
@@ -143,14 +160,12 @@ def open_shard(path: Path) -> Shard:
         layout = read_json(path)
         stacks = [Stack(torch.tensor(rows), {}) for rows in layout["stacks"]]
         with safe_open(path.with_suffix(".safetensors"), framework="pt") as file:
-            for key in file.keys():
+            for key in file.keys():  # noqa: SIM118 (not a dict)
                 number, _, name = key.partition(".")
                 stacks[int(number)].tensors[name] = file.get_tensor(key)
         failures = {int(place): message for place, message in layout["failures"].items()}
-        return Shard(
-            layout["networks"], layout["layer_counts"], layout["batch"], stacks, failures
-        )
-    except (OSError, ValueError, KeyError, IndexError, SafetensorError) as error:
+        return Shard(layout["networks"], layout["layer_counts"], layout["batch"], stacks, failures)
+    except (OSError, ValueError, TypeError, LookupError, SafetensorError) as error:
         raise RunError(
             f"{path.parent} is damaged ({error}): remove that folder, then --resume"
         ) from None

@@ -1,0 +1,77 @@
+"""Data for tests that must run anywhere: a small, invented data folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from greenmachine.benchmarks import SIZE, TOPOLOGY, Space
+from greenmachine.benchmarks.nats import IMAGE_SETS
+from greenmachine.benchmarks.table import save_table
+from greenmachine.networks.topology import OPERATIONS
+
+TSS_CELLS = 300
+
+# The tensors of the tests are tiny: more threads only wait for each other.
+torch.set_num_threads(1)
+
+
+def _accuracies(costs: NDArray[np.float64], generator: np.random.Generator) -> NDArray[np.float64]:
+    """Between 10 and 90 percent, rising with the cost, with noise: nothing was trained."""
+    ranks = costs.argsort().argsort() / max(1, len(costs) - 1)
+    return (15 + 70 * ranks + generator.normal(0, 3, len(costs))).clip(10, 90)
+
+
+def _table(space: Space, archs: list[str], generator: np.random.Generator) -> pd.DataFrame:
+    frame = pd.DataFrame({"index": np.arange(len(archs)), "arch": archs})
+    if space.canonical is not None:
+        frame["isomorph"] = space.isomorph(archs)
+    for images in IMAGE_SETS:
+        params, flops = space.costs(archs, num_classes=images.num_classes, image_size=images.size)
+        frame[f"{images.name}.test"] = _accuracies(flops, generator)
+        frame[f"{images.name}.valid"] = _accuracies(flops, generator)
+        frame[f"{images.name}.params"], frame[f"{images.name}.flops_m"] = params, flops
+    return frame
+
+
+@pytest.fixture(scope="session")
+def synthetic_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder in the real layout whose accuracies and images are invented.
+
+    ``nats-tss`` has 300 random cells (some with dead operations, some isomorphic), ``nats-sss``
+    the 243 networks of widths 8, 16 and 24. Architectures, costs and classes are real;
+    accuracies follow the FLOPs with noise; images are random pixels, two of every class.
+    """
+    folder = tmp_path_factory.mktemp("synthetic-data")
+    generator = np.random.default_rng(0)
+    cells = list(product(OPERATIONS, repeat=6))
+    chosen = sorted(generator.choice(len(cells), TSS_CELLS, replace=False))
+    archs = ["|{}~0|+|{}~0|{}~1|+|{}~0|{}~1|{}~2|".format(*cells[i]) for i in chosen]
+    save_table(_table(TOPOLOGY, archs, generator), folder / "nats-bench" / "tss.parquet")
+    sizes = [":".join(map(str, widths)) for widths in product((8, 16, 24), repeat=5)]
+    save_table(_table(SIZE, sizes, generator), folder / "nats-bench" / "sss.parquet")
+    (folder / "images").mkdir()
+    for images in IMAGE_SETS:
+        labels = np.arange(2 * images.num_classes) % images.num_classes
+        shape = (len(labels), images.size, images.size, 3)
+        pixels = generator.integers(0, 256, shape, dtype=np.uint8)
+        np.savez(folder / "images" / f"{images.name}.npz", images=pixels, labels=labels)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def synthetic_data(synthetic_folder: Path) -> Iterator[Path]:
+    """``GREENMACHINE_DATA`` names :func:`synthetic_folder` for the tests of one module.
+
+    Not for a session: tests marked ``data`` read the real folder from the same variable.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GREENMACHINE_DATA", str(synthetic_folder))
+        yield synthetic_folder
