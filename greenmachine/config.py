@@ -74,7 +74,10 @@ class EvolutionConfig(_Model):
     tournament: int = Field(default=4, ge=1)
     elites: int = Field(default=10, ge=0, description="that go on unchanged")
     immigrants: float = Field(default=0.05, ge=0, le=1, description="share of new random trees")
-    crossover: float = Field(default=0.5, ge=0, le=1, description="the rest mutates")
+    crossover: float = Field(default=0.4, ge=0, le=1, description="share by subtree exchange")
+    combine: float = Field(
+        default=0.15, ge=0, le=1, description="share that joins two parents; the rest mutates"
+    )
     leaf_bias: float = Field(default=0.1, ge=0, le=1, description="chance to move a leaf")
     mutations: dict[Literal["uniform", "node", "insert", "shrink", "hoist"], float] = Field(
         default={"uniform": 3.0, "node": 3.0, "insert": 2.0, "shrink": 1.0, "hoist": 1.0},

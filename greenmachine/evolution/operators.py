@@ -16,7 +16,7 @@ from deap import gp
 from greenmachine.language.grammar import Grammar
 from primitives.registry import NETWORK_SCALAR
 
-__all__ = ["MUTATIONS", "crossover", "half_and_half", "mutate", "owned_random"]
+__all__ = ["MUTATIONS", "combine", "crossover", "half_and_half", "mutate", "owned_random"]
 
 _UNIFORM_HEIGHT = 4  # of the random subtree that uniform mutation puts in
 
@@ -49,6 +49,17 @@ def crossover(first: gp.PrimitiveTree, second: gp.PrimitiveTree, leaf_bias: floa
         gp.cxOnePointLeafBiased(first, second, termpb=1.0)
     else:
         gp.cxOnePoint(first, second)
+
+
+def combine(first: Nodes, second: Nodes, grammar: Grammar) -> Nodes:
+    """Return both trees under a random primitive of two network scalars.
+
+    Subtree exchange rarely joins two good scores as wholes; sums and products of such are where
+    proxies improve once single statistics are exhausted.
+    """
+    kind = grammar.pset.ret
+    joints = [p for p in grammar.pset.primitives[kind] if p.args == [kind, kind]]
+    return [random.choice(joints), *first, *second] if joints else list(first)
 
 
 def mutate_uniform(tree: gp.PrimitiveTree, grammar: Grammar) -> None:

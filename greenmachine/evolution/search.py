@@ -18,7 +18,7 @@ from deap import gp, tools
 from greenmachine.config import EvolutionConfig, LanguageConfig
 from greenmachine.evolution.individual import CostFitness, Individual, TauFitness, distinct
 from greenmachine.evolution.judge import Judge
-from greenmachine.evolution.operators import crossover, half_and_half, mutate, owned_random
+from greenmachine.evolution.operators import combine, crossover, half_and_half, mutate, owned_random
 from greenmachine.language import Expression, canonical, parse, rank_canonical
 from greenmachine.language.grammar import Grammar
 
@@ -184,9 +184,12 @@ class Search:
     def _children(self, pool: list[Individual], taken: set[str]) -> list[Individual]:
         config = self.evolution
         for _ in range(_ATTEMPTS):
-            if len(pool) > 1 and random.random() < config.crossover:
+            drawn = random.random() if len(pool) > 1 else 1.0
+            if drawn < config.crossover:
                 trees = [gp.PrimitiveTree(parent) for parent in self._parents(pool, 2)]
                 crossover(trees[0], trees[1], config.leaf_bias)
+            elif drawn < config.crossover + config.combine:
+                trees = [gp.PrimitiveTree(combine(*self._parents(pool, 2), self.grammar))]
             else:
                 trees = [gp.PrimitiveTree(parent) for parent in self._parents(pool, 1)]
                 mutate(trees[0], self.grammar, config.mutations)

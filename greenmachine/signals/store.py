@@ -31,7 +31,7 @@ from greenmachine.workers import Progress, one_thread, run_tasks
 
 __all__ = ["SHARD_NETWORKS", "Store", "open_shard", "shard_places"]
 
-SHARD_NETWORKS = 8
+SHARD_NETWORKS = 16
 """Networks a shard; results do not depend on it, only the grain of parallel work does."""
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from greenmachine.evolution.operators import (
     MUTATIONS,
+    combine,
     crossover,
     half_and_half,
     mutate,
@@ -56,6 +57,19 @@ def test_crossover_keeps_trees_typed(leaf_bias: float, seed: int) -> None:
     assert len(first) + len(second) == size
     assert_typed(first)
     assert_typed(second)
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=SEEDS)
+def test_combine_holds_both_parents_whole(seed: int) -> None:
+    with owned_random(random.Random(seed).getstate()):
+        first, second = tree(), tree()
+        child = gp.PrimitiveTree(combine(first, second, GRAMMAR))
+    assert_typed(child)
+    assert GRAMMAR.expression(child).args == (
+        GRAMMAR.expression(first),
+        GRAMMAR.expression(second),
+    )
 
 
 @pytest.mark.parametrize(
