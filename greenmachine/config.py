@@ -71,7 +71,10 @@ class EvolutionConfig(_Model):
     population: int = Field(default=200, ge=4)
     generations: int = Field(default=20, ge=0)
     selection: Literal["tournament", "double_tournament", "nsga2"] = "tournament"
-    tournament: int = Field(default=4, ge=1)
+    tournament: int = Field(default=3, ge=1)
+    niche: float = Field(
+        default=0.98, gt=0, le=1, description="rank correlation above which two share a niche"
+    )
     elites: int = Field(default=10, ge=0, description="that go on unchanged")
     immigrants: float = Field(default=0.05, ge=0, le=1, description="share of new random trees")
     crossover: float = Field(default=0.4, ge=0, le=1, description="share by subtree exchange")
@@ -91,6 +94,8 @@ class EvolutionConfig(_Model):
     def _consistent(self) -> EvolutionConfig:
         if self.elites >= self.population:
             raise ValueError("elites must be fewer than the population")
+        if self.crossover + self.combine > 1:
+            raise ValueError("crossover and combine must not exceed 1 together")
         if (
             not self.mutations
             or min(self.mutations.values()) < 0

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from nats_bench import ArchResults  # type: ignore[import-untyped]
+from nats_bench import ArchResults
 
 from greenmachine.benchmarks.nats import SCHEMAS
 from greenmachine.benchmarks.paths import table_path

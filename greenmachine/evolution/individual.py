@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 from deap import base, gp
+from numpy.typing import NDArray
 
-__all__ = ["CostFitness", "Individual", "TauFitness", "distinct"]
+__all__ = ["CostFitness", "Individual", "TauFitness", "cleared", "distinct"]
 
 
 class TauFitness(base.Fitness):  # type: ignore[misc]
@@ -42,11 +44,34 @@ class Individual(gp.PrimitiveTree):  # type: ignore[misc]
         self.failures = 0
 
 
+def cleared(
+    individuals: list[Individual], behaviours: NDArray[np.float64], niche: float
+) -> list[Individual]:
+    """Return the best individual of every niche, the best first (clearing, Petrowski 1996).
+
+    Without it one family of statistics takes over the population within a few generations, and
+    what would improve a proxy in combination dies out because it is second best alone.
+
+    Args:
+        individuals: in any order.
+        behaviours: (individuals, n) rows of length 1; see ``Judge.behaviours``.
+        niche: two whose behaviours correlate above this share a niche.
+    """
+    keys = [(-i.fitness.values[0], len(i), i.text) for i in individuals]
+    alike = behaviours @ behaviours.T > niche
+    taken = np.zeros(len(individuals), dtype=bool)
+    best = []
+    for place in sorted(range(len(individuals)), key=lambda place: keys[place]):
+        if not taken[place]:
+            best.append(individuals[place])
+            taken |= alike[place]
+    return best
+
+
 def distinct(individuals: Iterable[Individual]) -> list[Individual]:
     """Return the best first, and of those that rank the training networks alike the smallest.
 
-    Different texts can say the same: ``abs`` of what is positive. Letting only one of them be a
-    parent keeps the population from filling with copies.
+    Different texts can say the same: ``abs`` of what is positive.
     """
     ordered = sorted(individuals, key=lambda i: (-i.fitness.values[0], len(i), i.text))
     seen: dict[tuple[float, ...], Individual] = {}

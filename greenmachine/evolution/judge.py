@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 from greenmachine.config import ObjectiveConfig
 from greenmachine.engine import Evaluator
@@ -50,6 +51,25 @@ class Judge:
             for name, evaluator in self.evaluators.items()
         }
         return self.objective.evaluate(scores, [e.size for e in expressions], directions)
+
+    def behaviours(
+        self, expressions: Sequence[Expression], directions: Sequence[int]
+    ) -> NDArray[np.float64]:
+        """Return how each expression ranks the networks, (expressions, networks of all data sets).
+
+        Rows have length 1, so that the product of two is Spearman's correlation (the mean over
+        the data sets of it); all zeros where all scores are tied. Failed networks rank last.
+        Costs little for expressions just judged: their scores are in the cache.
+        """
+        blocks = []
+        for evaluator in self.evaluators.values():
+            scores = evaluator.scores(expressions)
+            directed = np.asarray(directions)[:, None] * scores
+            ranks = rankdata(np.where(np.isfinite(scores), directed, -np.inf), axis=1)
+            ranks -= ranks.mean(axis=1, keepdims=True)
+            length = np.linalg.norm(ranks, axis=1, keepdims=True)
+            blocks.append(ranks / np.where(length > 0, length, 1.0))
+        return np.asarray(np.concatenate(blocks, axis=1) / np.sqrt(len(blocks)))
 
     def counts(self) -> dict[str, int]:
         """Return boundary nodes evaluated, cache hits and misses so far."""

@@ -1,7 +1,7 @@
 """The generation loop on DEAP operators; one seed gives one result.
 
-A generation: parents are drawn by tournament from individuals of distinct behaviour, varied,
-and checked (height, size, no second of one text); elites go on, immigrants come in; all new ones
+A generation: parents are drawn by tournament from the best of every niche, varied, and checked
+(height, size, no second of one text); elites go on, immigrants come in; all new ones
 are judged on the training sample, the best of them on validation, where the hall of fame is
 chosen.
 """
@@ -16,7 +16,13 @@ from typing import Any
 from deap import gp, tools
 
 from greenmachine.config import EvolutionConfig, LanguageConfig
-from greenmachine.evolution.individual import CostFitness, Individual, TauFitness, distinct
+from greenmachine.evolution.individual import (
+    CostFitness,
+    Individual,
+    TauFitness,
+    cleared,
+    distinct,
+)
 from greenmachine.evolution.judge import Judge
 from greenmachine.evolution.operators import combine, crossover, half_and_half, mutate, owned_random
 from greenmachine.language import Expression, canonical, parse, rank_canonical
@@ -99,11 +105,7 @@ class Search:
         Nothing changes when it is interrupted: the generation is taken over at its end.
         """
         with owned_random(self._random):
-            if self.generation < 0:
-                kept: list[Individual] = []
-                new = self._first(seeds)
-            else:
-                kept, new = self._next()
+            kept, new = self._next() if self.population else ([], self._first(seeds))
             state = random.getstate()
         self._judge(new)
         population = kept + new
@@ -170,7 +172,10 @@ class Search:
     def _next(self) -> tuple[list[Individual], list[Individual]]:
         """Return who goes on and who is new."""
         config = self.evolution
-        pool = distinct(self.population)
+        forms = [self.grammar.expression(individual) for individual in self.population]
+        directions = [individual.direction for individual in self.population]
+        behaviours = self.train.behaviours(forms, directions)
+        pool = cleared(self.population, behaviours, config.niche)
         kept = self.population if config.selection == "nsga2" else pool[: config.elites]
         # A child like one of the last generation would be judged to learn nothing.
         taken = {individual.text for individual in self.population}
@@ -189,7 +194,8 @@ class Search:
                 trees = [gp.PrimitiveTree(parent) for parent in self._parents(pool, 2)]
                 crossover(trees[0], trees[1], config.leaf_bias)
             elif drawn < config.crossover + config.combine:
-                trees = [gp.PrimitiveTree(combine(*self._parents(pool, 2), self.grammar))]
+                first, second = self._parents(pool, 2)
+                trees = [gp.PrimitiveTree(combine(first, second, self.grammar))]
             else:
                 trees = [gp.PrimitiveTree(parent) for parent in self._parents(pool, 1)]
                 mutate(trees[0], self.grammar, config.mutations)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from scipy.stats import spearmanr
 
 from greenmachine.evolution import Run, Search
-from greenmachine.evolution.individual import distinct
+from greenmachine.evolution.individual import cleared, distinct
 from greenmachine.language import parse
 
 from .conftest import Quiet, settings
@@ -82,16 +84,47 @@ def test_interrupted_generation_changes_nothing(tmp_path: Path) -> None:
     before = search.state()
     judge = search.train
 
-    def killed(*_: Any, **__: Any) -> None:
-        raise KeyboardInterrupt
+    class Killed:
+        behaviours = judge.behaviours
 
-    search.train = killed  # type: ignore[assignment]
+        def __call__(self, *_: Any) -> None:
+            raise KeyboardInterrupt
+
+    search.train = Killed()  # type: ignore[assignment]
     with pytest.raises(KeyboardInterrupt):
         search.step()
     assert search.state() == before
     search.train = judge
     search.step()
     assert search.generation == before["generation"] + 1
+
+
+def test_cleared_keeps_the_best_of_every_niche(tmp_path: Path) -> None:
+    listener = Keep(stop_after=1)
+    with pytest.raises(KeyboardInterrupt):
+        Run(settings(), tmp_path / "run", [], listener).execute()
+    search = listener.search
+    forms = [search.grammar.expression(individual) for individual in search.population]
+    directions = [individual.direction for individual in search.population]
+    behaviours = search.train.behaviours(forms, directions)
+    scores = search.train.evaluators["cifar10"].scores(forms) * np.array(directions)[:, None]
+    finite = [i for i in range(len(forms)) if np.isfinite(scores[i]).all() and np.ptp(scores[i])]
+    for i in finite[:5]:
+        for j in finite[:5]:
+            expected = spearmanr(scores[i], scores[j]).statistic
+            assert behaviours[i] @ behaviours[j] == pytest.approx(expected, abs=1e-9)
+    best = cleared(search.population, behaviours, niche=0.8)
+    places = [search.population.index(individual) for individual in best]
+    alike = behaviours[places] @ behaviours[places].T
+    assert (alike - np.diag(np.diag(alike))).max() <= 0.8
+    assert len(best) < len(search.population)
+    for place, individual in enumerate(search.population):
+        near = [
+            k for k, p in enumerate(places) if p == place or behaviours[place] @ behaviours[p] > 0.8
+        ]
+        assert near or not behaviours[place].any()
+        if near:
+            assert best[near[0]].fitness.values[0] >= individual.fitness.values[0]
 
 
 def test_distinct_keeps_the_smallest_of_those_that_rank_alike(tmp_path: Path) -> None:

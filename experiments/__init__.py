@@ -1,0 +1,1 @@
+"""Runs, one YAML each, and checks of what they leave."""

@@ -1,0 +1,70 @@
+"""Settings: the committed ones load, wrong ones say where and why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from greenmachine.config import RunConfig, load_config
+from greenmachine.errors import ConfigError
+from greenmachine.language.grammar import Grammar
+
+EXPERIMENTS = sorted((Path(__file__).parents[1] / "experiments").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+def test_committed_settings_load_and_can_say_something(path: Path) -> None:
+    config = load_config(path)
+    assert config.name
+    assert Grammar(config.passes, config.language.exclude).terminals
+
+
+def test_there_are_committed_settings() -> None:
+    assert {"nats_tss_cifar10", "nats_sss_cifar10"} <= {path.stem for path in EXPERIMENTS}
+
+
+def test_resolved_settings_read_back_the_same() -> None:
+    config = load_config(None, {"evolution.population": "33", "capture.options": "{cells: 2}"})
+    assert config.evolution.population == 33
+    assert config.capture.options == {"cells": 2}
+    assert RunConfig.model_validate(config.model_dump(mode="json")) == config
+
+
+def test_override_wins_over_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text("seed: 1\nevolution: {generations: 3}\n")
+    config = load_config(path, {"seed": "2", "evolution.population": "50"})
+    assert (config.seed, config.evolution.generations, config.evolution.population) == (2, 3, 50)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("sead: 1", "sead: there is no such setting"),
+        ("evolution: {populatoin: 3}", "evolution.populatoin: there is no such setting"),
+        ("seed: -1", "seed"),
+        ("passes: []", "passes"),
+        ("passes: [noise, sound]", "passes.1"),
+        ("samples: {train: {size: 1}}", "samples.train.size"),
+        ("evolution: {population: 8, elites: 8}", "elites must be fewer"),
+        ("evolution: {crossover: 0.9, combine: 0.2}", "must not exceed 1"),
+        ("evolution: {mutations: {node: 0}}", "mutations needs rates"),
+        ("evolution: {mutations: {flip: 1}}", "mutations"),
+        ("evolution: 3", "evolution"),
+        ("[1, 2]", "key: value"),
+        ("a: [", "is not YAML"),
+    ],
+)
+def test_wrong_settings_are_one_line(text: str, says: str, tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as error:
+        load_config(path)
+    assert says in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_override_of_what_is_no_group(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="not a group"):
+        load_config(None, {"seed": "1", "seed.deep": "1"})
