@@ -41,6 +41,7 @@ from greenmachine.signals import CaptureSpec, Store
 __all__ = ["Listener", "Run"]
 
 CHECKPOINT = "checkpoint.json"
+RESULT = "result.json"  # written last: a run that has it is finished
 
 
 class Listener(Protocol):
@@ -99,12 +100,20 @@ class Run:
     @staticmethod
     def settings(folder: Path) -> RunConfig:
         """Return the settings of the run that ``folder`` holds; RunError where it holds none."""
-        return RunConfig.model_validate(_described(folder)["config"])
+        try:
+            return RunConfig.model_validate(_described(folder)["config"])
+        except (ValueError, KeyError) as error:
+            reason = str(error).splitlines()[0]
+            raise RunError(f"{folder}/config.json is not of this version ({reason})") from None
 
     def execute(self) -> dict[str, Any]:
         """Run, or go on, to the end and return the content of ``result.json``."""
         started = time.monotonic()
         self._describe()
+        if (self.folder / RESULT).exists():
+            self.listener.say(f"{self.folder} is finished")
+            finished: dict[str, Any] = read_json(self.folder / RESULT)
+            return finished
         train = self._judge("train", self.split.train)
         validation = self._judge("validation", self.split.validation)
         config = self.config
@@ -115,6 +124,8 @@ class Run:
         before = self._seconds
         while search.generation < config.evolution.generations:
             search.step(self.seeds)
+            if not self._rows:
+                self._tell_failures(train, validation)
             self._seconds = before + time.monotonic() - started
             row = row_of(search, {**train.counts(), "seconds": round(self._seconds, 3)})
             self._rows.append(row)
@@ -122,10 +133,20 @@ class Run:
             self.listener.generation(row, search)
         result = self._result(search, train)
         result["seconds"] = round(before + time.monotonic() - started, 1)
-        write_json(self.folder / "result.json", result)
+        write_json(self.folder / RESULT, result)
         if not config.capture.keep:
             shutil.rmtree(self.folder / "signals", ignore_errors=True)
         return result
+
+    def _tell_failures(self, *judges: Judge) -> None:
+        for judge in judges:
+            for dataset, evaluator in judge.evaluators.items():
+                if evaluator.failures:
+                    first = next(iter(evaluator.failures.values()))
+                    self.listener.say(
+                        f"{len(evaluator.failures)} of {evaluator.size} {dataset} networks failed "
+                        f"and rank below all others; the first: {first}"
+                    )
 
     def _describe(self) -> None:
         """Write what the run is, once; refuse a folder that holds another run."""

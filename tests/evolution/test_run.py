@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from greenmachine.benchmarks import Benchmark
 from greenmachine.errors import ConfigError, DataError, RunError
 from greenmachine.evolution import Run
 from greenmachine.language import parse
@@ -139,9 +140,46 @@ def test_damaged_checkpoint_is_refused(
 ) -> None:
     folder = tmp_path / "copy"
     shutil.copytree(finished[0], folder)
+    (folder / "result.json").unlink()
     (folder / "checkpoint.json").write_text('{"search": {"generation": 1')
     with pytest.raises(RunError, match="damaged"):
         Run.resume(folder, Quiet()).execute()
+
+
+def test_finished_run_is_not_run_again(finished: tuple[Path, Quiet, dict[str, Any]]) -> None:
+    listener = Quiet()
+    assert Run.resume(finished[0], listener).execute() == finished[2]
+    assert listener.rows == []
+    assert "is finished" in listener.lines[-1]
+
+
+def test_run_of_another_version_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"config": {"old_setting": 1}, "seeds": []}')
+    with pytest.raises(RunError, match="not of this version"):
+        Run.resume(tmp_path, Quiet())
+
+
+def test_failing_networks_are_counted_and_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = Benchmark.build
+
+    def broken(self: Benchmark, index: int, dataset: str, **options: Any) -> Any:
+        if index % 3 == 0:
+            raise RuntimeError("no such convolution")
+        return build(self, index, dataset, **options)
+
+    monkeypatch.setattr(Benchmark, "build", broken)
+    listener = Quiet()
+    config = settings(evolution={"generations": 1})
+    run = Run(config, tmp_path / "run", [], listener)
+    result = run.execute()
+    failing = sum(index % 3 == 0 for index in run.split.train.tolist())
+    assert 0 < failing < 10
+    assert f"{failing} of 20 cifar10 networks failed" in "\n".join(listener.lines)
+    assert "no such convolution" in "\n".join(listener.lines)
+    expected = sum(index % 3 == 0 for index in run.split.test.tolist())
+    assert result["test"]["cifar10"]["champion"]["failed"] == expected
 
 
 def test_resume_without_a_run_says_so(tmp_path: Path) -> None:
