@@ -4,9 +4,9 @@
 
 Networks are drawn at random from the run's benchmark and built here; the other interpreter reads
 them with a copy of their module classes, the only lines of this project that it sees beside the
-proxy. (Traced graphs would do without, but sum gradients in another order, and a deep network of
-ReLUs makes up to 1e-2 of that.) Prints the largest relative difference; exit code 1 where it
-exceeds 1e-4.
+proxy. (Traced graphs would do without, but they sum gradients in another order, and deep networks
+amplify that rounding far above the tolerance.) Prints the largest relative difference; exit code 1
+where it exceeds 1e-4.
 """
 
 from __future__ import annotations

@@ -55,8 +55,7 @@ def capture_network(benchmark: Benchmark, index: int, spec: CaptureSpec) -> list
     shape = (spec.batch, *benchmark.input_shape(spec.dataset))
     try:
         model = benchmark.build(index, spec.dataset, seed=spec.seed, **spec.options)
-        # torch's own stubs of Module.to leave memory_format out.
-        model = model.to(spec.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        model = model.to(spec.device)
         return run_passes(model, terminals, shape, images=images, labels=labels, seed=spec.seed)
     except GreenMachineError:
         raise

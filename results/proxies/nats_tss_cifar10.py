@@ -112,7 +112,7 @@ def has_weights(module: nn.Module) -> bool:
 
 @contextmanager
 def untouched(model: nn.Module, seed: int) -> Iterator[None]:
-    """Train mode and gradients inside; modes, buffers and random state as found outside."""
+    """Train mode, gradients and channels-last weights inside; all as it was found outside."""
     modes = {module: module.training for module in model.modules()}
     buffers = [
         (module, name, buffer, buffer.detach().clone())
@@ -120,6 +120,9 @@ def untouched(model: nn.Module, seed: int) -> Iterator[None]:
         for name, buffer in module._buffers.items()
         if buffer is not None
     ]
+    # The layout picks the convolution's algorithm: one for all, or rounding, which deep networks
+    # amplify, would make a network's score depend on how its owner keeps the weights.
+    kernels = [(p, p.data) for p in model.parameters() if p.dim() == 4]
     frozen = [p for p in model.parameters() if p.is_floating_point() and not p.requires_grad]
     devices = sorted({p.device.index for p in model.parameters() if p.is_cuda})
     with torch.random.fork_rng(devices), torch.enable_grad(), parametrize.cached():
@@ -127,11 +130,15 @@ def untouched(model: nn.Module, seed: int) -> Iterator[None]:
         try:
             for parameter in frozen:
                 parameter.requires_grad_(True)
+            for parameter, data in kernels:
+                parameter.data = data.to(memory_format=torch.channels_last)
             model.train()
             yield
         finally:
             for parameter in frozen:
                 parameter.requires_grad_(False)
+            for parameter, data in kernels:
+                parameter.data = data
             for module, mode in modes.items():
                 module.training = mode
             with torch.no_grad():

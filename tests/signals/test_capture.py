@@ -203,6 +203,26 @@ def test_runs_alike_under_no_grad_and_twice(network: type[Base]) -> None:
             assert torch.equal(value, two.signals[name]), name
 
 
+def test_layout_of_the_weights_changes_nothing() -> None:
+    """Cells with dead convolutions amplify the rounding in which layouts differ."""
+    cell = "|none~0|+|nor_conv_1x1~0|skip_connect~1|+|none~0|nor_conv_1x1~1|nor_conv_1x1~2|"
+    model = build_topology(cell, cells=3)
+    terminals = {"noise_output", "noise_weight_grad"}
+    usual = run_passes(model, terminals, (4, 3, 32, 32))
+    last = run_passes(model.to(memory_format=torch.channels_last), terminals, (4, 3, 32, 32))
+    for first, second in zip(usual, last, strict=True):
+        assert all(torch.equal(first.signals[name], second.signals[name]) for name in terminals)
+
+
+def test_weights_keep_their_layout_and_storage() -> None:
+    model = build_topology(
+        "|nor_conv_3x3~0|+|none~0|none~1|+|none~0|none~1|nor_conv_3x3~2|", cells=1
+    )
+    before = [(p.data_ptr(), p.stride()) for p in model.parameters()]
+    run_passes(model, {"noise_weight_grad"}, (2, 3, 8, 8))
+    assert [(p.data_ptr(), p.stride()) for p in model.parameters()] == before
+
+
 def test_in_place_activations_do_not_corrupt() -> None:
     layers = {layer.name: layer.signals for layer in everything(make(networks.InPlace))}
     assert (layers["stem"]["noise_output"] < 0).any()
