@@ -66,7 +66,9 @@ POPULATION = trees(60)
 
 
 @pytest.fixture(scope="module")
-def store(synthetic_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
+def store(
+    synthetic_data: Path, small_shards: None, tmp_path_factory: pytest.TempPathFactory
+) -> Store:
     made = Store(tmp_path_factory.mktemp("store"), SPEC, INDICES)
     made.build(1)
     return made
@@ -100,8 +102,9 @@ def test_workers_do_not_matter(store: Store, expected: NDArray[np.float64], work
 def test_networks_score_as_their_store(
     store: Store, expected: NDArray[np.float64], workers: int
 ) -> None:
-    evaluator = Evaluator.of_networks(SPEC, INDICES, workers=workers)
-    np.testing.assert_array_equal(evaluator.scores(POPULATION), expected)
+    """Up to rounding: a mapped file aligns tensors otherwise than fresh memory does."""
+    found = Evaluator.of_networks(SPEC, INDICES, workers=workers).scores(POPULATION)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 def test_threads_do_not_matter(store: Store, expected: NDArray[np.float64]) -> None:

@@ -22,7 +22,7 @@ from greenmachine.signals.capture import Layer
 from greenmachine.signals.passes import run_passes
 from greenmachine.signals.sample import cached_benchmark, capture_network, capture_shard
 from greenmachine.signals.stack import Shard, is_weight, stack_layers
-from greenmachine.signals.store import SHARD_NETWORKS, open_shard, shard_places
+from greenmachine.signals.store import open_shard, shard_places
 
 TERMINALS = tuple(sorted(set(terminals_of(list(PASSES))) - {"depth"}))
 INDICES = list(range(20))
@@ -31,7 +31,7 @@ SPEC = CaptureSpec(
     batch=2, options={"cells": 1, "channels": 4},
 )  # fmt: skip
 
-pytestmark = pytest.mark.usefixtures("synthetic_data")
+pytestmark = pytest.mark.usefixtures("synthetic_data", "small_shards")
 
 
 def equal(left: Shard, right: Shard) -> None:
@@ -52,7 +52,9 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def built(synthetic_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
+def built(
+    synthetic_data: Path, small_shards: None, tmp_path_factory: pytest.TempPathFactory
+) -> Store:
     """A store of 20 networks: two whole shards and half a shard."""
     made = Store(tmp_path_factory.mktemp("store"), SPEC, INDICES)
     made.build(1)
@@ -137,7 +139,7 @@ def test_benchmark_is_read_once_for_each_folder(
 
 def test_round_trip_is_exact(built: Store) -> None:
     places = shard_places(INDICES)
-    assert [len(part) for part in places] == [SHARD_NETWORKS, SHARD_NETWORKS, 4]
+    assert [len(part) for part in places] == [8, 8, 4]
     for path, part in zip(built.paths, places, strict=True):
         equal(open_shard(path), capture_shard(SPEC, part))
 
@@ -224,7 +226,8 @@ def test_ctrl_c_in_a_parallel_build(tmp_path: Path) -> None:
     folder = tmp_path / "store"
     indices = list(range(48))
     script = (
-        "from pathlib import Path; from greenmachine.signals import Store; "
+        "from pathlib import Path; from greenmachine.signals import Store, store; "
+        "store.SHARD_NETWORKS = 8; "
         "from tests.signals.test_store import SPEC; "
         f"Store(Path({str(folder)!r}), SPEC, range(48)).build(2)"
     )
