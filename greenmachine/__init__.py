@@ -1,1 +1,61 @@
-"""GreenMachine: discover zero-cost proxies by genetic programming."""
+"""GreenMachine: discover zero-cost proxies by genetic programming.
+
+Example:
+    >>> import greenmachine
+    >>> greenmachine.score(model, "nwot_inputs", shape=(8, 3, 32, 32))
+    >>> greenmachine.rank({"small": a, "large": b}, "synflow", shape=(1, 3, 32, 32))
+    >>> result = greenmachine.evolve("nats-tss", seed=1)
+    >>> result.best, result.history, result.export("proxy.py")
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from greenmachine.api import (
+        Benchmark,
+        ExpressionProxy,
+        FunctionProxy,
+        Proxy,
+        Result,
+        evolve,
+        load_benchmark,
+        rank,
+        score,
+    )
+
+    __version__: str
+
+__all__ = [
+    "Benchmark",
+    "ExpressionProxy",
+    "FunctionProxy",
+    "Proxy",
+    "Result",
+    "__version__",
+    "evolve",
+    "load_benchmark",
+    "rank",
+    "score",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # At first use: a worker that imports one module of the package must not import them all.
+    if name == "__version__":
+        from importlib.metadata import version
+
+        value: Any = version("greenmachine")
+    elif name in __all__:
+        from greenmachine import api
+
+        value = getattr(api, name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

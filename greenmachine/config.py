@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from greenmachine.errors import ConfigError
 
@@ -34,17 +43,29 @@ class _Model(BaseModel):
 class SampleConfig(_Model):
     """One sample of networks: how many, and how they are drawn."""
 
-    size: int | None = Field(ge=2, description="networks; null takes the whole rest (test only)")
+    size: int | Literal["auto", "rest"] = Field(
+        default="auto",
+        description="networks; `auto` fits the space: 40, 30 and 30 % of it, but at most 128, 200 "
+        "and 1000; `rest` takes all that is left (test only)",
+    )
     kind: Literal["random", "equal_width", "quantile"] = "random"
     bins: int = Field(default=10, ge=1, description="accuracy bins of the stratified kinds")
+
+    @field_validator("size", mode="before")
+    @classmethod
+    def _size(cls, size: Any) -> Any:
+        # One message for the whole union, where pydantic has one for every member.
+        if size in ("auto", "rest") or (type(size) is int and size >= 2):
+            return size
+        raise ValueError(f"{size!r} is not a number of at least 2, auto, or (for test) rest")
 
 
 class SamplesConfig(_Model):
     """The three disjoint samples."""
 
-    train: SampleConfig = SampleConfig(size=128)
-    validation: SampleConfig = SampleConfig(size=200)
-    test: SampleConfig = SampleConfig(size=1000)
+    train: SampleConfig = SampleConfig()
+    validation: SampleConfig = SampleConfig()
+    test: SampleConfig = SampleConfig()
 
 
 class CaptureConfig(_Model):
@@ -69,7 +90,7 @@ class EvolutionConfig(_Model):
     """The generation loop."""
 
     population: int = Field(default=200, ge=4)
-    generations: int = Field(default=20, ge=0)
+    generations: int = Field(default=40, ge=0)
     selection: Literal["tournament", "double_tournament", "nsga2"] = "tournament"
     tournament: int = Field(default=3, ge=1)
     niche: float = Field(
@@ -115,12 +136,14 @@ class ObjectiveConfig(_Model):
 class RunConfig(_Model):
     """One evolution run."""
 
-    name: str = "run"
+    name: str = Field(default="", description="of the run; without it that of the benchmark")
     seed: int = Field(default=0, ge=0)
-    benchmark: str = "nats-tss"
-    datasets: tuple[str, ...] = Field(default=("cifar10",), min_length=1)
+    benchmark: str = "digits-tss"
+    datasets: tuple[str, ...] = Field(
+        default=(), description="of the benchmark; without any its first"
+    )
     passes: tuple[Literal["data", "noise", "perturbed", "ones"], ...] = Field(
-        default=("noise",), min_length=1
+        default=(), description="without any: noise, and data where the benchmark brings images"
     )
     workers: int = Field(default=-1, description="processes; -1 takes every core")
     samples: SamplesConfig = SamplesConfig()
@@ -129,39 +152,46 @@ class RunConfig(_Model):
     evolution: EvolutionConfig = EvolutionConfig()
     objective: ObjectiveConfig = ObjectiveConfig()
 
+    @model_validator(mode="after")
+    def _named(self) -> RunConfig:
+        if not self.name:  # my_space.py:accuracies.csv -> my_space
+            # Past the freeze, and not as a setting that was given: another benchmark renames it.
+            self.__dict__["name"] = Path(self.benchmark.rsplit(".py:", 1)[0]).name
+        return self
 
-def load_config(path: Path | None, overrides: dict[str, str] | None = None) -> RunConfig:
+
+def load_config(
+    source: Path | RunConfig | None, overrides: Mapping[str, Any] | None = None
+) -> RunConfig:
     """Read a run's settings.
 
     Args:
-        path: a YAML file; None takes the defaults.
-        overrides: values by dotted key, such as ``{"evolution.population": "50"}``, each read
-            as YAML.
+        source: a YAML file, or settings to start from; None takes the defaults.
+        overrides: values by dotted key, such as ``{"evolution.population": 50}``.
 
     Raises:
         ConfigError: the file is missing or no YAML, a key is unknown, or a value is wrong.
     """
     settings: Any = {}
-    if path is not None:
+    if isinstance(source, RunConfig):
+        settings = source.model_dump(exclude_unset=True)
+    elif source is not None:
         try:
-            settings = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+            settings = yaml.safe_load(source.read_text(encoding="utf-8")) or {}
         except OSError as error:
-            raise ConfigError(f"cannot read {path}: {error.strerror}") from None
+            raise ConfigError(f"cannot read {source}: {error.strerror}") from None
         except yaml.YAMLError as error:
-            raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+            raise ConfigError(f"{source} is not YAML: {' '.join(str(error).split())}") from None
         if not isinstance(settings, dict):
-            raise ConfigError(f"{path} must hold `key: value` lines")
-    for key, text in (overrides or {}).items():
+            raise ConfigError(f"{source} must hold `key: value` lines")
+    for key, value in (overrides or {}).items():
         *parents, last = key.split(".")
         place = settings
         for parent in parents:
             place = place.setdefault(parent, {})
             if not isinstance(place, dict):
-                raise ConfigError(f"--set {key}: {parent} is not a group of settings")
-        try:
-            place[last] = yaml.safe_load(text)
-        except yaml.YAMLError:
-            raise ConfigError(f"--set {key}: {text!r} is not a YAML value") from None
+                raise ConfigError(f"setting {key}: {parent} is not a group of settings")
+        place[last] = copy.deepcopy(value)  # a later key may change what is inside
     try:
         return RunConfig.model_validate(settings)
     except ValidationError as error:
@@ -169,4 +199,5 @@ def load_config(path: Path | None, overrides: dict[str, str] | None = None) -> R
             f"{'.'.join(str(p) for p in fault['loc'])}: {_WORDS.get(fault['type'], fault['msg'])}"
             for fault in error.errors()
         )
-        raise ConfigError(f"{path or 'settings'}: {faults}") from None
+        where = source if isinstance(source, Path) else "settings"
+        raise ConfigError(f"{where}: {faults}") from None

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from greenmachine.benchmarks.base import Benchmark
-from greenmachine.benchmarks.datasets import ImageSet
-from greenmachine.benchmarks.nats import LOADERS
+from greenmachine.benchmarks.custom import absolute_name, is_custom, load_custom, short_name
+from greenmachine.benchmarks.datasets import Images, ImageSet
+from greenmachine.benchmarks.digits import LOADERS as EMBEDDED_LOADERS
+from greenmachine.benchmarks.nats import LOADERS as NATS_LOADERS
 from greenmachine.benchmarks.paths import data_folder
 from greenmachine.benchmarks.spaces import SIZE, TOPOLOGY, Space
 from greenmachine.errors import DataError
@@ -18,25 +20,34 @@ __all__ = [
     "TOPOLOGY",
     "Benchmark",
     "ImageSet",
+    "Images",
     "Space",
+    "absolute_name",
     "data_folder",
     "load_benchmark",
+    "short_name",
 ]
 
-BENCHMARKS: dict[str, Callable[[Path], Benchmark]] = {**LOADERS}
-"""Loaders by name; each takes the data folder."""
+BENCHMARKS: dict[str, Callable[[Path], Benchmark]] = {**EMBEDDED_LOADERS, **NATS_LOADERS}
+"""Loaders by name; each takes the data folder. The first needs no data folder."""
 
 
 def load_benchmark(name: str, folder: Path | None = None) -> Benchmark:
     """Return the benchmark ``name``, its table checked.
 
     Args:
-        name: a key of ``BENCHMARKS``.
+        name: a key of ``BENCHMARKS``, or ``my_space.py:accuracies.csv`` (see ``custom.py``).
         folder: the data folder; default ``data_folder()``.
 
     Raises:
         DataError: unknown name, or the data is missing or broken.
     """
+    folder = data_folder() if folder is None else folder
+    if is_custom(name):
+        return load_custom(name, folder)
     if name not in BENCHMARKS:
-        raise DataError(f"no benchmark {name!r}; known: {', '.join(BENCHMARKS)}")
-    return BENCHMARKS[name](data_folder() if folder is None else folder)
+        raise DataError(
+            f"no benchmark {name!r}; known: {', '.join(BENCHMARKS)}, "
+            "or your own networks: my_space.py:accuracies.csv"
+        )
+    return BENCHMARKS[name](folder)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from greenmachine.benchmarks.datasets import ImageSet
+from greenmachine.benchmarks.datasets import Images
 from greenmachine.benchmarks.spaces import Space
 from greenmachine.errors import ConfigError, DataError
 
@@ -28,24 +28,30 @@ class Benchmark:
     It pickles, but a worker does better to call ``load_benchmark(name, folder)`` itself.
 
     Attributes:
-        name: the name that ``load_benchmark`` knows, such as ``nats-tss``.
+        name: the name that ``load_benchmark`` knows, such as ``nats-tss``; absolute paths where
+            it names files.
         space: how architectures become networks.
         frame: the checked table, row i is architecture i.
         image_sets: the data sets, in the order of the tables.
         source: the file that ``frame`` was read from.
-        checksum: SHA-256 of that file.
+        checksum: SHA-256 of that file, and of ``code`` where there is any.
         folder: the data folder that holds the images.
         options: build options of this benchmark where they differ from the space's.
+        code: Python files that define the networks, where they are the user's.
+        passes: what a run captures when its settings name no passes: noise, and data where
+            images come with the benchmark.
     """
 
     name: str
     space: Space
     frame: pd.DataFrame
-    image_sets: tuple[ImageSet, ...]
+    image_sets: tuple[Images, ...]
     source: Path
     checksum: str
     folder: Path
     options: Mapping[str, int] = field(default_factory=dict)
+    code: tuple[Path, ...] = ()
+    passes: tuple[str, ...] = ("noise",)
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -91,13 +97,12 @@ class Benchmark:
             raise DataError(f"{self.name} has indices 0 to {len(self) - 1}, not {arch}")
         return int(arch)
 
-    def input_shape(self, dataset: str) -> tuple[int, int, int]:
-        """Return (channels, height, width) of one image."""
-        size = self._images(dataset).size
-        return 3, size, size
+    def input_shape(self, dataset: str) -> tuple[int, ...]:
+        """Return the shape of one image, (channels, height, width) unless the space is custom."""
+        return self._images(dataset).shape
 
     def num_classes(self, dataset: str) -> int:
-        """Return the number of classes."""
+        """Return the number of classes; 0 where a custom space does not say."""
         return self._images(dataset).num_classes
 
     def build(self, index: int, dataset: str, *, seed: int = 0, **options: int) -> nn.Module:
@@ -109,6 +114,7 @@ class Benchmark:
         Raises:
             DataError: unknown index or data set.
             ConfigError: unknown option, or one that is not a positive number.
+            Exception: whatever a custom space raises for an architecture.
         """
         arch = self.archs[self.index_of(index)]
         settings = self._settings(options)
@@ -117,23 +123,34 @@ class Benchmark:
             torch.manual_seed((seed * 1_000_003 + index) % 2**63)
             return self.space.build(arch, num_classes=classes, **settings)
 
-    def trivial_scores(self, dataset: str) -> dict[str, NDArray[np.float64]]:
-        """Return the scores that any proxy has to beat, each (n,) (PAPERS.md §6)."""
+    def trivial_scores(
+        self, dataset: str, indices: Sequence[int] | NDArray[np.int64] | None = None
+    ) -> dict[str, NDArray[np.float64]]:
+        """Return the scores that any proxy has to beat, each (len(indices),) (PAPERS.md §6).
+
+        Args:
+            dataset: data set whose images and number of classes the networks get.
+            indices: of the architectures; None takes all. A custom space builds each of them.
+
+        Returns:
+            Scores by name, NaN where a custom network cannot be built or run.
+        """
         images = self._images(dataset)
+        archs = self.archs if indices is None else [self.archs[int(i)] for i in indices]
         params, flops = self.space.costs(
-            self.archs,
+            archs,
             num_classes=images.num_classes,
             image_size=images.size,
             **self._settings({}),
         )
         scores = {"params": params.astype(np.float64), "flops": flops}
-        return scores | self.space.shape_scores(self.archs)
+        return scores | self.space.shape_scores(archs)
 
     def images(self, dataset: str, batch: int, *, seed: int = 0) -> tuple[Tensor, Tensor]:
-        """Return (B, 3, S, S) float32 normalised images and (B,) int64 labels, class-balanced.
+        """Return (B, *input_shape) float32 normalised images and (B,) int64 labels, balanced.
 
         Raises:
-            DataError: the image file is missing or broken; the message names the command.
+            DataError: the images are missing or broken; the message says what to do.
             ConfigError: there are fewer than ``batch`` images.
         """
         return self._images(dataset).draw(self.folder, batch, seed=seed)
@@ -142,7 +159,7 @@ class Benchmark:
     def _index(self) -> dict[str, int]:
         return {arch: row for row, arch in enumerate(self.archs)}
 
-    def _images(self, dataset: str) -> ImageSet:
+    def _images(self, dataset: str) -> Images:
         for images in self.image_sets:
             if images.name == dataset:
                 return images

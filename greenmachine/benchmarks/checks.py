@@ -1,4 +1,4 @@
-"""What is in the data folder, and whether it is what it says."""
+"""What came with the package and what is in the data folder, and whether it is what it says."""
 
 from __future__ import annotations
 
@@ -8,14 +8,24 @@ from pathlib import Path
 import numpy as np
 
 from greenmachine.benchmarks.base import Benchmark
+from greenmachine.benchmarks.digits import DIGITS, EMBEDDED
+from greenmachine.benchmarks.digits import LOADERS as EMBEDDED_LOADERS
 from greenmachine.benchmarks.nats import IMAGE_SETS, LOADERS, SCHEMAS
 from greenmachine.benchmarks.paths import image_path, table_path
 from greenmachine.benchmarks.table import checksum, read_table
 from greenmachine.errors import DataError
 
-__all__ = ["Check", "DataFile", "inventory", "verify_benchmark", "verify_folder"]
+__all__ = [
+    "Check",
+    "DataFile",
+    "embedded_files",
+    "inventory",
+    "verify_benchmark",
+    "verify_embedded",
+    "verify_folder",
+]
 
-_IMAGES = {images.name: images for images in IMAGE_SETS}
+_IMAGES = {images.name: images for images in (*IMAGE_SETS, DIGITS)}
 
 
 @dataclass(frozen=True)
@@ -46,8 +56,30 @@ def inventory(folder: Path) -> list[DataFile]:
         path = table_path(folder, space)
         for table in [path, *sorted(path.parent.glob(f"{space}.partial.parquet"))]:
             files.append(_describe(f"nats-{table.stem}", folder, table, schema.command))
-    files += [_describe(name, folder, image_path(folder, name), "") for name in _IMAGES]
+    files += [_describe(i.name, folder, image_path(folder, i.name), "") for i in IMAGE_SETS]
     return files
+
+
+def embedded_files() -> list[DataFile]:
+    """Return the tables and images that come with the package."""
+    tables = [
+        _describe(name, EMBEDDED, EMBEDDED / f"{name}.parquet", "") for name in EMBEDDED_LOADERS
+    ]
+    return [*tables, _describe(DIGITS.name, EMBEDDED, image_path(EMBEDDED, DIGITS.name), "")]
+
+
+def verify_embedded() -> list[Check]:
+    """Return the checks of what comes with the package."""
+    checks: list[Check] = []
+    for name, load in EMBEDDED_LOADERS.items():
+        try:
+            checks += verify_benchmark(load(EMBEDDED), whole=False)
+        except DataError as error:
+            checks.append(Check(name, False, str(error)))
+    try:
+        return [*checks, _verify_images(DIGITS.name, EMBEDDED)]
+    except DataError as error:
+        return [*checks, Check(f"{DIGITS.name} images", False, str(error))]
 
 
 def _describe(name: str, folder: Path, path: Path, command: str) -> DataFile:
@@ -89,11 +121,11 @@ def verify_folder(folder: Path) -> list[Check]:
     return checks
 
 
-def verify_benchmark(benchmark: Benchmark) -> list[Check]:
+def verify_benchmark(benchmark: Benchmark, *, whole: bool = True) -> list[Check]:
     """Compare a loaded table with what its architectures themselves say.
 
-    Checks the number of rows, the isomorphism classes, and for every data set that has such
-    columns the parameters and FLOPs of every architecture.
+    Checks the number of rows where the ``whole`` space should be there, the isomorphism classes,
+    and for every data set that has such columns the parameters and FLOPs of every architecture.
     """
     space, frame, archs = benchmark.space, benchmark.frame, benchmark.archs
     checks: list[Check] = []
@@ -101,7 +133,7 @@ def verify_benchmark(benchmark: Benchmark) -> list[Check]:
     def check(subject: str, passed: bool, detail: str) -> None:
         checks.append(Check(f"{benchmark.name} {subject}", passed, detail))
 
-    if space.rows is not None:
+    if whole and space.rows is not None:
         check("rows", len(archs) == space.rows, f"{len(archs)} of {space.rows}")
     if "isomorph" in frame.columns:
         differ = int(np.sum(space.isomorph(archs) != benchmark.groups))

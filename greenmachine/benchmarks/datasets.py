@@ -7,6 +7,7 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -16,7 +17,15 @@ from torch import Tensor
 from greenmachine.benchmarks.paths import image_path
 from greenmachine.errors import ConfigError, DataError
 
-__all__ = ["CIFAR10", "CIFAR100", "IMAGENET16_120", "ImageSet", "balanced_order"]
+__all__ = [
+    "CIFAR10",
+    "CIFAR100",
+    "IMAGENET16_120",
+    "ImageSet",
+    "Images",
+    "balanced_order",
+    "checked_batch",
+]
 
 # What numpy raises on a damaged .npz, depending on where the damage is.
 _UNREADABLE = (
@@ -32,6 +41,29 @@ _UNREADABLE = (
     zipfile.BadZipFile,
     zlib.error,
 )
+
+
+class Images(Protocol):
+    """A data set as a benchmark sees it: what is fed to its networks."""
+
+    @property
+    def name(self) -> str:
+        """As in the columns of the tables."""
+
+    @property
+    def num_classes(self) -> int:
+        """Labels are 0 to num_classes-1; 0 where that is not known."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one image, (channels, height, width) where it is one."""
+
+    @property
+    def size(self) -> int:
+        """Last length of ``shape``."""
+
+    def draw(self, folder: Path, batch: int, *, seed: int = 0) -> tuple[Tensor, Tensor]:
+        """Return (B, *shape) float32 normalised images and (B,) int64 labels, class-balanced."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +82,11 @@ class ImageSet:
     size: int
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(3, size, size)."""
+        return 3, self.size, self.size
 
     def read(self, folder: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         """Return images (n, size, size, 3) and labels (n,) from data folder ``folder``.
@@ -96,16 +133,20 @@ class ImageSet:
             ConfigError: ``batch`` is not between 1 and the number of images.
         """
         images, labels = self.read(folder)
-        if not 1 <= batch <= len(images):
-            raise ConfigError(
-                f"a batch of {batch} images of {self.name} is not possible; "
-                f"choose 1 to {len(images)}"
-            )
+        checked_batch(batch, len(images), self.name)
         chosen = balanced_order(labels, seed)[:batch]
         mean, std = np.array(self.mean, dtype=np.float32), np.array(self.std, dtype=np.float32)
         scaled = (images[chosen].astype(np.float32) - mean) / std
         pixels = torch.from_numpy(np.ascontiguousarray(scaled.transpose(0, 3, 1, 2)))
         return pixels, torch.from_numpy(labels[chosen])
+
+
+def checked_batch(batch: int, count: int, name: str) -> None:
+    """Raise a ConfigError for a batch that ``count`` images of data set ``name`` cannot make."""
+    if not 1 <= batch <= count:
+        raise ConfigError(
+            f"a batch of {batch} images of {name} is not possible; choose 1 to {count}"
+        )
 
 
 def balanced_order(labels: NDArray[np.int64], seed: int) -> NDArray[np.intp]:

@@ -42,7 +42,7 @@ class Space:
     name: str
     rows: int | None
     build: Callable[..., nn.Module]
-    costs: Callable[..., tuple[NDArray[np.int64], NDArray[np.float64]]]
+    costs: Callable[..., tuple[NDArray[np.int64] | NDArray[np.float64], NDArray[np.float64]]]
     shape_scores: Callable[[Sequence[str]], dict[str, NDArray[np.float64]]]
     canonical: Callable[[str], str] | None = None
     options: Mapping[str, int] = field(default_factory=dict)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from importlib.metadata import version
 from typing import Annotated
 
 import typer
 
+from greenmachine import __version__
 from greenmachine.cli import data, proxies
 from greenmachine.cli.evolve import evolve
 from greenmachine.cli.export import export
@@ -33,7 +33,7 @@ app.add_typer(data.app, name="data")
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(version("greenmachine"))
+        typer.echo(__version__)
         raise typer.Exit
 
 

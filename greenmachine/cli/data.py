@@ -13,7 +13,13 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from greenmachine.benchmarks.checks import inventory, verify_folder
+from greenmachine.benchmarks.checks import (
+    DataFile,
+    embedded_files,
+    inventory,
+    verify_embedded,
+    verify_folder,
+)
 from greenmachine.benchmarks.images import import_images
 from greenmachine.benchmarks.nats import SCHEMAS
 from greenmachine.benchmarks.nats_files import import_nats, partial_path
@@ -33,23 +39,30 @@ _Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 @app.command("list")
 def list_files(as_json: _Json = False) -> None:
-    """Show the files of the data folder: rows, size and SHA-256.
+    """Show what came with the package and the files of the data folder: rows, size, SHA-256.
 
     Example: greenmachine data list
     """
     folder = data_folder()
-    files = inventory(folder)
+    embedded, files = embedded_files(), inventory(folder)
     if as_json:
-        typer.echo(json.dumps([asdict(file) | {"path": str(file.path)} for file in files]))
+        found = [asdict(file) | {"path": str(file.path)} for file in [*embedded, *files]]
+        typer.echo(json.dumps(found))
         return
+    typer.echo("with the package")
+    for file in embedded:
+        _echo_file(file)
     typer.echo(f"{folder}")
     for file in files:
-        if not file.present:
-            typer.echo(f"  {file.name:18} missing")
-        else:
-            rows = "broken" if file.rows is None else f"{file.rows} rows"
-            size = f"{file.size / 2**20:.2f} MiB"
-            typer.echo(f"  {file.name:18} {rows:>12} {size:>11}  {file.sha256[:16]}")
+        _echo_file(file)
+
+
+def _echo_file(file: DataFile) -> None:
+    if not file.present:
+        typer.echo(f"  {file.name:18} missing")
+        return
+    rows = "broken" if file.rows is None else f"{file.rows} rows"
+    typer.echo(f"  {file.name:18} {rows:>12} {file.size / 2**20:>7.2f} MiB  {file.sha256[:16]}")
 
 
 @app.command()
@@ -58,7 +71,11 @@ def verify(as_json: _Json = False) -> None:
 
     Example: greenmachine data verify
     """
-    checks = verify_folder(data_folder())
+    checks = verify_embedded()
+    try:
+        checks += verify_folder(data_folder())
+    except DataError as error:  # there is none, and none is needed for the embedded benchmarks
+        typer.echo(str(error), err=True)
     if as_json:
         typer.echo(json.dumps([asdict(check) for check in checks]))
     else:

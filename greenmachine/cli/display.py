@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from greenmachine.api.lines import Lines
 from greenmachine.evolution import Search
 from greenmachine.workers import Progress as Tasks
 
@@ -21,7 +22,7 @@ __all__ = ["Display", "bar"]
 _SHOWN = 12  # generations in the live table
 
 
-class Display:
+class Display(Lines):
     """Listener of a run that draws on the terminal; plain lines where there is none.
 
     Args:
@@ -31,12 +32,10 @@ class Display:
     """
 
     def __init__(self, console: Console, generations: int, *, quiet: bool = False) -> None:
-        self.console = console
-        self.generations = generations
-        self.quiet = quiet
+        super().__init__(generations, None if quiet else self._print)
+        self._console = console
         self._rows: deque[list[str]] = deque(maxlen=_SHOWN)
         self._best = ""
-        self._seconds: list[float] = []
         self._bars = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -63,37 +62,24 @@ class Display:
         if self._live is not None:
             self._live.stop()
 
-    def say(self, line: str) -> None:
-        """Print a line that stays."""
-        if not self.quiet:
-            self.console.print(Text(line))
-
     def progress(self, what: str, done: int, total: int) -> None:
         """Move a bar; without a terminal print a line at every tenth."""
-        if self._live is not None:
-            if what not in self._tasks:
-                self._tasks[what] = self._bars.add_task(what, total=total)
-            self._bars.update(self._tasks[what], completed=done, visible=done < total)
-            self._live.update(self._view())
-        elif done == total or done * 10 // total > (done - 1) * 10 // total:
-            self.say(f"{what}: {done}/{total}")
+        if self._live is None:
+            super().progress(what, done, total)
+            return
+        if what not in self._tasks:
+            self._tasks[what] = self._bars.add_task(what, total=total)
+        self._bars.update(self._tasks[what], completed=done, visible=done < total)
+        self._live.update(self._view())
 
     def generation(self, row: dict[str, float], search: Search) -> None:
         """Show a finished generation."""
+        if self._live is None:
+            super().generation(row, search)
+            return
         number = int(row["generation"])
-        self._seconds.append(row["seconds"])
-        looked = row["cache_hits"] + row["cache_misses"]
-        hits = f"{row['cache_hits'] / looked:.0%}" if looked else "-"
-        left = self._time_left(number)
         champion = search.hall[0]
         self._best = f"{'+' if champion.direction > 0 else '-'} {champion.expression}"
-        if self._live is None:
-            self.say(
-                f"generation {number}/{self.generations}  best {row['best']:.4f}  "
-                f"validation {row['best_validation']:.4f}  diversity {row['diversity']:.0%}  "
-                f"cache hits {hits}  left {left}"
-            )
-            return
         self._rows.append(
             [
                 str(number),
@@ -102,20 +88,16 @@ class Display:
                 f"{row['mean']:.3f}",
                 f"{row['diversity']:.0%}",
                 f"{row['mean_size']:.1f}",
-                hits,
-                left,
+                self.hits(row),
+                self.left(row),
             ]
         )
         self._bars.update(self._tasks["generations"], completed=number + 1)
         self._live.update(self._view())
 
-    def _time_left(self, number: int) -> str:
-        recent = self._seconds[-6:]
-        if len(recent) < 2:
-            return "?"
-        pace = (recent[-1] - recent[0]) / (len(recent) - 1)
-        seconds = round(pace * (self.generations - number))
-        return f"{seconds // 60}:{seconds % 60:02d}"
+    def _print(self, line: str) -> None:
+        # Text: a message may hold square brackets, which are no markup.
+        self._console.print(Text(line), soft_wrap=True)
 
     def _view(self) -> Group:
         table = Table(box=None, header_style="bold", pad_edge=False)

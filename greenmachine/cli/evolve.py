@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+import yaml
 from rich.console import Console
 from rich.table import Table
 
+from greenmachine.api.runs import launch, settle
+from greenmachine.benchmarks import short_name
 from greenmachine.cli.display import Display
-from greenmachine.config import load_config
 from greenmachine.errors import ConfigError
-from greenmachine.evolution import Run
-from greenmachine.language import parse
-from greenmachine.proxies import resolve
 
 __all__ = ["evolve"]
+
+_SAMPLES = ("train", "validation", "test")
 
 
 def evolve(
     config: Annotated[
         Path | None, typer.Argument(help="settings in YAML; without it the defaults")
+    ] = None,
+    on: Annotated[
+        str | None, typer.Option(help="benchmark: a name, or my_space.py:accuracies.csv")
     ] = None,
     change: Annotated[
         list[str] | None,
@@ -37,74 +42,71 @@ def evolve(
 ) -> None:
     """Evolve a proxy: capture signals, breed expressions, test the champion.
 
-    Ctrl-C loses nothing: --resume goes on after the last whole generation, bit for bit.
+    Without arguments it runs on the embedded benchmark digits-tss, in about two minutes. Ctrl-C
+    loses nothing: --resume goes on after the last whole generation, bit for bit.
 
     Examples:
 
+      greenmachine evolve
+
       greenmachine evolve experiments/nats_tss_cifar10.yaml --out runs/tss
 
-      greenmachine evolve --set benchmark=nats-sss --set evolution.generations=5 --seed 3
+      greenmachine evolve --on nats-sss --set evolution.generations=5 --seed 3
+
+      greenmachine evolve --on my_space.py:accuracies.csv
 
       greenmachine evolve --resume runs/tss
     """
     console = Console(stderr=True)
-    if resume is not None:
-        if config is not None or change or out is not None or seed is not None:
-            raise ConfigError("--resume takes the settings of its run: give no others")
-        settings = Run.settings(resume)
-        folder = resume
-    else:
-        overrides = _overrides(change or [])
-        if seed is not None:
-            overrides["seed"] = str(seed)
-        settings = load_config(config, overrides)
-        folder = out or Path("runs") / f"{settings.name}-{settings.seed}"
+    settings, folder = settle(
+        on, config=config, settings=_settings(change or []), out=out, seed=seed, resume=resume
+    )
     display = Display(console, settings.evolution.generations, quiet=as_json)
     try:
         with display:
-            if resume is not None:
-                run = Run.resume(folder, display)
-            else:
-                seeds = [parse(resolve(text).expression) for text in settings.evolution.seeds]
-                run = Run(settings, folder, seeds, display)
-            result = run.execute()
+            result = launch(settings, folder, display, resume=resume is not None)
     except KeyboardInterrupt:
         console.print(f"stopped; go on with: greenmachine evolve --resume {folder}")
         raise typer.Exit(1) from None
     if as_json:
-        typer.echo(json.dumps(result))
+        typer.echo(json.dumps(result.facts))
     else:
-        _show(Console(), result, folder)
+        _show(Console(), result.facts, folder)
 
 
-def _overrides(changes: list[str]) -> dict[str, str]:
-    pairs = {}
+def _settings(changes: list[str]) -> dict[str, Any]:
+    """Return the settings of ``KEY=VALUE`` words; a value is read as in a YAML file."""
+    settings = {}
     for change in changes:
-        key, equals, value = change.partition("=")
+        key, equals, text = change.partition("=")
         if not equals or not key:
             raise ConfigError(f"--set {change}: write KEY=VALUE, such as evolution.population=50")
-        pairs[key] = value
-    return pairs
+        try:
+            settings[key] = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise ConfigError(f"--set {key}: {text!r} is not a YAML value") from None
+    return settings
 
 
-def _show(console: Console, result: dict[str, Any], folder: Path) -> None:
+def _show(console: Console, result: Mapping[str, Any], folder: Path) -> None:
     best = result["best"]
     better = "higher is better" if best["direction"] > 0 else "lower is better"
     console.print(f"\nchampion ({best['size']} nodes, {better}):")
     console.print(f"  {best['expression']}", style="bold green", soft_wrap=True)
+    benchmark = short_name(result["benchmark"])
     for dataset in result["datasets"]:
-        tau = best["tau"]
+        sizes = ", ".join(f"{number} {name}" for name, number in result["samples"].items())
         console.print(
-            f"\nKendall's tau on {result['benchmark']} {dataset}: "
-            f"train {tau['train'][dataset]:.3f}, validation {tau['validation'][dataset]:.3f}, "
-            f"and on {result['samples']['test']} test networks:"
+            f"\nKendall's tau on {benchmark} {dataset}, {sizes} networks (± standard error):",
+            soft_wrap=True,
         )
-        table = Table(box=None, show_header=False, pad_edge=False)
-        for name, row in result["test"][dataset].items():
-            style = "bold" if name == "champion" else ""
-            table.add_row(
-                f"  {name}", _number(row["tau"]), f"± {_number(row['standard_error'])}", style=style
-            )
+        table = Table(box=None, header_style="", pad_edge=False)
+        table.add_column("")
+        for sample in _SAMPLES:
+            table.add_column(sample, justify="right")
+        for name in result["test"][dataset]:
+            cells = [_tau(result[sample][dataset][name]) for sample in _SAMPLES]
+            table.add_row(f"  {name}", *cells, style="bold" if name == "champion" else "")
         console.print(table)
     console.print(
         f"\n{result['individuals']} individuals in {result['seconds']:.0f} s. "
@@ -113,5 +115,8 @@ def _show(console: Console, result: dict[str, Any], folder: Path) -> None:
     )
 
 
-def _number(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:.3f}"
+def _tau(row: Mapping[str, float | None]) -> str:
+    if row["tau"] is None:
+        return "undefined"
+    error = row["standard_error"]
+    return f"{row['tau']:.3f} ± {'undefined' if error is None else f'{error:.3f}'}"

@@ -8,8 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from greenmachine.errors import ConfigError
-from greenmachine.proxies.discovery import export_run
+from greenmachine.api.result import export as write
 
 __all__ = ["export"]
 
@@ -31,9 +30,7 @@ def export(
 
       greenmachine export runs/tss --rank 3 --out third.py
     """
-    if out.suffix != ".py":
-        raise ConfigError(f"--out {out}: the name must end in .py")
-    known = export_run(run, out, rank)
+    known = write(run, out, rank)
     better = "higher" if known["direction"] > 0 else "lower"
     console = Console(stderr=True)
     console.print(f"{out} and {out.with_suffix('.json')}: {better} is better", soft_wrap=True)

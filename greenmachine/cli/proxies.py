@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from greenmachine.proxies import PROXIES, Proxy, resolve
+from greenmachine.proxies import PROXIES, ExpressionProxy, Proxy, resolve
 
 __all__ = ["app"]
 
@@ -22,7 +22,7 @@ _GOOD = {1: "high is good", -1: "low is good"}
 
 @app.command("list")
 def list_proxies(as_json: _Json = False) -> None:
-    """Show the named proxies: direction, passes, reference.
+    """Show the named proxies: form, direction, passes, reference.
 
     Example: greenmachine proxies list
     """
@@ -30,10 +30,12 @@ def list_proxies(as_json: _Json = False) -> None:
         typer.echo(json.dumps([_facts(proxy) for proxy in PROXIES]))
         return
     table = Table(box=None, header_style="bold")
-    for column in ("name", "direction", "passes", "reference"):
+    for column in ("name", "form", "direction", "passes", "reference"):
         table.add_column(column, no_wrap=column != "reference")
     for proxy in PROXIES:
-        table.add_row(proxy.name, _GOOD[proxy.direction], _passes(proxy), escape(proxy.reference))
+        form = "expression" if isinstance(proxy, ExpressionProxy) else "function"
+        good, reference = _GOOD[proxy.direction], escape(proxy.reference)
+        table.add_row(proxy.name, form, good, _passes(proxy), reference)
     Console().print(table)
 
 
@@ -44,7 +46,7 @@ def show(
     ],
     as_json: _Json = False,
 ) -> None:
-    """Show one proxy: formula, words, direction, passes, reference, notes.
+    """Show one proxy: formula or function, words, direction, passes, reference, notes.
 
     Example: greenmachine proxies show synflow
     """
@@ -52,9 +54,11 @@ def show(
     if as_json:
         typer.echo(json.dumps(_facts(proxy)))
         return
+    expression, function = _forms(proxy)
     rows = {
-        "formula": proxy.expression,
-        "words": proxy.words if proxy.words != proxy.expression else "",
+        "formula": expression,
+        "function": function,
+        "words": proxy.words if proxy.words != expression else "",
         "direction": _GOOD[proxy.direction],
         "passes": _passes(proxy),
         "reference": proxy.reference,
@@ -69,14 +73,23 @@ def show(
     Console().print(table)
 
 
+def _forms(proxy: Proxy) -> tuple[str | None, str | None]:
+    """Return the expression and the path of the function, one of them None."""
+    if isinstance(proxy, ExpressionProxy):
+        return proxy.expression, None
+    return None, f"{proxy.function.__module__}.{proxy.function.__qualname__}"
+
+
 def _passes(proxy: Proxy) -> str:
     return ", ".join(proxy.passes) or "none"
 
 
 def _facts(proxy: Proxy) -> dict[str, Any]:
+    expression, function = _forms(proxy)
     return {
         "name": proxy.name,
-        "expression": proxy.expression,
+        "expression": expression,
+        "function": function,
         "direction": proxy.direction,
         "passes": list(proxy.passes),
         "reference": proxy.reference,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +18,7 @@ from greenmachine.cli.display import bar
 from greenmachine.errors import ConfigError
 from greenmachine.evaluation import capture_spec, score_networks, score_to_file, tau_table
 from greenmachine.language import parse
-from greenmachine.proxies import Proxy, resolve
+from greenmachine.proxies import ExpressionProxy, Proxy, resolve
 
 __all__ = ["score"]
 
@@ -29,7 +30,7 @@ def score(
             metavar="PROXY...", help="zoo names, expressions, exported .py files or run folders"
         ),
     ],
-    on: Annotated[str, typer.Option(help="benchmark")] = "nats-tss",
+    on: Annotated[str, typer.Option(help="benchmark")] = "digits-tss",
     dataset: Annotated[str | None, typer.Option(help="data set [default: its first]")] = None,
     arch: Annotated[
         str | None, typer.Option(help="score this architecture (its string or index) alone")
@@ -48,14 +49,14 @@ def score(
 
     Examples:
 
-      greenmachine score nwot_inputs --on nats-tss --arch 42
+      greenmachine score nwot nwot_inputs --on nats-tss --arch 42
 
       greenmachine score l2_norm proxy.py --on nats-sss --sample 500 --out scores.parquet
 
       greenmachine score "sum_layers(min_eigenvalue(channel_correlation(noise_input)))"
     """
     found = _columns([resolve(text) for text in proxies])
-    texts = {name: proxy.expression for name, proxy in found.items()}
+    texts = {name: proxy.text for name, proxy in found.items()}
     benchmark = load_benchmark(on)
     dataset = dataset or benchmark.datasets[0]
     benchmark.num_classes(dataset)  # refuses an unknown data set before any work
@@ -63,17 +64,22 @@ def score(
     spec = capture_spec(
         on,
         dataset,
-        [parse(text) for text in texts.values()],
+        [parse(p.expression) for p in found.values() if isinstance(p, ExpressionProxy)],
         batch=batch,
         seed=seed,
         options=_options(option or []),
     )
     console = Console(stderr=True)
-    with bar(console, "networks" if out else "shards") as progress:
+    say = partial(console.print, soft_wrap=True, markup=False, highlight=False)
+    with bar(console, "networks" if out else "shards") as told:
         if out is None:
-            frame = score_networks(texts, spec, indices, workers=workers, progress=progress)
+            frame = score_networks(
+                texts, spec, indices, workers=workers, progress=told, announce=say
+            )
         else:
-            frame = score_to_file(texts, spec, indices, out, workers=workers, progress=progress)
+            frame = score_to_file(
+                texts, spec, indices, out, workers=workers, progress=told, announce=say
+            )
     directions = {name: proxy.direction for name, proxy in found.items()}
     if len(indices) < 3:
         _print(frame, as_json)
@@ -94,7 +100,9 @@ def _columns(proxies: list[Proxy]) -> dict[str, Proxy]:
 
 def _indices(benchmark: Benchmark, arch: str | None, sample: str, seed: int) -> list[int]:
     if arch is not None:
-        return [benchmark.index_of(int(arch) if arch.lstrip("-").isdigit() else arch)]
+        # An architecture of one's own may be a number: then the name counts, not the index.
+        index = arch not in benchmark.archs and arch.lstrip("-").isdigit()
+        return [benchmark.index_of(int(arch) if index else arch)]
     if sample == "all":
         return list(range(len(benchmark)))
     if not sample.isdigit() or not 1 <= int(sample) <= len(benchmark):

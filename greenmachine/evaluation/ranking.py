@@ -31,8 +31,8 @@ def tau_table(
         for name, direction in directions.items()
     ]
     rows += [
-        {"proxy": f"({name})", **tau_row(scores[indices], accuracy, 1)}
-        for name, scores in benchmark.trivial_scores(dataset).items()
+        {"proxy": f"({name})", **tau_row(scores, accuracy, 1)}
+        for name, scores in benchmark.trivial_scores(dataset, indices).items()
     ]
     table = pd.DataFrame(rows)
     return table.sort_values("tau", ascending=False, ignore_index=True, na_position="last")

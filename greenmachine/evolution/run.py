@@ -7,10 +7,9 @@ The folder (``--out``) holds ``config.json`` resolved, ``manifest.json``, ``hist
 
 from __future__ import annotations
 
-import math
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,25 +17,21 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from greenmachine.benchmarks import Benchmark, load_benchmark
-from greenmachine.config import RunConfig, SampleConfig
+from greenmachine.benchmarks import load_benchmark
+from greenmachine.config import RunConfig
 from greenmachine.engine import Evaluator
-from greenmachine.errors import ConfigError, RunError
+from greenmachine.errors import RunError
 from greenmachine.evolution.history import row_of, write_history
 from greenmachine.evolution.judge import Judge
+from greenmachine.evolution.outcome import Rows, compare
+from greenmachine.evolution.samples import draw_samples, fitted_sizes
 from greenmachine.evolution.search import Search
 from greenmachine.files import read_json, write_json
-from greenmachine.fitness import (
-    SampleSpec,
-    Split,
-    directed_tau,
-    draw_split,
-    tau_row,
-)
 from greenmachine.language import Expression, parse
 from greenmachine.language.grammar import Grammar
 from greenmachine.manifest import manifest
 from greenmachine.signals import CaptureSpec, Store
+from greenmachine.signals.store import open_shard
 
 __all__ = ["Listener", "Run"]
 
@@ -75,15 +70,23 @@ class Run:
     def __init__(
         self, config: RunConfig, folder: Path, seeds: Sequence[Expression], listener: Listener
     ) -> None:
-        self.config = config
+        self.benchmark = load_benchmark(config.benchmark)
+        # As it will be written: a resumed run needs neither this folder nor these defaults.
+        self.config = config = config.model_copy(
+            update={
+                "benchmark": self.benchmark.name,
+                "datasets": config.datasets or self.benchmark.datasets[:1],
+                "passes": config.passes or self.benchmark.passes,
+                "samples": fitted_sizes(config.samples, self.benchmark),
+            }
+        )
         self.folder = folder
         self.seeds = list(seeds)
         self.listener = listener
-        self.benchmark = load_benchmark(config.benchmark)
-        self.grammar = Grammar(config.passes, config.language.exclude)
+        self.grammar = Grammar(self.config.passes, config.language.exclude)
         for seed in self.seeds:
             self.grammar.tree(seed)  # a seed that the language cannot say is refused now
-        self.split = _split(self.benchmark, config)
+        self.split = draw_samples(self.benchmark, config)
         self._seconds = 0.0
         self._rows: list[dict[str, float]] = []
 
@@ -124,29 +127,24 @@ class Run:
         before = self._seconds
         while search.generation < config.evolution.generations:
             search.step(self.seeds)
-            if not self._rows:
-                self._tell_failures(train, validation)
             self._seconds = before + time.monotonic() - started
             row = row_of(search, {**train.counts(), "seconds": round(self._seconds, 3)})
             self._rows.append(row)
             self._checkpoint(search)
             self.listener.generation(row, search)
-        result = self._result(search, train)
+        result = self._result(search, train, validation)
         result["seconds"] = round(before + time.monotonic() - started, 1)
         write_json(self.folder / RESULT, result)
         if not config.capture.keep:
             shutil.rmtree(self.folder / "signals", ignore_errors=True)
         return result
 
-    def _tell_failures(self, *judges: Judge) -> None:
-        for judge in judges:
-            for dataset, evaluator in judge.evaluators.items():
-                if evaluator.failures:
-                    first = next(iter(evaluator.failures.values()))
-                    self.listener.say(
-                        f"{len(evaluator.failures)} of {evaluator.size} {dataset} networks failed "
-                        f"and rank below all others; the first: {first}"
-                    )
+    def _tell_failures(self, what: str, failures: Mapping[int, str], networks: int) -> None:
+        if failures:
+            self.listener.say(
+                f"{len(failures)} of {networks} {what} networks failed and rank below all others; "
+                f"the first: {next(iter(failures.values()))}"
+            )
 
     def _describe(self) -> None:
         """Write what the run is, once; refuse a folder that holds another run."""
@@ -158,6 +156,7 @@ class Run:
         if path.exists():
             if read_json(path) != described:
                 raise RunError(f"{self.folder} holds another run: choose another --out")
+            self._check_data()
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         facts = manifest(
@@ -172,6 +171,19 @@ class Run:
         write_json(self.folder / "manifest.json", facts)
         write_json(path, described)
 
+    def _check_data(self) -> None:
+        """Refuse to go on with other accuracies or networks than those the run began with."""
+        path = self.folder / "manifest.json"
+        try:
+            known = read_json(path)["benchmark"]["sha256"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise RunError(f"{path} is damaged ({error}): start again in another --out") from None
+        if known != self.benchmark.checksum:
+            raise RunError(
+                f"the data changed since this run began ({self.benchmark.name}): "
+                "put the old files back, or start again in another --out"
+            )
+
     def _judge(self, sample: str, indices: NDArray[np.int64]) -> Judge:
         evaluators = {}
         for dataset in self.config.datasets:
@@ -182,6 +194,15 @@ class Run:
                 announce=self.listener.say,
                 progress=partial(self.listener.progress, f"capture {dataset} {sample}"),
             )
+            failures: dict[int, str] = {}
+            for path in store.paths:
+                failures |= open_shard(path).failures
+            if len(failures) == len(indices):
+                raise RunError(
+                    f"all {len(indices)} {dataset} {sample} networks failed; "
+                    f"the first: {next(iter(failures.values()))}"
+                )
+            self._tell_failures(f"{dataset} {sample}", failures, len(indices))
             evaluators[dataset] = Evaluator.of_store(
                 store, workers=self.config.workers, device=self.config.capture.device
             )
@@ -219,10 +240,21 @@ class Run:
         hall = [vars(famous) for famous in search.hall]
         write_json(self.folder / "hall_of_fame.json", hall)
 
-    def _result(self, search: Search, train: Judge) -> dict[str, Any]:
+    def _result(self, search: Search, train: Judge, validation: Judge) -> dict[str, Any]:
         champion = search.hall[0]
         expression = parse(champion.expression)
-        test = self._test(expression, champion.direction)
+        rows: dict[str, dict[str, Rows]] = {"train": {}, "validation": {}, "test": {}}
+        for dataset in self.config.datasets:
+            scores = {
+                "train": train.evaluators[dataset].scores([expression])[0],
+                "validation": validation.evaluators[dataset].scores([expression])[0],
+                "test": self._test(expression, dataset),
+            }
+            compared = compare(
+                self.benchmark, dataset, vars(self.split), scores, champion.direction
+            )
+            for sample, of_sample in compared.items():
+                rows[sample][dataset] = of_sample
         return {
             "name": self.config.name,
             "benchmark": self.config.benchmark,
@@ -233,50 +265,27 @@ class Run:
                 "size": champion.size,
                 "generation": champion.generation,
                 "tau": {
-                    sample: dict(zip(self.config.datasets, tau, strict=True))
-                    for sample, tau in champion.tau.items()
-                }
-                | {"test": {name: row["champion"]["tau"] for name, row in test.items()}},
+                    sample: {name: row["champion"]["tau"] for name, row in of_sample.items()}
+                    for sample, of_sample in rows.items()
+                },
             },
-            "test": test,
-            "samples": {
-                "train": len(self.split.train),
-                "validation": len(self.split.validation),
-                "test": len(self.split.test),
-            },
+            **rows,
+            "samples": {name: len(indices) for name, indices in vars(self.split).items()},
             "individuals": search.individuals,
             "generations": search.generation,
             **train.counts(),
         }
 
-    def _test(self, expression: Expression, direction: int) -> dict[str, dict[str, Any]]:
-        """Return per data set tau and its standard error of champion and trivial rows on test.
-
-        Trivial rows stand in the direction that is better on the training sample.
-        """
-        rows: dict[str, dict[str, Any]] = {}
-        for dataset in self.config.datasets:
-            spec = self._spec(dataset, sorted(expression.terminals))
-            evaluator = Evaluator.of_networks(
-                spec, self.split.test.tolist(), workers=self.config.workers
-            )
-            progress = partial(self.listener.progress, f"test {dataset}")
-            scores = evaluator.scores([expression], progress)[0]
-            accuracy = self.benchmark.accuracy(dataset)
-            on_test = accuracy[self.split.test]
-            rows[dataset] = {"champion": _json_row(tau_row(scores, on_test, direction))}
-            for name, values in self.benchmark.trivial_scores(dataset).items():
-                on_train = directed_tau(
-                    values[None, self.split.train], accuracy[self.split.train], 1
-                )[0]
-                sign = -1 if on_train < 0 else 1
-                rows[dataset][name] = _json_row(tau_row(values[self.split.test], on_test, sign))
-        return rows
-
-
-def _json_row(row: dict[str, float]) -> dict[str, float | None]:
-    """Round a row of a table; JSON has no NaN, so what is undefined becomes null."""
-    return {k: round(v, 6) if math.isfinite(v) else None for k, v in row.items()}
+    def _test(self, expression: Expression, dataset: str) -> NDArray[np.float64]:
+        """Return the scores on the test sample, (networks,), whose signals are not kept."""
+        spec = self._spec(dataset, sorted(expression.terminals))
+        evaluator = Evaluator.of_networks(
+            spec, self.split.test.tolist(), workers=self.config.workers
+        )
+        progress = partial(self.listener.progress, f"test {dataset}")
+        (scores,) = evaluator.scores([expression], progress)
+        self._tell_failures(f"{dataset} test", evaluator.failures, evaluator.size)
+        return np.asarray(scores, dtype=np.float64)
 
 
 def _described(folder: Path) -> dict[str, Any]:
@@ -285,24 +294,3 @@ def _described(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise RunError(f"{folder} holds no run ({error})") from None
     return described
-
-
-def _split(benchmark: Benchmark, config: RunConfig) -> Split:
-    for dataset in config.datasets:
-        benchmark.num_classes(dataset)  # refuses an unknown data set
-    for name in ("train", "validation"):
-        if getattr(config.samples, name).size is None:
-            raise ConfigError(f"samples.{name}.size must be a number")
-    accuracy = np.mean([benchmark.accuracy(d) for d in config.datasets], axis=0)
-    return draw_split(
-        accuracy,
-        benchmark.groups,
-        train=_sample(config.samples.train),
-        validation=_sample(config.samples.validation),
-        test=_sample(config.samples.test),
-        seed=config.seed,
-    )
-
-
-def _sample(config: SampleConfig) -> SampleSpec:
-    return SampleSpec(config.size, config.kind, config.bins)

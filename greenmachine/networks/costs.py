@@ -123,18 +123,19 @@ def _size_cell(tally: _Tally, inputs: Counts, outputs: Counts, size: int) -> Non
 def module_costs(model: nn.Module, input_shape: Sequence[int]) -> tuple[int, float]:
     """Return (trainable parameters, flops_m) counted on a real module.
 
-    One image of zeros of ``input_shape`` (channels, height, width) runs through ``model`` in
-    evaluation mode without gradients; hooks and modes are put back as they were.
+    One image of zeros of ``input_shape``, of any rank, runs through ``model`` in evaluation mode
+    without gradients; hooks and modes are put back as they were. A layer counts whenever it
+    fires, for all that it then computes: tokens, or windows that stand in its first dimension.
     """
     macs = 0
 
     def count(module: nn.Module, _: Any, output: Tensor) -> None:
         nonlocal macs
         if isinstance(module, nn.Conv2d):
-            macs += output[0].numel() * module.weight[0].numel()
+            macs += output.numel() * module.weight[0].numel()
         elif isinstance(module, nn.Linear):
             bias = module.bias is not None
-            macs += output[0].numel() * (module.in_features + bias)
+            macs += output.numel() * (module.in_features + bias)
 
     layers = [module for module in model.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
     modes = [(module, module.training) for module in model.modules()]

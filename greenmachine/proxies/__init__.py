@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from greenmachine.proxies.base import Proxy, ProxyRegistry
+from greenmachine.proxies.base import ExpressionProxy, FunctionProxy, Proxy, ProxyRegistry
 from greenmachine.proxies.export import export_source, write_export
+from greenmachine.proxies.functions import function_score
 from greenmachine.proxies.resolve import resolve
 from greenmachine.proxies.zoo import PROXIES
 
-__all__ = ["PROXIES", "Proxy", "ProxyRegistry", "export_source", "resolve", "write_export"]
+__all__ = [
+    "PROXIES",
+    "ExpressionProxy",
+    "FunctionProxy",
+    "Proxy",
+    "ProxyRegistry",
+    "export_source",
+    "function_score",
+    "resolve",
+    "write_export",
+]

@@ -1,25 +1,34 @@
-"""A proxy: an expression with a name, a direction and a source, and the registry of the named."""
+"""A proxy: an expression or a function with a name and a source; the registry of the named."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import NoReturn, TypeAlias
+
+from torch import Tensor, nn
 
 from greenmachine.errors import ConfigError
 from greenmachine.language import parse
 from greenmachine.signals.passes import PASSES, wanted_of
 
-__all__ = ["Proxy", "ProxyRegistry"]
+__all__ = ["ExpressionProxy", "Function", "FunctionProxy", "Proxy", "ProxyRegistry"]
+
+Function: TypeAlias = Callable[[nn.Module, Tensor, Tensor | None, int], float]
+"""Takes the network, images (B, C, H, W), labels (B,) or None, and the seed of everything random.
+
+Images and labels are on the network's device. The network is left as it was found. What cannot
+be scored raises ``ValueError``: in a sweep that network counts as failed.
+"""
 
 
-@dataclass(frozen=True)
-class Proxy:
-    """A score of networks.
+@dataclass(frozen=True, kw_only=True)
+class _Described:
+    """What every proxy says of itself.
 
     Attributes:
         name: what it is called on the command line.
-        expression: text of kind ``NetworkScalar``.
         direction: 1 where a high score is good, -1 where a low one is.
         reference: who proposed it, where.
         words: its formula in one sentence.
@@ -27,17 +36,68 @@ class Proxy:
     """
 
     name: str
-    expression: str
     direction: int = 1
     reference: str = ""
     words: str = ""
     notes: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExpressionProxy(_Described):
+    """A score that the language says: the engine evaluates it, it exports, it can be evolved.
+
+    Attributes:
+        expression: text of kind ``NetworkScalar``.
+    """
+
+    expression: str
 
     @property
     def passes(self) -> tuple[str, ...]:
         """Names of the passes whose signals it reads; empty for weights alone."""
         terminals = parse(self.expression).terminals
         return tuple(name for name in PASSES if wanted_of(name, terminals))
+
+    @property
+    def text(self) -> str:
+        """What :func:`greenmachine.proxies.resolve` reads back as this proxy: the expression."""
+        return self.expression
+
+
+@dataclass(frozen=True, kw_only=True)
+class FunctionProxy(_Described):
+    """A score that the language cannot say: a function of the whole network.
+
+    Attributes:
+        function: see :data:`Function`.
+        passes: the images that it takes, ``("data",)`` or ``("noise",)``.
+        needs_labels: whether it takes the labels of those images too.
+    """
+
+    function: Function
+    passes: tuple[str, ...]
+    needs_labels: bool = False
+
+    @property
+    def expression(self) -> NoReturn:
+        """There is none: whoever needs one can say so in one line.
+
+        Raises:
+            ConfigError: always.
+        """
+        raise ConfigError(
+            f"proxy {self.name!r} is a function, no expression: "
+            "it scores networks, but cannot be evolved or exported"
+        )
+
+    @property
+    def text(self) -> str:
+        """What :func:`greenmachine.proxies.resolve` reads back as this proxy: the name."""
+        return self.name
+
+
+Proxy: TypeAlias = ExpressionProxy | FunctionProxy
+"""A score of networks."""
 
 
 class ProxyRegistry:
@@ -50,8 +110,9 @@ class ProxyRegistry:
         """Register ``proxy``.
 
         Raises:
-            ValueError: the name is taken or no identifier, the direction is not 1 or -1, or the
-                reference or the words are missing.
+            ValueError: the name is taken or no identifier, the direction is not 1 or -1, the
+                reference or the words are missing, or a function takes other images than its
+                labels belong to.
             ExpressionError: the expression has a fault.
         """
         if proxy.name in self._proxies:
@@ -60,7 +121,12 @@ class ProxyRegistry:
             raise ValueError(f"proxy {proxy.name!r} needs an identifier and direction 1 or -1")
         if not (proxy.reference and proxy.words):
             raise ValueError(f"proxy {proxy.name!r} needs its reference and its formula in words")
-        parse(proxy.expression)
+        if isinstance(proxy, ExpressionProxy):
+            parse(proxy.expression)
+        elif proxy.passes not in (("data",), ("noise",)):
+            raise ValueError(f"function {proxy.name!r} needs one pass, data or noise")
+        elif proxy.needs_labels and proxy.passes != ("data",):
+            raise ValueError(f"function {proxy.name!r} needs the data pass for its labels")
         self._proxies[proxy.name] = proxy
 
     def find(self, name: str) -> Proxy:
@@ -71,7 +137,7 @@ class ProxyRegistry:
         """
         if name not in self._proxies:
             close = get_close_matches(name, self._proxies, n=3)
-            # A variant is called after its original: nwot_inputs where there is no nwot.
+            # A variant is called after its original: jacov_noise where there is no jacov.
             close += [known for known in self._proxies if name and known.startswith(f"{name}_")]
             hint = f"did you mean {' or '.join(dict.fromkeys(close))}?" if close else ""
             hint = hint or "`greenmachine proxies list` shows the known names"

@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from greenmachine.benchmarks import load_benchmark
+from greenmachine.benchmarks import load_benchmark, short_name
 from greenmachine.config import RunConfig
 from greenmachine.errors import ConfigError, RunError
 from greenmachine.files import read_json, write_json
 from greenmachine.proxies.export import write_export
 
 __all__ = ["export_run"]
+
+_SAMPLES = ("train", "validation", "test")
 
 
 def export_run(folder: Path, out: Path, rank: int = 1) -> dict[str, Any]:
@@ -35,6 +37,7 @@ def export_run(folder: Path, out: Path, rank: int = 1) -> dict[str, Any]:
         run = read_json(folder / "manifest.json")
         finished = folder / "result.json"
         result = read_json(finished) if finished.exists() else None
+        measured = {} if result is None else {sample: result[sample] for sample in _SAMPLES}
     except (OSError, ValueError, KeyError) as error:
         raise RunError(f"{folder} holds no run with a hall of fame ({error})") from None
     if not 1 <= rank <= len(hall):
@@ -44,8 +47,8 @@ def export_run(folder: Path, out: Path, rank: int = 1) -> dict[str, Any]:
         sample: dict(zip(config.datasets, values, strict=True))
         for sample, values in famous["tau"].items()
     }
-    if result is not None and rank == 1:
-        tau["test"] = result["test"]
+    if rank == 1:
+        tau |= measured
     shape = (
         config.capture.batch,
         *load_benchmark(config.benchmark).input_shape(config.datasets[0]),
@@ -53,7 +56,7 @@ def export_run(folder: Path, out: Path, rank: int = 1) -> dict[str, Any]:
     provenance = {
         "run": config.name,
         "seed": config.seed,
-        "benchmark": f"{config.benchmark}, {', '.join(config.datasets)}",
+        "benchmark": f"{short_name(config.benchmark)}, {', '.join(config.datasets)}",
         "networks": ", ".join(
             f"{len(value) if isinstance(value, list) else value} {name}"
             for name, value in run["samples"].items()

@@ -43,7 +43,7 @@ __all__ = ["DIRECTION", "EXPRESSION", "SHAPE", "score"]
 
 {expression}
 DIRECTION = {direction}  # a {word} score is good
-SHAPE = {shape}  # (B, C, H, W) of the noise where no images are given
+SHAPE = {shape}  # {sides} of the noise where no images are given
 
 {definitions}
 
@@ -107,7 +107,7 @@ def export_source(
     Args:
         expression: of kind ``NetworkScalar``.
         direction: 1 where a high score is good, -1 where a low one is.
-        shape: (B, C, H, W) of the noise images in the run.
+        shape: (B, C, H, W) of the noise images in the run; (B, features) where they are vectors.
         name: of the proxy, for the docstring.
         provenance: what is known of its origin (run, seed, samples, date, git), printed as it is.
         tau: measured tau-b by row, such as ``{"train": 0.8, "test": (0.79, 0.01)}``: a number, a
@@ -121,8 +121,8 @@ def export_source(
     tree = parse(expression.text if isinstance(expression, Expression) else expression)
     if direction not in (1, -1):
         raise ConfigError(f"direction {direction!r} is not 1 or -1")
-    if len(shape) != 4 or any(int(side) != side or side < 1 for side in shape):
-        raise ConfigError(f"shape {tuple(shape)!r} is not four positive numbers (B, C, H, W)")
+    if len(shape) < 2 or any(int(side) != side or side < 1 for side in shape):
+        raise ConfigError(f"shape {tuple(shape)!r} is no batch of positive sides: (B, C, H, W)")
     formula = write_formula(tree)
     passes = _passes(tree)
     captured = {"shape_for", "merged"} | ({"add_weights"} if "weight" in tree.terminals else set())
@@ -142,6 +142,7 @@ def export_source(
         direction=direction,
         word=better(direction),
         shape=repr(tuple(int(side) for side in shape)),
+        sides="(B, C, H, W)" if len(shape) == 4 else "shape",
         formula=_formula(formula),
         signals=_signals(tree, passes),
         images_doc="(B, C, H, W), a mini-batch of the data set."

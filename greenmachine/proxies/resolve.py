@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ast
+import os
 from pathlib import Path
 from typing import Any
 
 from greenmachine.errors import ConfigError, ExpressionError, RunError
 from greenmachine.files import read_json
 from greenmachine.language import parse
-from greenmachine.proxies.base import Proxy
+from greenmachine.proxies.base import ExpressionProxy, Proxy
 from greenmachine.proxies.zoo import PROXIES
 
 __all__ = ["read_export", "read_run", "resolve"]
@@ -41,13 +42,18 @@ def resolve(text: str) -> Proxy:
         if "/" in text or "\\" in text:
             raise ConfigError(f"no proxy at {text}: give an exported .py or a run's folder")
         return PROXIES.find(text)
-    if Path(text).is_dir():
+    if os.path.isdir(text):  # pathlib raises where an expression is too long for a file name
         return read_run(Path(text))
     expression = parse(text).text
-    return Proxy(expression, expression, words=expression, notes="A high score counts as good.")
+    return ExpressionProxy(
+        name=expression,
+        expression=expression,
+        words=expression,
+        notes="A high score counts as good.",
+    )
 
 
-def read_export(path: Path) -> Proxy:
+def read_export(path: Path) -> ExpressionProxy:
     """Return the proxy of an exported file; the file is read, never executed.
 
     Raises:
@@ -76,7 +82,7 @@ def read_export(path: Path) -> Proxy:
     return _read(path.stem, found["EXPRESSION"], found["DIRECTION"], path, "export again")
 
 
-def read_run(folder: Path) -> Proxy:
+def read_run(folder: Path) -> ExpressionProxy:
     """Return the best proxy of a finished run.
 
     Raises:
@@ -96,7 +102,7 @@ def read_run(folder: Path) -> Proxy:
         raise RunError(str(error)) from None
 
 
-def _read(name: str, expression: Any, direction: Any, path: Path, remedy: str) -> Proxy:
+def _read(name: str, expression: Any, direction: Any, path: Path, remedy: str) -> ExpressionProxy:
     if direction not in (1, -1) or isinstance(direction, bool):
         raise ConfigError(f"{path}: direction {direction!r} is not 1 or -1: {remedy}")
     try:
@@ -104,4 +110,6 @@ def _read(name: str, expression: Any, direction: Any, path: Path, remedy: str) -
     except ExpressionError as error:
         reason = str(error).splitlines()[0]
         raise ConfigError(f"{path}: the expression does not parse: {reason}") from None
-    return Proxy(name, text, int(direction), reference=str(path), words=text)
+    return ExpressionProxy(
+        name=name, expression=text, direction=int(direction), reference=str(path), words=text
+    )

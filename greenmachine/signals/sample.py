@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from greenmachine.benchmarks import Benchmark, data_folder, load_benchmark
+from greenmachine.benchmarks import Benchmark, absolute_name, data_folder, load_benchmark
 from greenmachine.errors import GreenMachineError, RunError
 from greenmachine.signals.capture import Layer
 from greenmachine.signals.passes import run_passes, wanted_of
@@ -18,13 +17,16 @@ from greenmachine.signals.stack import Shard, stack_layers
 
 __all__ = ["CaptureSpec", "cached_benchmark", "capture_network", "capture_shard"]
 
+_Stamp = tuple[int, int] | None
+
 
 @dataclass(frozen=True)
 class CaptureSpec:
     """What is captured, the same for every network of a sample.
 
     Attributes:
-        benchmark: name, for ``load_benchmark``.
+        benchmark: name, for ``load_benchmark``; paths in it become absolute, because workers
+            may have started in another folder.
         dataset: data set whose images and number of classes the networks get.
         terminals: signals to keep, sorted, such as ``noise_input``.
         batch: images a pass.
@@ -40,6 +42,9 @@ class CaptureSpec:
     seed: int = 0
     options: dict[str, Any] = field(default_factory=dict)
     device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "benchmark", absolute_name(self.benchmark))
 
 
 def capture_network(benchmark: Benchmark, index: int, spec: CaptureSpec) -> list[Layer] | str:
@@ -87,13 +92,36 @@ def capture_shard(
 def cached_benchmark(name: str, folder: Path | None = None) -> Benchmark:
     """Return the benchmark, read once a process: a worker captures many shards of one table.
 
+    It is read again where one of its files has changed since: workers live on, and a user may
+    edit the file of their networks between two calls.
+
     Args:
         name: as for ``load_benchmark``.
         folder: the data folder; default ``data_folder()``.
     """
-    return _read_once(name, (data_folder() if folder is None else folder).resolve())
+    key = absolute_name(name), (data_folder() if folder is None else folder).resolve()
+    held = _held.get(key)
+    if held is None or _stamps(held[0]) != held[1]:
+        benchmark = load_benchmark(*key)
+        _held.pop(key, None)
+        if len(_held) == _HELD:
+            _held.pop(next(iter(_held)))
+        _held[key] = held = benchmark, _stamps(benchmark)
+    return held[0]
 
 
-@lru_cache(maxsize=4)
-def _read_once(name: str, folder: Path) -> Benchmark:
-    return load_benchmark(name, folder)
+_HELD = 4  # tables in memory at most; the oldest goes
+_held: dict[tuple[str, Path], tuple[Benchmark, list[_Stamp]]] = {}
+
+
+def _stamps(benchmark: Benchmark) -> list[_Stamp]:
+    """Return time and size of every file of the benchmark; None for one that is gone."""
+    return [_stamp(path) for path in (benchmark.source, *benchmark.code)]
+
+
+def _stamp(path: Path) -> _Stamp:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size

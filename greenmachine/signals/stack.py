@@ -20,7 +20,7 @@ __all__ = ["Shard", "Stack", "is_weight", "stack_layers"]
 
 @dataclass
 class Stack:
-    """K layers with equal shapes.
+    """K layers with equal shapes and precisions.
 
     Attributes:
         rows: (K,) int64, the place of each layer in the shard's order: networks in order,
@@ -88,7 +88,9 @@ def stack_layers(networks: Mapping[int, list[Layer] | str], batch: int) -> Shard
         counts.append(len(layers))
         for layer in layers:
             # Sorted: the order of the signals tells whether a normalisation follows the layer.
-            key = tuple(sorted((name, tuple(value.shape)) for name, value in layer.signals.items()))
+            key = tuple(
+                sorted((n, tuple(v.shape), str(v.dtype)) for n, v in layer.signals.items())
+            )  # by precision too: networks may differ in it
             groups.setdefault(key, []).append((row, layer))
             row += 1
     stacks = []

@@ -42,7 +42,9 @@ def test_default_folder_is_used(monkeypatch: pytest.MonkeyPatch, folder: Path) -
 
 
 def test_unknown_name_lists_the_known(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no benchmark 'nats'; known: nats-tss, nats-sss"):
+    with pytest.raises(
+        DataError, match="no benchmark 'nats'; known: .*nats-tss, nats-sss.*my_space.py:acc"
+    ):
         load_benchmark("nats", tmp_path)
 
 
@@ -124,6 +126,10 @@ def test_trivial_scores_of_cells(tss: Benchmark) -> None:
     assert scores["flops"].tolist() == tss.frame["imagenet16-120.flops_m"].tolist()
     assert scores["convolutions"].tolist() == [a.count("nor_conv") for a in tss.archs]
     assert all(score.dtype == np.float64 for score in scores.values())
+    few = tss.trivial_scores("imagenet16-120", np.array([5, 2]))
+    assert {n: v.tolist() for n, v in few.items()} == {
+        n: v[[5, 2]].tolist() for n, v in scores.items()
+    }
 
 
 def test_trivial_scores_of_sizes(sss: Benchmark) -> None:

@@ -12,6 +12,8 @@ from greenmachine.cli import main
 
 RUN = """
 name: tiny
+benchmark: nats-tss
+passes: [noise]
 seed: 1
 workers: 1
 samples: {train: {size: 12}, validation: {size: 8}, test: {size: 12}}

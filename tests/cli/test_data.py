@@ -92,6 +92,7 @@ def test_list(folder: Path) -> None:
     assert any("cifar100" in line and "missing" in line for line in lines)
     files = {file["name"]: file for file in json.loads(RUN.invoke(app, ["list", "--json"]).stdout)}
     assert files["nats-tss"]["rows"] == 5
+    assert files["digits-tss"]["rows"] == 400 and files["digits"]["rows"] == 200
     assert files["nats-tss"]["sha256"] == load_benchmark("nats-tss", folder).checksum
     assert files["nats-sss"]["rows"] is None
     assert not files["cifar10"]["present"]
@@ -132,10 +133,12 @@ def test_verify_says_that_a_partial_table_is_no_benchmark(folder: Path) -> None:
     assert "FAILED nats-tss.partial: 2 rows are not a whole benchmark" in result.stdout
 
 
-def test_verify_of_an_empty_folder_says_what_to_do() -> None:
+def test_verify_without_a_folder_checks_the_package_and_says_what_to_do() -> None:
     result = RUN.invoke(app, ["verify"])
-    assert isinstance(result.exception, DataError)
-    assert "greenmachine data import-nats" in str(result.exception)
+    assert result.exit_code == 0
+    assert "ok     digits-tss digits.params: 0 of 400 rows differ" in result.stdout
+    assert "ok     digits images: 200 images, 20 to 20 a class" in result.stdout
+    assert "greenmachine data import-nats" in result.stderr
 
 
 @pytest.mark.data

@@ -42,6 +42,20 @@ def test_evolve_json_prints_the_result_alone(call: Call, run_folder: Path, tmp_p
     assert (tmp_path / "runs" / "tiny-1" / "result.json").exists()
 
 
+def test_on_names_benchmark_data_set_and_folder(call: Call, tmp_path: Path) -> None:
+    small = "{train: {size: 8}, validation: {size: 4}, test: {size: 4}}"
+    words = ["workers=1", f"samples={small}", "capture.batch=2", "passes=[ones]"]
+    words += ["evolution.population=4", "evolution.generations=0", "evolution.elites=1"]
+    changes = [word for change in words for word in ("--set", change)]
+    done = call("evolve", "--on", "nats-sss", *changes, "--seed", "5")
+    assert done.returncode == 0, done.stderr
+    assert "Kendall's tau on nats-sss cifar10" in done.stdout
+    assert "greenmachine export runs/nats-sss-5 --out proxy.py" in done.stdout
+    assert "generation 0/0" in done.stderr
+    config = json.loads((tmp_path / "runs" / "nats-sss-5" / "config.json").read_text())["config"]
+    assert (config["name"], config["datasets"]) == ("nats-sss", ["cifar10"])
+
+
 def test_interrupt_and_resume(run_folder: Path, tmp_path: Path) -> None:
     """A real SIGINT in capture and in evolution; what is resumed equals the unbroken run."""
     (tmp_path / "run.yaml").write_text(RUN)
@@ -83,10 +97,13 @@ def test_interrupt_and_resume(run_folder: Path, tmp_path: Path) -> None:
         (["evolve", "--set", "evolution.population=two"], "evolution.population"),
         (["evolve", "--set", "seed"], "KEY=VALUE"),
         (["evolve", "--set", "passes=[sound]"], "passes"),
+        (["evolve", "--set", "seed=[1"], "is not a YAML value"),
         (["evolve", "--set", "benchmark=nats-xyz"], "nats-tss"),
+        (["evolve", "--on", "nats-xyz"], "nats-tss"),
         (["evolve", "--set", "evolution.seeds=[nwott]"], "unknown proxy 'nwott'"),
         (["evolve", "--resume", "nowhere"], "holds no run"),
         (["evolve", "--resume", "nowhere", "--seed", "1"], "give no others"),
+        (["evolve", "--resume", "nowhere", "--on", "nats-tss"], "give no others"),
         (["export", "nowhere"], "holds no run"),
         (["export", "nowhere", "--out", "proxy.txt"], "must end in .py"),
     ],

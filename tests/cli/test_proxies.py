@@ -31,7 +31,8 @@ def test_list_names_every_proxy() -> None:
 def test_list_as_json() -> None:
     listed = json.loads(RUN.invoke(app, ["list", "--json"]).stdout)
     assert [item["name"] for item in listed] == [proxy.name for proxy in PROXIES]
-    assert all(item["expression"] and item["reference"] for item in listed)
+    assert all(bool(item["expression"]) != bool(item["function"]) for item in listed)
+    assert all(item["reference"] for item in listed)
 
 
 @pytest.mark.parametrize("proxy", list(PROXIES), ids=lambda p: p.name)
@@ -41,7 +42,7 @@ def test_show(proxy: object) -> None:
     assert result.exit_code == 0
     shown = "".join(result.stdout.split())
     found = PROXIES.find(name)
-    for text in (found.expression, found.words, found.reference, found.notes):
+    for text in (found.text, found.words, found.reference, found.notes):
         assert "".join(text.split()) in shown
 
 
@@ -49,6 +50,13 @@ def test_show_as_json() -> None:
     shown = json.loads(RUN.invoke(app, ["show", "synflow", "--json"]).stdout)
     assert shown["passes"] == ["ones"]
     assert shown["direction"] == 1
+
+
+def test_show_a_function() -> None:
+    path = "greenmachine.proxies.zoo.nwot.log_det_agreement"
+    assert path in RUN.invoke(app, ["show", "nwot"]).stdout
+    shown = json.loads(RUN.invoke(app, ["show", "nwot", "--json"]).stdout)
+    assert (shown["expression"], shown["function"]) == (None, path)
 
 
 def test_show_an_expression() -> None:

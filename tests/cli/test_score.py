@@ -18,7 +18,7 @@ from .conftest import Call
 pytestmark = pytest.mark.usefixtures("synthetic_data")
 
 TEXT = "sum_layers(l2_norm(noise_weight_grad))"
-FAST = ("--batch", "2", "--option", "cells=1", "--workers", "1")
+FAST = ("--on", "nats-tss", "--batch", "2", "--option", "cells=1", "--workers", "1")
 
 
 def test_table_has_proxies_and_trivial_rows(call: Call, tmp_path: Path) -> None:
@@ -38,6 +38,25 @@ def test_one_architecture_by_string_and_by_index(
     by_string = call("score", "l2_norm", "--arch", archs[5], "--json", *FAST)
     assert json.loads(by_index.stdout) == json.loads(by_string.stdout)
     assert json.loads(by_index.stdout)[0]["arch"] == archs[5]
+
+
+def test_functions_stand_beside_expressions(call: Call) -> None:
+    done = call("score", "nwot", TEXT, "--sample", "40", "--json", *FAST)
+    assert done.returncode == 0, done.stderr
+    rows = {row["proxy"]: row for row in json.loads(done.stdout)}
+    assert {"nwot", TEXT} < set(rows)
+    failed = rows["nwot"]["failed"]
+    assert 0 < failed < 40  # cells that hand nothing on
+    assert f"nwot failed on {failed} of 40 networks: the score is -inf" in done.stderr
+    alone = call("score", "nwot", "--sample", "40", "--json", *FAST)
+    assert rows["nwot"] in json.loads(alone.stdout)
+
+
+def test_a_function_cannot_be_evolved(call: Call) -> None:
+    done = call("evolve", "--set", "evolution.seeds=[nwot]", "--out", "run")
+    assert done.returncode == 1
+    (line,) = done.stderr.strip().splitlines()
+    assert "'nwot' is a function, no expression" in line
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,9 @@ from greenmachine.evolution import Run, Search
 SETTINGS: dict[str, Any] = {
     "name": "small",
     "seed": 3,
+    "benchmark": "nats-tss",
+    "datasets": ["cifar10"],
+    "passes": ["noise"],
     "workers": 1,
     "samples": {"train": {"size": 20}, "validation": {"size": 16}, "test": {"size": 24}},
     "capture": {"batch": 2, "options": {"cells": 1}, "keep": True},

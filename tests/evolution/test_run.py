@@ -176,7 +176,7 @@ def test_failing_networks_are_counted_and_told(
     result = run.execute()
     failing = sum(index % 3 == 0 for index in run.split.train.tolist())
     assert 0 < failing < 10
-    assert f"{failing} of 20 cifar10 networks failed" in "\n".join(listener.lines)
+    assert f"{failing} of 20 cifar10 train networks failed" in "\n".join(listener.lines)
     assert "no such convolution" in "\n".join(listener.lines)
     expected = sum(index % 3 == 0 for index in run.split.test.tolist())
     assert result["test"]["cifar10"]["champion"]["failed"] == expected
@@ -193,7 +193,7 @@ def test_resume_without_a_run_says_so(tmp_path: Path) -> None:
         ({"benchmark": "nats-xyz"}, DataError, "nats-tss"),
         ({"datasets": ["svhn"]}, DataError, "svhn"),
         ({"samples": {"train": {"size": 10_000}}}, ConfigError, "train"),
-        ({"samples": {"train": {"size": None}}}, ConfigError, "samples.train.size"),
+        ({"samples": {"train": {"size": "rest"}}}, ConfigError, "samples.train.size"),
         ({"language": {"exclude": ["sum_layer"]}}, ConfigError, "sum_layer"),
         ({"capture": {"options": {"cell": 1}}}, ConfigError, "cell"),
     ],

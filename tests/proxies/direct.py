@@ -158,6 +158,28 @@ def nwot_inputs(model: nn.Module, noise: Tensor, images: Tensor, labels: Tensor)
     return float(np.linalg.slogdet(kernel)[1])
 
 
+def nwot(model: nn.Module, noise: Tensor, images: Tensor, labels: Tensor) -> float:
+    """Pair by pair from the inputs of the ReLUs, where the zoo multiplies codes of outputs."""
+    codes: list[np.ndarray] = []  # type: ignore[type-arg]
+
+    def note(module: nn.Module, args: tuple[Tensor, ...]) -> None:
+        codes.append((args[0].detach() > 0).flatten(1).numpy())
+
+    handles = [
+        module.register_forward_pre_hook(note)
+        for _, module in model.named_modules()
+        if type(module) is nn.ReLU
+    ]
+    model.train()(images)
+    for handle in handles:
+        handle.remove()
+    kernel = [
+        [sum((c[i] == c[j]).sum() for c in codes) for j in range(len(images))]
+        for i in range(len(images))
+    ]
+    return float(np.log(np.abs(np.linalg.det(np.array(kernel, dtype=np.float64)))))
+
+
 def least_eigenvalue(rows: np.ndarray) -> float:  # type: ignore[type-arg]
     return float(np.linalg.eigvalsh(correlation(rows))[0])
 
@@ -207,6 +229,7 @@ DIRECT: dict[str, Direct] = {
         fisher,
         fisher_broadcast,
         jacov_noise,
+        nwot,
         nwot_inputs,
         meco_outputs,
         meco_images,

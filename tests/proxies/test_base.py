@@ -9,19 +9,36 @@ from pathlib import Path
 import pytest
 
 from greenmachine.errors import ConfigError, ExpressionError, GreenMachineError, RunError
-from greenmachine.proxies import PROXIES, Proxy, ProxyRegistry, resolve, write_export
+from greenmachine.proxies import (
+    PROXIES,
+    ExpressionProxy,
+    FunctionProxy,
+    Proxy,
+    ProxyRegistry,
+    export_source,
+    resolve,
+    write_export,
+)
 
 TEXT = "sum_layers(l2_norm(weight))"
-ITEM = Proxy("item", TEXT, 1, "a paper", "Sum of norms.")
+ITEM = ExpressionProxy(name="item", expression=TEXT, reference="a paper", words="Sum of norms.")
+FUNCTION = FunctionProxy(
+    name="called",
+    function=lambda model, images, labels, seed: 1.0,
+    passes=("noise",),
+    reference="a paper",
+    words="One.",
+)
 
 
 def test_registry_is_write_once() -> None:
     registry = ProxyRegistry()
-    registry.add(ITEM)
-    with pytest.raises(ValueError, match="registered already"):
-        registry.add(ITEM)
-    assert [*registry] == [ITEM]
-    assert len(registry) == 1
+    for proxy in (ITEM, FUNCTION):
+        registry.add(proxy)
+        with pytest.raises(ValueError, match="registered already"):
+            registry.add(proxy)
+    assert [*registry] == [ITEM, FUNCTION]
+    assert len(registry) == 2
     assert "item" in registry
 
 
@@ -29,6 +46,16 @@ def test_registry_is_write_once() -> None:
 def test_registry_refuses_what_is_incomplete(change: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="needs"):
         ProxyRegistry().add(replace(ITEM, **change))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="needs"):
+        ProxyRegistry().add(replace(FUNCTION, **change))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "change", [{"passes": ()}, {"passes": ("data", "noise")}, {"needs_labels": True}]
+)
+def test_registry_refuses_functions_without_fitting_images(change: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="needs"):
+        ProxyRegistry().add(replace(FUNCTION, **change))  # type: ignore[arg-type]
 
 
 def test_registry_refuses_a_broken_expression() -> None:
@@ -40,12 +67,29 @@ def test_passes_of_a_proxy() -> None:
     assert PROXIES.find("l2_norm").passes == ()
     assert PROXIES.find("snip").passes == ("data",)
     assert PROXIES.find("synflow").passes == ("ones",)
+    assert PROXIES.find("nwot").passes == ("data",)
+
+
+@pytest.mark.parametrize("proxy", list(PROXIES), ids=lambda p: p.name)
+def test_text_resolves_to_the_same_score(proxy: Proxy) -> None:
+    found = resolve(proxy.text)
+    assert found.text == proxy.text
+    assert isinstance(proxy, ExpressionProxy) or found is proxy
+
+
+def test_a_function_has_no_expression_to_export() -> None:
+    message = "'nwot' is a function, no expression: it scores networks, but cannot be evolved or"
+    with pytest.raises(ConfigError, match=message) as caught:
+        export_source(resolve("nwot").expression, direction=1, shape=(1, 3, 8, 8), name="p")
+    assert "\n" not in str(caught.value)
 
 
 def test_resolve_names_and_expressions() -> None:
     assert resolve("snip") is PROXIES.find("snip")
     proxy = resolve(" sum_layers( l2_norm(weight) ) ")
     assert (proxy.name, proxy.expression, proxy.direction) == (TEXT, TEXT, 1)
+    long = f"add({TEXT}, " * 20 + TEXT + ")" * 20  # longer than the name of a file may be
+    assert resolve(long).expression == long
 
 
 @pytest.mark.parametrize("direction", [1, -1])
@@ -70,7 +114,7 @@ def test_resolve_a_run(tmp_path: Path) -> None:
     ("text", "error", "message"),
     [
         ("synflo", ConfigError, "did you mean synflow"),
-        ("nwot", ConfigError, "did you mean nwot_inputs"),
+        ("jacov", ConfigError, "did you mean jacov_noise"),
         ("zzzz", ConfigError, "proxies list"),
         ("", ConfigError, "proxies list"),
         ("noise_input", ConfigError, "unknown proxy"),

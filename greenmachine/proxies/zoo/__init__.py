@@ -1,8 +1,9 @@
-"""Hand-made proxies of the literature that the language says, one family a file.
+"""Hand-made proxies of the literature, one family a file.
 
-A proxy bears its published name only where the expression is the published formula on the
-passes of this project. Where what is measured differs (another tensor, another set of inputs)
-the name says so, and ``notes`` says how.
+They are expressions wherever the language can say them, and functions where it cannot. A proxy
+bears its published name only where it is the published formula on the passes of this project.
+Where what is measured differs (another tensor, another set of inputs) the name says so, and
+``notes`` says how.
 """
 
 from __future__ import annotations

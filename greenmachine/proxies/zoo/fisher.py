@@ -6,7 +6,7 @@ budget", ICLR 2020; as a score of networks: Abdelfattah et al., ICLR 2021.
 
 from __future__ import annotations
 
-from greenmachine.proxies.base import Proxy
+from greenmachine.proxies.base import ExpressionProxy
 
 __all__ = ["PROXIES"]
 
@@ -18,7 +18,7 @@ _OUTPUT = (
 _CHANNELS = "channel_fisher(data_output, data_output_grad)"
 
 PROXIES = (
-    Proxy(
+    ExpressionProxy(
         name="fisher",
         expression=f"sum_layers({_CHANNELS})",
         reference=_REFERENCE,
@@ -26,7 +26,7 @@ PROXIES = (
         "(sum over positions of a * dL/da) squared.",
         notes=f"{_OUTPUT} Every channel counts once: not broadcast over its weights.",
     ),
-    Proxy(
+    ExpressionProxy(
         name="fisher_broadcast",
         expression=f"sum_layers(mul({_CHANNELS}, div(numel(weight), channel_count(data_output))))",
         reference=_REFERENCE,

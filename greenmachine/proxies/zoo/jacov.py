@@ -6,12 +6,12 @@ Mellor et al., "Neural architecture search without training", first version, arX
 
 from __future__ import annotations
 
-from greenmachine.proxies.base import Proxy
+from greenmachine.proxies.base import ExpressionProxy
 
 __all__ = ["PROXIES"]
 
 PROXIES = (
-    Proxy(
+    ExpressionProxy(
         name="jacov_noise",
         expression="first_layer(jacov_score(batch_correlation(noise_input_grad)))",
         reference="Mellor et al., arXiv 2006.04647v1, 2020",

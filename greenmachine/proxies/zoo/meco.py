@@ -6,7 +6,7 @@ of correlation", NeurIPS 2023.
 
 from __future__ import annotations
 
-from greenmachine.proxies.base import Proxy
+from greenmachine.proxies.base import ExpressionProxy
 
 __all__ = ["PROXIES"]
 
@@ -17,7 +17,7 @@ _DEVIATION = (
 )
 
 PROXIES = (
-    Proxy(
+    ExpressionProxy(
         name="meco_outputs",
         expression="sum_layers(min_eigenvalue(channel_correlation(noise_output)))",
         reference=f"{_REFERENCE}, over a batch",
@@ -27,7 +27,7 @@ PROXIES = (
         "channels than positions. Batch normalisation does not change a correlation: its "
         "output gives the same. Entries that are not defined (a constant channel) are 0.",
     ),
-    Proxy(
+    ExpressionProxy(
         name="meco_images",
         expression="sum_layers(min_eigenvalue(channel_correlation_per_image(noise_output)))",
         reference=f"{_REFERENCE}, mean over a batch",
@@ -36,7 +36,7 @@ PROXIES = (
         notes=_DEVIATION + "On more images it is the eigenvalue of the mean correlation, not the "
         "mean of their eigenvalues.",
     ),
-    Proxy(
+    ExpressionProxy(
         name="meco_inputs",
         expression="sum_layers(min_eigenvalue(channel_correlation(noise_input)))",
         reference=f"{_REFERENCE}, at the layer inputs over a batch",

@@ -5,20 +5,20 @@ Abdelfattah et al., "Zero-cost proxies for lightweight NAS", ICLR 2021.
 
 from __future__ import annotations
 
-from greenmachine.proxies.base import Proxy
+from greenmachine.proxies.base import ExpressionProxy
 
 __all__ = ["PROXIES"]
 
 _REFERENCE = "Abdelfattah et al., ICLR 2021"
 
 PROXIES = (
-    Proxy(
+    ExpressionProxy(
         name="l2_norm",
         expression="sum_layers(l2_norm(weight))",
         reference=_REFERENCE,
         words="Sum over the layers of the Euclidean norm of the weights.",
     ),
-    Proxy(
+    ExpressionProxy(
         name="grad_norm",
         expression="sum_layers(l2_norm(data_weight_grad))",
         reference=_REFERENCE,

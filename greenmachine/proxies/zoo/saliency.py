@@ -6,12 +6,12 @@ single-shot network pruning", ICLR 2019; both as scores of networks: Abdelfattah
 
 from __future__ import annotations
 
-from greenmachine.proxies.base import Proxy
+from greenmachine.proxies.base import ExpressionProxy
 
 __all__ = ["PROXIES"]
 
 PROXIES = (
-    Proxy(
+    ExpressionProxy(
         name="plain",
         expression="sum_layers(dot(data_weight_grad, weight))",
         reference="Mozer and Smolensky, NeurIPS 1989; Abdelfattah et al., ICLR 2021",
@@ -21,7 +21,7 @@ PROXIES = (
         "a batch normalisation the sum of a layer is 0 but for rounding, because the loss does "
         "not depend on the scale of its weights: only layers without one count.",
     ),
-    Proxy(
+    ExpressionProxy(
         name="snip",
         expression="sum_layers(l1_norm(mul(data_weight_grad, weight)))",
         reference="Lee et al., ICLR 2019; Abdelfattah et al., ICLR 2021",

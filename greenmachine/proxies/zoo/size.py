@@ -5,14 +5,14 @@ White et al., "A deeper look at zero-cost proxies for lightweight NAS", ICLR blo
 
 from __future__ import annotations
 
-from greenmachine.proxies.base import Proxy
+from greenmachine.proxies.base import ExpressionProxy
 
 __all__ = ["PROXIES"]
 
 _REFERENCE = "White et al., ICLR blog track 2022"
 
 PROXIES = (
-    Proxy(
+    ExpressionProxy(
         name="weight_count",
         expression="sum_layers(numel(weight))",
         reference=_REFERENCE,
@@ -20,7 +20,7 @@ PROXIES = (
         notes="The number of parameters without those of normalisation layers and without "
         "biases, which the language does not see. A module that fires twice counts twice.",
     ),
-    Proxy(
+    ExpressionProxy(
         name="flops",
         expression="sum_layers(mul(numel(weight), position_count(noise_output)))",
         reference=_REFERENCE,

@@ -6,7 +6,7 @@ flow", NeurIPS 2020; logsynflow: Cavagnero et al., "FreeREA", WACV 2023.
 
 from __future__ import annotations
 
-from greenmachine.proxies.base import Proxy
+from greenmachine.proxies.base import ExpressionProxy
 
 __all__ = ["PROXIES"]
 
@@ -16,14 +16,14 @@ _PASS = (
 )
 
 PROXIES = (
-    Proxy(
+    ExpressionProxy(
         name="synflow",
         expression="sum_layers(l1_norm(mul(ones_weight_grad, weight)))",
         reference="Tanaka et al., NeurIPS 2020",
         words="Sum over all weights of |w * dR/dw|, with R the sum of the outputs for ones.",
         notes=_PASS,
     ),
-    Proxy(
+    ExpressionProxy(
         name="logsynflow",
         expression="sum_layers(dot(abs(weight), log1p_abs(ones_weight_grad)))",
         reference="Cavagnero et al., WACV 2023",

@@ -1,0 +1,1 @@
+"""Two small spaces of one's own networks, trained here on scikit-learn's digits."""

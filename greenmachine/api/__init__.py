@@ -1,0 +1,19 @@
+"""The Python interface: score and rank networks, evolve proxies. ``import greenmachine`` has it."""
+
+from greenmachine.api.result import Result
+from greenmachine.api.runs import evolve
+from greenmachine.api.scoring import rank, score
+from greenmachine.benchmarks import Benchmark, load_benchmark
+from greenmachine.proxies import ExpressionProxy, FunctionProxy, Proxy
+
+__all__ = [
+    "Benchmark",
+    "ExpressionProxy",
+    "FunctionProxy",
+    "Proxy",
+    "Result",
+    "evolve",
+    "load_benchmark",
+    "rank",
+    "score",
+]

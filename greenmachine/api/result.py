@@ -1,0 +1,164 @@
+"""What a finished run has found, read from its folder."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from greenmachine.errors import ConfigError, RunError
+from greenmachine.files import read_json
+from greenmachine.proxies import ExpressionProxy
+from greenmachine.proxies.discovery import export_run
+from greenmachine.proxies.resolve import read_run
+
+__all__ = ["Result", "export"]
+
+_ROW = ("tau", "standard_error", "networks", "failed")
+
+
+@dataclass(frozen=True, repr=False)
+class Result:
+    """A finished run.
+
+    Attributes:
+        folder: of the run.
+        facts: the content of its ``result.json``.
+
+    Example:
+        >>> result = greenmachine.Result.open("runs/tss")
+        >>> result.best.expression, result.tau["validation"]["cifar10"]
+        >>> result.test.loc["cifar10"]  # the champion beside the trivial scores
+        >>> result.history.plot("generation", ["best", "best_validation"])
+        >>> greenmachine.score(model, result.best, shape=(8, 3, 32, 32))
+    """
+
+    folder: Path
+    facts: Mapping[str, Any] = field(compare=False)
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Result:
+        """Return the result of the run in ``folder``.
+
+        Raises:
+            RunError: the folder holds no finished run, or one that is damaged.
+        """
+        folder = Path(folder)
+        read_run(folder)  # refuses what is unfinished or damaged
+        return cls(folder, read_json(folder / "result.json"))
+
+    @cached_property
+    def best(self) -> ExpressionProxy:
+        """The champion, chosen on validation; it is called as its folder."""
+        return read_run(self.folder)
+
+    @property
+    def tau(self) -> dict[str, dict[str, float]]:
+        """Kendall's tau-b of the champion, by sample and data set; NaN where undefined."""
+        samples: Mapping[str, Mapping[str, float | None]] = self.facts["best"]["tau"]
+        return {
+            sample: {dataset: _number(value) for dataset, value in row.items()}
+            for sample, row in samples.items()
+        }
+
+    @cached_property
+    def test(self) -> pd.DataFrame:
+        """On the test sample: the champion, then the trivial scores, on every data set.
+
+        The index is (dataset, score); the columns are ``tau``, ``standard_error``, ``networks``
+        and ``failed``.
+        """
+        rows = {
+            (dataset, name): [row[column] for column in _ROW]
+            for dataset, scores in self.facts["test"].items()
+            for name, row in scores.items()
+        }
+        index = pd.MultiIndex.from_tuples(rows, names=["dataset", "score"])
+        frame = pd.DataFrame(list(rows.values()), index, list(_ROW))
+        return frame.astype({"tau": float, "standard_error": float})
+
+    @cached_property
+    def history(self) -> pd.DataFrame:
+        """A row a generation: ``best``, ``mean``, ``best_validation``, ``diversity``, ..."""
+        try:
+            return pd.read_csv(self.folder / "history.csv")
+        except (OSError, ValueError) as error:
+            raise RunError(f"{self.folder} has no history.csv that reads ({error})") from None
+
+    @cached_property
+    def hall_of_fame(self) -> pd.DataFrame:
+        """The best on validation; the index is the rank that :meth:`export` takes.
+
+        Columns: ``expression``, ``direction``, ``size``, ``generation``, the fitness on ``train``
+        and ``validation``, and tau-b as ``train.cifar10``.
+        """
+        try:
+            hall = read_json(self.folder / "hall_of_fame.json")
+            rows = [_famous(famous, self.facts["datasets"]) for famous in hall]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            reason = f"has no hall_of_fame.json that reads ({error!r})"
+            raise RunError(f"{self.folder} {reason}") from None
+        return pd.DataFrame(rows, pd.RangeIndex(1, len(rows) + 1, name="rank"))
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of the whole run, in seconds."""
+        return float(self.facts["seconds"])
+
+    def export(self, path: str | Path, rank: int = 1) -> Path:
+        """Write a proxy as one Python file that needs only torch, and its facts as JSON beside.
+
+        Args:
+            path: ends in ``.py``.
+            rank: place in the hall of fame; 1 is the champion, the only one judged on test.
+
+        Returns:
+            The path.
+
+        Raises:
+            ConfigError: ``path`` does not end in ``.py``, or the hall is shorter than ``rank``.
+            RunError: the folder has lost its files.
+        """
+        export(self.folder, Path(path), rank)
+        return Path(path)
+
+    def __repr__(self) -> str:
+        champions = self.test.xs("champion", level="score")
+        taus = "; ".join(
+            f"{name} {row['tau']:.3f} ± {row['standard_error']:.3f}"
+            for name, row in champions.iterrows()
+        )
+        best = self.facts["best"]  # no file is read: the folder may be gone
+        better = "higher" if best["direction"] > 0 else "lower"
+        return (
+            f"<Result {str(self.folder)!r}: {best['expression']}, {better} is better, "
+            f"tau on the test sample: {taus}>"
+        )
+
+
+def export(folder: Path, path: Path, rank: int = 1) -> dict[str, Any]:
+    """Write :func:`greenmachine.proxies.discovery.export_run` to ``path``, a Python file.
+
+    Raises:
+        ConfigError: ``path`` does not end in ``.py``, or the hall of fame is shorter than ``rank``.
+        RunError: the folder holds no run, or one without a generation.
+    """
+    if path.suffix != ".py":
+        raise ConfigError(f"{path}: the name must end in .py")
+    return export_run(folder, path, rank)
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def _famous(famous: Mapping[str, Any], datasets: list[str]) -> dict[str, Any]:
+    row = {key: value for key, value in famous.items() if key != "tau"}
+    for sample, values in famous["tau"].items():
+        row |= {f"{sample}.{name}": tau for name, tau in zip(datasets, values, strict=True)}
+    return row

@@ -1,0 +1,118 @@
+"""Launch a run: from what is given to settings and a folder, and from those to a result."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from greenmachine.api.lines import Lines, to_stderr
+from greenmachine.api.result import Result
+from greenmachine.config import RunConfig, load_config
+from greenmachine.errors import ConfigError
+from greenmachine.evolution import Run
+from greenmachine.evolution.run import Listener
+from greenmachine.language import parse
+from greenmachine.proxies import resolve
+
+__all__ = ["evolve", "launch", "settle"]
+
+
+def evolve(
+    benchmark: str | None = None,
+    *,
+    config: str | Path | RunConfig | None = None,
+    settings: Mapping[str, Any] | None = None,
+    out: str | Path | None = None,
+    seed: int | None = None,
+    resume: str | Path | None = None,
+    listener: Listener | None = None,
+    verbose: bool = False,
+) -> Result:
+    """Evolve a proxy: capture signals, breed expressions, test the champion.
+
+    Interrupted, the same call goes on after the last whole generation, bit for bit; finished,
+    it returns the result at once.
+
+    Args:
+        benchmark: its name, or ``my_space.py:accuracies.csv``; default that of ``config``.
+        config: settings: a YAML file, or a ``RunConfig``; default those of
+            ``greenmachine/config.py``.
+        settings: changes of settings by dotted key, such as ``{"evolution.population": 50}``.
+        out: folder of the run; default ``runs/NAME-SEED``.
+        seed: of everything random; default that of ``config``.
+        resume: folder of a run to go on with; it has its settings: give no others.
+        listener: told what happens; default one that keeps silent.
+        verbose: write plain lines to standard error, where no listener is given.
+
+    Returns:
+        The result. Warns where networks of the test sample failed.
+
+    Raises:
+        ConfigError: a setting is unknown, out of range, or does not fit the benchmark.
+        DataError: the benchmark's data is missing or broken.
+        RunError: the folder holds another run, or is damaged; a worker died.
+
+    Example:
+        >>> result = greenmachine.evolve("nats-tss", seed=1, settings={"passes": ["data"]})
+        >>> result.best.expression, result.history, result.export("proxy.py")
+        >>> greenmachine.evolve(config="experiments/nats_tss_cifar10.yaml", out="runs/tss")
+        >>> greenmachine.evolve(resume="runs/tss", verbose=True)
+    """
+    settled, folder = settle(
+        benchmark, config=config, settings=settings, out=out, seed=seed, resume=resume
+    )
+    if listener is None:
+        listener = Lines(settled.evolution.generations, to_stderr if verbose else None)
+    result = launch(settled, folder, listener, resume=resume is not None)
+    for dataset, rows in result.facts["test"].items():
+        if failed := rows["champion"]["failed"]:
+            total = rows["champion"]["networks"]
+            warnings.warn(
+                f"{failed} of {total} {dataset} test networks failed and rank below all others",
+                stacklevel=2,
+            )
+    return result
+
+
+def settle(
+    benchmark: str | None = None,
+    *,
+    config: str | Path | RunConfig | None = None,
+    settings: Mapping[str, Any] | None = None,
+    out: str | Path | None = None,
+    seed: int | None = None,
+    resume: str | Path | None = None,
+) -> tuple[RunConfig, Path]:
+    """Return the settings and the folder that the arguments of :func:`evolve` mean."""
+    if resume is not None:
+        if any(given is not None for given in (benchmark, config, out, seed)) or settings:
+            raise ConfigError("resume takes the settings of its run: give no others")
+        return Run.settings(Path(resume)), Path(resume)
+    changes = dict(settings or {})
+    if benchmark is not None:
+        changes["benchmark"] = benchmark
+    if seed is not None:
+        changes["seed"] = seed
+    settled = load_config(Path(config) if isinstance(config, str) else config, changes)
+    if out is None:
+        out = Path("runs") / f"{settled.name}-{settled.seed}"
+    return settled, Path(out)
+
+
+def launch(config: RunConfig, folder: Path, listener: Listener, *, resume: bool = False) -> Result:
+    """Run, or go on, to the end.
+
+    Args:
+        config: see :func:`settle`.
+        folder: of the run; made if missing.
+        listener: told what happens.
+        resume: go on with the run in ``folder``, with the seeds as they were when it began.
+    """
+    if resume:
+        run = Run.resume(folder, listener)
+    else:
+        seeds = [parse(resolve(text).expression) for text in config.evolution.seeds]
+        run = Run(config, folder, seeds, listener)
+    return Result(folder, run.execute())

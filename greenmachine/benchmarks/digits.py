@@ -1,0 +1,76 @@
+"""The embedded benchmarks: both NATS-Bench spaces in small, on composed digits.
+
+Trained by this project, all of it on two CPU cores: ``experiments/build_digits.py`` is the
+recipe, ``embedded/digits-tss.json`` and ``digits-sss.json`` are the record (versions, seeds,
+spread, how well half of the seeds ranks like the other half). Accuracies are means over the
+seeds; the columns ``digits.test.seed0`` … hold each one's.
+
+``digits-tss`` has seeded random cells, one of each isomorphism class, at a quarter of the
+benchmark's width and one cell a stage instead of five; ``digits-sss`` widths from 1 to 8
+instead of 8 to 64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from greenmachine.benchmarks.base import Benchmark
+from greenmachine.benchmarks.datasets import ImageSet
+from greenmachine.benchmarks.spaces import SIZE, TOPOLOGY, Space
+from greenmachine.benchmarks.table import TableSchema, checksum, load_table
+
+__all__ = ["CELL_OPTIONS", "DIGITS", "EMBEDDED", "LOADERS", "WIDTHS"]
+
+EMBEDDED = Path(__file__).with_name("embedded")
+"""The folder of the tables, laid out as a data folder: ``images/digits.npz`` lies in it."""
+
+# Mean and deviation: of the images that the networks were trained on.
+DIGITS = ImageSet("digits", 10, 12, (74.5, 80.4, 71.4), (39.2, 44.5, 34.7))
+CELL_OPTIONS = {"channels": 4, "cells": 1}
+WIDTHS = (1, 2, 3, 4, 5, 6, 7, 8)
+
+_REINSTALL = "pip install --force-reinstall greenmachine"
+
+
+def load_digits_tss(folder: Path = EMBEDDED) -> Benchmark:
+    """Return ``digits-tss``: random cells, test accuracy in percent, mean over eight seeds.
+
+    Raises:
+        DataError: the installed table is damaged.
+    """
+    return _load("digits-tss", TOPOLOGY, CELL_OPTIONS, folder)
+
+
+def load_digits_sss(folder: Path = EMBEDDED) -> Benchmark:
+    """Return ``digits-sss``: random widths, test accuracy in percent, mean over eight seeds.
+
+    Raises:
+        DataError: the installed table is damaged.
+    """
+    return _load("digits-sss", SIZE, {}, folder)
+
+
+def _load(name: str, space: Space, options: dict[str, int], folder: Path) -> Benchmark:
+    path = folder / f"{name}.parquet"
+    schema = TableSchema((DIGITS.name,), isomorph=space.canonical is not None, command=_REINSTALL)
+    frame = load_table(path, schema)
+    return Benchmark(
+        name,
+        space,
+        frame,
+        (DIGITS,),
+        path,
+        checksum(path),
+        folder,
+        options,
+        passes=("noise", "data"),
+    )
+
+
+LOADERS: dict[str, Callable[[Path], Benchmark]] = {
+    # They come with the package: the data folder, which other loaders read, is not asked.
+    "digits-tss": lambda _: load_digits_tss(),
+    "digits-sss": lambda _: load_digits_sss(),
+}
+"""Loaders by name of the benchmark."""

@@ -1,0 +1,122 @@
+"""A Python file of the user's that defines networks, imported so that nothing of it leaks.
+
+The file runs under a private name; its folder can be imported from while its code runs, and only
+then. Modules that it brings along (its neighbours) are put away afterwards: two spaces may each
+have a ``models.py``, and a file that was edited is read anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from greenmachine.errors import DataError
+
+__all__ = ["UserFile"]
+
+
+class UserFile:
+    """A Python file that has been run.
+
+    Args:
+        path: absolute.
+
+    Attributes:
+        module: what the file defined.
+
+    Raises:
+        DataError: the file is missing, or running it raises.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._neighbours: dict[str, ModuleType] = {}
+        digest = hashlib.sha256(str(path).encode()).hexdigest()[:12]
+        self.module = ModuleType(f"_greenmachine_{path.stem}_{digest}")
+        self.module.__file__ = str(path)
+        try:
+            # Compiled here, not by the import system: a cached .pyc may be of the file as it was.
+            source = path.read_bytes()
+            sys.modules[self.module.__name__] = self.module  # dataclasses look themselves up there
+            with self._at_home():
+                exec(compile(source, str(path), "exec"), self.module.__dict__)
+        except FileNotFoundError as error:
+            if error.filename != str(path):
+                raise self._fault(error) from error
+            raise DataError(f"no file {path}: give the Python file with build(arch)") from None
+        except (Exception, SystemExit) as error:
+            raise self._fault(error) from error
+
+    def __reduce__(self) -> tuple[type[UserFile], tuple[Path]]:
+        return UserFile, (self.path,)  # modules do not pickle: another process runs the file again
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The file and the neighbours that it has imported so far."""
+        found = {Path(m.__file__) for m in self._neighbours.values() if m.__file__}
+        return self.path, *sorted(found)
+
+    def get(self, name: str) -> Any:
+        """Return what the file calls ``name``; None where it has no such name."""
+        return getattr(self.module, name, None)
+
+    def call(self, name: str, *args: Any) -> Any:
+        """Return ``name(*args)``, while the file's folder can be imported from."""
+        with self._at_home():
+            return self.get(name)(*args)
+
+    def try_call(self, name: str) -> Any:
+        """Return ``name()``.
+
+        Raises:
+            DataError: it raised; the message names exception, line and file.
+        """
+        try:
+            return self.call(name)
+        except (Exception, SystemExit) as error:
+            raise self._fault(error) from error
+
+    @contextmanager
+    def _at_home(self) -> Iterator[None]:
+        """Inside, neighbours can be imported; outside, neither they nor their folder is left."""
+        folder = str(self.path.parent)
+        importlib.invalidate_caches()
+        before = set(sys.modules)
+        sys.modules.update({n: m for n, m in self._neighbours.items() if n not in before})
+        sys.path.insert(0, folder)
+        try:
+            yield
+        finally:
+            sys.path.remove(folder)
+            for name in set(sys.modules) - before - {self.module.__name__}:
+                # Parts of a package that was there before (torch) belong to that package.
+                if name.partition(".")[0] not in before and self._is_neighbour(sys.modules[name]):
+                    self._neighbours[name] = sys.modules.pop(name)
+
+    def _is_neighbour(self, module: ModuleType) -> bool:
+        top = Path(module.__name__.partition(".")[0])
+        origin = getattr(module, "__file__", None)
+        if origin is None:  # a folder without __init__.py
+            return any(Path(p).is_relative_to(self.path.parent / top) for p in _places(module))
+        folder = self.path.parent
+        return Path(origin) == folder / f"{top}.py" or Path(origin).is_relative_to(folder / top)
+
+    def _fault(self, error: BaseException) -> DataError:
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [f.lineno for f in frames if f.filename == str(self.path)]
+        line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
+        place = f", line {line}" if line else ""
+        said = error.msg if isinstance(error, SyntaxError) else str(error)
+        first = (said.strip().splitlines() or [""])[0]
+        return DataError(f"{self.path}{place}: {type(error).__name__}: {first}; correct the file")
+
+
+def _places(module: ModuleType) -> list[str]:
+    return list(getattr(module, "__path__", []))

@@ -1,0 +1,81 @@
+"""The three samples of a run: their sizes where the settings leave them open, and their draw."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from greenmachine.benchmarks import Benchmark
+from greenmachine.config import RunConfig, SampleConfig, SamplesConfig
+from greenmachine.errors import ConfigError
+from greenmachine.fitness import SampleSpec, Split, draw_split
+
+__all__ = ["draw_samples", "fitted_sizes"]
+
+AUTOMATIC: dict[str, tuple[float, int]] = {
+    "train": (0.4, 128),
+    "validation": (0.3, 200),
+    "test": (0.3, 1000),
+}
+"""Share of the space, and the most networks, of each sample whose size is ``auto``."""
+
+LEAST = 2  # networks that can be ranked
+
+
+def fitted_sizes(samples: SamplesConfig, benchmark: Benchmark) -> SamplesConfig:
+    """Return ``samples`` with a number for every size that was ``auto``.
+
+    Sizes that are given come first, as they are. Of the rest each automatic sample takes its
+    share, 40 : 30 : 30, but no more than 128, 200 and 1000 networks; with test ``auto`` it takes
+    what the others leave, up to 1000. Isomorphic networks count once: a sample that touches a
+    class keeps all of it from the others.
+
+    Raises:
+        ConfigError: the space is too small, or ``rest`` is asked for by another sample than test.
+    """
+    for name in ("train", "validation"):
+        if getattr(samples, name).size == "rest":
+            raise ConfigError(f"samples.{name}.size: only the test sample can take the rest")
+    sizes = {name: getattr(samples, name).size for name in AUTOMATIC}
+    left = len(np.unique(benchmark.groups)) - sum(s for s in sizes.values() if isinstance(s, int))
+    # The test sample comes last: it gets what rounding and limits leave.
+    waiting = [name for name, size in sizes.items() if size in ("auto", "rest")]
+    if waiting and left < LEAST * len(waiting):
+        raise ConfigError(
+            f"{benchmark.name}: {max(0, left)} networks are left for the sample"
+            f"{'s' if len(waiting) > 1 else ''} {', '.join(waiting)}: "
+            "each needs 2 at least; give smaller sizes to the others, or add networks"
+        )
+    fitted = {}
+    while waiting:
+        name = waiting.pop(0)
+        share, most = AUTOMATIC[name]
+        whole = share + sum(AUTOMATIC[other][0] for other in waiting)
+        size = max(LEAST, min(most, round(left * share / whole)))
+        if sizes[name] == "auto":
+            fitted[name] = getattr(samples, name).model_copy(update={"size": size})
+        left -= size
+    return samples.model_copy(update=fitted)
+
+
+def draw_samples(benchmark: Benchmark, config: RunConfig) -> Split:
+    """Draw the three disjoint samples of a run, no class of isomorphic networks in two of them.
+
+    Raises:
+        DataError: the benchmark lacks a data set of the run.
+        ConfigError: a sample asks for more networks than are left.
+    """
+    accuracy = np.mean([benchmark.accuracy(d) for d in config.datasets], axis=0)
+    return draw_split(
+        accuracy,
+        benchmark.groups,
+        train=_spec(config.samples.train),
+        validation=_spec(config.samples.validation),
+        test=_spec(config.samples.test),
+        seed=config.seed,
+    )
+
+
+def _spec(config: SampleConfig) -> SampleSpec:
+    if config.size == "auto":
+        raise ConfigError("an automatic sample size must be fitted to the benchmark first")
+    return SampleSpec(None if config.size == "rest" else config.size, config.kind, config.bins)

@@ -1,0 +1,134 @@
+"""Scores over a benchmark: expressions and functions side by side."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from torch import Tensor, nn
+
+from greenmachine.benchmarks import load_benchmark
+from greenmachine.errors import ConfigError, DataError, RunError
+from greenmachine.evaluation import capture_spec, score_networks, score_to_file, scoring
+from greenmachine.language import parse
+from greenmachine.proxies import PROXIES, FunctionProxy, function_score
+from greenmachine.signals.passes import noise_images
+
+pytestmark = pytest.mark.usefixtures("synthetic_data", "small_shards")
+
+NORM = "sum_layers(l2_norm(noise_weight_grad))"
+MIXED = {"nwot": "nwot", "norm": NORM, "agreement": "nwot_inputs", "again": "nwot"}
+INDICES = [250, 3, 40, 41, 42, 43, 100, 7, 299, 12]
+SPEC = capture_spec(
+    "nats-tss",
+    "cifar10",
+    [parse(NORM), parse(PROXIES.find("nwot_inputs").expression)],
+    batch=4,
+    seed=3,
+    options={"cells": 1},
+)
+
+
+def mean_of_noise(model: nn.Module, images: Tensor, labels: Tensor | None, seed: int) -> float:
+    """Fails where there is no pool in the cell."""
+    assert labels is None
+    if sum(isinstance(module, nn.AvgPool2d) for module in model.modules()) <= 2:
+        raise ValueError("no pool\nin the cell")
+    return float(images.mean()) + seed
+
+
+@pytest.fixture
+def noisy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A function that takes noise, in the zoo of this process."""
+    added = FunctionProxy(
+        name="noisy", function=mean_of_noise, passes=("noise",), reference="here", words="Mean."
+    )
+    monkeypatch.setitem(PROXIES._proxies, added.name, added)
+
+
+def test_mixture_is_each_alone() -> None:
+    told: list[tuple[int, int]] = []
+    frame = score_networks(
+        MIXED, SPEC, INDICES, workers=1, progress=lambda done, total: told.append((done, total))
+    )
+    assert list(frame.columns) == ["index", "arch", *MIXED]
+    assert frame["index"].tolist() == INDICES
+    assert told == [(done, 4) for done in (1, 2, 3, 4)]
+    for name, text in MIXED.items():
+        alone = score_networks({name: text}, SPEC, INDICES, workers=1)
+        np.testing.assert_array_equal(frame[name], alone[name])
+        assert frame[name].dtype == np.float64
+    assert frame["nwot"].notna().sum() >= 8
+
+
+def test_scores_do_not_depend_on_the_number_of_workers() -> None:
+    one = score_networks(MIXED, SPEC, INDICES, workers=1)
+    pd.testing.assert_frame_equal(one, score_networks(MIXED, SPEC, INDICES, workers=2))
+
+
+def test_functions_see_the_network_and_images_of_the_engine() -> None:
+    benchmark, proxy = load_benchmark("nats-tss"), PROXIES.find("nwot")
+    assert isinstance(proxy, FunctionProxy)
+    frame = score_networks({"nwot": "nwot"}, SPEC, INDICES, workers=1)
+    images, labels = benchmark.images("cifar10", 4, seed=3)
+    for index, score in zip(INDICES, frame["nwot"], strict=True):
+        model = benchmark.build(index, "cifar10", seed=3, cells=1)
+        single = function_score(proxy, model, images, labels, seed=3)
+        assert score == single or (np.isnan(score) and not np.isfinite(single))
+
+
+@pytest.mark.usefixtures("noisy")
+def test_failures_are_nan_and_told() -> None:
+    lines: list[str] = []
+    frame = score_networks(
+        {"mine": "noisy", "norm": NORM}, SPEC, INDICES, workers=1, announce=lines.append
+    )
+    pooled = frame["arch"].str.contains("avg_pool")
+    assert frame["mine"].notna().tolist() == pooled.tolist()
+    assert 0 < pooled.sum() < len(INDICES)
+    expected = float(noise_images((4, 3, 32, 32), 3).mean()) + 3
+    assert frame["mine"][pooled].tolist() == [expected] * pooled.sum()
+    assert lines == [f"mine failed on {(~pooled).sum()} of 10 networks: ValueError: no pool"]
+
+
+def test_a_score_that_is_not_finite_is_a_failure() -> None:
+    benchmark = load_benchmark("nats-tss")
+    dead = [i for i, arch in enumerate(benchmark.archs) if arch.split("+")[2].count("none") == 3]
+    lines: list[str] = []
+    frame = score_networks({"nwot": "nwot"}, SPEC, dead[:1], workers=1, announce=lines.append)
+    assert frame["nwot"].isna().all()
+    assert lines == ["nwot failed on 1 of 1 networks: the score is -inf"]
+
+
+def test_faults_that_are_not_the_networks_are_raised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, synthetic_data: Path
+) -> None:
+    with pytest.raises(ConfigError, match="no build option"):
+        score_networks({"n": "nwot"}, replace(SPEC, options={"depth": 1}), [1], workers=1)
+    (tmp_path / "nats-bench").symlink_to(synthetic_data / "nats-bench")
+    monkeypatch.setenv("GREENMACHINE_DATA", str(tmp_path))
+    with pytest.raises(DataError, match="import-images"):
+        score_networks({"n": "nwot"}, SPEC, [1], workers=1)
+
+
+def test_parts_belong_to_their_proxies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scoring, "PART_NETWORKS", 4)
+    out = tmp_path / "scores.parquet"
+
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        score_to_file({"a": "nwot"}, SPEC, INDICES, out, workers=1, progress=stop)
+    identity = json.loads((tmp_path / "scores.parquet.parts" / "identity.json").read_text())
+    assert identity["proxies"] == {"a": "nwot"}
+    for others in ({"a": "nwot_inputs"}, {"b": "nwot"}, {"a": "nwot", "b": NORM}):
+        with pytest.raises(RunError, match="parts of other work"):
+            score_to_file(others, SPEC, INDICES, out, workers=1)
+    frame = score_to_file({"a": "nwot"}, SPEC, INDICES, out, workers=1)
+    pd.testing.assert_frame_equal(frame, score_networks({"a": "nwot"}, SPEC, INDICES, workers=1))
+    pd.testing.assert_frame_equal(frame, pd.read_parquet(out))

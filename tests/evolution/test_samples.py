@@ -1,0 +1,97 @@
+"""Sizes of samples that the settings leave open."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from greenmachine.benchmarks import Benchmark
+from greenmachine.config import SamplesConfig
+from greenmachine.errors import ConfigError
+from greenmachine.evolution.samples import draw_samples, fitted_sizes
+
+from .conftest import settings
+
+
+class Table:
+    """What drawing needs of a benchmark."""
+
+    name = "table"
+
+    def __init__(self, groups: list[int]) -> None:
+        self.groups = np.array(groups)
+
+    def accuracy(self, dataset: str) -> np.ndarray:
+        return np.linspace(10, 90, len(self.groups))
+
+
+def table(networks: int | list[int]) -> Benchmark:
+    groups = list(range(networks)) if isinstance(networks, int) else networks
+    return cast(Benchmark, Table(groups))
+
+
+def sizes(networks: int | list[int], **given: Any) -> tuple[Any, Any, Any]:
+    config = SamplesConfig.model_validate({name: {"size": size} for name, size in given.items()})
+    found = fitted_sizes(config, table(networks))
+    return found.train.size, found.validation.size, found.test.size
+
+
+@pytest.mark.parametrize(
+    ("networks", "given", "expected"),
+    [
+        (15_625, {}, (128, 200, 1000)),
+        (1328, {}, (128, 200, 1000)),
+        (60, {}, (24, 18, 18)),
+        (65, {}, (26, 20, 19)),
+        (300, {}, (120, 90, 90)),
+        (6, {}, (2, 2, 2)),
+        (60, {"train": 24}, (24, 18, 18)),
+        (60, {"train": 50}, (50, 5, 5)),
+        (60, {"validation": 10, "test": 20}, (30, 10, 20)),
+        (60, {"test": 30}, (17, 13, 30)),
+        (60, {"test": "rest"}, (24, 18, "rest")),
+        (5000, {"train": 500, "test": "rest"}, (500, 200, "rest")),
+        (9, {"train": 40, "validation": 200, "test": 1000}, (40, 200, 1000)),
+        ([0] * 30 + list(range(1, 31)), {}, (12, 10, 9)),
+    ],
+)
+def test_automatic_sizes(
+    networks: int | list[int], given: dict[str, Any], expected: tuple[Any, Any, Any]
+) -> None:
+    assert sizes(networks, **given) == expected
+
+
+@pytest.mark.parametrize(
+    ("networks", "given", "says"),
+    [
+        (5, {}, "5 networks are left for the samples train, validation, test: each needs 2"),
+        (60, {"train": 58}, "2 networks are left for the samples validation, test"),
+        (60, {"train": 30, "validation": 40}, "0 networks are left for the sample test"),
+        (60, {"validation": "rest"}, "samples.validation.size: only the test sample"),
+    ],
+)
+def test_spaces_that_are_too_small(networks: int, given: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        sizes(networks, **given)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_automatic_sizes_can_always_be_drawn(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    groups = generator.integers(0, 8, 20).tolist()
+    benchmark = table(groups)
+    config = settings(
+        datasets=["own"], seed=seed, samples={n: {} for n in ("train", "validation", "test")}
+    )
+    config = config.model_copy(update={"samples": fitted_sizes(config.samples, benchmark)})
+    split = draw_samples(benchmark, config)
+    touched = [set(benchmark.groups[s].tolist()) for s in vars(split).values()]
+    assert len(set.union(*touched)) == sum(map(len, touched))
+
+
+def test_explicit_sizes_that_do_not_fit_say_how_many_there_are() -> None:
+    config = settings(datasets=["own"], samples={"train": {"size": 12}, "validation": {"size": 20}})
+    with pytest.raises(ConfigError, match="validation sample: 20 networks asked for, 18 available"):
+        draw_samples(table(30), config)
