@@ -121,7 +121,7 @@ def test_missing_data_names_the_command_that_makes_it(
     call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GREENMACHINE_DATA", str(tmp_path / "nothing"))
-    done = call("evolve")
+    done = call("evolve", "--on", "nats-tss")
     assert done.returncode == 1
     assert "greenmachine data import-nats" in one_line(done.stderr)
 

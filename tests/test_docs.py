@@ -1,0 +1,149 @@
+"""Every shell and Python block of the documents runs as it is written.
+
+A comment before a block says when: ``main``, ``data`` (where the real tables are) and ``cluster``
+in ``pytest -m slow``, ``tests`` by ``.ci/run``. Commands of an ``official`` block need archives of
+gigabytes: that they parse is what can be tested. All others always run.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import typer
+import yaml
+
+from greenmachine.cli.app import app
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = ("README.md", "experiments/own_networks/README.md")
+KINDS = {"", "main", "tests", "data", "cluster", "official"}
+SET_UP = "python3 -m venv .venv && .venv/bin/pip install -q -e . && .venv/bin/"
+_BLOCK = re.compile(
+    r"(?:<!-- (?P<kind>\w+) -->\n)?```(?P<language>bash|python)\n(?P<code>.*?)```", re.S
+)
+
+
+@dataclass(frozen=True)
+class Block:
+    kind: str
+    language: str
+    code: str
+
+
+def blocks(document: str, *kinds: str) -> list[Block]:
+    text = (ROOT / document).read_text(encoding="utf-8")
+    found = [Block(m["kind"] or "", m["language"], m["code"]) for m in _BLOCK.finditer(text)]
+    assert len(found) == len(re.findall(r"```(?:bash|python)", text))
+    assert {block.kind for block in found} <= KINDS
+    return [block for block in found if block.kind in kinds]
+
+
+def run(document: str, kinds: tuple[str, ...], folder: Path) -> str:
+    """Run the blocks of some kinds one after the other in ``folder``; return what they print."""
+    for name in ("experiments", "results"):
+        shutil.copytree(ROOT / name, folder / name)
+    printed = ""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "COLUMNS": "100"}
+    if "data" not in kinds:
+        environment["GREENMACHINE_DATA"] = str(folder / "none")
+    else:
+        shrink(folder / "experiments")
+    for block in blocks(document, *kinds):
+        code = block.code.replace(SET_UP, "")
+        command = ["bash", "-euo", "pipefail", "-c", code]
+        if block.language == "python":
+            (folder / "block.py").write_text(code, encoding="utf-8")
+            command = [sys.executable, "block.py"]
+        done = subprocess.run(
+            command, cwd=folder, env=environment, text=True, capture_output=True, timeout=900
+        )
+        assert done.returncode == 0, f"{code}\n{done.stdout}\n{done.stderr}"
+        printed += done.stdout
+    return printed
+
+
+def shrink(experiments: Path) -> None:
+    """Make the committed settings, which take 20 minutes, small: commands stay as written."""
+    for path in experiments.glob("*.yaml"):
+        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+        for sample in settings["samples"].values():
+            sample["size"] = 6
+        settings["evolution"] = {"population": 12, "elites": 2, "generations": 1}
+        path.write_text(yaml.safe_dump(settings), encoding="utf-8")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_blocks(document: str, tmp_path: Path) -> None:
+    assert run(document, ("",), tmp_path)
+
+
+@pytest.mark.slow
+def test_main_command(tmp_path: Path) -> None:
+    (main,) = blocks("README.md", "main")
+    assert main.code.startswith(SET_UP)
+    printed = run("README.md", ("main",), tmp_path)
+    assert "champion" in printed and "Next: greenmachine export" in printed
+
+
+@pytest.mark.slow
+@pytest.mark.data
+@pytest.mark.skipif(not os.environ.get("GREENMACHINE_DATA"), reason="GREENMACHINE_DATA is not set")
+def test_data_blocks(tmp_path: Path) -> None:
+    assert run("README.md", ("data",), tmp_path)
+
+
+@pytest.mark.slow
+def test_cluster_blocks(tmp_path: Path) -> None:
+    start, _ = blocks("README.md", "cluster")
+    daemons = [
+        subprocess.Popen(
+            [Path(sys.executable).with_name(words[0]), *words[1:]],
+            cwd=tmp_path,
+            start_new_session=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for line in start.code.splitlines()
+        if (words := shlex.split(line.removesuffix("&")))
+    ]
+    try:
+        (tmp_path / "block.py").write_text(blocks("README.md", "cluster")[1].code)
+        done = subprocess.run(
+            [sys.executable, "block.py"], cwd=tmp_path, text=True, capture_output=True, timeout=300
+        )
+    finally:
+        for daemon in daemons:
+            os.killpg(daemon.pid, signal.SIGTERM)
+            daemon.wait()
+    assert "tau on the test sample" in done.stdout, done.stderr
+
+
+def test_official_commands_parse() -> None:
+    commands = [
+        line for block in blocks("README.md", "official") for line in block.code.splitlines()
+    ]
+    assert commands
+    for line in commands:
+        words = shlex.split(line, comments=True)
+        assert words[0] == "greenmachine"
+        command, rest = typer.main.get_command(app), words[1:]
+        while hasattr(command, "commands"):
+            command, rest = command.commands[rest[0]], rest[1:]
+        command.make_context(" ".join(words), rest)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_links_lead_somewhere(document: str) -> None:
+    text = (ROOT / document).read_text(encoding="utf-8")
+    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", text):
+        assert ((ROOT / document).parent / target).exists(), target
