@@ -89,7 +89,7 @@ class LanguageConfig(_Model):
 class EvolutionConfig(_Model):
     """The generation loop."""
 
-    population: int = Field(default=200, ge=4)
+    population: int = Field(default=400, ge=4)
     generations: int = Field(default=40, ge=0)
     selection: Literal["tournament", "double_tournament", "nsga2"] = "tournament"
     tournament: int = Field(default=3, ge=1)
