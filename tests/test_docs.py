@@ -7,6 +7,7 @@ gigabytes: that they parse is what can be tested. All others always run.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -21,6 +22,7 @@ import pytest
 import typer
 import yaml
 
+from greenmachine.benchmarks.digits import EMBEDDED
 from greenmachine.cli.app import app
 
 ROOT = Path(__file__).parents[1]
@@ -147,3 +149,17 @@ def test_links_lead_somewhere(document: str) -> None:
     text = (ROOT / document).read_text(encoding="utf-8")
     for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", text):
         assert ((ROOT / document).parent / target).exists(), target
+
+
+def test_figures_of_the_embedded_benchmark_are_those_of_its_manifest() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    record = json.loads((EMBEDDED / "digits-tss.json").read_text())
+    section = text.partition("## The embedded benchmark")[2].partition("\n## ")[0]
+    figures = [record["tau_between_two_seeds"], record["tau_between_halves_of_the_seeds"]]
+    figures += record["tau_of_trivial_rows"].values()
+    for figure in figures:
+        assert f"{figure:.3f}".lstrip("0") in section
+    for figure in ("min", "p25", "p50", "p75", "max"):
+        assert f"{record['accuracy'][figure]:.1f}" in section
+    assert f"| {record['recipe']['seeds']} |" in section
+    assert f"| {record['architectures']} random cells" in section

@@ -5,27 +5,24 @@ Tasks name their proxies: a worker finds them in the zoo, so that no code travel
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from math import isfinite
 from pathlib import Path
-from typing import ParamSpec, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from greenmachine.benchmarks import Benchmark
-from greenmachine.errors import ConfigError, GreenMachineError, RunError
+from greenmachine.errors import ConfigError
 from greenmachine.proxies.base import FunctionProxy
 from greenmachine.proxies.zoo import PROXIES
 from greenmachine.signals import CaptureSpec
 from greenmachine.signals.passes import noise_images
-from greenmachine.signals.sample import cached_benchmark
+from greenmachine.signals.sample import attempt, cached_benchmark
 from greenmachine.workers import one_thread
 
 __all__ = ["function_score", "score_shard"]
-
-Arguments = ParamSpec("Arguments")
-Result = TypeVar("Result")
 
 
 def function_score(
@@ -103,13 +100,13 @@ def _score_network(
     index: int,
     batches: Mapping[tuple[str, ...], tuple[Tensor, Tensor | None]],
 ) -> list[float | str]:
-    model = _attempt(index, _build, benchmark, spec, index)
+    model = attempt(index, partial(_build, benchmark, spec, index))
     if isinstance(model, str):
         return [model] * len(proxies)
     scores = []
     for proxy in proxies:
-        images, labels = batches[proxy.passes]
-        score = _attempt(index, function_score, proxy, model, images, labels, spec.seed)
+        work = partial(function_score, proxy, model, *batches[proxy.passes], spec.seed)
+        score = attempt(index, work)
         finite = isinstance(score, str) or isfinite(score)
         scores.append(score if finite else f"the score is {score}")
     return scores
@@ -118,20 +115,3 @@ def _score_network(
 def _build(benchmark: Benchmark, spec: CaptureSpec, index: int) -> nn.Module:
     model = benchmark.build(index, spec.dataset, seed=spec.seed, **spec.options)
     return model.to(spec.device)
-
-
-def _attempt(
-    index: int, work: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs
-) -> Result | str:
-    """Return ``work`` of the arguments, or the message of what network ``index`` raised there."""
-    try:
-        return work(*args, **kwargs)
-    except GreenMachineError:
-        raise
-    except (MemoryError, torch.OutOfMemoryError):
-        raise RunError(
-            f"network {index} does not fit into memory: use a smaller batch or fewer workers"
-        ) from None
-    except Exception as error:  # a network may raise anything: it scores NaN
-        lines = str(error).strip().splitlines() or [""]
-        return f"{type(error).__name__}: {lines[0]}"

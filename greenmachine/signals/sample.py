@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -15,8 +15,9 @@ from greenmachine.signals.capture import Layer
 from greenmachine.signals.passes import run_passes, wanted_of
 from greenmachine.signals.stack import Shard, stack_layers
 
-__all__ = ["CaptureSpec", "cached_benchmark", "capture_network", "capture_shard"]
+__all__ = ["CaptureSpec", "attempt", "cached_benchmark", "capture_network", "capture_shard"]
 
+Result = TypeVar("Result")
 _Stamp = tuple[int, int] | None
 
 
@@ -58,10 +59,23 @@ def capture_network(benchmark: Benchmark, index: int, spec: CaptureSpec) -> list
     if wanted_of("data", terminals):
         images, labels = benchmark.images(spec.dataset, spec.batch, seed=spec.seed)
     shape = (spec.batch, *benchmark.input_shape(spec.dataset))
-    try:
+
+    def layers() -> list[Layer]:
         model = benchmark.build(index, spec.dataset, seed=spec.seed, **spec.options)
         model = model.to(spec.device)
         return run_passes(model, terminals, shape, images=images, labels=labels, seed=spec.seed)
+
+    return attempt(index, layers)
+
+
+def attempt(index: int, work: Callable[[], Result]) -> Result | str:
+    """Return ``work()``, or the message of what network ``index`` raised there.
+
+    Raises:
+        GreenMachineError: the fault is not the network's: data, a build option, memory.
+    """
+    try:
+        return work()
     except GreenMachineError:
         raise
     except (MemoryError, torch.OutOfMemoryError):
