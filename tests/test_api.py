@@ -29,6 +29,7 @@ from greenmachine.evolution import Search
 from greenmachine.language import parse
 from greenmachine.proxies import write_export
 from greenmachine.signals import CaptureSpec
+from greenmachine.workers import one_thread
 from tests.proxies.tiny_networks import SHAPE, batch, network
 
 SETTINGS: dict[str, Any] = {
@@ -325,6 +326,16 @@ def test_rank_of_one_network_does_not_rank_its_layers() -> None:
 def result(synthetic_data: Path, tmp_path_factory: pytest.TempPathFactory) -> greenmachine.Result:
     folder = tmp_path_factory.mktemp("api") / "tiny"
     return greenmachine.evolve("nats-tss", settings=SETTINGS, out=folder, seed=1)
+
+
+def test_exported_proxy_of_vectors_gives_the_engine_s_score(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(64, 12), nn.ReLU(), nn.Linear(12, 10))
+    text = "sum_layers(min_eigenvalue(channel_correlation(noise_output)))"
+    write_export(tmp_path / "vectors.py", text, direction=1, shape=(8, 64), name="vectors")
+    exported = load(tmp_path / "vectors.py")
+    with one_thread():
+        assert exported.score(model) == greenmachine.score(model, text, shape=(8, 64))
 
 
 def test_result_tells_what_the_run_found(result: greenmachine.Result) -> None:

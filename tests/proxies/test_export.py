@@ -272,7 +272,7 @@ def test_shared_parts_are_computed_once() -> None:
     ("options", "error"),
     [
         ({"direction": 0}, ConfigError),
-        ({"shape": (3, 32, 32)}, ConfigError),
+        ({"shape": (32,)}, ConfigError),
         ({"shape": (0, 3, 32, 32)}, ConfigError),
         ({"text": "sum_layers(weight)"}, ExpressionError),
     ],
