@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import time
 from dataclasses import asdict
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ import pandas as pd
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
+from experiments.agreement import agreement
 from experiments.digits.compose import compose, split_scans
 from experiments.digits.training import (
     RECIPES,
@@ -31,10 +31,10 @@ from experiments.digits.training import (
     architectures,
     train_one,
 )
-from greenmachine.benchmarks.datasets import balanced_order
+from greenmachine.benchmarks.datasets import balanced_order, save_images
 from greenmachine.benchmarks.digits import DIGITS, EMBEDDED
 from greenmachine.benchmarks.table import checksum, save_table
-from greenmachine.files import read_json, replace_file, write_json
+from greenmachine.files import read_json, write_json
 from greenmachine.fitness import directed_tau
 from greenmachine.manifest import manifest
 
@@ -85,34 +85,26 @@ def facts(name: str, frame: pd.DataFrame) -> dict[str, Any]:
         "architectures": len(frame),
         "options": options,
         "accuracy": {
-            "min": mean.min(),
-            **{f"p{q}": np.percentile(mean, q).round(2) for q in (10, 25, 50, 75, 90)},
-            "max": mean.max(),
-            "deviation": mean.std().round(2),
-            "deviation_over_seeds": accuracy.std(axis=0, ddof=1).mean().round(2),
+            "min": float(mean.min()),
+            **{f"p{q}": round(float(np.percentile(mean, q)), 2) for q in (10, 25, 50, 75, 90)},
+            "max": float(mean.max()),
+            "deviation": round(float(mean.std()), 2),
+            "deviation_over_seeds": round(float(accuracy.std(axis=0, ddof=1).mean()), 2),
         },
-        "tau_between_two_seeds": _agreement(accuracy, 1),
-        "tau_between_halves_of_the_seeds": _agreement(accuracy, len(seeds) // 2),
+        "tau_between_two_seeds": _mean_agreement(accuracy, 1),
+        "tau_between_halves_of_the_seeds": _mean_agreement(accuracy, len(seeds) // 2),
         "tau_of_trivial_rows": {
             rival: _tau(np.asarray(values, dtype=np.float64), mean)
             for rival, values in rivals.items()
         },
-        "training_hours_of_one_core": round(
-            float(frame["digits.seconds"].sum() * len(seeds) / 3600), 2
-        ),
+        # By the clock, each worker on a core: more than the work, where the machine did other too.
+        "worker_hours": round(float(frame["digits.seconds"].sum() * len(seeds) / 3600), 2),
     }
 
 
-def _agreement(accuracy: NDArray[np.float64], size: int) -> float | None:
-    """Return the mean tau between means of ``size`` seeds and of ``size`` others."""
-    taus = []
-    for first in combinations(range(len(accuracy)), size):
-        rest = [seed for seed in range(len(accuracy)) if seed not in first]
-        for second in combinations(rest, size):
-            if first < second:  # each pair once
-                taus.append(_tau(accuracy[list(first)].mean(0), accuracy[list(second)].mean(0)))
-    known = [tau for tau in taus if tau is not None]
-    return round(float(np.mean(known)), 4) if known else None
+def _mean_agreement(accuracy: NDArray[np.float64], size: int) -> float | None:
+    taus = agreement(accuracy, size)
+    return round(float(taus.mean()), 4) if len(taus) else None
 
 
 def _tau(scores: NDArray[np.float64], accuracy: NDArray[np.float64]) -> float | None:
@@ -126,12 +118,7 @@ def ship(name: str, trained: list[dict[str, Any]], out: Path) -> dict[str, Any]:
     images = out / "images" / f"{DIGITS.name}.npz"
     pixels, labels = compose(split_scans()[0], TRAINING_IMAGES, 1)
     chosen = balanced_order(labels, 0)[:SHIPPED_IMAGES]
-
-    def save(path: Path) -> None:
-        with path.open("wb") as file:
-            np.savez_compressed(file, images=pixels[chosen], labels=labels[chosen])
-
-    replace_file(images, save)
+    save_images(images, pixels[chosen], labels[chosen])
     frame = table(name, trained)
     path = out / f"{name}.parquet"
     save_table(frame, path)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CANVAS", "Scans", "compose", "split_scans"]
+__all__ = ["CANVAS", "Scans", "compose", "load_scans", "split_scans"]
 
 CANVAS = 12
 SCAN = 8
@@ -37,8 +37,8 @@ class Scans:
     labels: NDArray[np.int64]
 
 
-def split_scans(seed: int = 0) -> tuple[Scans, Scans]:
-    """Return the scans for training and those for the test, disjoint.
+def load_scans() -> Scans:
+    """Return all scans.
 
     Raises:
         SystemExit: scikit-learn is not installed.
@@ -50,9 +50,15 @@ def split_scans(seed: int = 0) -> tuple[Scans, Scans]:
             "the digits come with scikit-learn: pip install 'greenmachine[experiments]'"
         ) from None
     digits = load_digits()
-    order = np.random.default_rng(seed).permutation(len(digits.target))
+    return Scans(digits.images / 16, digits.target)
+
+
+def split_scans(seed: int = 0) -> tuple[Scans, Scans]:
+    """Return the scans for training and those for the test, disjoint."""
+    scans = load_scans()
+    order = np.random.default_rng(seed).permutation(len(scans.labels))
     parts = order[:TRAINING_SCANS], order[TRAINING_SCANS:]
-    train, test = (Scans(digits.images[part] / 16, digits.target[part]) for part in parts)
+    train, test = (Scans(scans.images[part], scans.labels[part]) for part in parts)
     return train, test
 
 

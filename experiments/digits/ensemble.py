@@ -82,13 +82,13 @@ def fuse(networks: Sequence[nn.Module]) -> nn.Module:
         fused = nn.Conv2d(
             first.in_channels * seeds,
             first.out_channels * seeds,
-            first.kernel_size,  # type: ignore[arg-type]  # torch types it as any tuple of int
-            first.stride,  # type: ignore[arg-type]
-            first.padding,  # type: ignore[arg-type]
+            first.kernel_size,
+            first.stride,
+            first.padding,
             groups=seeds,
             bias=False,
         )
-        fused.weight.data = torch.cat([network.weight.detach() for network in networks])  # type: ignore[misc]
+        fused.weight.data = torch.cat([network.weight.detach() for network in networks])
         return fused
     if isinstance(first, nn.BatchNorm2d):
         return nn.BatchNorm2d(first.num_features * seeds)

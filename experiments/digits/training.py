@@ -13,7 +13,7 @@ import torch
 from experiments.digits.compose import Scans, compose, split_scans
 from experiments.digits.ensemble import Images, Recipe, train
 from greenmachine.benchmarks import SIZE, TOPOLOGY, Space
-from greenmachine.benchmarks.digits import CELL_OPTIONS, DIGITS, WIDTHS
+from greenmachine.benchmarks.digits import CELL_OPTIONS, DIGITS
 from greenmachine.files import write_json
 from greenmachine.networks.topology import OPERATIONS
 
@@ -28,6 +28,7 @@ SPACES: dict[str, tuple[Space, dict[str, int], int]] = {
 RECIPES = {"digits-tss": Recipe(seeds=12), "digits-sss": Recipe(steps=768)}
 """Training by benchmark: networks of the size space are deeper, and learn later."""
 
+WIDTHS = (2, 3, 4, 5, 6, 8)  # of digits-sss
 TRAINING_IMAGES = 16_384
 TEST_IMAGES = 3_072
 

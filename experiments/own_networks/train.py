@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import csv
 import itertools
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -22,10 +23,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from scipy.stats import kendalltau
 from torch import Tensor, nn
 
+from experiments.agreement import agreement
+from experiments.digits.compose import load_scans
 from experiments.own_networks import mixed, vectors
+from greenmachine.benchmarks.datasets import save_images
 from greenmachine.files import replace_file
 
 HERE = Path(__file__).parent
@@ -33,7 +36,9 @@ SEEDS = 4
 TRAIN_IMAGES, EPOCHS, BATCH = 400, 30, 50
 NOISE = 0.4  # standard deviation, of pixels with standard deviation 1
 
-MIXED = """
+MIXED = re.findall(
+    r"\S+",
+    """
     mlp-4-relu mlp-8-relu mlp-16-relu mlp-32-relu mlp-64-relu mlp-128-relu mlp-4-4-relu
     mlp-16-16-relu mlp-64-64-relu mlp-64-16-gelu mlp-32-32-32-relu mlp-64-64-64-tanh
     mlp-8-8-8-8-relu mlp-16-16-16-16-tanh mlp-32-tanh mlp-32-sigmoid mlp-16-16-sigmoid
@@ -46,7 +51,8 @@ MIXED = """
     cnn-4-8-dense cnn-8-16-dense cnn-8-8-8-bn-dense
     vit-8-1-1 vit-8-2-2 vit-8-4-2 vit-16-1-2 vit-16-2-2 vit-16-2-4 vit-16-3-4 vit-24-2-2
     vit-32-1-4 vit-32-2-4
-""".split()  # noqa: SIM905 (a list of one a line would fill the page)
+""",
+)
 
 VECTORS = [
     f"{activation}-{width}x{depth}{norm}"
@@ -60,12 +66,8 @@ Split = tuple[Tensor, Tensor, Tensor, Tensor]
 
 def hard_digits() -> tuple[Tensor, Tensor]:
     """Return shifted, noisy, normalised digits, (1797, 1, 8, 8), and labels, (1797,)."""
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError:
-        sys.exit("training needs scikit-learn: pip install 'greenmachine[experiments]'")
-    pixels, labels = load_digits(return_X_y=True)
-    maps = pixels.reshape(-1, 8, 8)
+    scans = load_scans()
+    maps, labels = scans.images, scans.labels
     generator = np.random.default_rng(0)
     moves = generator.integers(-1, 2, (len(maps), 2))
     shifted = np.stack([np.roll(m, move, (0, 1)) for m, move in zip(maps, moves, strict=True)])
@@ -153,32 +155,21 @@ def report(path: Path) -> None:
     """Print the spread of the accuracies, and how well one half of the seeds ranks the other."""
     found = np.array(list(read(path).values()))
     means = found.mean(axis=1)
-    halves = []
-    for half in itertools.combinations(range(1, SEEDS), SEEDS // 2 - 1):
-        one = [0, *half]
-        two = [seed for seed in range(SEEDS) if seed not in one]
-        tau, _ = kendalltau(found[:, one].mean(axis=1), found[:, two].mean(axis=1))
-        halves.append(tau)
+    halves = agreement(found.T, SEEDS // 2)
     print(
         f"{path.name}: {len(means)} networks, {means.min():.1f} to {means.max():.1f} %, "
         f"quartiles {' '.join(f'{q:.1f}' for q in np.quantile(means, [0.25, 0.5, 0.75]))}, "
         f"standard deviation over seeds {found.std(axis=1, ddof=1).mean():.1f}; "
-        f"tau between halves of the seeds {np.mean(halves):.3f} "
-        f"({min(halves):.3f} to {max(halves):.3f})"
+        f"tau between halves of the seeds {halves.mean():.3f} "
+        f"({halves.min():.3f} to {halves.max():.3f})"
     )
 
 
-def save_images(path: Path) -> None:
+def keep_images(path: Path) -> None:
     """Keep 100 training images of split 0, ten of every class, for the data pass."""
     images, labels, *_ = split_of(0)
     chosen = torch.cat([torch.nonzero(labels == label)[:10, 0] for label in range(10)])
-    arrays = {"images": images[chosen].half().numpy(), "labels": labels[chosen].numpy()}
-
-    def fill(temporary: Path) -> None:
-        with temporary.open("wb") as file:
-            np.savez_compressed(file, **arrays)
-
-    replace_file(path, fill)
+    save_images(path, images[chosen].half().numpy(), labels[chosen].numpy())
 
 
 def main() -> None:
@@ -186,7 +177,7 @@ def main() -> None:
     torch.set_num_threads(1)
     if "--report" not in sys.argv[1:]:
         if not (HERE / "digits.npz").exists():
-            save_images(HERE / "digits.npz")
+            keep_images(HERE / "digits.npz")
         train_space(MIXED, mixed.build, mixed.INPUT_SHAPE, HERE / "mixed.csv")
         train_space(VECTORS, vectors.build, vectors.INPUT_SHAPE, HERE / "vectors.csv")
     for name in ("mixed.csv", "vectors.csv"):

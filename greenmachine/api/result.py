@@ -11,13 +11,13 @@ from typing import Any
 
 import pandas as pd
 
-from greenmachine.errors import ConfigError, RunError
+from greenmachine.errors import RunError
 from greenmachine.files import read_json
 from greenmachine.proxies import ExpressionProxy
 from greenmachine.proxies.discovery import export_run
 from greenmachine.proxies.resolve import read_run
 
-__all__ = ["Result", "export"]
+__all__ = ["Result"]
 
 _ROW = ("tau", "standard_error", "networks", "failed")
 
@@ -124,7 +124,7 @@ class Result:
             ConfigError: ``path`` does not end in ``.py``, or the hall is shorter than ``rank``.
             RunError: the folder has lost its files.
         """
-        export(self.folder, Path(path), rank)
+        export_run(self.folder, Path(path), rank)
         return Path(path)
 
     def __repr__(self) -> str:
@@ -139,18 +139,6 @@ class Result:
             f"<Result {str(self.folder)!r}: {best['expression']}, {better} is better, "
             f"tau on the test sample: {taus}>"
         )
-
-
-def export(folder: Path, path: Path, rank: int = 1) -> dict[str, Any]:
-    """Write :func:`greenmachine.proxies.discovery.export_run` to ``path``, a Python file.
-
-    Raises:
-        ConfigError: ``path`` does not end in ``.py``, or the hall of fame is shorter than ``rank``.
-        RunError: the folder holds no run, or one without a generation.
-    """
-    if path.suffix != ".py":
-        raise ConfigError(f"{path}: the name must end in .py")
-    return export_run(folder, path, rank)
 
 
 def _number(value: float | None) -> float:

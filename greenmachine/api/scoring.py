@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 from torch import Tensor, nn
 
 from greenmachine.engine import score_model
@@ -17,7 +16,6 @@ from greenmachine.errors import ConfigError, GreenMachineError
 from greenmachine.language import Expression, parse
 from greenmachine.proxies import FunctionProxy, Proxy, function_score, resolve
 from greenmachine.signals.passes import noise_images
-from greenmachine.workers import one_thread
 
 __all__ = ["rank", "score"]
 
@@ -181,11 +179,8 @@ def _by_function(
     seed: int,
     model: nn.Module,
 ) -> float:
-    # A copy, made outside inference mode: autograd refuses tensors that were made in it.
-    with one_thread(), torch.inference_mode(False):
-        batch = noise_images(size, seed) if images is None else images.clone()
-        target = None if labels is None else labels.clone()
-        return function_score(proxy, model, batch, target, seed)
+    batch = noise_images(size, seed) if images is None else images
+    return function_score(proxy, model, batch, labels, seed)
 
 
 def _shape(images: Tensor | None, shape: Sequence[int] | None) -> tuple[int, ...]:

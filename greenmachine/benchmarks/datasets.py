@@ -7,7 +7,7 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from greenmachine.benchmarks.paths import image_path
 from greenmachine.errors import ConfigError, DataError
+from greenmachine.files import replace_file
 
 __all__ = [
     "CIFAR10",
@@ -25,6 +26,7 @@ __all__ = [
     "Images",
     "balanced_order",
     "checked_batch",
+    "save_images",
 ]
 
 # What numpy raises on a damaged .npz, depending on where the damage is.
@@ -139,6 +141,16 @@ class ImageSet:
         scaled = (images[chosen].astype(np.float32) - mean) / std
         pixels = torch.from_numpy(np.ascontiguousarray(scaled.transpose(0, 3, 1, 2)))
         return pixels, torch.from_numpy(labels[chosen])
+
+
+def save_images(path: Path, images: NDArray[Any], labels: NDArray[np.int64]) -> None:
+    """Write images (n, ...) and labels (n,) as ``ImageSet.read`` reads them, atomically."""
+
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as file:  # a name without .npz would get it added
+            np.savez_compressed(file, images=np.ascontiguousarray(images), labels=labels)
+
+    replace_file(path, write)
 
 
 def checked_batch(batch: int, count: int, name: str) -> None:

@@ -20,7 +20,7 @@ from greenmachine.benchmarks.datasets import ImageSet
 from greenmachine.benchmarks.spaces import TOPOLOGY, Space
 from greenmachine.benchmarks.table import TableSchema, checksum, load_table
 
-__all__ = ["CELL_OPTIONS", "DIGITS", "EMBEDDED", "LOADERS", "WIDTHS"]
+__all__ = ["CELL_OPTIONS", "DIGITS", "EMBEDDED", "LOADERS"]
 
 EMBEDDED = Path(__file__).with_name("embedded")
 """The folder of the table, laid out as a data folder: ``images/digits.npz`` lies in it."""
@@ -28,7 +28,6 @@ EMBEDDED = Path(__file__).with_name("embedded")
 # Mean and deviation: of the images that the networks were trained on.
 DIGITS = ImageSet("digits", 10, 12, (74.5, 80.4, 71.4), (39.2, 44.5, 34.7))
 CELL_OPTIONS = {"channels": 4, "cells": 1}
-WIDTHS = (2, 3, 4, 5, 6, 8)
 
 _REINSTALL = "pip install --force-reinstall greenmachine"
 

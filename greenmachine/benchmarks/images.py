@@ -24,11 +24,11 @@ from greenmachine.benchmarks.datasets import (
     IMAGENET16_120,
     ImageSet,
     balanced_order,
+    save_images,
 )
 from greenmachine.benchmarks.paths import image_path
 from greenmachine.benchmarks.pickles import load_pickle
 from greenmachine.errors import ConfigError, DataError
-from greenmachine.files import replace_file
 
 __all__ = ["MD5", "import_images"]
 
@@ -92,7 +92,7 @@ def import_images(
         raise DataError(f"{source} holds no image of {dataset}; download it again")
     chosen = balanced_order(labels, seed)[:count]
     path = image_path(out, dataset)
-    replace_file(path, lambda temporary: _save(temporary, images[chosen], labels[chosen]))
+    save_images(path, images[chosen], labels[chosen])
     return path
 
 
@@ -141,8 +141,3 @@ def _batch(
     inside = (labels >= 0) & (labels < dataset.num_classes)
     images = pixels[inside].reshape(-1, 3, size, size).transpose(0, 2, 3, 1)
     return images, labels[inside]
-
-
-def _save(path: Path, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
-    with path.open("wb") as file:
-        np.savez_compressed(file, images=np.ascontiguousarray(images), labels=labels)

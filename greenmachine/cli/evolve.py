@@ -19,8 +19,6 @@ from greenmachine.errors import ConfigError
 
 __all__ = ["evolve"]
 
-_SAMPLES = ("train", "validation", "test")
-
 
 def evolve(
     config: Annotated[
@@ -102,10 +100,10 @@ def _show(console: Console, result: Mapping[str, Any], folder: Path) -> None:
         )
         table = Table(box=None, header_style="", pad_edge=False)
         table.add_column("")
-        for sample in _SAMPLES:
+        for sample in result["samples"]:
             table.add_column(sample, justify="right")
         for name in result["test"][dataset]:
-            cells = [_tau(result[sample][dataset][name]) for sample in _SAMPLES]
+            cells = [_tau(result[sample][dataset][name]) for sample in result["samples"]]
             table.add_row(f"  {name}", *cells, style="bold" if name == "champion" else "")
         console.print(table)
     console.print(

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from greenmachine.api.result import export as write
+from greenmachine.proxies.discovery import export_run
 
 __all__ = ["export"]
 
@@ -30,7 +30,7 @@ def export(
 
       greenmachine export runs/tss --rank 3 --out third.py
     """
-    known = write(run, out, rank)
+    known = export_run(run, out, rank)
     better = "higher" if known["direction"] > 0 else "lower"
     console = Console(stderr=True)
     console.print(f"{out} and {out.with_suffix('.json')}: {better} is better", soft_wrap=True)

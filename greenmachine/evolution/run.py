@@ -31,7 +31,6 @@ from greenmachine.language import Expression, parse
 from greenmachine.language.grammar import Grammar
 from greenmachine.manifest import manifest
 from greenmachine.signals import CaptureSpec, Store
-from greenmachine.signals.store import open_shard
 
 __all__ = ["Listener", "Run"]
 
@@ -83,7 +82,7 @@ class Run:
         self.folder = folder
         self.seeds = list(seeds)
         self.listener = listener
-        self.grammar = Grammar(self.config.passes, config.language.exclude)
+        self.grammar = Grammar(config.passes, config.language.exclude)
         for seed in self.seeds:
             self.grammar.tree(seed)  # a seed that the language cannot say is refused now
         self.split = draw_samples(self.benchmark, config)
@@ -194,9 +193,7 @@ class Run:
                 announce=self.listener.say,
                 progress=partial(self.listener.progress, f"capture {dataset} {sample}"),
             )
-            failures: dict[int, str] = {}
-            for path in store.paths:
-                failures |= open_shard(path).failures
+            failures = store.failures
             if len(failures) == len(indices):
                 raise RunError(
                     f"all {len(indices)} {dataset} {sample} networks failed; "

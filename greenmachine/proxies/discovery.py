@@ -13,8 +13,6 @@ from greenmachine.proxies.export import write_export
 
 __all__ = ["export_run"]
 
-_SAMPLES = ("train", "validation", "test")
-
 
 def export_run(folder: Path, out: Path, rank: int = 1) -> dict[str, Any]:
     """Write a member of a run's hall of fame to ``out`` (.py) and what is known to a .json.
@@ -29,15 +27,17 @@ def export_run(folder: Path, out: Path, rank: int = 1) -> dict[str, Any]:
 
     Raises:
         RunError: the folder holds no run, or one without a generation.
-        ConfigError: the hall of fame is shorter than ``rank``.
+        ConfigError: ``out`` does not end in .py, or the hall of fame is shorter than ``rank``.
     """
+    if out.suffix != ".py":
+        raise ConfigError(f"{out}: the name must end in .py")
     try:
         hall = read_json(folder / "hall_of_fame.json")
         config = RunConfig.model_validate(read_json(folder / "config.json")["config"])
         run = read_json(folder / "manifest.json")
         finished = folder / "result.json"
         result = read_json(finished) if finished.exists() else None
-        measured = {} if result is None else {sample: result[sample] for sample in _SAMPLES}
+        measured = {sample: result[sample] for sample in result["samples"]} if result else {}
     except (OSError, ValueError, KeyError) as error:
         raise RunError(f"{folder} holds no run with a hall of fame ({error})") from None
     if not 1 <= rank <= len(hall):

@@ -19,7 +19,7 @@ from greenmachine.proxies.base import FunctionProxy
 from greenmachine.proxies.zoo import PROXIES
 from greenmachine.signals import CaptureSpec
 from greenmachine.signals.passes import noise_images
-from greenmachine.signals.sample import attempt, cached_benchmark
+from greenmachine.signals.sample import attempt, build_network, cached_benchmark
 from greenmachine.workers import one_thread
 
 __all__ = ["function_score", "score_shard"]
@@ -100,7 +100,7 @@ def _score_network(
     index: int,
     batches: Mapping[tuple[str, ...], tuple[Tensor, Tensor | None]],
 ) -> list[float | str]:
-    model = attempt(index, partial(_build, benchmark, spec, index))
+    model = attempt(index, partial(build_network, benchmark, index, spec))
     if isinstance(model, str):
         return [model] * len(proxies)
     scores = []
@@ -110,8 +110,3 @@ def _score_network(
         finite = isinstance(score, str) or isfinite(score)
         scores.append(score if finite else f"the score is {score}")
     return scores
-
-
-def _build(benchmark: Benchmark, spec: CaptureSpec, index: int) -> nn.Module:
-    model = benchmark.build(index, spec.dataset, seed=spec.seed, **spec.options)
-    return model.to(spec.device)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from torch import nn
 
 from greenmachine.benchmarks import Benchmark, absolute_name, data_folder, load_benchmark
 from greenmachine.errors import GreenMachineError, RunError
@@ -15,7 +16,14 @@ from greenmachine.signals.capture import Layer
 from greenmachine.signals.passes import run_passes, wanted_of
 from greenmachine.signals.stack import Shard, stack_layers
 
-__all__ = ["CaptureSpec", "attempt", "cached_benchmark", "capture_network", "capture_shard"]
+__all__ = [
+    "CaptureSpec",
+    "attempt",
+    "build_network",
+    "cached_benchmark",
+    "capture_network",
+    "capture_shard",
+]
 
 Result = TypeVar("Result")
 _Stamp = tuple[int, int] | None
@@ -61,11 +69,16 @@ def capture_network(benchmark: Benchmark, index: int, spec: CaptureSpec) -> list
     shape = (spec.batch, *benchmark.input_shape(spec.dataset))
 
     def layers() -> list[Layer]:
-        model = benchmark.build(index, spec.dataset, seed=spec.seed, **spec.options)
-        model = model.to(spec.device)
+        model = build_network(benchmark, index, spec)
         return run_passes(model, terminals, shape, images=images, labels=labels, seed=spec.seed)
 
     return attempt(index, layers)
+
+
+def build_network(benchmark: Benchmark, index: int, spec: CaptureSpec) -> nn.Module:
+    """Return network ``index`` as ``spec`` wants it: its seed, options and device."""
+    model = benchmark.build(index, spec.dataset, seed=spec.seed, **spec.options)
+    return model.to(spec.device)
 
 
 def attempt(index: int, work: Callable[[], Result]) -> Result | str:

@@ -116,6 +116,16 @@ class Store:
         tasks = [(self.spec, self._shards[i], folder, paths[i]) for i in missing]
         run_tasks(_build_shard, tasks, workers, progress)
 
+    @property
+    def failures(self) -> dict[int, str]:
+        """The message of every network that failed, by place in the sample; once it is built.
+
+        Raises:
+            RunError: a file is missing or damaged.
+        """
+        # From the layouts alone: opening the tensors would read what nobody needs here.
+        return {place: why for path in self.paths for place, why in _failures(path).items()}
+
 
 def shard_places(indices: Sequence[int]) -> list[list[tuple[int, int]]]:
     """Split a sample into shards of (place in the sample, index in the benchmark)."""
@@ -156,6 +166,7 @@ def open_shard(path: Path) -> Shard:
     Raises:
         RunError: a file is missing or damaged.
     """
+    failures = _failures(path)
     try:
         layout = read_json(path)
         stacks = [Stack(torch.tensor(rows), {}) for rows in layout["stacks"]]
@@ -163,9 +174,20 @@ def open_shard(path: Path) -> Shard:
             for key in file.keys():  # noqa: SIM118 (not a dict)
                 number, _, name = key.partition(".")
                 stacks[int(number)].tensors[name] = file.get_tensor(key)
-        failures = {int(place): message for place, message in layout["failures"].items()}
         return Shard(layout["networks"], layout["layer_counts"], layout["batch"], stacks, failures)
-    except (OSError, ValueError, TypeError, LookupError, SafetensorError) as error:
-        raise RunError(
-            f"{path.parent} is damaged ({error}): remove that folder, then --resume"
-        ) from None
+    except (*_DAMAGE, SafetensorError) as error:
+        raise _damaged(path, error) from None
+
+
+def _failures(path: Path) -> dict[int, str]:
+    try:
+        return {int(place): why for place, why in read_json(path)["failures"].items()}
+    except _DAMAGE as error:
+        raise _damaged(path, error) from None
+
+
+_DAMAGE = (OSError, ValueError, TypeError, LookupError, AttributeError)
+
+
+def _damaged(path: Path, error: Exception) -> RunError:
+    return RunError(f"{path.parent} is damaged ({error}): remove that folder, then --resume")

@@ -63,7 +63,7 @@ def test_it_is_a_benchmark(name: str, files: tuple[Path, Path]) -> None:
     assert (found.input_shape("own"), found.num_classes("own")) == ((6,), 3)
     assert found.groups.tolist() == [0, 1, 2]
     assert (found.source, found.code) == (files[1], (files[0],))
-    assert found.build(1, "own")[0].out_features == 12  # type: ignore[index]
+    assert found.build(1, "own")[0].out_features == 12
     reference = weights(found.build(0, "own"))
     assert torch.equal(weights(load_benchmark(name).build(0, "own")), reference)
     assert not torch.equal(weights(found.build(0, "own", seed=1)), reference)
@@ -259,8 +259,8 @@ def test_neighbours_do_not_leak(tmp_path: Path) -> None:
     first = load_benchmark(neighboured(tmp_path / "a", 4))
     second = load_benchmark(neighboured(tmp_path / "b", 5))
     for found, width in ((first, 4), (second, 5), (first, 4)):
-        assert found.build(0, "own")[0].out_features == width  # type: ignore[index]
-        assert found.build(0, "own")[1].out_features == 3  # type: ignore[index]
+        assert found.build(0, "own")[0].out_features == width
+        assert found.build(0, "own")[1].out_features == 3
     assert first.code == (tmp_path / "a" / "own_models.py", tmp_path / "a" / "space.py")[::-1]
     assert sys.path == path
     left = {name.rpartition("_")[0] for name in set(sys.modules) - modules}
@@ -269,7 +269,7 @@ def test_neighbours_do_not_leak(tmp_path: Path) -> None:
 
 def width_of(name: str) -> int:
     """In a worker: what the first network looks like."""
-    return int(cached_benchmark(name).build(0, "own")[0].out_features)  # type: ignore[index]
+    return int(cached_benchmark(name).build(0, "own")[0].out_features)
 
 
 @pytest.mark.parametrize("workers", [1, 2])

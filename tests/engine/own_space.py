@@ -106,7 +106,7 @@ def vit(*middle: nn.Module) -> nn.Module:
 
 
 def conv(**options: object) -> nn.Module:
-    return nn.Conv2d(WIDTH, WIDTH, 3, padding=1, **options)  # type: ignore[arg-type]
+    return nn.Conv2d(WIDTH, WIDTH, 3, padding=1, **options)
 
 
 FAMILIES = {
@@ -156,4 +156,4 @@ SAYS = {
 
 
 def build(arch: str) -> nn.Module:
-    return (FAMILIES | BROKEN)[arch]()  # type: ignore[no-any-return]
+    return (FAMILIES | BROKEN)[arch]()

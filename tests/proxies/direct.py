@@ -160,7 +160,7 @@ def nwot_inputs(model: nn.Module, noise: Tensor, images: Tensor, labels: Tensor)
 
 def nwot(model: nn.Module, noise: Tensor, images: Tensor, labels: Tensor) -> float:
     """Pair by pair from the inputs of the ReLUs, where the zoo multiplies codes of outputs."""
-    codes: list[np.ndarray] = []  # type: ignore[type-arg]
+    codes: list[np.ndarray] = []
 
     def note(module: nn.Module, args: tuple[Tensor, ...]) -> None:
         codes.append((args[0].detach() > 0).flatten(1).numpy())
