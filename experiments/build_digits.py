@@ -2,10 +2,10 @@
 
     python -m experiments.build_digits
 
-``digits-tss`` takes an hour or so on two cores, ``digits-sss`` longer. What is trained lies in
-``--work``, one file an architecture and group of seeds, so that Ctrl-C loses at most those in
-training; the same command goes on. When all are there it writes table, images and manifest into
-the package. Needs scikit-learn (``pip install 'greenmachine[experiments]'``).
+``digits-tss`` takes an hour or so on two cores, ``digits-sss`` one and a half. What is trained
+lies in ``--work``, one file an architecture and group of seeds, so that Ctrl-C loses at most those
+in training; the same command goes on. When all are there it writes table, images and manifest
+into the package. Needs scikit-learn (``pip install 'greenmachine[experiments]'``).
 """
 
 from __future__ import annotations

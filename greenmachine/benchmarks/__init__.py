@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 BENCHMARKS: dict[str, Callable[[Path], Benchmark]] = {**EMBEDDED_LOADERS, **NATS_LOADERS}
-"""Loaders by name; each takes the data folder. The first needs no data folder."""
+"""Loaders by name; each takes the data folder. The embedded ones need none."""
 
 
 def load_benchmark(name: str, folder: Path | None = None) -> Benchmark:

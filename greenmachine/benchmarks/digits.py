@@ -1,13 +1,13 @@
-"""The embedded benchmark: the NATS-Bench topology space in small, on composed digits.
+"""The embedded benchmarks: both NATS-Bench spaces in small, on composed digits.
 
 Trained by this project, all of it on two CPU cores: ``experiments/build_digits.py`` is the
-recipe, ``embedded/digits-tss.json`` is the record (versions, seeds, spread, how well half of the
-seeds ranks like the other half). Accuracies are means over the
+recipe, ``embedded/digits-tss.json`` and ``digits-sss.json`` are the records (versions, seeds,
+spread, how well half of the seeds ranks like the other half). Accuracies are means over the
 seeds; the columns ``digits.test.seed0`` … hold each one's.
 
 ``digits-tss`` has seeded random cells, one of each isomorphism class, at a quarter of the
-benchmark's width and one cell a stage instead of five. ``digits-sss``, widths from 2 to 8
-instead of 8 to 64, has its recipe but not yet its table.
+benchmark's width and one cell a stage instead of five; ``digits-sss`` seeded random widths
+from 2 to 8 instead of 8 to 64.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from pathlib import Path
 
 from greenmachine.benchmarks.base import Benchmark
 from greenmachine.benchmarks.datasets import ImageSet
-from greenmachine.benchmarks.spaces import TOPOLOGY, Space
+from greenmachine.benchmarks.spaces import SIZE, TOPOLOGY, Space
 from greenmachine.benchmarks.table import TableSchema, checksum, load_table
 
 __all__ = ["CELL_OPTIONS", "DIGITS", "EMBEDDED", "LOADERS"]
 
 EMBEDDED = Path(__file__).with_name("embedded")
-"""The folder of the table, laid out as a data folder: ``images/digits.npz`` lies in it."""
+"""The folder of the tables, laid out as a data folder: ``images/digits.npz`` lies in it."""
 
 # Mean and deviation: of the images that the networks were trained on.
 DIGITS = ImageSet("digits", 10, 12, (74.5, 80.4, 71.4), (39.2, 44.5, 34.7))
@@ -39,6 +39,15 @@ def load_digits_tss(folder: Path = EMBEDDED) -> Benchmark:
         DataError: the installed table is damaged.
     """
     return _load("digits-tss", TOPOLOGY, CELL_OPTIONS, folder)
+
+
+def load_digits_sss(folder: Path = EMBEDDED) -> Benchmark:
+    """Return ``digits-sss``: random widths, test accuracy in percent, mean over eight seeds.
+
+    Raises:
+        DataError: the installed table is damaged.
+    """
+    return _load("digits-sss", SIZE, {}, folder)
 
 
 def _load(name: str, space: Space, options: dict[str, int], folder: Path) -> Benchmark:
@@ -59,7 +68,8 @@ def _load(name: str, space: Space, options: dict[str, int], folder: Path) -> Ben
 
 
 LOADERS: dict[str, Callable[[Path], Benchmark]] = {
-    # It comes with the package: the data folder, which other loaders read, is not asked.
+    # They come with the package: the data folder, which other loaders read, is not asked.
     "digits-tss": lambda _: load_digits_tss(),
+    "digits-sss": lambda _: load_digits_sss(),
 }
 """Loaders by name of the benchmark."""

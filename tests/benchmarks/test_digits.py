@@ -1,4 +1,4 @@
-"""The embedded benchmark as it ships."""
+"""The embedded benchmarks as they ship."""
 
 from __future__ import annotations
 
@@ -9,13 +9,18 @@ import numpy as np
 import pytest
 
 from greenmachine.benchmarks import load_benchmark
-from greenmachine.benchmarks.digits import EMBEDDED, load_digits_tss
+from greenmachine.benchmarks.digits import EMBEDDED, LOADERS, load_digits_sss, load_digits_tss
 from greenmachine.benchmarks.table import checksum
 from greenmachine.errors import DataError
 from greenmachine.fitness import directed_tau
 from greenmachine.networks.costs import module_costs
 
-LEAST = {"digits-tss": 400}
+LEAST = {"digits-tss": 400, "digits-sss": 300}
+LOAD = {"digits-tss": load_digits_tss, "digits-sss": load_digits_sss}
+
+
+def test_every_embedded_benchmark_is_tested_here() -> None:
+    assert set(LOADERS) == set(LEAST) == set(LOAD)
 
 
 @pytest.mark.parametrize("name", LEAST)
@@ -29,8 +34,21 @@ def test_table(name: str, tmp_path: Path) -> None:
     assert seeds.shape[1] == record["recipe"]["seeds"] >= 8
     np.testing.assert_allclose(seeds.mean(axis=1), benchmark.accuracy("digits"), atol=1e-3)
     assert np.isfinite(benchmark.frame.filter(like="digits.loss").to_numpy()).all()
-    groups = benchmark.space.isomorph(benchmark.archs)
-    assert len(set(groups)) == len(benchmark)
+    assert len(set(benchmark.archs)) == len(set(benchmark.groups)) == len(benchmark)
+    assert benchmark.options == record["options"]
+    for file, sha256 in record["sha256"].items():
+        (path,) = EMBEDDED.rglob(file)
+        assert checksum(path) == sha256
+
+
+@pytest.mark.parametrize("name", LEAST)
+def test_accuracies_spread(name: str) -> None:
+    benchmark = load_benchmark(name)
+    accuracy = benchmark.accuracy("digits")
+    seeds = benchmark.frame.filter(like="digits.test.seed").to_numpy(dtype=np.float64)
+    # Networks differ by more than the seeds of one do, and few of them know nothing.
+    assert accuracy.std() > 2 * seeds.std(axis=1, ddof=1).mean()
+    assert (accuracy > 20).mean() > 0.95
 
 
 @pytest.mark.parametrize("name", LEAST)
@@ -60,17 +78,19 @@ def test_costs_are_those_of_the_networks(name: str) -> None:
         assert found == (scores["params"][index], pytest.approx(scores["flops"][index]))
 
 
-def test_images_are_labelled_and_balanced() -> None:
-    benchmark = load_benchmark("digits-tss")
+@pytest.mark.parametrize("name", LEAST)
+def test_images_are_labelled_and_balanced(name: str) -> None:
+    benchmark = load_benchmark(name)
     images, labels = benchmark.images("digits", 100, seed=1)
     assert images.shape == (100, *benchmark.input_shape("digits"))
     assert (labels.bincount(minlength=10) == 10).all()
     assert abs(float(images.mean())) < 0.2 and 0.8 < float(images.std()) < 1.2
 
 
-def test_damaged_installation_says_what_to_do(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", LEAST)
+def test_damaged_installation_says_what_to_do(name: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="pip install --force-reinstall greenmachine"):
-        load_digits_tss(tmp_path)
-    (tmp_path / "digits-tss.parquet").write_bytes(b"PAR1 not really")
+        LOAD[name](tmp_path)
+    (tmp_path / f"{name}.parquet").write_bytes(b"PAR1 not really")
     with pytest.raises(DataError, match="not a whole Parquet file"):
-        load_digits_tss(tmp_path)
+        LOAD[name](tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from experiments.build_digits import merged, ship
+from experiments.build_digits import facts, merged, ship
 from experiments.digits.compose import CANVAS, compose, split_scans
 from experiments.digits.ensemble import Images, Recipe, fuse, train
-from experiments.digits.training import SPACES, architectures, train_one
+from experiments.digits.training import RECIPES, SPACES, architectures, train_one
 from greenmachine.benchmarks import load_benchmark
-from greenmachine.benchmarks.digits import DIGITS, load_digits_tss
+from greenmachine.benchmarks.digits import DIGITS, EMBEDDED, load_digits_tss
 from greenmachine.benchmarks.table import checksum
 from greenmachine.networks import build_size, build_topology
 
@@ -107,8 +108,17 @@ def test_architectures_are_distinct_and_a_trial_has_the_first_of_them(name: str)
     assert archs[:10] == architectures(name, 10)
 
 
-def test_architectures_are_those_of_the_table() -> None:
-    assert architectures("digits-tss", 400) == load_benchmark("digits-tss").archs
+@pytest.mark.parametrize("name", SPACES)
+def test_architectures_are_those_of_the_table(name: str) -> None:
+    assert architectures(name, SPACES[name][2]) == load_benchmark(name).archs
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_record_says_what_the_table_has(name: str) -> None:
+    record = json.loads((EMBEDDED / f"{name}.json").read_text())
+    found = facts(name, load_benchmark(name).frame)
+    assert {key: record[key] for key in found} == found
+    assert asdict(RECIPES[name]).items() <= record["recipe"].items()
 
 
 def test_ship(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
