@@ -8,10 +8,13 @@ once. It is looked at once a second, so shorter peaks are missed.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
+from types import TracebackType
 
 PERIOD = 1.0  # seconds
 
@@ -39,6 +42,39 @@ def memory(process: int) -> int:
     except OSError:
         return 0
     return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+
+
+class Watch:
+    """Watches this process and all that descend from it while a block runs.
+
+    Attributes:
+        peak_gb: the most memory seen; 0 where the system tells none.
+    """
+
+    def __init__(self) -> None:
+        self.peak_gb = 0.0
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+
+    def __enter__(self) -> Watch:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while True:
+            total = sum(map(memory, family(os.getpid())))
+            self.peak_gb = max(self.peak_gb, total / 1e6)
+            if self._done.wait(PERIOD):
+                return
 
 
 def main() -> None:

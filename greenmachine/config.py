@@ -75,6 +75,9 @@ class CaptureConfig(_Model):
     options: dict[str, int] = Field(default={}, description="of the benchmark, {cells: 2}")
     device: str = Field(default="cpu", description="torch device of passes and evaluation")
     keep: bool = Field(default=False, description="keep the signal store when the run is done")
+    precision: Literal["float32", "bfloat16", "float16"] = Field(
+        default="float32", description="of the stored signals; half the disk, rounded scores"
+    )
 
 
 class LanguageConfig(_Model):
@@ -106,6 +109,13 @@ class EvolutionConfig(_Model):
     mutations: dict[Literal["uniform", "node", "insert", "shrink", "hoist"], float] = Field(
         default={"uniform": 3.0, "node": 3.0, "insert": 2.0, "shrink": 1.0, "hoist": 1.0},
         description="relative rates",
+    )
+    racing: int = Field(
+        default=0,
+        ge=0,
+        description="networks on which a new individual must not be constant, failing or clearly "
+        "below the last generation's median, or it stops there; 0 lets all of them run; changes "
+        "results",
     )
     validate_best: int = Field(default=20, ge=1, description="of a generation")
     hall_of_fame: int = Field(default=20, ge=1)
@@ -146,11 +156,23 @@ class RunConfig(_Model):
         default=(), description="without any: noise, and data where the benchmark brings images"
     )
     workers: int = Field(default=-1, description="processes; -1 takes every core")
+    backend: str = Field(
+        default="loky",
+        description="who runs the work: `loky`, processes here; `dask` or `ray`, a cluster made "
+        "here; `dask:tcp://HOST:PORT`, `ray:HOST:PORT`, one that runs already",
+    )
     samples: SamplesConfig = SamplesConfig()
     capture: CaptureConfig = CaptureConfig()
     language: LanguageConfig = LanguageConfig()
     evolution: EvolutionConfig = EvolutionConfig()
     objective: ObjectiveConfig = ObjectiveConfig()
+
+    @field_validator("workers")
+    @classmethod
+    def _some(cls, workers: int) -> int:
+        if workers < 1 and workers != -1:
+            raise ValueError(f"{workers} is neither a number of processes nor -1, every core")
+        return workers
 
     @model_validator(mode="after")
     def _named(self) -> RunConfig:

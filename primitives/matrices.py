@@ -34,7 +34,7 @@ _CONSTANT = f"{FITS}; a constant row gives 0"
 
 def codes(x: Tensor) -> Tensor:
     """1 where x > 0, else -1."""
-    return 2 * step(x) - 1
+    return step(x).mul_(2).sub_(1)
 
 
 # --- channels ------------------------------------------------------------------------------

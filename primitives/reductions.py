@@ -93,14 +93,14 @@ def smallest(x: Tensor) -> Tensor:
 def skewness(x: Tensor) -> Tensor:
     """Mean cube of the standardised elements."""
     rest, deviation = centred(x, layer_dims(x))
-    return (rest * inverse_or_zero(deviation)).pow(3).mean(dim=layer_dims(x))
+    return rest.mul_(inverse_or_zero(deviation)).pow_(3).mean(dim=layer_dims(x))
 
 
 @primitive(*_OF_TENSORS, domain=_CONSTANT, reference=_STATISTICS)
 def kurtosis(x: Tensor) -> Tensor:
     """Mean fourth power of the standardised elements."""
     rest, deviation = centred(x, layer_dims(x))
-    return (rest * inverse_or_zero(deviation)).square().square().mean(dim=layer_dims(x))
+    return rest.mul_(inverse_or_zero(deviation)).square_().square_().mean(dim=layer_dims(x))
 
 
 # --- magnitude -----------------------------------------------------------------------------
@@ -162,8 +162,8 @@ def sparsity(x: Tensor) -> Tensor:
 def entropy(x: Tensor) -> Tensor:
     """Entropy of the squares, divided by their sum."""
     energy = x.square()
-    share = energy * inverse_or_zero(energy.sum(dim=layer_dims(x), keepdim=True))
-    return -(share * share.clamp_min(SMALLEST_SHARE).log()).sum(dim=layer_dims(x))
+    share = energy.mul_(inverse_or_zero(energy.sum(dim=layer_dims(x), keepdim=True)))
+    return -share.clamp_min(SMALLEST_SHARE).log_().mul_(share).sum(dim=layer_dims(x))
 
 
 # --- size ----------------------------------------------------------------------------------
@@ -235,7 +235,7 @@ def correlation(x: Tensor, y: Tensor) -> Tensor:
     dims = layer_dims(x)
     x, left = centred(x, dims)
     y, right = centred(y, dims)
-    product = (x * y).mean(dim=dims)
+    product = x.mul_(y).mean(dim=dims)
     return product * inverse_or_zero(left).flatten() * inverse_or_zero(right).flatten()
 
 
@@ -244,7 +244,7 @@ def correlation(x: Tensor, y: Tensor) -> Tensor:
 )
 def sign_disagreement(x: Tensor, y: Tensor) -> Tensor:
     """Fraction of the elements where x > 0 and y > 0 disagree."""
-    return (step(x) - step(y)).abs().mean(dim=layer_dims(x))
+    return step(x).sub_(step(y)).abs_().mean(dim=layer_dims(x))
 
 
 @primitive(*_ACTIVATION_PAIRS, domain=FITS, reference="Fisher, Turner 2020", commutative=True)

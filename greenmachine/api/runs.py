@@ -12,7 +12,7 @@ from greenmachine.api.result import Result
 from greenmachine.config import RunConfig, load_config
 from greenmachine.errors import ConfigError
 from greenmachine.evolution import Run
-from greenmachine.evolution.run import Listener
+from greenmachine.evolution.listener import Listener
 from greenmachine.language import parse
 from greenmachine.proxies import resolve
 
@@ -42,7 +42,8 @@ def evolve(
         settings: changes of settings by dotted key, such as ``{"evolution.population": 50}``.
         out: folder of the run; default ``runs/NAME-SEED``.
         seed: of everything random; default that of ``config``.
-        resume: folder of a run to go on with; it has its settings: give no others.
+        resume: folder of a run to go on with; it has its settings: give no others, but
+            ``workers`` and ``backend``, on which no result depends.
         listener: told what happens; default one that keeps silent.
         verbose: write plain lines to standard error, where no listener is given.
 
@@ -52,7 +53,7 @@ def evolve(
     Raises:
         ConfigError: a setting is unknown, out of range, or does not fit the benchmark.
         DataError: the benchmark's data is missing or broken.
-        RunError: the folder holds another run, or is damaged; a worker died.
+        RunError: the folder holds another run, or is damaged; workers died again and again.
 
     Example:
         >>> result = greenmachine.evolve("nats-tss", seed=1, settings={"passes": ["data"]})
@@ -86,11 +87,14 @@ def settle(
     resume: str | Path | None = None,
 ) -> tuple[RunConfig, Path]:
     """Return the settings and the folder that the arguments of :func:`evolve` mean."""
-    if resume is not None:
-        if any(given is not None for given in (benchmark, config, out, seed)) or settings:
-            raise ConfigError("resume takes the settings of its run: give no others")
-        return Run.settings(Path(resume)), Path(resume)
     changes = dict(settings or {})
+    if resume is not None:
+        others = any(given is not None for given in (benchmark, config, out, seed))
+        if others or not changes.keys() <= {"workers", "backend"}:
+            raise ConfigError(
+                "resume takes the settings of its run: give no others but workers and backend"
+            )
+        return load_config(Run.settings(Path(resume)), changes), Path(resume)
     if benchmark is not None:
         changes["benchmark"] = benchmark
     if seed is not None:
@@ -111,7 +115,7 @@ def launch(config: RunConfig, folder: Path, listener: Listener, *, resume: bool 
         resume: go on with the run in ``folder``, with the seeds as they were when it began.
     """
     if resume:
-        run = Run.resume(folder, listener)
+        run = Run.resume(folder, listener, config)
     else:
         seeds = [parse(resolve(text).expression) for text in config.evolution.seeds]
         run = Run(config, folder, seeds, listener)

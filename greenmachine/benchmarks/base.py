@@ -73,6 +73,11 @@ class Benchmark:
             return np.arange(len(self), dtype=np.int64)
         return self.frame["isomorph"].to_numpy(dtype=np.int64)
 
+    @cached_property
+    def twins(self) -> NDArray[np.int64]:
+        """(n,): the first architecture whose network computes the same from the same weights."""
+        return self.space.twins(self.archs)
+
     def accuracy(self, dataset: str) -> NDArray[np.float64]:
         """Return the test accuracies after full training, (n,), in percent.
 

@@ -13,6 +13,7 @@ from greenmachine.networks import (
     build_size,
     build_topology,
     canonical_topology,
+    cell_program,
     parse_size,
     parse_topology,
     size_costs,
@@ -36,6 +37,8 @@ class Space:
             (parameters, flops_m).
         shape_scores: ``shape_scores(archs)`` returns scores that need no network, by name.
         canonical: text that isomorphic architectures share; None when there are none.
+        program: text that architectures share whose networks compute the same from the same
+            weights, bit for bit; None when there are none.
         options: what ``build`` and ``costs`` understand, with the paper's values.
     """
 
@@ -45,17 +48,24 @@ class Space:
     costs: Callable[..., tuple[NDArray[np.int64] | NDArray[np.float64], NDArray[np.float64]]]
     shape_scores: Callable[[Sequence[str]], dict[str, NDArray[np.float64]]]
     canonical: Callable[[str], str] | None = None
+    program: Callable[[str], str] | None = None
     options: Mapping[str, int] = field(default_factory=dict)
 
     def isomorph(self, archs: Sequence[str]) -> NDArray[np.int64]:
         """Return for each architecture the smallest index of its class, (len(archs),)."""
-        if self.canonical is None:
-            return np.arange(len(archs), dtype=np.int64)
-        first: dict[str, int] = {}
-        return np.array(
-            [first.setdefault(self.canonical(arch), row) for row, arch in enumerate(archs)],
-            dtype=np.int64,
-        )
+        return _firsts(archs, self.canonical)
+
+    def twins(self, archs: Sequence[str]) -> NDArray[np.int64]:
+        """Return for each the smallest index with the same program, (len(archs),)."""
+        return _firsts(archs, self.program)
+
+
+def _firsts(archs: Sequence[str], text: Callable[[str], str] | None) -> NDArray[np.int64]:
+    if text is None:
+        return np.arange(len(archs), dtype=np.int64)
+    first: dict[str, int] = {}
+    rows = [first.setdefault(text(arch), row) for row, arch in enumerate(archs)]
+    return np.array(rows, dtype=np.int64)
 
 
 def _topology_scores(archs: Sequence[str]) -> dict[str, NDArray[np.float64]]:
@@ -76,6 +86,7 @@ TOPOLOGY = Space(
     costs=topology_costs,
     shape_scores=_topology_scores,
     canonical=canonical_topology,
+    program=cell_program,
     options={"channels": 16, "cells": 5},
 )
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
 
 import typer
 
@@ -13,6 +16,7 @@ from greenmachine.cli.evolve import evolve
 from greenmachine.cli.export import export
 from greenmachine.cli.score import score
 from greenmachine.errors import GreenMachineError
+from greenmachine.workers import WorkerWarning, keep_freed_memory
 
 __all__ = ["app", "main"]
 
@@ -49,7 +53,9 @@ def _options(
 def main() -> None:
     """Run the command line: exit code 0, 1 where something failed, 2 for bad usage."""
     try:
-        app()
+        keep_freed_memory()
+        with _worker_warnings():
+            app()
     except GreenMachineError as error:
         typer.echo(f"greenmachine: {error}", err=True)
         sys.exit(1)
@@ -59,3 +65,20 @@ def main() -> None:
     except OSError as error:  # full disk, no permission: the system's words say it
         typer.echo(f"greenmachine: {error}", err=True)
         sys.exit(1)
+
+
+@contextmanager
+def _worker_warnings() -> Iterator[None]:
+    """Inside, say in one line each time that work is repeated."""
+    with warnings.catch_warnings():
+        others = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *where: Any, **at: Any) -> None:
+            if issubclass(category, WorkerWarning):
+                print(f"greenmachine: {message}", file=sys.stderr, flush=True)
+            else:
+                others(message, category, *where, **at)
+
+        warnings.simplefilter("always", WorkerWarning)
+        warnings.showwarning = show
+        yield

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from types import TracebackType
 
 from rich.console import Console, Group
@@ -110,8 +112,33 @@ class Display(Lines):
 
 @contextmanager
 def bar(console: Console, what: str) -> Iterator[Tasks]:
-    """Yield a progress callback that draws a bar with the time left; gone at the end."""
+    """Yield a progress callback that draws a bar with the time left; gone at the end.
+
+    What is done at its first call was there before: it does not count for the pace. Without a
+    terminal it prints a line at every tenth.
+    """
+    if not console.is_terminal:
+        yield _tenths(console, what)
+        return
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
+    with Progress(*columns, console=console, transient=True, speed_estimate_period=300) as progress:
         task = progress.add_task(what, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def _tenths(console: Console, what: str) -> Tasks:
+    """Return a progress callback that prints a line with the time left at every tenth."""
+    first: tuple[int, float] | None = None
+    last = 0
+
+    def told(done: int, total: int) -> None:
+        nonlocal first, last
+        now = time.monotonic()
+        if first is None:
+            first = done, now
+        elif last * 10 // total < done * 10 // total < 10:
+            left = (total - done) * (now - first[1]) / (done - first[0])
+            console.print(f"{what}: {done}/{total}, {timedelta(seconds=round(left))} left")
+        last = done
+
+    return told

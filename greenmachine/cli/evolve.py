@@ -34,6 +34,16 @@ def evolve(
     out: Annotated[Path | None, typer.Option(help="run folder [default: runs/NAME-SEED]")] = None,
     resume: Annotated[Path | None, typer.Option(help="go on with the run in this folder")] = None,
     seed: Annotated[int | None, typer.Option(help="seed of everything random")] = None,
+    backend: Annotated[
+        str | None,
+        typer.Option(
+            help="who runs the work: loky, dask, dask:tcp://HOST:PORT, ray, "
+            "ray:HOST:PORT [default: loky, processes here]"
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="processes; -1 takes every core [default: -1]")
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="print result.json and no tables")
     ] = False,
@@ -54,10 +64,15 @@ def evolve(
       greenmachine evolve --on my_space.py:accuracies.csv
 
       greenmachine evolve --resume runs/tss
+
+      greenmachine evolve --resume runs/tss --backend dask:tcp://127.0.0.1:8786
     """
     console = Console(stderr=True)
+    changes = _settings(change or [])
+    changes |= {} if backend is None else {"backend": backend}
+    changes |= {} if workers is None else {"workers": workers}
     settings, folder = settle(
-        on, config=config, settings=_settings(change or []), out=out, seed=seed, resume=resume
+        on, config=config, settings=changes, out=out, seed=seed, resume=resume
     )
     display = Display(console, settings.evolution.generations, quiet=as_json)
     try:

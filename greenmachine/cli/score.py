@@ -19,6 +19,7 @@ from greenmachine.errors import ConfigError
 from greenmachine.evaluation import capture_spec, score_networks, score_to_file, tau_table
 from greenmachine.language import parse
 from greenmachine.proxies import ExpressionProxy, Proxy, resolve
+from greenmachine.workers import backend
 
 __all__ = ["score"]
 
@@ -42,7 +43,18 @@ def score(
     option: Annotated[
         list[str] | None, typer.Option(help="build option of the benchmark: --option cells=2")
     ] = None,
+    distinct: Annotated[
+        bool, typer.Option(help="score cells that compute the same once, with one draw of weights")
+    ] = False,
     workers: Annotated[int, typer.Option(help="processes; -1 takes every core")] = -1,
+    on_backend: Annotated[
+        str,
+        typer.Option(
+            "--backend",
+            help="who runs the work: loky (processes here), dask, dask:tcp://HOST:PORT, ray, "
+            "ray:HOST:PORT",
+        ),
+    ] = "loky",
     as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
 ) -> None:
     """Score networks with proxies, and say how well the scores rank them.
@@ -51,7 +63,7 @@ def score(
 
       greenmachine score nwot nwot_inputs --on nats-tss --arch 42
 
-      greenmachine score l2_norm proxy.py --on nats-sss --sample 500 --out scores.parquet
+      greenmachine score l2_norm proxy.py --on nats-tss --sample all --out scores.parquet
 
       greenmachine score "sum_layers(min_eigenvalue(channel_correlation(noise_input)))"
     """
@@ -71,15 +83,21 @@ def score(
     )
     console = Console(stderr=True)
     say = partial(console.print, soft_wrap=True, markup=False, highlight=False)
-    with bar(console, "networks" if out else "shards") as told:
-        if out is None:
-            frame = score_networks(
-                texts, spec, indices, workers=workers, progress=told, announce=say
+    work = score_networks if out is None else partial(score_to_file, out=out)
+    try:
+        with backend(on_backend, workers), bar(console, "networks") as told:
+            frame = work(
+                texts,
+                spec,
+                indices,
+                distinct=distinct,
+                workers=workers,
+                progress=told,
+                announce=say,
             )
-        else:
-            frame = score_to_file(
-                texts, spec, indices, out, workers=workers, progress=told, announce=say
-            )
+    except KeyboardInterrupt:
+        say("stopped" if out is None else "stopped; the same command goes on from here")
+        raise typer.Exit(1) from None
     directions = {name: proxy.direction for name, proxy in found.items()}
     if len(indices) < 3:
         _print(frame, as_json)

@@ -1,8 +1,8 @@
 """From expressions to scores: the population as one graph over shards of networks.
 
 Workers turn the tensors of a shard into boundary values (the lower floor); this process keeps
-those in a cache, aggregates them over layers and combines them (the upper floor). Only texts
-and vectors travel. Results do not depend on the number of workers.
+those in a cache, aggregates them over layers and combines them (the upper floor). Only texts,
+vectors and small matrices travel. Results do not depend on the number of workers.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ from torch import Tensor
 
 from greenmachine.benchmarks import data_folder
 from greenmachine.engine.cache import VectorCache
-from greenmachine.engine.graph import boundary_of
+from greenmachine.engine.graph import LOWER_KINDS, TENSOR_KINDS, boundary_of
 from greenmachine.engine.lower import evaluate_shard
 from greenmachine.engine.upper import Layout, evaluate_vectors
 from greenmachine.language import Expression, canonical, parse
 from greenmachine.signals.sample import CaptureSpec, capture_shard
-from greenmachine.signals.store import Store, open_shard, shard_places
+from greenmachine.signals.shard_file import open_shard
+from greenmachine.signals.store import Store, shard_places
 from greenmachine.workers import Progress, one_thread, run_tasks
-from primitives.registry import LAYER_SCALAR
+from primitives.registry import NETWORK_MATRIX
 
 __all__ = ["Evaluator", "Source"]
 
@@ -33,6 +34,10 @@ Source = Path | tuple[CaptureSpec, list[tuple[int, int]], Path]
 data folder)."""
 
 CACHE_BYTES = 2**29
+MATRIX_BATCH = 16
+"""Images up to which the matrix over the batch of every layer crosses the boundary and is cached:
+what evolution changes above it costs no tensor again (a quarter fewer tensor operations in a run).
+A matrix of a larger batch stays below, where it is as large as a vector is small."""
 
 
 class Evaluator:
@@ -43,7 +48,8 @@ class Evaluator:
         size: networks in the sample.
         workers: processes; -1 takes every core.
         device: where the tensors of a shard are evaluated.
-        cache_bytes: bound of the cache of vectors.
+        matrices: keep the matrix over the batch of every layer in the cache, for scoring again.
+        cache_bytes: bound of the cache.
 
     Attributes:
         cache: boundary values and scores by canonical text.
@@ -59,6 +65,7 @@ class Evaluator:
         *,
         workers: int = 1,
         device: str = "cpu",
+        matrices: bool = False,
         cache_bytes: int = CACHE_BYTES,
     ) -> None:
         self.sources = list(sources)
@@ -68,12 +75,27 @@ class Evaluator:
         self.cache = VectorCache(cache_bytes)
         self.failures: dict[int, str] = {}
         self.evaluated = 0
+        self._below = TENSOR_KINDS if matrices else LOWER_KINDS
         self._layout: Layout | None = None
 
     @classmethod
-    def of_store(cls, store: Store, *, workers: int = 1, device: str = "cpu") -> Evaluator:
-        """Return an evaluator of a built store."""
-        return cls(store.paths, len(store.indices), workers=workers, device=device)
+    def of_store(
+        cls,
+        store: Store,
+        *,
+        workers: int = 1,
+        device: str = "cpu",
+        shards: Sequence[int] | None = None,
+    ) -> Evaluator:
+        """Return an evaluator of a built store; given ``shards``, all other networks score NaN."""
+        paths = store.paths
+        return cls(
+            paths if shards is None else [paths[number] for number in shards],
+            len(store.indices),
+            workers=workers,
+            device=device,
+            matrices=store.spec.batch <= MATRIX_BATCH,
+        )
 
     @classmethod
     def of_networks(
@@ -103,7 +125,7 @@ class Evaluator:
         found = {form: self.cache.get(form.text) for form in dict.fromkeys(forms)}
         missing = [form for form, value in found.items() if value is None]
         if missing:
-            vectors = self._boundary(boundary_of(missing), progress)
+            vectors = self._boundary(boundary_of(missing, self._below), progress)
             assert self._layout is not None
             with one_thread():
                 computed = evaluate_vectors(missing, vectors, self._layout)
@@ -121,7 +143,7 @@ class Evaluator:
             return vectors
         texts = [b.text for b in missing]
         tasks = [(source, texts, self.device) for source in self.sources]
-        parts = run_tasks(_evaluate_source, tasks, self.workers, progress)
+        parts = run_tasks(_evaluate_source, tasks, self.workers, progress, device=self.device)
         if self._layout is None:
             counts = [0] * self.size
             for networks, layer_counts, failures, _ in parts:
@@ -133,7 +155,7 @@ class Evaluator:
             pieces = [
                 (networks, torch.from_numpy(values[place])) for networks, _, _, values in parts
             ]
-            per_layer = expression.kind == LAYER_SCALAR
+            per_layer = expression.kind != NETWORK_MATRIX
             value = self._layout.join(pieces, per_layer=per_layer)
             vectors[expression.text] = value
             self.cache.put(expression.text, value)

@@ -1,13 +1,14 @@
 """A population as one graph: every distinct sub-expression is one node.
 
 The graph has two floors. The lower one works on tensors, a chunk of layers at a time, and ends
-at the *boundary*: one number per layer, or one matrix per network. The upper one works on those
-vectors for all networks at once.
+at the *boundary*. The upper one works on what crosses it, for all networks at once. What crosses
+is small: one number per layer and, by the kinds that the lower floor keeps to itself, a matrix
+over the batch per layer (:data:`TENSOR_KINDS`) or their sum per network (:data:`LOWER_KINDS`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Collection, Container, Iterable
 from dataclasses import dataclass
 
 from greenmachine.language import Expression
@@ -21,25 +22,27 @@ from primitives.registry import (
     WEIGHT_TENSOR,
 )
 
-__all__ = ["EIGENVALUES", "LOWER_KINDS", "Graph", "Node", "boundary_of", "is_boundary"]
+__all__ = ["EIGENVALUES", "LOWER_KINDS", "TENSOR_KINDS", "Graph", "Node", "boundary_of"]
 
-LOWER_KINDS = {WEIGHT_TENSOR, INPUT_TENSOR, OUTPUT_TENSOR, CHANNEL_MATRIX, BATCH_MATRIX}
+TENSOR_KINDS = frozenset({WEIGHT_TENSOR, INPUT_TENSOR, OUTPUT_TENSOR, CHANNEL_MATRIX})
+LOWER_KINDS = TENSOR_KINDS | {BATCH_MATRIX}
 EIGENVALUES = "eigenvalues"  # inserted below spectral primitives, so that they share it
 
 
-def is_boundary(expression: Expression) -> bool:
-    """Whether ``expression`` turns tensors or layer matrices into a vector."""
-    below = any(a.kind in LOWER_KINDS for a in expression.args)
-    return below and expression.kind not in LOWER_KINDS
+def boundary_of(
+    expressions: Iterable[Expression], below: Collection[str] = LOWER_KINDS
+) -> list[Expression]:
+    """Return the distinct boundary sub-expressions, in order of appearance.
 
-
-def boundary_of(expressions: Iterable[Expression]) -> list[Expression]:
-    """Return the distinct boundary sub-expressions, in order of appearance."""
+    Args:
+        expressions: canonical ones.
+        below: kinds that stay on the lower floor: ``LOWER_KINDS`` or ``TENSOR_KINDS``.
+    """
     found: dict[str, Expression] = {}
     stack = list(expressions)[::-1]
     while stack:
         node = stack.pop()
-        if is_boundary(node):
+        if node.kind not in below and any(a.kind in below for a in node.args):
             found.setdefault(node.text, node)
         else:
             stack.extend(node.args[::-1])

@@ -17,7 +17,7 @@ from greenmachine.engine.graph import EIGENVALUES, Graph, Node
 from greenmachine.language import Expression
 from greenmachine.signals.stack import Shard, Stack
 from primitives import eigenvalues, registry
-from primitives.registry import LAYER_SCALAR, NETWORK_MATRIX
+from primitives.registry import BATCH_MATRIX, LAYER_SCALAR, NETWORK_MATRIX
 
 __all__ = ["CHUNK_ELEMENTS", "apply_node", "evaluate_shard", "network_groups"]
 
@@ -47,14 +47,16 @@ def evaluate_shard(
     """Return the value of every boundary expression on ``shard``.
 
     Returns:
-        For a ``LayerScalar`` (layers,) float64 in the shard's order of layers; for a
-        ``NetworkMatrix`` (networks, B, B) float64, NaN where a network failed.
+        In the shard's order of layers, for a ``LayerScalar`` (layers,) float64, for a
+        ``BatchMatrix`` (layers, B, B) in its own precision; for a ``NetworkMatrix``
+        (networks, B, B) float64, NaN where a network failed.
     """
     graph = Graph(boundary)
     # A sum of matrices needs whole networks: its argument is gathered over all chunks first.
     sources = [
         root if _per_layer(graph, root) else graph.nodes[root].args[0] for root in graph.roots
     ]
+    crossing = {root for root in graph.roots if graph.nodes[root].kind == BATCH_MATRIX}
     buffers: dict[int, Tensor] = {}
     for stack in shard.stacks:
         for rows, part in _chunks(stack, device):
@@ -62,14 +64,19 @@ def evaluate_shard(
                 name: stack.signal(name, part, shard.batch).to(device) for name in graph.terminals
             }
             for number, value in _evaluate(graph, leaves, set(sources)).items():
+                dtype = value.dtype if number in crossing else torch.float64
                 if number not in buffers:
                     shape = (shard.layers, *value.shape[1:])
-                    buffers[number] = torch.full(shape, torch.nan, dtype=torch.float64)
-                buffers[number][rows] = value.to("cpu", torch.float64)
+                    buffers[number] = torch.full(shape, torch.nan, dtype=dtype)
+                # Networks may differ in precision: the wider one holds both.
+                wider = torch.promote_types(dtype, buffers[number].dtype)
+                buffers[number] = buffers[number].to(wider)
+                buffers[number][rows] = value.to("cpu", wider)
     groups = network_groups(shard.layer_counts)
     results = []
     for root, source in zip(graph.roots, sources, strict=True):
-        none = (0,) if _per_layer(graph, root) else (0, shard.batch, shard.batch)  # all failed
+        # Where all failed there is no layer.
+        none = (0,) if graph.nodes[root].kind == LAYER_SCALAR else (0, shard.batch, shard.batch)
         buffer = buffers.get(source, torch.empty(none, dtype=torch.float64))
         if not _per_layer(graph, root):
             layers, shape = buffer, (len(shard.networks), *buffer.shape[1:])
@@ -103,7 +110,7 @@ def _eigenvalues(matrix: Tensor) -> Tensor:
 
 
 def _per_layer(graph: Graph, root: int) -> bool:
-    return graph.nodes[root].kind == LAYER_SCALAR
+    return graph.nodes[root].kind != NETWORK_MATRIX
 
 
 def _chunks(stack: Stack, device: str) -> Iterator[tuple[Tensor, slice]]:

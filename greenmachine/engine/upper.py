@@ -1,8 +1,13 @@
-"""The upper floor: from boundary values of a whole sample to one score per network."""
+"""The upper floor: from boundary values of a whole sample to one score per network.
+
+In the main process: matrices over the batch (layers, B, B) and vectors, all small beside what the
+lower floor reads.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import reduce
 
 import torch
 from torch import Tensor
@@ -39,17 +44,21 @@ class Layout:
 
     def join(self, pieces: Sequence[tuple[list[int], Tensor]], *, per_layer: bool) -> Tensor:
         """Put the values of the shards, each with its networks, in the sample's order."""
+        # A shard whose networks all failed knows neither precision nor size.
+        told = [values for _, values in pieces if values.numel()] or [torch.empty(0).double()]
         if per_layer:
-            joined = torch.full((self.layers,), torch.nan, dtype=torch.float64)
+            dtype = reduce(torch.promote_types, (values.dtype for values in told))
+            joined = torch.full((self.layers, *told[0].shape[1:]), torch.nan, dtype=dtype)
             for networks, values in pieces:
+                if not values.numel():
+                    continue
                 at = 0
                 for network in networks:
                     first, last = self._starts[network], self._starts[network + 1]
                     joined[first:last] = values[at : at + last - first]
                     at += last - first
             return joined
-        side = max(values.shape[-1] for _, values in pieces)
-        joined = torch.full((self.networks, side, side), torch.nan, dtype=torch.float64)
+        joined = torch.full((self.networks, *told[0].shape[1:]), torch.nan, dtype=torch.float64)
         for networks, values in pieces:
             if values.numel():
                 joined[networks] = values
@@ -66,6 +75,9 @@ def evaluate_vectors(
         boundary: value of every boundary sub-expression, by text.
         layout: of the sample.
     """
+    blank = torch.full((layout.networks,), torch.nan, dtype=torch.float64)
+    if not layout.groups:  # all networks failed
+        return [blank] * len(expressions)
     graph = Graph(expressions, stops=boundary)
     values: dict[int, Tensor | float] = {}
     uses = list(graph.uses)
@@ -84,7 +96,6 @@ def evaluate_vectors(
             uses[argument] -= 1
             if not uses[argument]:
                 values.pop(argument, None)
-    blank = torch.full((layout.networks,), torch.nan, dtype=torch.float64)
     scored = torch.zeros(layout.networks, dtype=torch.bool)
     for networks, _ in layout.groups:
         scored[networks] = True
@@ -98,11 +109,16 @@ def evaluate_vectors(
 
 def _apply(node: Node, args: list[Tensor | float], layout: Layout) -> Tensor:
     if node.op == EIGENVALUES or not registry[node.op].across_layers:
-        return apply_node(node, args)
-    shape = layout.layers if node.kind == LAYER_SCALAR else layout.networks
-    result = torch.full((shape,), torch.nan, dtype=torch.float64)
+        value = apply_node(node, args)
+        return value.double() if node.kind == LAYER_SCALAR else value
+    per_layer = node.kind == LAYER_SCALAR
+    result = torch.empty(0)
     for networks, rows in layout.groups:
-        # Every across-layers primitive takes one vector of all layers, and maybe numbers.
-        block = [a[rows] if isinstance(a, Tensor) else a for a in args]
-        result[rows if node.kind == LAYER_SCALAR else networks] = apply_node(node, block)
+        # Every across-layers primitive takes one value of all layers, and maybe numbers.
+        block = [a[rows].double() if isinstance(a, Tensor) else a for a in args]
+        value = apply_node(node, block)
+        if not result.numel():
+            shape = (layout.layers,) if per_layer else (layout.networks, *value.shape[1:])
+            result = torch.full(shape, torch.nan, dtype=torch.float64)
+        result[rows if per_layer else networks] = value
     return result

@@ -1,6 +1,7 @@
 """Evolution: trees of the language, bred on DEAP operators towards better ranking."""
 
-from greenmachine.evolution.run import Listener, Run
+from greenmachine.evolution.listener import Listener
+from greenmachine.evolution.run import Run
 from greenmachine.evolution.search import Famous, Search
 
 __all__ = ["Famous", "Listener", "Run", "Search"]

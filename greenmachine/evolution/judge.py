@@ -24,6 +24,7 @@ class Judge:
         evaluators: by data set, all of the same networks.
         accuracies: by data set, (networks,) in percent.
         config: how the data sets are combined.
+        places: the networks that count; default all.
     """
 
     def __init__(
@@ -31,12 +32,13 @@ class Judge:
         evaluators: Mapping[str, Evaluator],
         accuracies: Mapping[str, NDArray[np.float64]],
         config: ObjectiveConfig,
+        places: Sequence[int] | None = None,
     ) -> None:
         self.evaluators = dict(evaluators)
-        tasks = [
-            Task(name, name, np.arange(len(truth), dtype=np.int64), truth)
-            for name, truth in accuracies.items()
-        ]
+        tasks = []
+        for name, truth in accuracies.items():
+            index = np.arange(len(truth)) if places is None else np.array(places)
+            tasks.append(Task(name, name, index.astype(np.int64), truth[index]))
         self.objective = Objective(tasks, config.aggregate, config.parsimony)
 
     def __call__(

@@ -9,20 +9,17 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from greenmachine.benchmarks import load_benchmark
 from greenmachine.config import RunConfig
-from greenmachine.engine import Evaluator
 from greenmachine.errors import RunError
 from greenmachine.evolution.history import row_of, write_history
 from greenmachine.evolution.judge import Judge
+from greenmachine.evolution.judges import Judges
+from greenmachine.evolution.listener import Listener
 from greenmachine.evolution.outcome import Rows, compare
 from greenmachine.evolution.samples import draw_samples, fitted_sizes
 from greenmachine.evolution.search import Search
@@ -30,25 +27,13 @@ from greenmachine.files import read_json, write_json
 from greenmachine.language import Expression, parse
 from greenmachine.language.grammar import Grammar
 from greenmachine.manifest import manifest
-from greenmachine.signals import CaptureSpec, Store
+from greenmachine.workers import backend
 
-__all__ = ["Listener", "Run"]
+__all__ = ["Run"]
 
 CHECKPOINT = "checkpoint.json"
+SIGNALS = "signals"
 RESULT = "result.json"  # written last: a run that has it is finished
-
-
-class Listener(Protocol):
-    """What a display is told while a run goes on."""
-
-    def say(self, line: str) -> None:
-        """Take a line that should stay."""
-
-    def progress(self, what: str, done: int, total: int) -> None:
-        """Take the progress of capture or scoring."""
-
-    def generation(self, row: dict[str, float], search: Search) -> None:
-        """Take the row of a finished generation."""
 
 
 class Run:
@@ -90,37 +75,60 @@ class Run:
         self._rows: list[dict[str, float]] = []
 
     @classmethod
-    def resume(cls, folder: Path, listener: Listener) -> Run:
+    def resume(cls, folder: Path, listener: Listener, config: RunConfig | None = None) -> Run:
         """Return the run that ``folder`` holds.
+
+        Args:
+            folder: of the run.
+            listener: told what happens.
+            config: its settings, maybe with other ``workers`` or another ``backend``.
 
         Raises:
             RunError: it holds none.
         """
         seeds = [parse(text) for text in _described(folder)["seeds"]]
-        return cls(cls.settings(folder), folder, seeds, listener)
+        return cls(config or cls.settings(folder), folder, seeds, listener)
 
     @staticmethod
     def settings(folder: Path) -> RunConfig:
         """Return the settings of the run that ``folder`` holds; RunError where it holds none."""
         try:
             return RunConfig.model_validate(_described(folder)["config"])
-        except (ValueError, KeyError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             reason = str(error).splitlines()[0]
             raise RunError(f"{folder}/config.json is not of this version ({reason})") from None
 
     def execute(self) -> dict[str, Any]:
         """Run, or go on, to the end and return the content of ``result.json``."""
-        started = time.monotonic()
-        self._describe()
         if (self.folder / RESULT).exists():
+            self._describe()
             self.listener.say(f"{self.folder} is finished")
             finished: dict[str, Any] = read_json(self.folder / RESULT)
             return finished
-        train = self._judge("train", self.split.train)
-        validation = self._judge("validation", self.split.validation)
+        with backend(self.config.backend, self.config.workers):
+            self._describe()
+            return self._execute()
+
+    def _execute(self) -> dict[str, Any]:
+        started = time.monotonic()
         config = self.config
+        judges = Judges(
+            config,
+            self.benchmark,
+            self.split,
+            list(self.grammar.terminals),
+            self.folder / SIGNALS,
+            self.listener,
+        )
+        train, validation = judges.judge("train"), judges.judge("validation")
         search = Search(
-            config.evolution, config.language, self.grammar, train, validation, config.seed
+            config.evolution,
+            config.language,
+            self.grammar,
+            train,
+            validation,
+            config.seed,
+            judges.heat() if config.evolution.racing else None,
         )
         self._restore(search)
         before = self._seconds
@@ -131,19 +139,12 @@ class Run:
             self._rows.append(row)
             self._checkpoint(search)
             self.listener.generation(row, search)
-        result = self._result(search, train, validation)
+        result = self._result(search, train, validation, judges)
         result["seconds"] = round(before + time.monotonic() - started, 1)
         write_json(self.folder / RESULT, result)
         if not config.capture.keep:
-            shutil.rmtree(self.folder / "signals", ignore_errors=True)
+            shutil.rmtree(self.folder / SIGNALS, ignore_errors=True)
         return result
-
-    def _tell_failures(self, what: str, failures: Mapping[int, str], networks: int) -> None:
-        if failures:
-            self.listener.say(
-                f"{len(failures)} of {networks} {what} networks failed and rank below all others; "
-                f"the first: {next(iter(failures.values()))}"
-            )
 
     def _describe(self) -> None:
         """Write what the run is, once; refuse a folder that holds another run."""
@@ -153,7 +154,10 @@ class Run:
         }
         path = self.folder / "config.json"
         if path.exists():
-            if read_json(path) != described:
+            # Who does the work changes no result: a run may go on with other workers.
+            who = {"workers": self.config.workers, "backend": self.config.backend}
+            known = self.settings(self.folder).model_copy(update=who).model_dump(mode="json")
+            if {**_described(self.folder), "config": known} != described:
                 raise RunError(f"{self.folder} holds another run: choose another --out")
             self._check_data()
             return
@@ -183,41 +187,6 @@ class Run:
                 "put the old files back, or start again in another --out"
             )
 
-    def _judge(self, sample: str, indices: NDArray[np.int64]) -> Judge:
-        evaluators = {}
-        for dataset in self.config.datasets:
-            spec = self._spec(dataset, self.grammar.terminals)
-            store = Store(self.folder / "signals" / f"{dataset}-{sample}", spec, indices.tolist())
-            store.build(
-                self.config.workers,
-                announce=self.listener.say,
-                progress=partial(self.listener.progress, f"capture {dataset} {sample}"),
-            )
-            failures = store.failures
-            if len(failures) == len(indices):
-                raise RunError(
-                    f"all {len(indices)} {dataset} {sample} networks failed; "
-                    f"the first: {next(iter(failures.values()))}"
-                )
-            self._tell_failures(f"{dataset} {sample}", failures, len(indices))
-            evaluators[dataset] = Evaluator.of_store(
-                store, workers=self.config.workers, device=self.config.capture.device
-            )
-        accuracies = {d: self.benchmark.accuracy(d)[indices] for d in self.config.datasets}
-        return Judge(evaluators, accuracies, self.config.objective)
-
-    def _spec(self, dataset: str, terminals: Sequence[str]) -> CaptureSpec:
-        capture = self.config.capture
-        return CaptureSpec(
-            benchmark=self.config.benchmark,
-            dataset=dataset,
-            terminals=tuple(sorted(terminals)),
-            batch=capture.batch,
-            seed=self.config.seed,
-            options=dict(capture.options),
-            device=capture.device,
-        )
-
     def _restore(self, search: Search) -> None:
         path = self.folder / CHECKPOINT
         if not path.exists():
@@ -237,7 +206,9 @@ class Run:
         hall = [vars(famous) for famous in search.hall]
         write_json(self.folder / "hall_of_fame.json", hall)
 
-    def _result(self, search: Search, train: Judge, validation: Judge) -> dict[str, Any]:
+    def _result(
+        self, search: Search, train: Judge, validation: Judge, judges: Judges
+    ) -> dict[str, Any]:
         champion = search.hall[0]
         expression = parse(champion.expression)
         rows: dict[str, dict[str, Rows]] = {"train": {}, "validation": {}, "test": {}}
@@ -245,7 +216,7 @@ class Run:
             scores = {
                 "train": train.evaluators[dataset].scores([expression])[0],
                 "validation": validation.evaluators[dataset].scores([expression])[0],
-                "test": self._test(expression, dataset),
+                "test": judges.test_scores(expression, dataset),
             }
             compared = compare(
                 self.benchmark, dataset, vars(self.split), scores, champion.direction
@@ -272,17 +243,6 @@ class Run:
             "generations": search.generation,
             **train.counts(),
         }
-
-    def _test(self, expression: Expression, dataset: str) -> NDArray[np.float64]:
-        """Return the scores on the test sample, (networks,), whose signals are not kept."""
-        spec = self._spec(dataset, sorted(expression.terminals))
-        evaluator = Evaluator.of_networks(
-            spec, self.split.test.tolist(), workers=self.config.workers
-        )
-        progress = partial(self.listener.progress, f"test {dataset}")
-        (scores,) = evaluator.scores([expression], progress)
-        self._tell_failures(f"{dataset} test", evaluator.failures, evaluator.size)
-        return np.asarray(scores, dtype=np.float64)
 
 
 def _described(folder: Path) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from greenmachine.evolution.individual import (
 )
 from greenmachine.evolution.judge import Judge
 from greenmachine.evolution.operators import combine, crossover, half_and_half, mutate, owned_random
+from greenmachine.evolution.racing import Heat
 from greenmachine.language import Expression, canonical, parse, rank_canonical
 from greenmachine.language.grammar import Grammar
 
@@ -66,6 +67,7 @@ class Search:
         train: judge of the sample that selects.
         validation: judge of the sample that picks the champion.
         seed: of every random choice.
+        heat: stops new individuals early; None lets all of them run to the end.
 
     Attributes:
         generation: number of the current one; the first is 0.
@@ -82,12 +84,14 @@ class Search:
         train: Judge,
         validation: Judge,
         seed: int,
+        heat: Heat | None = None,
     ) -> None:
         self.evolution = evolution
         self.language = language
         self.grammar = grammar
         self.train = train
         self.validation = validation
+        self.heat = heat
         self.generation = -1
         self.population: list[Individual] = []
         self.hall: list[Famous] = []
@@ -107,8 +111,7 @@ class Search:
         with owned_random(self._random):
             kept, new = self._next() if self.population else ([], self._first(seeds))
             state = random.getstate()
-        self._judge(new)
-        population = kept + new
+        population = kept + self._judged(new)
         if self.evolution.selection == "nsga2":
             population = tools.selNSGA2(population, self.evolution.population)
         hall = self._validated(population)
@@ -229,8 +232,15 @@ class Search:
         small = len(individual) <= self.language.max_size
         return small and individual.height <= self.language.max_height
 
-    def _judge(self, new: list[Individual]) -> None:
-        judged = self.train([self.grammar.expression(individual) for individual in new])
+    def _judged(self, new: list[Individual]) -> list[Individual]:
+        """Judge new individuals; return those that no heat stopped."""
+        forms = [self.grammar.expression(individual) for individual in new]
+        if self.heat is not None:
+            passed = self.heat.passed(forms, self.population)
+            if any(passed):
+                new = [individual for individual, on in zip(new, passed, strict=True) if on]
+                forms = [form for form, on in zip(forms, passed, strict=True) if on]
+        judged = self.train(forms)
         for place, individual in enumerate(new):
             if self._fitness is CostFitness:
                 values = [float(judged.aggregate[place]), float(len(individual))]
@@ -240,6 +250,7 @@ class Search:
             individual.direction = int(judged.direction[place])
             individual.tau = tuple(judged.tau[place].tolist())
             individual.failures = int(judged.failures[place])
+        return new
 
     def _validated(self, population: list[Individual]) -> list[Famous]:
         """Return the hall of fame with the best of ``population`` that are good on validation."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from greenmachine.networks.costs import module_costs, size_costs, topology_costs
+from greenmachine.networks.program import cell_program
 from greenmachine.networks.size import build_size, parse_size
 from greenmachine.networks.topology import (
     OPERATIONS,
@@ -16,6 +17,7 @@ __all__ = [
     "build_size",
     "build_topology",
     "canonical_topology",
+    "cell_program",
     "module_costs",
     "parse_size",
     "parse_topology",

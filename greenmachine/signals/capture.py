@@ -49,18 +49,24 @@ class Layer:
 
     def keep(self, signal: str, value: Tensor) -> None:
         """Copy ``value`` into the signals, in the layout of its kind."""
-        copy = weights_of if signal.startswith("weight") else maps_of
-        self.signals[signal] = copy(value, self.module)
+        if signal.startswith("weight"):
+            self.signals[signal] = weights_of(value, self.module)
+        else:  # a gradient is ours alone: nothing that follows can change it
+            self.signals[signal] = maps_of(value, self.module, copy=signal not in GRADIENTS)
 
 
-def maps_of(tensor: Tensor, module: nn.Module) -> Tensor:
-    """Return a detached copy of a layer's feature maps as contiguous (B, H, W, C)."""
+def maps_of(tensor: Tensor, module: nn.Module, *, copy: bool = True) -> Tensor:
+    """Return a layer's detached feature maps as contiguous (B, H, W, C).
+
+    Without ``copy`` they may share the tensor's memory.
+    """
     tensor = tensor.detach()
     if isinstance(module, nn.Conv2d):
-        return tensor.permute(0, 2, 3, 1).clone(memory_format=torch.contiguous_format)
-    # The batch comes first; whatever lies between it and the features are positions.
-    copy = tensor.clone(memory_format=torch.contiguous_format)
-    return copy.reshape(tensor.shape[0], -1, 1, tensor.shape[-1])
+        maps = tensor.permute(0, 2, 3, 1).contiguous()
+    else:
+        # The batch comes first; whatever lies between it and the features are positions.
+        maps = tensor.contiguous().reshape(tensor.shape[0], -1, 1, tensor.shape[-1])
+    return maps.clone() if copy and maps.data_ptr() == tensor.data_ptr() else maps
 
 
 def weights_of(tensor: Tensor, module: nn.Module) -> Tensor:

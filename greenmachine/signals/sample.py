@@ -21,6 +21,7 @@ __all__ = [
     "attempt",
     "build_network",
     "cached_benchmark",
+    "capture_layers",
     "capture_network",
     "capture_shard",
 ]
@@ -42,6 +43,7 @@ class CaptureSpec:
         seed: of weights, noise and the choice of images.
         options: build options of the benchmark, such as ``{"cells": 2}``.
         device: torch device on which the passes run.
+        precision: of the signals in a store: float32 (as they are), bfloat16 or float16.
     """
 
     benchmark: str
@@ -51,6 +53,7 @@ class CaptureSpec:
     seed: int = 0
     options: dict[str, Any] = field(default_factory=dict)
     device: str = "cpu"
+    precision: str = "float32"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "benchmark", absolute_name(self.benchmark))
@@ -103,6 +106,13 @@ def attempt(index: int, work: Callable[[], Result]) -> Result | str:
 def capture_shard(
     spec: CaptureSpec, places: Sequence[tuple[int, int]], folder: Path | None = None
 ) -> Shard:
+    """Capture some networks and stack their layers; arguments as for :func:`capture_layers`."""
+    return stack_layers(capture_layers(spec, places, folder), spec.batch)
+
+
+def capture_layers(
+    spec: CaptureSpec, places: Sequence[tuple[int, int]], folder: Path | None = None
+) -> dict[int, list[Layer] | str]:
     """Capture some networks.
 
     Args:
@@ -110,10 +120,12 @@ def capture_shard(
         places: the networks, as (place in the sample, index in the benchmark).
         folder: the data folder; default ``data_folder()``. Tasks carry it, because a worker
             process keeps the environment in which it was started.
+
+    Returns:
+        By place in the sample its layers, or the message of what it raised.
     """
     benchmark = cached_benchmark(spec.benchmark, folder)
-    networks = {place: capture_network(benchmark, index, spec) for place, index in places}
-    return stack_layers(networks, spec.batch)
+    return {place: capture_network(benchmark, index, spec) for place, index in places}
 
 
 def cached_benchmark(name: str, folder: Path | None = None) -> Benchmark:

@@ -15,7 +15,10 @@ from torch import Tensor
 
 from greenmachine.signals.capture import Layer
 
-__all__ = ["Shard", "Stack", "is_weight", "stack_layers"]
+__all__ = ["LayerGroups", "Shard", "Stack", "group_layers", "is_weight", "stack_layers"]
+
+
+_HALF = (torch.float16, torch.bfloat16)
 
 
 @dataclass
@@ -32,12 +35,16 @@ class Stack:
     tensors: dict[str, Tensor]
 
     def signal(self, name: str, part: slice, batch: int) -> Tensor:
-        """Return some layers of a signal in the layout of its kind, without a copy.
+        """Return some layers of a signal in the layout of its kind.
+
+        A view; but what was stored in half precision is computed with in float32.
 
         Weights are (k, O, I, kh, kw), maps (k, B, C, H, W). The one image of the ``ones`` pass
         is repeated to ``batch`` (stride 0): two tensors of one kind always have one shape.
         """
         stored = self.tensors[name][part]
+        if stored.dtype in _HALF:
+            stored = stored.float()
         if is_weight(name):
             return stored
         if stored.shape[1] != batch:
@@ -74,9 +81,28 @@ def is_weight(name: str) -> bool:
     return name == "weight" or name.endswith("_weight_grad")
 
 
-def stack_layers(networks: Mapping[int, list[Layer] | str], batch: int) -> Shard:
-    """Stack the layers of ``networks``: by position in the sample, layers or a failure."""
-    groups: dict[tuple[object, ...], list[tuple[int, Layer]]] = {}
+@dataclass
+class LayerGroups:
+    """The layers of some networks, those of equal shapes together: a shard before it is stacked.
+
+    Attributes:
+        networks: see :class:`Shard`, as for all but ``groups``.
+        layer_counts: see there.
+        batch: see there.
+        groups: the rows of every stack, and its layers.
+        failures: see there.
+    """
+
+    networks: list[int]
+    layer_counts: list[int]
+    batch: int
+    groups: list[tuple[list[int], list[Layer]]]
+    failures: dict[int, str]
+
+
+def group_layers(networks: Mapping[int, list[Layer] | str], batch: int) -> LayerGroups:
+    """Group the layers of ``networks``: by position in the sample, layers or a failure."""
+    groups: dict[tuple[object, ...], tuple[list[int], list[Layer]]] = {}
     counts: list[int] = []
     failures: dict[int, str] = {}
     row = 0
@@ -91,12 +117,21 @@ def stack_layers(networks: Mapping[int, list[Layer] | str], batch: int) -> Shard
             key = tuple(
                 sorted((n, tuple(v.shape), str(v.dtype)) for n, v in layer.signals.items())
             )  # by precision too: networks may differ in it
-            groups.setdefault(key, []).append((row, layer))
+            rows, members = groups.setdefault(key, ([], []))
+            rows.append(row)
+            members.append(layer)
             row += 1
-    stacks = []
-    for members in groups.values():
-        rows = torch.tensor([row for row, _ in members])
-        names = list(members[0][1].signals)
-        tensors = {n: torch.stack([layer.signals[n] for _, layer in members]) for n in names}
-        stacks.append(Stack(rows, tensors))
-    return Shard(list(networks), counts, batch, stacks, failures)
+    return LayerGroups(list(networks), counts, batch, list(groups.values()), failures)
+
+
+def stack_layers(networks: Mapping[int, list[Layer] | str], batch: int) -> Shard:
+    """Stack the layers of ``networks``: by position in the sample, layers or a failure."""
+    found = group_layers(networks, batch)
+    stacks = [
+        Stack(
+            torch.tensor(rows),
+            {n: torch.stack([layer.signals[n] for layer in layers]) for n in layers[0].signals},
+        )
+        for rows, layers in found.groups
+    ]
+    return Shard(found.networks, found.layer_counts, batch, stacks, found.failures)

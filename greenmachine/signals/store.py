@@ -1,9 +1,8 @@
 """The signal store: what the passes leave in a sample of networks, on disk, memory-mapped.
 
 A store is a folder: ``store.json`` says what was captured, and each shard of networks has a
-``shard-NNNN.safetensors`` with its stacks and a ``shard-NNNN.json`` with their layout. The JSON
-is written last and both atomically, so a shard whose JSON exists is whole: building again after
-an interruption makes only the missing ones.
+``shard-NNNN.safetensors`` and a ``shard-NNNN.json`` (see ``shard_file``). Building again after an
+interruption makes only the missing ones.
 """
 
 from __future__ import annotations
@@ -14,24 +13,23 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from greenmachine.benchmarks import data_folder
 from greenmachine.errors import RunError
-from greenmachine.files import read_json, replace_file, write_json
+from greenmachine.files import read_json, write_json
 from greenmachine.signals.sample import (
     CaptureSpec,
     cached_benchmark,
+    capture_layers,
     capture_network,
-    capture_shard,
 )
-from greenmachine.signals.stack import Shard, Stack, is_weight
+from greenmachine.signals.shard_file import shard_failures, write_shard
+from greenmachine.signals.stack import group_layers, is_weight
 from greenmachine.workers import Progress, one_thread, run_tasks
 
-__all__ = ["SHARD_NETWORKS", "Store", "open_shard", "shard_places"]
+__all__ = ["SHARD_NETWORKS", "Store", "shard_places"]
 
-SHARD_NETWORKS = 16
+SHARD_NETWORKS = 8
 """Networks a shard; results do not depend on it, only the grain of parallel work does."""
 
 
@@ -56,6 +54,16 @@ class Store:
         # Absolute: workers may have started in another folder.
         folder = self.folder.resolve()
         return [folder / f"shard-{i:04d}.json" for i in range(len(self._shards))]
+
+    def spread(self, networks: int) -> tuple[list[int], list[int]]:
+        """Return the numbers of some shards, evenly spread, and the places of their networks.
+
+        Args:
+            networks: at least so many of them, if there are.
+        """
+        count = min(len(self._shards), -(-networks // SHARD_NETWORKS))
+        chosen = [number * len(self._shards) // count for number in range(count)]
+        return chosen, [place for number in chosen for place, _ in self._shards[number]]
 
     def estimate_bytes(self, networks: int = 8) -> int:
         """Return about how large the store will be, from some networks run at batch 2."""
@@ -114,7 +122,7 @@ class Store:
         write_json(described, identity)
         folder, paths = data_folder().resolve(), self.paths
         tasks = [(self.spec, self._shards[i], folder, paths[i]) for i in missing]
-        run_tasks(_build_shard, tasks, workers, progress)
+        run_tasks(_build_shard, tasks, workers, progress, device=self.spec.device)
 
     @property
     def failures(self) -> dict[int, str]:
@@ -123,8 +131,7 @@ class Store:
         Raises:
             RunError: a file is missing or damaged.
         """
-        # From the layouts alone: opening the tensors would read what nobody needs here.
-        return {place: why for path in self.paths for place, why in _failures(path).items()}
+        return {place: why for path in self.paths for place, why in shard_failures(path).items()}
 
 
 def shard_places(indices: Sequence[int]) -> list[list[tuple[int, int]]]:
@@ -143,51 +150,5 @@ def _read_identity(path: Path) -> object:
 def _build_shard(
     spec: CaptureSpec, places: list[tuple[int, int]], folder: Path, path: Path
 ) -> None:
-    shard = capture_shard(spec, places, folder)
-    tensors = {
-        f"{number}.{name}": tensor.cpu()
-        for number, stack in enumerate(shard.stacks)
-        for name, tensor in stack.tensors.items()
-    }
-    replace_file(path.with_suffix(".safetensors"), lambda temporary: save_file(tensors, temporary))
-    layout = {
-        "networks": shard.networks,
-        "layer_counts": shard.layer_counts,
-        "batch": shard.batch,
-        "stacks": [stack.rows.tolist() for stack in shard.stacks],
-        "failures": shard.failures,
-    }
-    write_json(path, layout)
-
-
-def open_shard(path: Path) -> Shard:
-    """Open a shard of a store, its tensors memory-mapped.
-
-    Raises:
-        RunError: a file is missing or damaged.
-    """
-    failures = _failures(path)
-    try:
-        layout = read_json(path)
-        stacks = [Stack(torch.tensor(rows), {}) for rows in layout["stacks"]]
-        with safe_open(path.with_suffix(".safetensors"), framework="pt") as file:
-            for key in file.keys():  # noqa: SIM118 (not a dict)
-                number, _, name = key.partition(".")
-                stacks[int(number)].tensors[name] = file.get_tensor(key)
-        return Shard(layout["networks"], layout["layer_counts"], layout["batch"], stacks, failures)
-    except (*_DAMAGE, SafetensorError) as error:
-        raise _damaged(path, error) from None
-
-
-def _failures(path: Path) -> dict[int, str]:
-    try:
-        return {int(place): why for place, why in read_json(path)["failures"].items()}
-    except _DAMAGE as error:
-        raise _damaged(path, error) from None
-
-
-_DAMAGE = (OSError, ValueError, TypeError, LookupError, AttributeError)
-
-
-def _damaged(path: Path, error: Exception) -> RunError:
-    return RunError(f"{path.parent} is damaged ({error}): remove that folder, then --resume")
+    layers = capture_layers(spec, places, folder)
+    write_shard(path, group_layers(layers, spec.batch), getattr(torch, spec.precision))

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import re
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pandas as pd
 import pytest
-
-from greenmachine.evaluation import capture_spec, score_to_file, scoring
-from greenmachine.files import replace_file
-from greenmachine.language import parse
 
 from .conftest import Call
 
@@ -88,33 +88,52 @@ def test_syntax_error_points_at_the_place(call: Call, tmp_path: Path) -> None:
     assert text[marker.index("^") :].startswith("noise_inputt")
 
 
-def test_interrupted_file_resumes_without_scoring_twice(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(scoring, "PART_NETWORKS", 4)
-    texts = {"norm": TEXT}
-    spec = capture_spec("nats-tss", "cifar10", [parse(TEXT)], batch=2, seed=0, options={"cells": 1})
-    indices = list(range(10))
-    out = tmp_path / "scores.parquet"
+KILLABLE = """
+from greenmachine.cli import main
+from greenmachine.evaluation import parts
 
-    def stop(done: int, total: int) -> None:
-        if done == 8:
-            raise KeyboardInterrupt
+parts.PART_NETWORKS = 16
+main()
+"""
 
-    with pytest.raises(KeyboardInterrupt):
-        score_to_file(texts, spec, indices, out, workers=1, progress=stop)
-    assert not out.exists()
-    assert len(list((tmp_path / "scores.parquet.parts").glob("part-*"))) == 2
-    made: list[Path] = []
 
-    def noted(path: Path, write: Callable[[Path], None]) -> None:
-        made.append(path)
-        replace_file(path, write)
+def test_a_killed_sweep_goes_on_with_nothing_lost_or_doubled(call: Call, tmp_path: Path) -> None:
+    words = ("score", "nwot", "l2_norm", "--sample", "75", *FAST, "--option", "channels=4", "--out")
+    parts = tmp_path / "killed.parquet.parts"
+    start = [sys.executable, "-c", KILLABLE, *words, "killed.parquet"]
+    sweep = subprocess.Popen(start, cwd=tmp_path)
+    while sweep.poll() is None and len(list(parts.glob("part-*"))) < 2:
+        time.sleep(0.01)
+    sweep.kill()
+    assert sweep.wait() == -signal.SIGKILL
+    before = 16 * len(list(parts.glob("part-*")))
+    assert 32 <= before < 75
+    resumed, whole = call(*words, "killed.parquet"), call(*words, "whole.parquet")
+    assert resumed.returncode == 0, resumed.stderr
+    says = f"75 networks, 75 distinct: {before} scored before, {75 - before} to go"
+    assert says in resumed.stderr
+    assert resumed.stdout == whole.stdout
+    (failed,) = (line for line in whole.stderr.splitlines() if line.startswith("nwot failed on"))
+    assert failed in resumed.stderr
+    killed = tmp_path / "killed.parquet"
+    assert killed.read_bytes() == (tmp_path / "whole.parquet").read_bytes()
+    assert pd.read_parquet(killed)["index"].is_unique
+    assert not parts.exists()
 
-    monkeypatch.setattr(scoring, "replace_file", noted)
-    frame = score_to_file(texts, spec, indices, out, workers=1)
-    assert [path.name for path in made] == ["part-000008.parquet", "scores.parquet"]
-    assert frame["index"].tolist() == indices
-    whole = score_to_file(texts, spec, indices, tmp_path / "again.parquet", workers=1)
-    pd.testing.assert_frame_equal(frame, whole)
-    assert not (tmp_path / "scores.parquet.parts").exists()
+
+def test_cells_that_compute_the_same_are_scored_once(call: Call) -> None:
+    sample = ("--sample", "40", "--seed", "5", "--distinct", *FAST, "--option", "channels=4")
+    done = call("score", "l2_norm", *sample, "--out", "scores.parquet")
+    assert "40 networks, 39 distinct: 0 scored before, 39 to go" in done.stderr
+    assert re.search(r"^networks: 16/39, 0:\d\d:\d\d left$", done.stderr, re.MULTILINE)
+    assert "40 networks x 1 proxies in scores.parquet" in done.stderr
+    refused = call("score", "nwot", *sample)
+    assert refused.returncode == 1
+    assert "distinct is for expressions alone: nwot is a function" in refused.stderr
+
+
+def test_backend_is_named(call: Call) -> None:
+    assert call("score", "l2_norm", "--backend", "loky", "--sample", "3", *FAST).returncode == 0
+    refused = call("score", "l2_norm", "--backend", "abacus", *FAST)
+    assert refused.returncode == 1
+    assert "unknown backend 'abacus'" in refused.stderr

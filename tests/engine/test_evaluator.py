@@ -15,7 +15,7 @@ from torch.linalg import LinAlgError  # type: ignore[attr-defined]
 
 from greenmachine.engine import Evaluator, lower
 from greenmachine.engine.cache import VectorCache
-from greenmachine.engine.graph import EIGENVALUES, Graph, Node, boundary_of
+from greenmachine.engine.graph import EIGENVALUES, TENSOR_KINDS, Graph, Node, boundary_of
 from greenmachine.engine.lower import evaluate_shard, network_groups
 from greenmachine.engine.upper import Layout, evaluate_vectors
 from greenmachine.errors import RunError
@@ -88,7 +88,8 @@ def test_scores(store: Store, expected: NDArray[np.float64]) -> None:
     assert found.dtype == np.float64
     assert told == [(1, 3), (2, 3), (3, 3)]
     assert evaluator.failures == {}
-    assert evaluator.evaluated == len(boundary_of([canonical(e) for e in POPULATION]))
+    forms = [canonical(e) for e in POPULATION]
+    assert evaluator.evaluated == len(boundary_of(forms, TENSOR_KINDS))
     np.testing.assert_array_equal(found, expected)
 
 

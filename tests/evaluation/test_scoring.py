@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +11,9 @@ import pytest
 from torch import Tensor, nn
 
 from greenmachine.benchmarks import load_benchmark
-from greenmachine.errors import ConfigError, DataError, RunError
-from greenmachine.evaluation import capture_spec, score_networks, score_to_file, scoring
+from greenmachine.engine import Evaluator
+from greenmachine.errors import ConfigError, DataError
+from greenmachine.evaluation import capture_spec, score_networks
 from greenmachine.language import parse
 from greenmachine.proxies import PROXIES, FunctionProxy, function_score
 from greenmachine.signals.passes import noise_images
@@ -57,12 +57,19 @@ def test_mixture_is_each_alone() -> None:
     )
     assert list(frame.columns) == ["index", "arch", *MIXED]
     assert frame["index"].tolist() == INDICES
-    assert told == [(done, 4) for done in (1, 2, 3, 4)]
+    assert told == [(0, 10), (8, 10), (10, 10)]
     for name, text in MIXED.items():
         alone = score_networks({name: text}, SPEC, INDICES, workers=1)
         np.testing.assert_array_equal(frame[name], alone[name])
         assert frame[name].dtype == np.float64
     assert frame["nwot"].notna().sum() >= 8
+
+
+def test_scores_are_those_of_the_engine() -> None:
+    frame = score_networks({"norm": NORM, "other": "nwot_inputs"}, SPEC, INDICES, workers=1)
+    expressions = [parse(NORM), parse(PROXIES.find("nwot_inputs").expression)]
+    expected = Evaluator.of_networks(SPEC, INDICES).scores(expressions)
+    np.testing.assert_array_equal(frame[["norm", "other"]].to_numpy().T, expected)
 
 
 def test_scores_do_not_depend_on_the_number_of_workers() -> None:
@@ -113,22 +120,3 @@ def test_faults_that_are_not_the_networks_are_raised(
     monkeypatch.setenv("GREENMACHINE_DATA", str(tmp_path))
     with pytest.raises(DataError, match="import-images"):
         score_networks({"n": "nwot"}, SPEC, [1], workers=1)
-
-
-def test_parts_belong_to_their_proxies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scoring, "PART_NETWORKS", 4)
-    out = tmp_path / "scores.parquet"
-
-    def stop(done: int, total: int) -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        score_to_file({"a": "nwot"}, SPEC, INDICES, out, workers=1, progress=stop)
-    identity = json.loads((tmp_path / "scores.parquet.parts" / "identity.json").read_text())
-    assert identity["proxies"] == {"a": "nwot"}
-    for others in ({"a": "nwot_inputs"}, {"b": "nwot"}, {"a": "nwot", "b": NORM}):
-        with pytest.raises(RunError, match="parts of other work"):
-            score_to_file(others, SPEC, INDICES, out, workers=1)
-    frame = score_to_file({"a": "nwot"}, SPEC, INDICES, out, workers=1)
-    pd.testing.assert_frame_equal(frame, score_networks({"a": "nwot"}, SPEC, INDICES, workers=1))
-    pd.testing.assert_frame_equal(frame, pd.read_parquet(out))

@@ -8,21 +8,25 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load, load_file
 from torch import nn
 
 from greenmachine.errors import ConfigError, RunError
 from greenmachine.files import read_json
 from greenmachine.language import terminals_of
-from greenmachine.signals import PASSES, CaptureSpec, Store, store
+from greenmachine.signals import PASSES, CaptureSpec, Store, shard_file
 from greenmachine.signals.capture import Layer
 from greenmachine.signals.passes import run_passes
 from greenmachine.signals.sample import cached_benchmark, capture_network, capture_shard
+from greenmachine.signals.shard_file import open_shard, write_tensors
 from greenmachine.signals.stack import Shard, is_weight, stack_layers
-from greenmachine.signals.store import open_shard, shard_places
+from greenmachine.signals.store import shard_places
 
 TERMINALS = tuple(sorted(set(terminals_of(list(PASSES))) - {"depth"}))
 INDICES = list(range(20))
@@ -194,6 +198,39 @@ def test_only_missing_shards_are_built(built: Store, tmp_path: Path) -> None:
     assert len(said) == 1  # nothing was missing
 
 
+@pytest.mark.parametrize("precision", ["float16", "bfloat16"])
+def test_half_precision(built: Store, tmp_path: Path, precision: str) -> None:
+    """Half the size; what is computed with is float32, near what was captured."""
+    target = Store(tmp_path, replace(SPEC, precision=precision), INDICES)
+    target.build(1)
+    for full, half in zip(built.paths, target.paths, strict=True):
+        for one, two in zip(open_shard(full).stacks, open_shard(half).stacks, strict=True):
+            for name, tensor in one.tensors.items():
+                if tensor.dtype == torch.float64:
+                    assert torch.equal(two.tensors[name], tensor)
+                    continue
+                assert two.tensors[name].nbytes == tensor.nbytes // 2
+                exact = one.signal(name, slice(None), SPEC.batch)
+                found = two.signal(name, slice(None), SPEC.batch)
+                assert found.dtype == torch.float32
+                assert (found - exact).abs().max() <= 2**-8 * exact.abs().max()
+
+
+def test_tensors_are_as_the_library_writes_them(tmp_path: Path) -> None:
+    tensors = {
+        "b": torch.randn(3, 2, 5),
+        "a": torch.randn(2, 1, dtype=torch.float64),
+        "none": torch.empty(4, 0),
+    }
+    path = tmp_path / "some.safetensors"
+    write_tensors(path, {name: list(tensor) for name, tensor in tensors.items()})
+    found = load_file(path)
+    assert found.keys() == tensors.keys()
+    for name, tensor in tensors.items():
+        assert torch.equal(found[name], tensor) and found[name].dtype == tensor.dtype
+    assert load(path.read_bytes()).keys() == tensors.keys()
+
+
 @pytest.mark.parametrize("interruption", [KeyboardInterrupt, OSError])
 def test_interrupted_build_goes_on(
     built: Store,
@@ -202,17 +239,17 @@ def test_interrupted_build_goes_on(
     interruption: type[BaseException],
 ) -> None:
     target = Store(tmp_path, SPEC, INDICES)
-    real = store.save_file  # type: ignore[attr-defined]
+    real = shard_file.write_tensors
     calls: list[Path] = []
 
-    def save(tensors: dict[str, torch.Tensor], path: Path) -> None:
+    def write(path: Path, *args: Any) -> None:
         calls.append(path)
         if len(calls) == 2:
             path.write_bytes(b"half a file")
             raise interruption
-        real(tensors, path)
+        real(path, *args)
 
-    monkeypatch.setattr(store, "save_file", save)
+    monkeypatch.setattr(shard_file, "write_tensors", write)
     with pytest.raises(interruption):
         target.build(1)
     assert sorted(contents(tmp_path)) == ["shard-0000.json", "shard-0000.safetensors", "store.json"]
@@ -224,12 +261,12 @@ def test_interrupted_build_goes_on(
 def test_ctrl_c_in_a_parallel_build(tmp_path: Path) -> None:
     """SIGINT to a real process with two workers: it ends soon, and building again finishes."""
     folder = tmp_path / "store"
-    indices = list(range(48))
+    indices = list(range(96))
     script = (
         "from pathlib import Path; from greenmachine.signals import Store, store; "
         "store.SHARD_NETWORKS = 8; "
         "from tests.signals.test_store import SPEC; "
-        f"Store(Path({str(folder)!r}), SPEC, range(48)).build(2)"
+        f"Store(Path({str(folder)!r}), SPEC, range(96)).build(2)"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", script], start_new_session=True, stderr=subprocess.PIPE, text=True

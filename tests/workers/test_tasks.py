@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import joblib
@@ -14,7 +15,13 @@ import pytest
 import torch
 
 from greenmachine.errors import RunError
-from greenmachine.workers import count_workers, one_thread, run_tasks
+from greenmachine.workers import (
+    WorkerWarning,
+    count_workers,
+    one_thread,
+    run_tasks,
+    stream_tasks,
+)
 
 
 def power(base: int, exponent: int) -> int:
@@ -31,10 +38,19 @@ def failing(number: int) -> int:
     return number
 
 
-def killed(number: int) -> int:
-    if number == 1:
+def killed(number: int, once: str = "") -> int:
+    """Worker of task 1 dies; with ``once``, a file that is not there yet, only the first time."""
+    if number == 1 and not (once and Path(once).exists()):
+        if once:
+            Path(once).touch()
         os.kill(os.getpid(), signal.SIGKILL)
     return number
+
+
+def span() -> tuple[float, float]:
+    start = time.monotonic()
+    time.sleep(0.05)
+    return start, time.monotonic()
 
 
 def slow(folder: str, number: int) -> int:
@@ -50,6 +66,12 @@ def test_results_are_in_order(workers: int) -> None:
     results = run_tasks(power, tasks, workers, lambda done, total: told.append((done, total)))
     assert results == [1, 2, 4, 8, 16, 32]
     assert told == [(done, 6) for done in range(1, 7)]
+
+
+def test_results_stream() -> None:
+    stream = stream_tasks(power, [(2, exponent) for exponent in range(100)], 2)
+    assert [next(stream) for _ in range(3)] == [1, 2, 4]
+    stream.close()
 
 
 @pytest.mark.parametrize("workers", [1, 2, -1])
@@ -78,11 +100,45 @@ def test_error_of_a_task_arrives(workers: int) -> None:
     assert run_tasks(failing, [(0,), (1,)], workers) == [0, 1]
 
 
-def test_killed_worker_is_one_line_and_the_next_run_works() -> None:
-    with pytest.raises(RunError, match="a worker process was killed") as caught:
+def test_tasks_of_a_killed_worker_run_again(tmp_path: Path) -> None:
+    told: list[int] = []
+    tasks = [(i, str(tmp_path / "once")) for i in range(4)]
+    with pytest.warns(WorkerWarning, match="repeating the last [34] of 4 tasks"):
+        results = run_tasks(killed, tasks, 2, lambda done, total: told.append(done))
+    assert results == [0, 1, 2, 3]
+    assert told == [1, 2, 3, 4]
+
+
+def test_worker_killed_twice_is_one_line_and_the_next_run_works() -> None:
+    with pytest.warns(WorkerWarning), pytest.raises(RunError, match="then --resume") as caught:
         run_tasks(killed, [(i,) for i in range(4)], 2)
     assert "\n" not in str(caught.value)
     assert run_tasks(killed, [(0,), (2,)], 2) == [0, 2]
+
+
+def test_threads_of_a_worker_take_turns() -> None:
+    """Networks draw weights from the one generator of a process."""
+    with joblib.parallel_config(backend="threading"):
+        spans = run_tasks(span, [()] * 4, 2)
+    starts, ends = zip(*sorted(spans), strict=True)
+    assert all(end <= start for end, start in zip(ends, starts[1:], strict=False))
+
+
+def test_gpus_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where "cuda" is asked for; the switch itself needs GPUs, and is only noted here."""
+    chosen: list[int] = []
+
+    def switch(index: int) -> AbstractContextManager[None]:
+        chosen.append(index)
+        return nullcontext()
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    monkeypatch.setattr(torch.cuda, "device", switch)
+    for device in ("cpu", "cuda:1", "cuda"):
+        assert run_tasks(power, [(i, 1) for i in range(5)], 1, device=device) == [0, 1, 2, 3, 4]
+    assert chosen == [0, 1, 2, 0, 1]
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    assert run_tasks(power, [(2, 1)], 1, device="cuda") == [2]  # torch says that none is there
 
 
 def test_backends_of_joblib() -> None:
@@ -100,7 +156,7 @@ def test_count_workers() -> None:
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 def test_ctrl_c_ends_workers(tmp_path: Path) -> None:
     script = (
-        "from greenmachine.workers import run_tasks; from tests.engine.test_workers import slow; "
+        "from greenmachine.workers import run_tasks; from tests.workers.test_tasks import slow; "
         f"run_tasks(slow, [({str(tmp_path)!r}, i) for i in range(9)], 2)"
     )
     process = subprocess.Popen(

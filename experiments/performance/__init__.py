@@ -1,0 +1,1 @@
+"""The benchmarks of speed and memory: ``python -m experiments.performance``."""

@@ -1,0 +1,76 @@
+"""What the benchmarks measure on, and how much of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["QUICK", "Settings"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is measured.
+
+    Attributes:
+        networks, population, generations, seed, workers: of the workload; the first generation
+            is number 0, as in a run's settings.
+        exclude: words that the language leaves out; a signal among them is not captured.
+        plain_individuals, plain_networks: drawn for the plain evaluation.
+        passes_individuals, passes_networks: drawn for the recomputed passes.
+        data_bytes: of each kind of tensor in the throughput of primitives.
+        copy_bytes: of the array whose copy is the yardstick.
+        least_seconds, most_seconds: that one primitive is timed.
+        chains: drawn for each length.
+        chunks_step: every how manieth chunk is timed node by node.
+        growth_*: networks, populations and sizes of trees; options and batch of those networks.
+    """
+
+    benchmark: str = "nats-tss"
+    dataset: str = "cifar10"
+    networks: int = 100
+    population: int = 200
+    generations: int = 10
+    seed: int = 0
+    workers: int = 2
+    batch: int = 8
+    device: str = "cpu"
+    exclude: tuple[str, ...] = ()
+    plain_individuals: int = 20
+    plain_networks: int = 25
+    passes_individuals: int = 5
+    passes_networks: int = 10
+    data_bytes: int = 96 * 2**20
+    copy_bytes: int = 2**28
+    least_seconds: float = 0.2
+    most_seconds: float = 1.0
+    chains: int = 6
+    chunks_step: int = 4
+    growth_networks: tuple[int, ...] = (50, 100, 200, 400, 800)
+    growth_populations: tuple[int, ...] = (50, 200, 800)
+    growth_sizes: tuple[int, ...] = (10, 25, 50)
+    growth_individuals: int = 50
+    growth_options: dict[str, int] = field(default_factory=lambda: {"cells": 1})
+    growth_batch: int = 4
+
+
+QUICK: dict[str, Any] = {
+    "benchmark": "digits-tss",
+    "dataset": "digits",
+    "networks": 24,
+    "population": 20,
+    "generations": 2,
+    "plain_individuals": 8,
+    "plain_networks": 6,
+    "passes_individuals": 3,
+    "passes_networks": 3,
+    "data_bytes": 2**21,
+    "copy_bytes": 2**26,
+    "least_seconds": 0.01,
+    "most_seconds": 0.05,
+    "chains": 2,
+    "growth_networks": (16, 32, 64),
+    "growth_populations": (10, 40),
+    "growth_individuals": 10,
+}
+"""Settings of ``--quick``: the embedded benchmark, a minute."""

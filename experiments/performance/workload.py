@@ -1,0 +1,231 @@
+"""The workload: random networks of a benchmark, and the individuals that a real search breeds.
+
+The search is the project's own (:class:`Search`): its population, operators and judge. Its
+training sample is the workload's networks; so is its validation sample, whose scores are in the
+cache, because the workload is these networks and no more.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from experiments.peak_memory import Watch
+from experiments.performance.settings import Settings
+from greenmachine.benchmarks import Benchmark, load_benchmark
+from greenmachine.config import EvolutionConfig, LanguageConfig, ObjectiveConfig
+from greenmachine.engine import Evaluator
+from greenmachine.evolution.judge import Judge
+from greenmachine.evolution.search import Search
+from greenmachine.language import Expression, canonical
+from greenmachine.language.grammar import Grammar
+from greenmachine.signals import CaptureSpec, Store
+from greenmachine.workers import Progress, count_workers, run_tasks
+from primitives.registry import NETWORK_SCALAR
+
+__all__ = ["Evolution", "Workload", "evolve", "synchronised", "warm_workers"]
+
+
+def synchronised(device: str) -> float:
+    """Return the clock in seconds, once ``device`` has done all that it was told."""
+    if torch.device(device).type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def warm_workers(workers: int) -> None:
+    """Start the worker processes and their imports, so that no measurement pays for them."""
+    tasks: list[tuple[float]] = [(2.0,)] * count_workers(workers)
+    if len(tasks) > 1:
+        run_tasks(_wait, tasks, workers)
+
+
+def _wait(seconds: float) -> None:
+    time.sleep(seconds)  # unpickling this function imported its module, and the engine with it
+
+
+class TimedEvaluator(Evaluator):
+    """An evaluator that keeps the time of its scoring and what it computed.
+
+    Attributes:
+        seconds: in all calls.
+        worker_seconds: until the workers had done their part, in all calls.
+        forms: distinct expressions that it was asked, canonical, by text in order of appearance.
+        computed: what the workers computed in every call, each expression once.
+    """
+
+    seconds = 0.0
+    worker_seconds = 0.0
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.forms: dict[str, Expression] = {}
+        self.computed: list[list[Expression]] = []
+        self._known: set[str] = set()
+
+    def scores(
+        self, expressions: Sequence[Expression], progress: Progress | None = None
+    ) -> NDArray[np.float64]:
+        """Return what the engine does."""
+        started = worked = time.perf_counter()
+
+        def told(done: int, total: int) -> None:
+            nonlocal worked
+            worked = time.perf_counter()
+            if progress is not None:
+                progress(done, total)
+
+        found = super().scores(expressions, told)
+        self.seconds += time.perf_counter() - started
+        self.worker_seconds += worked - started
+        self._note(canonical(expression) for expression in expressions)
+        return found
+
+    def _note(self, forms: Iterable[Expression]) -> None:
+        """Note the expressions, and which of their parts the engine keeps: those it computed."""
+        kept = []
+        stack = [form for form in forms if form.text not in self.forms]
+        self.forms |= {form.text: form for form in stack}
+        while stack:
+            node = stack.pop()
+            if node.text in self._known:
+                continue
+            if node.kind != NETWORK_SCALAR and self.cache.get(node.text) is not None:
+                self._known.add(node.text)
+                kept.append(node)
+            else:
+                stack.extend(node.args)
+        self.computed.append(kept)
+
+
+@dataclass(frozen=True)
+class Evolution:
+    """A finished search.
+
+    Attributes:
+        evaluator: of its sample, its cache warm.
+        seconds: of the whole search: evaluation, tau, selection, variation.
+        individuals: judged, as the search counts them.
+    """
+
+    evaluator: TimedEvaluator
+    seconds: float
+    individuals: int
+
+    @property
+    def distinct(self) -> list[Expression]:
+        """The distinct individuals in canonical form, in order of appearance."""
+        return list(self.evaluator.forms.values())
+
+
+def evolve(
+    store: Store,
+    accuracy: NDArray[np.float64],
+    grammar: Grammar,
+    settings: Settings,
+    population: int,
+    generations: int,
+    say: Callable[[str], None],
+) -> Evolution:
+    """Run a search on the networks of a built store."""
+    evaluator = TimedEvaluator.of_store(store, workers=settings.workers, device=settings.device)
+    assert isinstance(evaluator, TimedEvaluator)
+    judge = Judge({settings.dataset: evaluator}, {settings.dataset: accuracy}, ObjectiveConfig())
+    config = EvolutionConfig(
+        population=population, generations=generations, elites=min(10, population // 2)
+    )
+    search = Search(config, LanguageConfig(), grammar, judge, judge, settings.seed)
+    started = time.perf_counter()
+    while search.generation < generations:
+        search.step()
+        say(f"generation {search.generation} of {generations}: {search.individuals} individuals")
+    return Evolution(evaluator, time.perf_counter() - started, search.individuals)
+
+
+class Workload:
+    """Everything that several parts measure on, made when it is first asked for.
+
+    Attributes:
+        settings: of the benchmark.
+        folder: for the stores.
+        say: told the progress.
+        capture_seconds: wall time of the capture, once it is done.
+        peaks: GB of memory at the peak, by phase.
+    """
+
+    def __init__(self, settings: Settings, folder: Path, say: Callable[[str], None]) -> None:
+        self.settings = settings
+        self.folder = folder
+        self.say = say
+        self.capture_seconds = 0.0
+        self.peaks: dict[str, float] = {}
+
+    @cached_property
+    def benchmark(self) -> Benchmark:
+        """The benchmark; DataError where its table is missing."""
+        return load_benchmark(self.settings.benchmark)
+
+    @cached_property
+    def grammar(self) -> Grammar:
+        """The language: signals of the noise pass."""
+        return Grammar(["noise"], self.settings.exclude)
+
+    @cached_property
+    def spec(self) -> CaptureSpec:
+        """What is captured: full networks, every signal of the grammar."""
+        s = self.settings
+        return CaptureSpec(
+            s.benchmark,
+            s.dataset,
+            tuple(name for name in self.grammar.terminals if name != "depth"),
+            batch=s.batch,
+            seed=s.seed,
+            device=s.device,
+        )
+
+    def draw(self, networks: int) -> list[int]:
+        """Return random networks of the benchmark; more begin with the fewer."""
+        order = np.random.default_rng(self.settings.seed).permutation(len(self.benchmark))
+        return [int(index) for index in order[:networks]]
+
+    def accuracy(self, indices: Sequence[int]) -> NDArray[np.float64]:
+        """Return their true accuracies."""
+        return self.benchmark.accuracy(self.settings.dataset)[list(indices)]
+
+    @cached_property
+    def store(self) -> Store:
+        """The captured networks."""
+        indices = self.draw(self.settings.networks)
+        warm_workers(self.settings.workers)
+        store = Store(self.folder / "workload", self.spec, indices)
+        with Watch() as watch:
+            started = time.perf_counter()
+            store.build(self.settings.workers, announce=self.say)
+            self.capture_seconds = time.perf_counter() - started
+        self.peaks["capture"] = watch.peak_gb
+        return store
+
+    @cached_property
+    def evolution(self) -> Evolution:
+        """The search on them."""
+        s, store = self.settings, self.store
+        with Watch() as watch:
+            found = evolve(
+                store,
+                self.accuracy(store.indices),
+                self.grammar,
+                s,
+                s.population,
+                s.generations,
+                self.say,
+            )
+        self.peaks["evolution"] = watch.peak_gb
+        return found

@@ -1,0 +1,125 @@
+"""In a worker: build the networks of a shard, once each, and let every proxy score them.
+
+Tasks name their proxies: a worker parses an expression, and finds a function in the zoo, so that
+no code travels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from math import isfinite
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from greenmachine.engine import score_model
+from greenmachine.language import parse
+from greenmachine.proxies import PROXIES, FunctionProxy, function_score
+from greenmachine.signals import CaptureSpec
+from greenmachine.signals.passes import noise_images, wanted_of
+from greenmachine.signals.sample import attempt, build_network, cached_benchmark
+
+__all__ = ["NETWORK", "Scored", "score_shard"]
+
+NETWORK = ""
+"""Key of the failure that is the network's own."""
+
+
+@dataclass
+class Scored:
+    """What the proxies say of one network.
+
+    Attributes:
+        scores: by the text of the proxy; none where it failed.
+        failures: messages by the text of a function, or by ``NETWORK`` where the network could
+            not be built or sent through the passes of the expressions.
+    """
+
+    scores: dict[str, float] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+
+
+def score_shard(
+    spec: CaptureSpec,
+    expressions: Sequence[str],
+    functions: Sequence[str],
+    indices: Sequence[int],
+    folder: Path,
+) -> list[Scored]:
+    """Score some networks, one after the other, so that no score depends on its company.
+
+    Args:
+        spec: of the networks and images; its terminals are not read.
+        expressions: texts, all evaluated on one run of the passes.
+        functions: names in the zoo, called with the same network. A score of theirs that is not
+            finite is a failure.
+        indices: the networks, in the benchmark.
+        folder: the data folder; see ``greenmachine.signals.sample.capture_shard``.
+
+    Raises:
+        GreenMachineError: the fault is not the network's: data, a build option, memory.
+    """
+    scorer = _Scorer(spec, expressions, functions, folder)
+    return [scorer.score(index) for index in indices]
+
+
+class _Scorer:
+    def __init__(
+        self,
+        spec: CaptureSpec,
+        expressions: Sequence[str],
+        functions: Sequence[str],
+        folder: Path,
+    ) -> None:
+        self.spec = spec
+        self.benchmark = cached_benchmark(spec.benchmark, folder)
+        self.trees = {text: parse(text) for text in expressions}
+        found = {name: PROXIES.find(name) for name in functions}
+        self.functions = {n: p for n, p in found.items() if isinstance(p, FunctionProxy)}
+        self.shape = (spec.batch, *self.benchmark.input_shape(spec.dataset))
+        self.noise = noise_images(self.shape, spec.seed)
+        self.images: Tensor | None = None
+        self.labels: Tensor | None = None
+        terminals = set().union(*(tree.terminals for tree in self.trees.values()))
+        looks = any("data" in proxy.passes for proxy in self.functions.values())
+        if looks or wanted_of("data", terminals):
+            drawn = self.benchmark.images(spec.dataset, spec.batch, seed=spec.seed)
+            self.images, self.labels = drawn
+
+    def score(self, index: int) -> Scored:
+        model = attempt(index, partial(build_network, self.benchmark, index, self.spec))
+        if isinstance(model, str):
+            return Scored(failures={NETWORK: model})
+        scored = Scored()
+        if self.trees:
+            values = attempt(index, partial(self._by_expressions, model))
+            if isinstance(values, str):
+                scored.failures[NETWORK] = values
+            else:
+                scored.scores |= values
+        for name, proxy in self.functions.items():
+            value = attempt(index, partial(self._by_function, model, proxy))
+            if isinstance(value, float) and isfinite(value):
+                scored.scores[name] = value
+            else:
+                said = value if isinstance(value, str) else f"the score is {value}"
+                scored.failures[name] = said
+        return scored
+
+    def _by_expressions(self, model: nn.Module) -> dict[str, float]:
+        values = score_model(
+            model,
+            list(self.trees.values()),
+            self.shape,
+            images=self.images,
+            labels=self.labels,
+            seed=self.spec.seed,
+        )
+        return dict(zip(self.trees, values.tolist(), strict=True))
+
+    def _by_function(self, model: nn.Module, proxy: FunctionProxy) -> float:
+        if proxy.passes == ("data",):
+            return function_score(proxy, model, self.images, self.labels, self.spec.seed)
+        return function_score(proxy, model, self.noise, None, self.spec.seed)

@@ -1,0 +1,23 @@
+"""Work in parallel: tasks through joblib, on processes here, on Dask or on Ray."""
+
+from greenmachine.workers.backends import backend
+from greenmachine.workers.memory import keep_freed_memory
+from greenmachine.workers.tasks import (
+    Progress,
+    WorkerWarning,
+    count_workers,
+    one_thread,
+    run_tasks,
+    stream_tasks,
+)
+
+__all__ = [
+    "Progress",
+    "WorkerWarning",
+    "backend",
+    "count_workers",
+    "keep_freed_memory",
+    "one_thread",
+    "run_tasks",
+    "stream_tasks",
+]

@@ -1,0 +1,97 @@
+"""joblib on Ray: on this machine, or on a cluster that runs already.
+
+Not Ray's own backend for joblib: it starts its processes anew for every call, seconds each time.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import joblib
+import ray
+from joblib.parallel import MultiprocessingBackend
+from ray.util.multiprocessing import Pool
+
+from greenmachine.errors import RunError
+
+__all__ = ["cluster"]
+
+_PATIENCE = 5  # seconds for an answer; Ray itself would wait for minutes
+
+
+class _Backend(MultiprocessingBackend):  # type: ignore[misc]  # joblib has no types
+    """A pool of Ray actors that stays from call to call, until an actor dies."""
+
+    supports_return_generator = True
+    _pool: Any = None
+
+    def __init__(self, processes: int) -> None:
+        super().__init__(nesting_level=0)
+        self._processes = processes
+
+    def effective_n_jobs(self, n_jobs: int) -> int:
+        return self._processes
+
+    def configure(self, n_jobs: int = 1, parallel: Any = None, **options: Any) -> int:
+        self.parallel = parallel
+        if self._pool is None:
+            # A CPU each: without one Ray puts all actors on one machine.
+            self._pool = Pool(self._processes, ray_remote_args={"num_cpus": 1})
+        return max(2, self._processes)  # joblib would do the work of one in this process
+
+    def terminate(self) -> None:
+        self.reset_batch_stats()  # the end of a call
+
+    def abort_everything(self, ensure_ready: bool = True) -> None:
+        self.close()
+
+    def close(self) -> None:
+        super().terminate()
+
+
+@contextmanager
+def cluster(address: str, workers: int) -> Iterator[None]:
+    """Run joblib's tasks inside on the Ray at ``address``; without one on a new one, or yours."""
+    ours = not ray.is_initialized()
+    if ours:
+        _connect(address, workers)
+    try:
+        cpus = int(ray.cluster_resources().get("CPU", 0))
+        if workers > cpus:
+            raise RunError(f"Ray has {cpus} CPUs for {workers} workers: ask for fewer workers")
+        backend = _Backend(cpus if workers < 0 else workers)
+        try:
+            with joblib.parallel_config(backend=backend):
+                yield
+        finally:
+            backend.close()
+    finally:
+        if ours:
+            ray.shutdown()
+
+
+def _connect(address: str, workers: int) -> None:
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if not address:
+        cores = joblib.cpu_count() if workers < 0 else workers
+        ray.init(address="local", num_cpus=cores, include_dashboard=False, **quiet)
+        return
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=_PATIENCE).close()
+    except (OSError, ValueError) as error:
+        raise RunError(
+            f"no Ray answers at {address} ({type(error).__name__}): start it with: "
+            "ray start --head --port 6379"
+        ) from None
+    try:
+        ray.init(address=address, **quiet)
+    except ConnectionError:
+        raise RunError(
+            f"Ray at {address} does not let us in: if it asks for a token, set RAY_AUTH_MODE=token "
+            "and RAY_AUTH_TOKEN to that of the cluster"
+        ) from None

@@ -1,0 +1,211 @@
+"""Tasks in parallel through joblib, one thread each, with progress and clean interruption.
+
+Who runs them is joblib's active backend: loky's processes on this machine, or what
+:func:`greenmachine.workers.backend` or ``joblib.parallel_config`` chose. Results are the same.
+
+A worker that dies loses no results: what had not come back runs again. On loky and Ray that
+happens here, once a call; Dask does it by itself, three times a task. After that the call stops
+with a ``RunError``, and a run goes on from its last checkpoint.
+"""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import joblib
+import torch
+from joblib.externals.loky import process_executor
+from joblib.parallel import LokyBackend, get_active_backend
+
+from greenmachine.errors import RunError
+from greenmachine.workers.memory import keep_freed_memory
+
+__all__ = [
+    "Progress",
+    "WorkerWarning",
+    "count_workers",
+    "one_thread",
+    "run_tasks",
+    "stream_tasks",
+]
+
+Result = TypeVar("Result")
+Progress = Callable[[int, int], None]
+"""Called with (tasks done, tasks in all)."""
+
+_GROWTH = 2**32  # bytes by which a worker may grow
+
+# What a dead worker raises, and whether to try again is up to us. Names: Dask and Ray are optional.
+_DEATHS = {"TerminatedWorkerError": True, "RayActorError": True, "KilledWorker": False}
+
+# Networks draw their weights from torch's one generator of a process: a worker of several threads
+# (Dask has them) must not run two tasks at a time.
+_turn = threading.Lock()
+
+
+class WorkerWarning(UserWarning):
+    """A worker died, and its work is done again."""
+
+
+def count_workers(workers: int) -> int:
+    """Return the number of processes that ``workers`` means.
+
+    -1 is one for every core, or all workers of a cluster.
+    """
+    return int(joblib.effective_n_jobs(workers))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Run torch on one thread inside.
+
+    Sums and products split over threads round differently: with one thread the result does
+    not depend on the machine's cores, nor on whether a task ran here or in a worker.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def run_tasks(
+    function: Callable[..., Result],
+    tasks: Sequence[tuple[Any, ...]],
+    workers: int,
+    progress: Progress | None = None,
+    *,
+    device: str = "cpu",
+) -> list[Result]:
+    """Return what :func:`stream_tasks` yields, all of it.
+
+    Args:
+        function: see there, as for all but ``progress``.
+        tasks: see there.
+        workers: see there.
+        progress: told after every task.
+        device: see there.
+
+    Raises:
+        RunError: a worker was killed from outside, and again.
+    """
+    results: list[Result] = []
+    for result in stream_tasks(function, tasks, workers, device=device):
+        results.append(result)
+        if progress is not None:
+            progress(len(results), len(tasks))
+    return results
+
+
+def stream_tasks(
+    function: Callable[..., Result],
+    tasks: Sequence[tuple[Any, ...]],
+    workers: int,
+    *,
+    device: str = "cpu",
+) -> Iterator[Result]:
+    """Yield ``function(*task)`` for every task, in order, computed by ``workers`` processes.
+
+    Args:
+        function: importable by a worker process.
+        tasks: arguments; small ones, because they are pickled (pass paths, not tensors).
+        workers: processes; -1 takes every core. 1 runs in this process, but for a cluster: there
+            all its workers run.
+        device: what the tasks compute on: with "cuda" they take turns at the GPUs that their
+            worker sees.
+
+    Yields:
+        The results. Warns (``WorkerWarning``) where a worker died and its tasks run again.
+
+    Raises:
+        RunError: a worker was killed from outside, and again.
+    """
+    jobs = [(function, task, number, device) for number, task in enumerate(tasks)]
+    done = 0
+    if not jobs or _alone(workers, len(jobs)):
+        for job in jobs:
+            yield _single(*job)
+        return
+    for last in (False, True):
+        try:
+            for result in _parallel(jobs[done:], workers):
+                done += 1
+                yield result
+            return
+        except Exception as error:
+            again = _again(error)
+            if again is None:
+                raise
+            if last or not again:
+                raise RunError(
+                    "a worker process was killed, and again when its work was repeated, most "
+                    "likely for memory: use fewer workers or smaller samples, then --resume"
+                ) from None
+        warnings.warn(
+            f"a worker process was killed: repeating the last {len(jobs) - done} of "
+            f"{len(jobs)} tasks",
+            WorkerWarning,
+            stacklevel=2,
+        )
+
+
+def _alone(workers: int, tasks: int) -> bool:
+    """Whether this process may as well do the work: never that of a cluster."""
+    local = isinstance(get_active_backend()[0], LokyBackend)
+    return local and 1 in (workers, tasks, count_workers(workers))
+
+
+def _parallel(jobs: Sequence[tuple[Any, ...]], workers: int) -> Iterator[Any]:
+    """Yield results in order; on any exception, Ctrl-C too, joblib ends its workers."""
+    # Ray's own backend has no generators: there the progress comes at the end.
+    generator = get_active_backend()[0].supports_return_generator
+    parallel = joblib.Parallel(n_jobs=workers, return_as="generator" if generator else "list")
+    found = parallel(joblib.delayed(_in_worker)(*job) for job in jobs)
+    try:
+        for result in found:  # noqa: UP028 (`yield from` would close it before we do)
+            yield result
+    finally:
+        if generator:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of results that nobody takes: we were stopped
+                found.close()
+
+
+def _again(error: Exception) -> bool | None:
+    """Return whether to try again what failed with ``error``; None if no worker died."""
+    names = (kind.__name__ for kind in type(error).__mro__)
+    return next((_DEATHS[name] for name in names if name in _DEATHS), None)
+
+
+def _in_worker(*job: Any) -> Any:
+    keep_freed_memory()
+    # Where psutil is installed loky takes 300 MB of growth for a leak and starts another worker,
+    # which imports torch again; ours grow by the signals that they map and the memory they keep.
+    process_executor._MAX_MEMORY_LEAK_SIZE = _GROWTH
+    return _single(*job)
+
+
+def _single(
+    function: Callable[..., Result], task: tuple[Any, ...], number: int, device: str
+) -> Result:
+    with _turn, one_thread(), _gpu(number, device):
+        return function(*task)
+
+
+@contextmanager
+def _gpu(number: int, device: str) -> Iterator[None]:
+    """Inside, "cuda" is the GPU whose turn it is: task i has GPU i modulo their number.
+
+    Chosen in the worker, because another machine may have another number of them.
+    """
+    count = torch.cuda.device_count() if device == "cuda" else 0
+    if count == 0:  # no GPU is wanted; or none is there, and torch will say so
+        yield
+        return
+    with torch.cuda.device(number % count):
+        yield

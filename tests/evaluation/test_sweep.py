@@ -1,0 +1,151 @@
+"""Sweeps into a file: parts, interruption, and cells that compute the same."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from greenmachine.benchmarks import load_benchmark
+from greenmachine.errors import ConfigError, RunError
+from greenmachine.evaluation import capture_spec, parts, score_networks, score_to_file
+from greenmachine.language import parse
+
+pytestmark = pytest.mark.usefixtures("synthetic_data", "small_shards")
+
+NORM = "sum_layers(l2_norm(noise_weight_grad))"
+BOTH = {"a": "nwot", "norm": NORM}
+INDICES = [*range(8), *range(100, 114), *range(8, 16)]  # nwot fails on some first, some last
+SPEC = capture_spec(
+    "nats-tss", "cifar10", [parse(NORM)], batch=2, seed=3, options={"cells": 1, "channels": 4}
+)
+
+
+@pytest.fixture
+def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file whose first two shards, of four, were scored when the sweep was interrupted."""
+    monkeypatch.setattr(parts, "PART_NETWORKS", 8)
+    out = tmp_path / "scores.parquet"
+
+    def stop(done: int, total: int) -> None:
+        if done == 16:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        score_to_file(BOTH, SPEC, INDICES, out, workers=1, progress=stop)
+    assert _starts(out) == [0, 8]
+    return out
+
+
+def _starts(out: Path) -> list[int]:
+    folder = out.with_name(f"{out.name}.parts")
+    return sorted(int(path.stem.removeprefix("part-")) for path in folder.glob("part-*"))
+
+
+def test_resumed_is_undisturbed(out: Path) -> None:
+    """Also what failed before the interruption is counted."""
+    told: list[tuple[int, int]] = []
+    lines: list[str] = []
+    frame = score_to_file(
+        BOTH,
+        SPEC,
+        INDICES,
+        out,
+        workers=1,
+        progress=lambda *of: told.append(of),
+        announce=lines.append,
+    )
+    assert told == [(16, 30), (24, 30), (30, 30)]
+    assert lines[0] == "30 networks, 30 distinct: 16 scored before, 14 to go"
+    whole: list[str] = []
+    expected = score_networks(BOTH, SPEC, INDICES, workers=1, announce=whole.append)
+    assert lines[1:] == whole
+    assert 0 < frame["a"][:16].isna().sum() < frame["a"].isna().sum() < 30
+    pd.testing.assert_frame_equal(frame, expected)
+    pd.testing.assert_frame_equal(frame, pd.read_parquet(out))
+    assert not out.with_name(f"{out.name}.parts").exists()
+
+
+def test_a_part_is_written_where_time_has_passed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "PART_SECONDS", 0.0)
+    out = tmp_path / "scores.parquet"
+    seen: list[list[int]] = []
+    score_to_file(
+        {"norm": NORM},
+        SPEC,
+        INDICES[:20],
+        out,
+        workers=1,
+        progress=lambda *_: seen.append(_starts(out)),
+    )
+    assert seen == [[], [0], [0, 8], [0, 8, 16]]
+
+
+def test_interrupted_between_parts_loses_no_finished_shard(tmp_path: Path) -> None:
+    out = tmp_path / "scores.parquet"
+
+    def stop(done: int, total: int) -> None:
+        if done == 16:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        score_to_file({"norm": NORM}, SPEC, INDICES, out, workers=1, progress=stop)
+    (part,) = out.with_name(f"{out.name}.parts").glob("part-*")
+    assert len(pd.read_parquet(part)) == 16
+
+
+def test_parts_belong_to_their_work(out: Path) -> None:
+    for proxies, spec, indices in (
+        ({"a": "nwot"}, SPEC, INDICES),
+        ({"b": "nwot", "norm": NORM}, SPEC, INDICES),
+        ({"a": "nwot", "norm": "nwot_inputs"}, SPEC, INDICES),
+        (BOTH, replace(SPEC, seed=4), INDICES),
+        (BOTH, SPEC, INDICES[1:]),
+    ):
+        with pytest.raises(RunError, match="parts of other work: remove it"):
+            score_to_file(proxies, spec, indices, out, workers=1)
+    (out.with_name(f"{out.name}.parts") / "identity.json").write_text("{")
+    with pytest.raises(RunError, match="parts of other work"):
+        score_to_file(BOTH, SPEC, INDICES, out, workers=1)
+
+
+def test_damaged_parts_are_named_and_scored_again_once_removed(out: Path) -> None:
+    first, second = (out.with_name(f"{out.name}.parts") / f"part-00000{i}.parquet" for i in (0, 8))
+    kept = second.read_bytes()
+    for wrong in (kept[:-100], b"", first.read_bytes()):
+        second.write_bytes(wrong)
+        with pytest.raises(RunError, match=r"part-000008.parquet .*: remove it") as told:
+            score_to_file(BOTH, SPEC, INDICES, out, workers=1)
+        assert "\n" not in str(told.value)
+    pd.read_parquet(first)[["norm"]].to_parquet(second)
+    with pytest.raises(RunError, match=r"part-000008.parquet .*: remove it"):
+        score_to_file(BOTH, SPEC, INDICES, out, workers=1)
+    first.unlink()  # one in the middle is missing as well as the end
+    second.write_bytes(kept)
+    lines: list[str] = []
+    frame = score_to_file(BOTH, SPEC, INDICES, out, workers=1, announce=lines.append)
+    assert "8 scored before, 22 to go" in lines[0]
+    pd.testing.assert_frame_equal(frame, score_networks(BOTH, SPEC, INDICES, workers=1))
+
+
+def test_merged_cells_have_the_score_of_the_first(tmp_path: Path) -> None:
+    twins = load_benchmark("nats-tss").twins
+    copies = [int(i) for i in np.flatnonzero(twins != np.arange(len(twins)))][:6]
+    firsts = [int(twins[i]) for i in copies]
+    asked = [*copies, 1, *firsts[:3]]
+    lines: list[str] = []
+    out = tmp_path / "scores.parquet"
+    merged = score_to_file(
+        {"norm": NORM}, SPEC, asked, out, distinct=True, workers=1, announce=lines.append
+    )
+    assert merged["index"].tolist() == asked
+    assert lines[0].startswith(f"{len(asked)} networks, {len({*firsts, 1})} distinct: 0 scored")
+    alone = score_networks({"norm": NORM}, SPEC, [*firsts, 1, *firsts[:3]], workers=1)
+    np.testing.assert_array_equal(merged["norm"], alone["norm"])
+    with pytest.raises(ConfigError, match="expressions alone: nwot is a function"):
+        score_networks(BOTH, SPEC, asked, distinct=True, workers=1)
