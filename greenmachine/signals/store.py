@@ -10,7 +10,9 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -27,10 +29,16 @@ from greenmachine.signals.shard_file import shard_failures, write_shard
 from greenmachine.signals.stack import group_layers, is_weight
 from greenmachine.workers import Progress, one_thread, run_tasks
 
-__all__ = ["SHARD_NETWORKS", "Store", "shard_places"]
+__all__ = ["SHARD_BYTES", "SHARD_NETWORKS", "Store", "shard_places"]
+
+DESCRIPTION = "store.json"
 
 SHARD_NETWORKS = 8
-"""Networks a shard; results do not depend on it, only the grain of parallel work does."""
+"""Networks a shard at least; results do not depend on it, only the grain of parallel work does."""
+
+SHARD_BYTES = 2**26
+"""Small networks share a shard up to this size, or up to a quarter of the sample: Python runs once
+a shard and operation (128 networks of ``digits-tss``: a run took 26 s, with shards of eight 36)."""
 
 
 class Store:
@@ -46,11 +54,14 @@ class Store:
         self.folder = folder
         self.spec = spec
         self.indices = [int(i) for i in indices]
-        self._shards = shard_places(self.indices)
+
+    @cached_property
+    def _shards(self) -> list[list[tuple[int, int]]]:
+        return shard_places(self.indices, self._described()["shard_networks"])
 
     @property
     def paths(self) -> list[Path]:
-        """The layout file of every shard, in order."""
+        """The layout file of every shard, in order; once building has begun."""
         # Absolute: workers may have started in another folder.
         folder = self.folder.resolve()
         return [folder / f"shard-{i:04d}.json" for i in range(len(self._shards))]
@@ -61,7 +72,7 @@ class Store:
         Args:
             networks: at least so many of them, if there are.
         """
-        count = min(len(self._shards), -(-networks // SHARD_NETWORKS))
+        count = min(len(self._shards), -(-networks // len(self._shards[0])))
         chosen = [number * len(self._shards) // count for number in range(count)]
         return chosen, [place for number in chosen for place, _ in self._shards[number]]
 
@@ -102,27 +113,47 @@ class Store:
         identity = {**asdict(self.spec), "terminals": list(self.spec.terminals)}
         identity["indices"] = self.indices
         identity["checksum"] = cached_benchmark(self.spec.benchmark).checksum
-        described = self.folder / "store.json"
-        if described.exists() and _read_identity(described) != identity:
-            raise RunError(f"{self.folder} holds signals of another sample: remove the folder")
+        whole = 0
+        if (self.folder / DESCRIPTION).exists():
+            if {**self._described(), "shard_networks": 0} != {**identity, "shard_networks": 0}:
+                raise RunError(f"{self.folder} holds signals of another sample: remove the folder")
+        else:
+            whole = self.estimate_bytes()
+            self._check_space(whole)
+            count = len(self.indices)
+            fitting = SHARD_BYTES * count // max(1, whole)
+            identity["shard_networks"] = max(SHARD_NETWORKS, min(fitting, -(-count // 4)))
+            write_json(self.folder / DESCRIPTION, identity)
         missing = [i for i, path in enumerate(self.paths) if not path.exists()]
         if not missing:
             return
         for abandoned in self.folder.glob(".shard-*.tmp"):  # of a build that was killed
             abandoned.unlink(missing_ok=True)
-        size = self.estimate_bytes() * len(missing) // len(self._shards)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(self.folder).free
+        size = (whole or self.estimate_bytes()) * len(missing) // len(self._shards)
+        free = self._check_space(size)
         announce(
             f"capturing {sum(len(self._shards[i]) for i in missing)} networks: "
             f"about {size / 1e9:.2f} GB in {self.folder} ({free / 1e9:.0f} GB free)"
         )
-        if size > free:
-            raise RunError(f"{self.folder} has too little space: smaller samples or another --out")
-        write_json(described, identity)
         folder, paths = data_folder().resolve(), self.paths
         tasks = [(self.spec, self._shards[i], folder, paths[i]) for i in missing]
         run_tasks(_build_shard, tasks, workers, progress, device=self.spec.device)
+
+    def _check_space(self, size: int) -> int:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(self.folder).free
+        if size > free:
+            raise RunError(f"{self.folder} has too little space: smaller samples or another --out")
+        return free
+
+    def _described(self) -> dict[str, Any]:
+        path = self.folder / DESCRIPTION
+        try:
+            described: dict[str, Any] = read_json(path)
+            described["shard_networks"] += 0  # a number
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            raise RunError(f"{path} is damaged ({error}): remove {self.folder}") from None
+        return described
 
     @property
     def failures(self) -> dict[int, str]:
@@ -134,17 +165,13 @@ class Store:
         return {place: why for path in self.paths for place, why in shard_failures(path).items()}
 
 
-def shard_places(indices: Sequence[int]) -> list[list[tuple[int, int]]]:
+def shard_places(
+    indices: Sequence[int], networks: int | None = None
+) -> list[list[tuple[int, int]]]:
     """Split a sample into shards of (place in the sample, index in the benchmark)."""
     places = list(enumerate(int(i) for i in indices))
-    return [places[i : i + SHARD_NETWORKS] for i in range(0, len(places), SHARD_NETWORKS)]
-
-
-def _read_identity(path: Path) -> object:
-    try:
-        return read_json(path)
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path} is damaged ({error}): remove {path.parent}") from None
+    size = networks or SHARD_NETWORKS
+    return [places[i : i + size] for i in range(0, len(places), size)]
 
 
 def _build_shard(
