@@ -1,8 +1,8 @@
 """Every shell and Python block of the documents runs as it is written.
 
-A comment before a block says when: ``main``, ``data`` (where the real tables are) and ``cluster``
-in ``pytest -m slow``, ``tests`` by ``.ci/run``. Commands of an ``official`` block need archives of
-gigabytes: that they parse is what can be tested. All others always run.
+``pytest -m slow`` runs them; a comment before a block tells the special ones: ``main``, ``data``
+(where the real tables are), ``cluster``, and ``tests``, which is left to ``.ci/run``. Commands of an
+``official`` block need archives of gigabytes: that they parse is what can be tested.
 """
 
 from __future__ import annotations
@@ -85,6 +85,7 @@ def shrink(experiments: Path) -> None:
         path.write_text(yaml.safe_dump(settings), encoding="utf-8")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_blocks(document: str, tmp_path: Path) -> None:
     assert run(document, ("",), tmp_path)

@@ -37,5 +37,4 @@ def test_pages_are_touched_once() -> None:
         int(subprocess.check_output([sys.executable, "-c", SCRIPT, word], text=True))
         for word in ("keep", "default")
     ]
-    assert found[0] < 50  # a megabyte has 256 pages
     assert found[0] * 10 < found[1]
