@@ -1,8 +1,8 @@
 """Every shell and Python block of the documents runs as it is written.
 
 ``pytest -m slow`` runs them; a comment before a block tells the special ones: ``main``, ``data``
-(where the real tables are), ``cluster``, and ``tests``, which is left to ``.ci/run``. Commands of an
-``official`` block need archives of gigabytes: that they parse is what can be tested.
+(where the real tables are), ``cluster``, and ``tests``, which is left to ``.ci/run``. Commands of
+an ``official`` block need archives of gigabytes: that they parse is what can be tested.
 """
 
 from __future__ import annotations
