@@ -9,21 +9,22 @@ from __future__ import annotations
 
 import random
 from collections import Counter, defaultdict
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from experiments.performance.chunks import chunks_of, in_memory
 from experiments.performance.report import Report
 from experiments.performance.settings import Settings
 from experiments.performance.workload import Workload, synchronised
+from greenmachine.engine import lower
 from greenmachine.engine.graph import Graph
 from greenmachine.engine.lower import apply_node, evaluate_shard
 from greenmachine.language import TERMINALS, Expression, apply, terminal
 from greenmachine.signals.shard_file import open_shard
-from greenmachine.signals.stack import Shard
+from greenmachine.signals.stack import Shard, Stack
 from greenmachine.workers import one_thread
 from primitives import registry
 from primitives.registry import INPUT_TENSOR, NETWORK_MATRIX, WEIGHT_TENSOR
@@ -44,7 +45,7 @@ _REPEATS = 3
 def measure_chains(workload: Workload, report: Report, copy: float) -> None:
     """Report the fraction of the copy's bytes a second that the engine reaches on chains."""
     settings = workload.settings
-    shard = in_memory(open_shard(workload.store.paths[0]))
+    shard = _in_memory(open_shard(workload.store.paths[0]))
     every = [p.name for p in registry if p.family == "elementwise"]
     table: list[dict[str, Any]] = []
     for title, words in (("cheap", list(CHEAP)), ("all", every)):
@@ -154,7 +155,7 @@ def _walk(shard: Shard, boundary: list[Expression], settings: Settings) -> dict[
     device = settings.device
     found: dict[str, list[float]] = defaultdict(list)
     for stack in shard.stacks:
-        for part in chunks_of(stack, device)[:: settings.chunks_step]:
+        for part in lower.chunks(stack, device)[:: settings.chunks_step]:
             values: dict[int, Tensor | float] = {}
             uses = list(graph.uses)
             for number, node in enumerate(graph.nodes):
@@ -173,3 +174,12 @@ def _walk(shard: Shard, boundary: list[Expression], settings: Settings) -> dict[
                     if not uses[argument]:
                         values.pop(argument, None)
     return found
+
+
+def _in_memory(shard: Shard) -> Shard:
+    """Return a shard whose tensors are read from disk."""
+    stacks = [
+        Stack(stack.rows, {name: tensor.clone() for name, tensor in stack.tensors.items()})
+        for stack in shard.stacks
+    ]
+    return replace(shard, stacks=stacks)

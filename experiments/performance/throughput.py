@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from experiments.performance.chunks import chunks_of
 from experiments.performance.report import Report
 from experiments.performance.settings import Settings
 from experiments.performance.workload import Workload, synchronised
+from greenmachine.engine import lower
 from greenmachine.language import TERMINALS
 from greenmachine.signals.shard_file import open_shard
 from greenmachine.workers import one_thread
@@ -112,7 +112,7 @@ def _arguments(workload: Workload) -> dict[str, list[Chunk]]:
         shard = open_shard(path)
         short = [kind for kind, chunks in found.items() if _bytes(chunks) < limit]
         for stack in shard.stacks:
-            for part in chunks_of(stack, device):
+            for part in lower.chunks(stack, device):
                 for kind in short:
                     first, second = (
                         stack.signal(name, part, shard.batch).clone().to(device)

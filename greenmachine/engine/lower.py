@@ -7,7 +7,7 @@ whichever worker computes it and whatever else is computed beside it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -19,7 +19,7 @@ from greenmachine.signals.stack import Shard, Stack
 from primitives import eigenvalues, registry
 from primitives.registry import BATCH_MATRIX, LAYER_SCALAR, NETWORK_MATRIX
 
-__all__ = ["CHUNK_ELEMENTS", "apply_node", "evaluate_shard", "network_groups"]
+__all__ = ["CHUNK_ELEMENTS", "apply_node", "chunks", "evaluate_shard", "network_groups"]
 
 CHUNK_ELEMENTS = {"cpu": 2**18, "cuda": 2**26}
 """Elements of the largest signal in a chunk: 1 MiB of float32 on a CPU (measured: whole stacks
@@ -59,7 +59,8 @@ def evaluate_shard(
     crossing = {root for root in graph.roots if graph.nodes[root].kind == BATCH_MATRIX}
     buffers: dict[int, Tensor] = {}
     for stack in shard.stacks:
-        for rows, part in _chunks(stack, device):
+        for part in chunks(stack, device):
+            rows = stack.rows[part]
             leaves = {
                 name: stack.signal(name, part, shard.batch).to(device) for name in graph.terminals
             }
@@ -113,15 +114,13 @@ def _per_layer(graph: Graph, root: int) -> bool:
     return graph.nodes[root].kind != NETWORK_MATRIX
 
 
-def _chunks(stack: Stack, device: str) -> Iterator[tuple[Tensor, slice]]:
-    """Yield the rows and the slice of every chunk of ``stack``."""
+def chunks(stack: Stack, device: str) -> list[slice]:
+    """Return the layers of every chunk of ``stack``."""
     layers = len(stack.rows)
     # Of all signals, not of those in use: what else is computed must not move the borders.
     widest = max((tensor[0].numel() for tensor in stack.tensors.values()), default=1)
     step = max(1, CHUNK_ELEMENTS[torch.device(device).type] // widest)
-    for start in range(0, layers, step):
-        part = slice(start, min(start + step, layers))
-        yield stack.rows[part], part
+    return [slice(start, min(start + step, layers)) for start in range(0, layers, step)]
 
 
 def _evaluate(graph: Graph, leaves: dict[str, Tensor], kept: set[int]) -> dict[int, Tensor]:

@@ -38,7 +38,7 @@ SHARD_NETWORKS = 8
 
 SHARD_BYTES = 2**26
 """Small networks share a shard up to this size, or up to a quarter of the sample: Python runs once
-a shard and operation (128 networks of ``digits-tss``: a run took 26 s, with shards of eight 36)."""
+a shard and operation."""
 
 
 class Store:

@@ -18,9 +18,8 @@ _KEPT = 2**29
 def keep_freed_memory() -> None:
     """Let this process keep up to half a gigabyte that it has freed, for the next tensors.
 
-    By default glibc hands every megabyte back to the system, which hands it out again page by
-    page, cleared: an operation on a tensor of a megabyte took up to twice as long, capturing a
-    network one and a half times. Does nothing where the C library is another one.
+    By default glibc may hand every megabyte back to the system, which hands it out again page by
+    page, cleared. Does nothing where the C library is another one.
 
     For processes of this project (workers, the command line): it holds for the whole process.
     """
