@@ -1,16 +1,22 @@
-"""Files that are never half-written: write to a temporary neighbour, then replace."""
+"""Files that are never half-written (write to a temporary neighbour, then replace), and locks."""
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ["read_json", "replace_file", "sha256", "write_json", "write_text"]
+from greenmachine.errors import RunError
+
+__all__ = ["alone_in", "read_json", "replace_file", "sha256", "write_json", "write_text"]
+
+_LOCK = ".lock"
 
 
 def replace_file(path: Path, write: Callable[[Path], None]) -> None:
@@ -52,6 +58,26 @@ def sha256(path: Path) -> str:
     """Return the hexadecimal SHA-256 of the file at ``path``."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Make ``folder`` and hold it inside: two commands there would undo each other's work.
+
+    The system lets go of it when the process ends, however it ends.
+
+    Raises:
+        RunError: another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / _LOCK).open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RunError(
+                f"another command is at work in {folder}: wait for it, or choose another --out"
+            ) from None
+        yield
 
 
 def _write_synced(path: Path, text: str) -> None:

@@ -104,7 +104,7 @@ def positive(x: Tensor) -> Tensor:
 @primitive(*_EVERY, domain=TOTAL, reference="hyperbolic tangent")
 def tanh(x: Tensor) -> Tensor:
     """Hyperbolic tangent of x."""
-    # (1 - e)/(1 + e) with e = exp(-2|x|), exact for small x too, in 0.6 of torch.tanh's time.
+    # (1 - e)/(1 + e) with e = exp(-2|x|), exact for small x too, and faster than torch.tanh.
     less = x.abs().mul_(-2).expm1_()
     more = less + 2
     return keep_failure(torch.div(less, more, out=more).neg_().mul_(torch.sign(x)), x)
@@ -205,6 +205,6 @@ def standardise_channels(x: Tensor) -> Tensor:
 @primitive(*same(ACTIVATIONS), domain=FITS, reference="what distinguishes the images")
 def centre_batch(x: Tensor) -> Tensor:
     """x minus its mean over the images."""
-    # Over images as rows: torch takes five times as long where the channels are not last.
+    # Over images as rows: torch is far slower where the channels are not last.
     rows = x.permute(0, 1, 3, 4, 2)
     return x - rows.mean(dim=1, keepdim=True).permute(0, 1, 4, 2, 3)

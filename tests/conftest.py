@@ -16,7 +16,6 @@ from greenmachine.benchmarks import SIZE, TOPOLOGY, Space
 from greenmachine.benchmarks.nats import IMAGE_SETS
 from greenmachine.benchmarks.table import save_table
 from greenmachine.networks.topology import OPERATIONS
-from greenmachine.signals import store
 
 TSS_CELLS = 300
 
@@ -76,11 +75,3 @@ def synthetic_data(synthetic_folder: Path) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GREENMACHINE_DATA", str(synthetic_folder))
         yield synthetic_folder
-
-
-@pytest.fixture(scope="module")
-def small_shards() -> Iterator[None]:
-    """Shards of 8 networks, so that a few networks make several."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(store, "SHARD_NETWORKS", 8)
-        yield

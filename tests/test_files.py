@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from greenmachine.files import read_json, replace_file, sha256, write_json, write_text
+from greenmachine.errors import RunError
+from greenmachine.files import alone_in, read_json, replace_file, sha256, write_json, write_text
 
 
 def test_write_replaces_and_makes_folders(tmp_path: Path) -> None:
@@ -56,3 +57,12 @@ def test_files_have_the_usual_permissions(tmp_path: Path) -> None:
 def test_sha256_is_that_of_the_content(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"content")
     assert sha256(tmp_path / "x") == hashlib.sha256(b"content").hexdigest()
+
+
+def test_one_command_at_a_time_works_in_a_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "run"
+    refused = pytest.raises(RunError, match=r"another command is at work in .*run: wait")
+    with alone_in(folder), alone_in(tmp_path), refused, alone_in(folder):
+        pytest.fail("two at a time")
+    with alone_in(folder):
+        pass

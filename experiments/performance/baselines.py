@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from experiments.performance.plain import PlainLanguage, Signals, of_layers, recompute
 from experiments.performance.report import Report
-from experiments.performance.workload import Workload, synchronised
+from experiments.performance.workload import Evolution, Workload, synchronised
+from greenmachine.engine.graph import Graph, boundary_of
 from greenmachine.language import Expression
 from greenmachine.signals.passes import noise_images
 from greenmachine.signals.sample import build_network, capture_network
@@ -92,6 +93,15 @@ def measure_plain(workload: Workload, report: Report) -> None:
         f"{len(distinct)} of {evolution.individuals} individuals differ",
     )
     report.summary["engine_vs_plain"] = ratio
+    apart, shared = _operations(evolution)
+    report.add(
+        "a",
+        "operations on tensors: of the plain way, for one of the engine",
+        apart / shared,
+        "x",
+        f"{apart:,} in the trees of all individuals, {shared:,} evaluated; "
+        "what is left of the ratio are stacks and workers",
+    )
     truth = evolution.evaluator.scores(chosen)[:, places]
     with np.errstate(invalid="ignore"):
         off = np.abs(scores - truth) > TOLERANCE * np.abs(truth)
@@ -121,6 +131,19 @@ def _plain(
             seconds[row] = synchronised(device) - started
             report.say(f"plain: individual {row + 1} of {len(chosen)}, {seconds[row]:.2f} s")
     return seconds, scores
+
+
+def _operations(evolution: Evolution) -> tuple[int, int]:
+    """Return how many operations below the boundary all trees have, and the engine evaluated."""
+    trees = sum(_below([tree]) for tree in evolution.distinct)
+    apart = round(trees * evolution.individuals / len(evolution.distinct))
+    return apart, sum(_below(computed) for computed in evolution.evaluator.computed)
+
+
+def _below(expressions: list[Expression]) -> int:
+    """Return the number of distinct operations on tensors and matrices of a layer."""
+    graph = Graph(boundary_of(expressions))
+    return sum(bool(node.args) for node in graph.nodes)
 
 
 def measure_recompute(workload: Workload, report: Report) -> None:

@@ -73,4 +73,4 @@ QUICK: dict[str, Any] = {
     "growth_populations": (10, 40),
     "growth_individuals": 10,
 }
-"""Settings of ``--quick``: the embedded benchmark, a minute."""
+"""Settings of ``--quick``: the embedded ``digits-tss``, a minute."""

@@ -14,7 +14,7 @@ import pandas as pd
 from greenmachine.errors import RunError
 from greenmachine.evaluation.parts import PLACE, Parts
 from greenmachine.evaluation.sweep import Sweep
-from greenmachine.files import replace_file
+from greenmachine.files import alone_in, replace_file
 from greenmachine.language import Expression
 from greenmachine.signals import CaptureSpec
 from greenmachine.workers import Progress
@@ -86,21 +86,23 @@ def score_to_file(
     Until all is scored the rows are in parts under ``OUT.parts``; the same call goes on there.
 
     Raises:
-        GreenMachineError: as there, or the parts belong to other work or are damaged.
+        GreenMachineError: as there, or the parts belong to other work, are damaged, or another
+            command writes them.
     """
     sweep = Sweep(proxies, spec, indices, distinct)
     folder = out.with_name(f"{out.name}.parts")
-    parts = Parts(folder, sweep.identity(), sweep.columns, len(sweep.firsts))
-    scored = {int(place) for place in parts.read()[PLACE]}
-    announce(
-        f"{len(sweep.copies)} networks, {len(sweep.firsts)} distinct: "
-        f"{len(scored)} scored before, {len(sweep.firsts) - len(scored)} to go"
-    )
-    parts.collect(sweep.rows(scored, workers, progress))
-    rows = parts.read()
-    if len(rows) < len(sweep.firsts):
-        raise RunError(f"parts are gone from {folder}: let one command alone write to {out}")
-    table = sweep.table(rows, announce)
-    replace_file(out, lambda temporary: table.to_parquet(temporary, index=False))
-    parts.remove()
+    with alone_in(folder):
+        parts = Parts(folder, sweep.identity(), sweep.columns, len(sweep.firsts))
+        scored = {int(place) for place in parts.read()[PLACE]}
+        announce(
+            f"{len(sweep.copies)} networks, {len(sweep.firsts)} distinct: "
+            f"{len(scored)} scored before, {len(sweep.firsts) - len(scored)} to go"
+        )
+        parts.collect(sweep.rows(scored, workers, progress))
+        rows = parts.read()
+        if len(rows) < len(sweep.firsts):
+            raise RunError(f"parts are gone from {folder}: run the same command again")
+        table = sweep.table(rows, announce)
+        replace_file(out, lambda temporary: table.to_parquet(temporary, index=False))
+        parts.remove()
     return table

@@ -23,7 +23,7 @@ from greenmachine.evolution.listener import Listener
 from greenmachine.evolution.outcome import Rows, compare
 from greenmachine.evolution.samples import draw_samples, fitted_sizes
 from greenmachine.evolution.search import Search
-from greenmachine.files import read_json, write_json
+from greenmachine.files import alone_in, read_json, write_json
 from greenmachine.language import Expression, parse
 from greenmachine.language.grammar import Grammar
 from greenmachine.manifest import manifest
@@ -99,13 +99,18 @@ class Run:
             raise RunError(f"{folder}/config.json is not of this version ({reason})") from None
 
     def execute(self) -> dict[str, Any]:
-        """Run, or go on, to the end and return the content of ``result.json``."""
+        """Run, or go on, to the end and return the content of ``result.json``.
+
+        Raises:
+            RunError: the folder holds another run, another command is at work there, or what
+                is needed is gone.
+        """
         if (self.folder / RESULT).exists():
             self._describe()
             self.listener.say(f"{self.folder} is finished")
             finished: dict[str, Any] = read_json(self.folder / RESULT)
             return finished
-        with backend(self.config.backend, self.config.workers):
+        with alone_in(self.folder), backend(self.config.backend, self.config.workers):
             self._describe()
             return self._execute()
 
@@ -161,7 +166,6 @@ class Run:
                 raise RunError(f"{self.folder} holds another run: choose another --out")
             self._check_data()
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
         facts = manifest(
             seed=self.config.seed,
             benchmark={"name": self.benchmark.name, "sha256": self.benchmark.checksum},

@@ -68,8 +68,8 @@ def cluster(address: str, workers: int) -> Iterator[None]:
                 yield
         except (CancelledError, CommClosedError):
             raise RunError(
-                "the Dask scheduler is gone: start it again, or choose another --backend, "
-                "then --resume"
+                "the Dask scheduler is gone: start it again, or choose another --backend, and go "
+                "on with `evolve --resume` or the same `score` command"
             ) from None
 
 

@@ -23,6 +23,7 @@ from joblib.parallel import LokyBackend, get_active_backend
 
 from greenmachine.errors import RunError
 from greenmachine.workers.memory import keep_freed_memory
+from greenmachine.workers.orphans import end_with_parent
 
 __all__ = [
     "Progress",
@@ -144,7 +145,8 @@ def stream_tasks(
             if last or not again:
                 raise RunError(
                     "a worker process was killed, and again when its work was repeated, most "
-                    "likely for memory: use fewer workers or smaller samples, then --resume"
+                    "likely for memory: use fewer workers or a smaller batch, and go on with "
+                    "`evolve --resume` or the same `score` command"
                 ) from None
         warnings.warn(
             f"a worker process was killed: repeating the last {len(jobs) - done} of "
@@ -184,6 +186,7 @@ def _again(error: Exception) -> bool | None:
 
 def _in_worker(*job: Any) -> Any:
     keep_freed_memory()
+    end_with_parent()
     # Where psutil is installed loky takes 300 MB of growth for a leak and starts another worker,
     # which imports torch again; ours grow by the signals that they map and the memory they keep.
     process_executor._MAX_MEMORY_LEAK_SIZE = _GROWTH

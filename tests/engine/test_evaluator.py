@@ -66,9 +66,7 @@ POPULATION = trees(60)
 
 
 @pytest.fixture(scope="module")
-def store(
-    synthetic_data: Path, small_shards: None, tmp_path_factory: pytest.TempPathFactory
-) -> Store:
+def store(synthetic_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
     made = Store(tmp_path_factory.mktemp("store"), SPEC, INDICES)
     made.build(1)
     return made

@@ -18,7 +18,7 @@ from greenmachine.language import parse
 from greenmachine.proxies import PROXIES, FunctionProxy, function_score
 from greenmachine.signals.passes import noise_images
 
-pytestmark = pytest.mark.usefixtures("synthetic_data", "small_shards")
+pytestmark = pytest.mark.usefixtures("synthetic_data")
 
 NORM = "sum_layers(l2_norm(noise_weight_grad))"
 MIXED = {"nwot": "nwot", "norm": NORM, "agreement": "nwot_inputs", "again": "nwot"}

@@ -12,9 +12,10 @@ import pytest
 from greenmachine.benchmarks import load_benchmark
 from greenmachine.errors import ConfigError, RunError
 from greenmachine.evaluation import capture_spec, parts, score_networks, score_to_file
+from greenmachine.files import alone_in
 from greenmachine.language import parse
 
-pytestmark = pytest.mark.usefixtures("synthetic_data", "small_shards")
+pytestmark = pytest.mark.usefixtures("synthetic_data")
 
 NORM = "sum_layers(l2_norm(noise_weight_grad))"
 BOTH = {"a": "nwot", "norm": NORM}
@@ -149,3 +150,9 @@ def test_merged_cells_have_the_score_of_the_first(tmp_path: Path) -> None:
     np.testing.assert_array_equal(merged["norm"], alone["norm"])
     with pytest.raises(ConfigError, match="expressions alone: nwot is a function"):
         score_networks(BOTH, SPEC, asked, distinct=True, workers=1)
+
+
+def test_two_commands_on_one_file_are_refused(out: Path) -> None:
+    with alone_in(out.with_name(f"{out.name}.parts")), pytest.raises(RunError, match="at work"):
+        score_to_file(BOTH, SPEC, INDICES, out, workers=1)
+    assert _starts(out) == [0, 8]

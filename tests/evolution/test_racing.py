@@ -16,13 +16,11 @@ from tests.evolution.conftest import Quiet, settings
 RACING = settings(evolution={"racing": 8})
 KEPT = ("checkpoint.json", "hall_of_fame.json")
 
-pytestmark = pytest.mark.usefixtures("synthetic_data", "small_shards")
+pytestmark = pytest.mark.usefixtures("synthetic_data")
 
 
 @pytest.fixture(scope="module")
-def raced(
-    synthetic_data: Path, small_shards: None, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def raced(synthetic_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("raced") / "run"
     Run(RACING, folder, [], Quiet()).execute()
     return folder

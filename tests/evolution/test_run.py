@@ -13,6 +13,7 @@ import pytest
 from greenmachine.benchmarks import Benchmark
 from greenmachine.errors import ConfigError, DataError, RunError
 from greenmachine.evolution import Run
+from greenmachine.files import alone_in
 from greenmachine.language import parse
 
 from .conftest import Quiet, settings
@@ -144,6 +145,11 @@ def test_damaged_checkpoint_is_refused(
     (folder / "checkpoint.json").write_text('{"search": {"generation": 1')
     with pytest.raises(RunError, match="damaged"):
         Run.resume(folder, Quiet()).execute()
+
+
+def test_two_commands_on_one_folder_are_refused(tmp_path: Path) -> None:
+    with alone_in(tmp_path), pytest.raises(RunError, match="another command is at work"):
+        Run(settings(), tmp_path, [], Quiet()).execute()
 
 
 def test_finished_run_is_not_run_again(finished: tuple[Path, Quiet, dict[str, Any]]) -> None:

@@ -35,7 +35,7 @@ SPEC = CaptureSpec(
     batch=2, options={"cells": 1, "channels": 4},
 )  # fmt: skip
 
-pytestmark = pytest.mark.usefixtures("synthetic_data", "small_shards")
+pytestmark = pytest.mark.usefixtures("synthetic_data")
 
 
 def equal(left: Shard, right: Shard) -> None:
@@ -56,9 +56,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def built(
-    synthetic_data: Path, small_shards: None, tmp_path_factory: pytest.TempPathFactory
-) -> Store:
+def built(synthetic_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
     """A store of 20 networks: two whole shards and half a shard."""
     made = Store(tmp_path_factory.mktemp("store"), SPEC, INDICES)
     made.build(1)

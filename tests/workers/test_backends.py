@@ -104,7 +104,7 @@ def test_scheduler_is_gone(tmp_path: Path) -> None:
                 daemons[0].kill()
 
         with (
-            pytest.raises(RunError, match="scheduler is gone.*then --resume$"),
+            pytest.raises(RunError, match="scheduler is gone.*`score` command$"),
             backend(f"dask:{address}"),
             config.set(brief),
         ):
@@ -175,7 +175,7 @@ def test_workers_of_a_local_cluster(name: str, tmp_path: Path) -> None:
         assert told == list(range(1, 10))
         tasks = [(i, str(tmp_path / "once")) for i in range(4)]
         assert run_tasks(killed, tasks, 2) == [0, 1, 2, 3]
-        with pytest.raises(RunError, match="then --resume") as caught:
+        with pytest.raises(RunError, match="evolve --resume") as caught:
             run_tasks(killed, [(i,) for i in range(4)], 2)
         assert "\n" not in str(caught.value)
         assert run_tasks(power, [(2, 3), (3, 2)], 2) == [8, 9]

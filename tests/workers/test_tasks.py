@@ -110,7 +110,7 @@ def test_tasks_of_a_killed_worker_run_again(tmp_path: Path) -> None:
 
 
 def test_worker_killed_twice_is_one_line_and_the_next_run_works() -> None:
-    with pytest.warns(WorkerWarning), pytest.raises(RunError, match="then --resume") as caught:
+    with pytest.warns(WorkerWarning), pytest.raises(RunError, match="evolve --resume") as caught:
         run_tasks(killed, [(i,) for i in range(4)], 2)
     assert "\n" not in str(caught.value)
     assert run_tasks(killed, [(0,), (2,)], 2) == [0, 2]
@@ -153,8 +153,8 @@ def test_count_workers() -> None:
     assert count_workers(-1) >= 1
 
 
-@pytest.mark.skipif(os.name != "posix", reason="signals")
-def test_ctrl_c_ends_workers(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_workers_end_with_the_command(number: signal.Signals, tmp_path: Path) -> None:
     script = (
         "from greenmachine.workers import run_tasks; from tests.workers.test_tasks import slow; "
         f"run_tasks(slow, [({str(tmp_path)!r}, i) for i in range(9)], 2)"
@@ -165,9 +165,10 @@ def test_ctrl_c_ends_workers(tmp_path: Path) -> None:
     deadline = time.monotonic() + 60
     while len(list(tmp_path.iterdir())) < 2 and time.monotonic() < deadline:
         time.sleep(0.05)
-    os.kill(process.pid, signal.SIGINT)
+    os.kill(process.pid, number)
     _, complaint = process.communicate(timeout=25)  # tasks would sleep for 30 seconds
-    assert "\nKeyboardInterrupt" in complaint  # loky may add a warning of its own
+    if number == signal.SIGINT:
+        assert "\nKeyboardInterrupt" in complaint  # loky may add a warning of its own
     workers = [int(file.read_text()) for file in tmp_path.iterdir()]
     deadline = time.monotonic() + 10
     while any(map(alive, workers)) and time.monotonic() < deadline:
