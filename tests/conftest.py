@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
@@ -84,3 +85,12 @@ def small_shards() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(store, "SHARD_NETWORKS", 8)
         yield
+
+
+@pytest.fixture(scope="session")
+def real_folder() -> Path:
+    """The data folder of GREENMACHINE_DATA; tests that ask for it are marked ``data``."""
+    chosen = os.environ.get("GREENMACHINE_DATA")
+    if not chosen:
+        pytest.skip("GREENMACHINE_DATA is not set")
+    return Path(chosen)
