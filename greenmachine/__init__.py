@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from greenmachine.api import (
+        ArchitectureProxy,
         Benchmark,
         ExpressionProxy,
         FunctionProxy,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "ArchitectureProxy",
     "Benchmark",
     "ExpressionProxy",
     "FunctionProxy",

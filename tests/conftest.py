@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
@@ -75,3 +76,12 @@ def synthetic_data(synthetic_folder: Path) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GREENMACHINE_DATA", str(synthetic_folder))
         yield synthetic_folder
+
+
+@pytest.fixture(scope="session")
+def real_folder() -> Path:
+    """The data folder of GREENMACHINE_DATA; tests that ask for it are marked ``data``."""
+    chosen = os.environ.get("GREENMACHINE_DATA")
+    if not chosen:
+        pytest.skip("GREENMACHINE_DATA is not set")
+    return Path(chosen)

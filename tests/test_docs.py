@@ -27,7 +27,7 @@ from greenmachine.benchmarks.digits import EMBEDDED, LOADERS
 from greenmachine.cli.app import app
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = ("README.md", "experiments/own_networks/README.md")
+DOCUMENTS = ("README.md", "experiments/own_networks/README.md", "docs/sed.md")
 KINDS = {"", "main", "tests", "data", "cluster", "official"}
 SET_UP = "python3 -m venv .venv && .venv/bin/pip install -q -e . && .venv/bin/"
 _BLOCK = re.compile(
@@ -102,8 +102,9 @@ def test_main_command(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.data
 @pytest.mark.skipif(not os.environ.get("GREENMACHINE_DATA"), reason="GREENMACHINE_DATA is not set")
-def test_data_blocks(tmp_path: Path) -> None:
-    assert run("README.md", ("data",), tmp_path)
+@pytest.mark.parametrize("document", ["README.md", "docs/sed.md"])
+def test_data_blocks(document: str, tmp_path: Path) -> None:
+    assert run(document, ("data",), tmp_path)
 
 
 @pytest.mark.slow

@@ -4,9 +4,10 @@ from greenmachine.api.result import Result
 from greenmachine.api.runs import evolve
 from greenmachine.api.scoring import rank, score
 from greenmachine.benchmarks import Benchmark, load_benchmark
-from greenmachine.proxies import ExpressionProxy, FunctionProxy, Proxy
+from greenmachine.proxies import ArchitectureProxy, ExpressionProxy, FunctionProxy, Proxy
 
 __all__ = [
+    "ArchitectureProxy",
     "Benchmark",
     "ExpressionProxy",
     "FunctionProxy",

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from greenmachine.engine import score_model
 from greenmachine.errors import ConfigError, GreenMachineError
 from greenmachine.language import Expression, parse
-from greenmachine.proxies import FunctionProxy, Proxy, function_score, resolve
+from greenmachine.proxies import ArchitectureProxy, FunctionProxy, Proxy, function_score, resolve
 from greenmachine.signals.passes import noise_images
 
 __all__ = ["rank", "score"]
@@ -39,7 +39,8 @@ def score(
         proxy: a proxy, the name of one, an expression, or the path of an exported ``.py`` or of
             a finished run.
         images: (B, C, H, W), a mini-batch as the network takes it. Proxies of noise use its
-            shape alone; those of the data pass need the images themselves.
+            shape alone; those of the data pass need the images themselves, and functions without
+            a pass nothing at all.
         labels: (B,) class indices; needed by proxies of the data pass alone.
         shape: (B, C, H, W) of the noise where no images are given.
         seed: of the noise, and of randomness inside the network.
@@ -49,7 +50,8 @@ def score(
         low is good.
 
     Raises:
-        ConfigError: no such proxy, or images, labels or shape are missing or do not fit together.
+        ConfigError: no such proxy, it scores architectures and no networks, or images, labels or
+            shape are missing or do not fit together.
         ExpressionError: the expression has a fault.
         RunError: the folder holds no finished run.
         Exception: whatever the network raises.
@@ -144,6 +146,13 @@ def _scorer(
     seed: int,
 ) -> Callable[[nn.Module], float]:
     """Return what scores a network; faults of the arguments are found before the first one."""
+    if isinstance(proxy, ArchitectureProxy):
+        raise ConfigError(
+            f"{proxy.name} scores architectures of {' or '.join(proxy.functions)}, no networks: "
+            f"use `greenmachine score {proxy.name} --on BENCHMARK`"
+        )
+    if isinstance(proxy, FunctionProxy) and not proxy.passes:
+        return partial(function_score, proxy, images=None, seed=seed)
     size = _shape(images, shape)
     needs_images = "data" in proxy.passes
     needs_labels = proxy.needs_labels if isinstance(proxy, FunctionProxy) else needs_images

@@ -11,12 +11,13 @@ from greenmachine.benchmarks.datasets import Images, ImageSet
 from greenmachine.benchmarks.digits import LOADERS as EMBEDDED_LOADERS
 from greenmachine.benchmarks.nats import LOADERS as NATS_LOADERS
 from greenmachine.benchmarks.paths import data_folder
-from greenmachine.benchmarks.spaces import SIZE, TOPOLOGY, Space
+from greenmachine.benchmarks.spaces import SIZE, SPACES, TOPOLOGY, Space
 from greenmachine.errors import DataError
 
 __all__ = [
     "BENCHMARKS",
     "SIZE",
+    "SPACES",
     "TOPOLOGY",
     "Benchmark",
     "ImageSet",

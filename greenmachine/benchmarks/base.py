@@ -122,7 +122,7 @@ class Benchmark:
             Exception: whatever a custom space raises for an architecture.
         """
         arch = self.archs[self.index_of(index)]
-        settings = self._settings(options)
+        settings = self.settings(options)
         classes = self.num_classes(dataset)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed((seed * 1_000_003 + index) % 2**63)
@@ -146,7 +146,7 @@ class Benchmark:
             archs,
             num_classes=images.num_classes,
             image_size=images.size,
-            **self._settings({}),
+            **self.settings({}),
         )
         scores = {"params": params.astype(np.float64), "flops": flops}
         return scores | self.space.shape_scores(archs)
@@ -160,18 +160,12 @@ class Benchmark:
         """
         return self._images(dataset).draw(self.folder, batch, seed=seed)
 
-    @cached_property
-    def _index(self) -> dict[str, int]:
-        return {arch: row for row, arch in enumerate(self.archs)}
+    def settings(self, options: Mapping[str, int]) -> dict[str, int]:
+        """Return all build options, with ``options`` where they are given.
 
-    def _images(self, dataset: str) -> Images:
-        for images in self.image_sets:
-            if images.name == dataset:
-                return images
-        known = ", ".join(self.datasets)
-        raise DataError(f"{self.name} has no data set {dataset!r}; it has {known}")
-
-    def _settings(self, options: Mapping[str, int]) -> dict[str, int]:
+        Raises:
+            ConfigError: unknown option, or one that is not a positive number.
+        """
         settings = {**self.space.options, **self.options, **options}
         for name, value in settings.items():
             if name not in self.space.options:
@@ -182,3 +176,14 @@ class Benchmark:
                     f"build option {name} of {self.name} is {value}; choose 1 or more"
                 )
         return settings
+
+    @cached_property
+    def _index(self) -> dict[str, int]:
+        return {arch: row for row, arch in enumerate(self.archs)}
+
+    def _images(self, dataset: str) -> Images:
+        for images in self.image_sets:
+            if images.name == dataset:
+                return images
+        known = ", ".join(self.datasets)
+        raise DataError(f"{self.name} has no data set {dataset!r}; it has {known}")

@@ -20,7 +20,7 @@ from greenmachine.networks import (
     topology_costs,
 )
 
-__all__ = ["SIZE", "TOPOLOGY", "Space"]
+__all__ = ["SIZE", "SPACES", "TOPOLOGY", "Space"]
 
 
 @dataclass(frozen=True)
@@ -91,3 +91,6 @@ TOPOLOGY = Space(
 )
 
 SIZE = Space(name="sss", rows=32_768, build=build_size, costs=size_costs, shape_scores=_size_scores)
+
+SPACES: dict[str, Space] = {space.name: space for space in (TOPOLOGY, SIZE)}
+"""The spaces of this project by name; a user's own may bear any name, one of these too."""

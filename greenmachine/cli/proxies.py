@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -10,7 +11,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from greenmachine.proxies import PROXIES, ExpressionProxy, Proxy, resolve
+from greenmachine.proxies import (
+    PROXIES,
+    ArchitectureProxy,
+    ExpressionProxy,
+    FunctionProxy,
+    Proxy,
+    resolve,
+)
 
 __all__ = ["app"]
 
@@ -33,9 +41,8 @@ def list_proxies(as_json: _Json = False) -> None:
     for column in ("name", "form", "direction", "passes", "reference"):
         table.add_column(column, no_wrap=column != "reference")
     for proxy in PROXIES:
-        form = "expression" if isinstance(proxy, ExpressionProxy) else "function"
         good, reference = _GOOD[proxy.direction], escape(proxy.reference)
-        table.add_row(proxy.name, form, good, _passes(proxy), reference)
+        table.add_row(proxy.name, _form(proxy), good, _passes(proxy), reference)
     Console().print(table)
 
 
@@ -61,6 +68,7 @@ def show(
         "words": proxy.words if proxy.words != expression else "",
         "direction": _GOOD[proxy.direction],
         "passes": _passes(proxy),
+        "spaces": ", ".join(_spaces(proxy) or []),
         "reference": proxy.reference,
         "notes": proxy.notes,
     }
@@ -74,10 +82,24 @@ def show(
 
 
 def _forms(proxy: Proxy) -> tuple[str | None, str | None]:
-    """Return the expression and the path of the function, one of them None."""
+    """Return the expression and the path of the functions, one of them None."""
     if isinstance(proxy, ExpressionProxy):
         return proxy.expression, None
-    return None, f"{proxy.function.__module__}.{proxy.function.__qualname__}"
+    found: list[Callable[..., Any]] = [proxy.function] if isinstance(proxy, FunctionProxy) else []
+    if isinstance(proxy, ArchitectureProxy):
+        found += proxy.functions.values()
+    return None, ", ".join(f"{function.__module__}.{function.__qualname__}" for function in found)
+
+
+def _form(proxy: Proxy) -> str:
+    if isinstance(proxy, ExpressionProxy):
+        return "expression"
+    return "architecture" if isinstance(proxy, ArchitectureProxy) else "function"
+
+
+def _spaces(proxy: Proxy) -> list[str] | None:
+    """Return the spaces whose architectures the proxy reads; None where it reads networks."""
+    return list(proxy.functions) if isinstance(proxy, ArchitectureProxy) else None
 
 
 def _passes(proxy: Proxy) -> str:
@@ -88,10 +110,12 @@ def _facts(proxy: Proxy) -> dict[str, Any]:
     expression, function = _forms(proxy)
     return {
         "name": proxy.name,
+        "form": _form(proxy),
         "expression": expression,
         "function": function,
         "direction": proxy.direction,
         "passes": list(proxy.passes),
+        "spaces": _spaces(proxy),
         "reference": proxy.reference,
         "words": proxy.words,
         "notes": proxy.notes,

@@ -65,6 +65,8 @@ def score(
 
       greenmachine score l2_norm proxy.py --on nats-tss --sample all --out scores.parquet
 
+      greenmachine score sed --on nats-tss --sample all
+
       greenmachine score "sum_layers(min_eigenvalue(channel_correlation(noise_input)))"
     """
     found = _columns([resolve(text) for text in proxies])

@@ -1,7 +1,7 @@
 """Scores of proxies over many architectures: each network is built and captured once.
 
-While a network is at hand, every proxy scores it. Scores come back from the workers in order and
-without a barrier; with a file to write, they go on disk as they come (``parts.py``).
+While a network is at hand, every proxy that needs one scores it. Scores come back from the workers
+in order and without a barrier; with a file to write, they go on disk as they come (``parts.py``).
 """
 
 from __future__ import annotations
@@ -56,14 +56,16 @@ def score_networks(
         proxies: by column name what ``resolve`` reads: an expression, or the name of a proxy.
         spec: see :func:`capture_spec`.
         indices: architectures of the benchmark.
-        distinct: score architectures that compute the same once, as the first of them.
+        distinct: build architectures that compute the same once, and score them as the first of
+            them. Scores of architectures are each one's own.
         workers: processes.
         progress: told how many networks are scored, after every shard.
         announce: told what failed, on how many networks, and the first reason.
 
     Raises:
-        GreenMachineError: a text means no proxy, ``distinct`` is asked of a function, images are
-            missing, a worker died, or no network could be sent through the passes.
+        GreenMachineError: a text means no proxy, ``distinct`` is asked of a function, a proxy
+            reads the architectures of another space, a build option is wrong, images are missing,
+            a worker died, or no network could be sent through the passes.
     """
     sweep = Sweep(proxies, spec, indices, distinct)
     rows = [row for shard in sweep.rows(set(), workers, progress) for row in shard]
@@ -94,10 +96,11 @@ def score_to_file(
     with alone_in(folder):
         parts = Parts(folder, sweep.identity(), sweep.columns, len(sweep.firsts))
         scored = {int(place) for place in parts.read()[PLACE]}
-        announce(
-            f"{len(sweep.copies)} networks, {len(sweep.firsts)} distinct: "
-            f"{len(scored)} scored before, {len(sweep.firsts) - len(scored)} to go"
-        )
+        if sweep.firsts:
+            announce(
+                f"{len(sweep.copies)} networks, {len(sweep.firsts)} distinct: "
+                f"{len(scored)} scored before, {len(sweep.firsts) - len(scored)} to go"
+            )
         parts.collect(sweep.rows(scored, workers, progress))
         rows = parts.read()
         if len(rows) < len(sweep.firsts):

@@ -122,4 +122,5 @@ class _Scorer:
     def _by_function(self, model: nn.Module, proxy: FunctionProxy) -> float:
         if proxy.passes == ("data",):
             return function_score(proxy, model, self.images, self.labels, self.spec.seed)
-        return function_score(proxy, model, self.noise, None, self.spec.seed)
+        images = self.noise if proxy.passes else None
+        return function_score(proxy, model, images, None, self.spec.seed)

@@ -1,5 +1,8 @@
 """A sweep: which networks are built, what the workers are asked, which rows that makes.
 
+Scores of architectures need no network: they are not in the rows but join the table at its end, and
+where no other proxy is asked nothing is built.
+
 Every architecture has weights of its own, drawn from the seed and its index, so no two networks
 leave the same signals. ``distinct`` shares them where nothing else differs: architectures that
 compute the same from the same weights (``Benchmark.twins``) get the score of the first of them,
@@ -16,12 +19,20 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from greenmachine.benchmarks import data_folder
 from greenmachine.errors import ConfigError, RunError
 from greenmachine.evaluation.parts import PART_NETWORKS, PLACE, Row
 from greenmachine.evaluation.shard import NETWORK, Scored, score_shard
-from greenmachine.proxies import ExpressionProxy, FunctionProxy, resolve
+from greenmachine.proxies import (
+    ArchitectureProxy,
+    ExpressionProxy,
+    FunctionProxy,
+    architecture_scores,
+    checked_space,
+    resolve,
+)
 from greenmachine.signals import CaptureSpec
 from greenmachine.signals.sample import cached_benchmark
 from greenmachine.signals.store import shard_places
@@ -36,7 +47,8 @@ class Sweep:
     """What is to be scored.
 
     Attributes:
-        firsts: the networks to build, each once; a row's place is the place here.
+        firsts: the networks to build, each once; a row's place is the place here. None where every
+            proxy scores architectures alone.
         copies: for every architecture asked for the place of its network in ``firsts``.
         columns: of a row, without its place.
     """
@@ -52,6 +64,10 @@ class Sweep:
         self.spec = spec
         self.indices = [int(index) for index in indices]
         self.benchmark = cached_benchmark(spec.benchmark)
+        self.benchmark.settings(spec.options)  # also where no network would be built with them
+        for proxy in self.proxies.values():
+            if isinstance(proxy, ArchitectureProxy):
+                checked_space(proxy, self.benchmark.space)
         # A proxy under two names is asked once.
         self.expressions, self.functions = (
             list(dict.fromkeys(p.text for p in self.proxies.values() if isinstance(p, kind)))
@@ -64,11 +80,17 @@ class Sweep:
                 "score it without"
             )
         self.distinct = distinct
-        twins = self.benchmark.twins if distinct else np.arange(len(self.benchmark))
+        built = self.indices if self.expressions or self.functions else []
+        twins = self.benchmark.twins if distinct and built else np.arange(len(self.benchmark))
         places: dict[int, int] = {}
-        self.copies = [places.setdefault(int(twins[i]), len(places)) for i in self.indices]
+        self.copies = [places.setdefault(int(twins[i]), len(places)) for i in built]
         self.firsts = list(places)
-        self.columns = [_FAILURES, *self.proxies]
+        self.columns = [_FAILURES, *self._of_networks]
+
+    @property
+    def _of_networks(self) -> list[str]:
+        """Names of the proxies whose scores are in the rows."""
+        return [n for n, p in self.proxies.items() if not isinstance(p, ArchitectureProxy)]
 
     def identity(self) -> dict[str, Any]:
         """Return what makes two sweeps the same."""
@@ -89,6 +111,8 @@ class Sweep:
         Raises:
             RunError: a worker died, or nothing is scored yet and every network fails.
         """
+        if not self.firsts:
+            return
         missing = [place for place in range(len(self.firsts)) if place not in scored]
         shards = [
             [missing[number] for number, _ in shard]
@@ -118,7 +142,8 @@ class Sweep:
             told(done, len(self.firsts))
 
     def _row(self, place: int, found: Scored) -> Row:
-        scores = {name: found.scores.get(p.text, np.nan) for name, p in self.proxies.items()}
+        texts = {name: self.proxies[name].text for name in self._of_networks}
+        scores = {name: found.scores.get(text, np.nan) for name, text in texts.items()}
         failures = json.dumps(found.failures) if found.failures else ""
         return {PLACE: place, _FAILURES: failures, **scores}
 
@@ -129,12 +154,24 @@ class Sweep:
         said = [failure[NETWORK] for failure in failures if NETWORK in failure]
         if said:
             announce(f"{len(said)} of {len(whole)} networks failed; the first: {said[0]}")
-        for name, proxy in self.proxies.items():
-            said = [failure[proxy.text] for failure in failures if proxy.text in failure]
-            if said:
-                announce(f"{name} failed on {len(said)} of {len(whole)} networks: {said[0]}")
         archs = [self.benchmark.archs[index] for index in self.indices]
         frame = pd.DataFrame({"index": self.indices, "arch": archs})
-        for name in self.proxies:
-            frame[name] = whole[name].to_numpy(dtype=np.float64)
+        for name, proxy in self.proxies.items():
+            if isinstance(proxy, ArchitectureProxy):
+                scores, said = self._of_architectures(proxy, archs)
+            else:
+                scores = whole[name].to_numpy(dtype=np.float64)
+                said = [failure[proxy.text] for failure in failures if proxy.text in failure]
+            if said:
+                announce(f"{name} failed on {len(said)} of {len(archs)} networks: {said[0]}")
+            frame[name] = scores
         return frame
+
+    def _of_architectures(
+        self, proxy: ArchitectureProxy, archs: list[str]
+    ) -> tuple[NDArray[np.float64], list[str]]:
+        """Return the scores, NaN where they failed, and what is said of each failure."""
+        scores = architecture_scores(proxy, self.benchmark.space, archs)
+        finite = np.isfinite(scores)
+        said = [f"the score is {score}" for score in scores[~finite]]
+        return np.where(finite, scores, np.nan), said

@@ -7,6 +7,8 @@ the node it comes from.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from torch import nn
 
 from greenmachine.errors import DataError
@@ -32,23 +34,30 @@ def parse_topology(arch: str) -> tuple[str, ...]:
     nodes = arch.split("+")
     if len(nodes) != 3:
         raise DataError(f"cell {arch!r} has {len(nodes)} nodes separated by '+', not 3")
+    try:
+        first, second, third = map(_parse_node, nodes, (1, 2, 3))
+    except DataError as fault:
+        raise DataError(f"cell {arch!r}: {fault}") from None
+    return first + second + third
+
+
+@lru_cache(maxsize=1024)
+def _parse_node(node: str, target: int) -> tuple[str, ...]:
+    """Return the operations into one node; kept, for the whole space has 155 of them."""
+    if len(node) < 2 or node[0] != "|" or node[-1] != "|":
+        raise DataError(f"node {target} does not start and end with '|'")
+    edges = node[1:-1].split("|")
+    if len(edges) != target:
+        raise DataError(f"node {target} has {len(edges)} edges, not {target}")
     ops: list[str] = []
-    for target, node in enumerate(nodes, start=1):
-        if len(node) < 2 or node[0] != "|" or node[-1] != "|":
-            raise DataError(f"cell {arch!r}: node {target} does not start and end with '|'")
-        edges = node[1:-1].split("|")
-        if len(edges) != target:
-            raise DataError(f"cell {arch!r}: node {target} has {len(edges)} edges, not {target}")
-        for source, edge in enumerate(edges):
-            op, _, origin = edge.partition("~")
-            if op not in OPERATIONS:
-                known = ", ".join(OPERATIONS)
-                raise DataError(f"cell {arch!r}: unknown operation {op!r}; known: {known}")
-            if origin != str(source):
-                raise DataError(
-                    f"cell {arch!r}: edge {edge!r} into node {target} should end with '~{source}'"
-                )
-            ops.append(op)
+    for source, edge in enumerate(edges):
+        op, _, origin = edge.partition("~")
+        if op not in OPERATIONS:
+            known = ", ".join(OPERATIONS)
+            raise DataError(f"unknown operation {op!r}; known: {known}")
+        if origin != str(source):
+            raise DataError(f"edge {edge!r} into node {target} should end with '~{source}'")
+        ops.append(op)
     return tuple(ops)
 
 

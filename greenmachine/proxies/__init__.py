@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from greenmachine.proxies.base import ExpressionProxy, FunctionProxy, Proxy, ProxyRegistry
+from greenmachine.proxies.architectures import architecture_scores, checked_space
+from greenmachine.proxies.base import (
+    ArchitectureProxy,
+    ExpressionProxy,
+    FunctionProxy,
+    Proxy,
+    ProxyRegistry,
+)
 from greenmachine.proxies.export import export_source, write_export
 from greenmachine.proxies.functions import function_score
 from greenmachine.proxies.resolve import resolve
@@ -10,10 +17,13 @@ from greenmachine.proxies.zoo import PROXIES
 
 __all__ = [
     "PROXIES",
+    "ArchitectureProxy",
     "ExpressionProxy",
     "FunctionProxy",
     "Proxy",
     "ProxyRegistry",
+    "architecture_scores",
+    "checked_space",
     "export_source",
     "function_score",
     "resolve",

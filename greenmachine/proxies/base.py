@@ -1,21 +1,43 @@
-"""A proxy: an expression or a function with a name and a source; the registry of the named."""
+"""A proxy: an expression or a function with a name and a source; the registry of the named.
+
+There are three kinds. An expression reads the signals of passes, a function the whole network, and
+an architecture proxy the text that the network would be built from.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import NoReturn, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from greenmachine.benchmarks.spaces import SPACES
 from greenmachine.errors import ConfigError
 from greenmachine.language import parse
 from greenmachine.signals.passes import PASSES, wanted_of
 
-__all__ = ["ExpressionProxy", "Function", "FunctionProxy", "Proxy", "ProxyRegistry"]
+__all__ = [
+    "ArchitectureFunction",
+    "ArchitectureProxy",
+    "ExpressionProxy",
+    "Function",
+    "FunctionProxy",
+    "Proxy",
+    "ProxyRegistry",
+]
 
-Function: TypeAlias = Callable[[nn.Module, Tensor, Tensor | None, int], float]
+ArchitectureFunction: TypeAlias = Callable[[Sequence[str]], NDArray[np.float64]]
+"""Takes n architecture strings of one space and returns n scores, (n,).
+
+A score depends on its own architecture alone. One that is not finite counts as failed.
+"""
+
+# Any: images are a Tensor, and None for a function without a pass, which annotates what it gets.
+Function: TypeAlias = Callable[[nn.Module, Any, Tensor | None, int], float]
 """Takes the network, images (B, C, H, W), labels (B,) or None, and the seed of everything random.
 
 Images and labels are on the network's device. The network is left as it was found. What cannot
@@ -65,18 +87,8 @@ class ExpressionProxy(_Described):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FunctionProxy(_Described):
-    """A score that the language cannot say: a function of the whole network.
-
-    Attributes:
-        function: see :data:`Function`.
-        passes: the images that it takes, ``("data",)`` or ``("noise",)``.
-        needs_labels: whether it takes the labels of those images too.
-    """
-
-    function: Function
-    passes: tuple[str, ...]
-    needs_labels: bool = False
+class _Code(_Described):
+    """A score that the language cannot say."""
 
     @property
     def expression(self) -> NoReturn:
@@ -96,7 +108,40 @@ class FunctionProxy(_Described):
         return self.name
 
 
-Proxy: TypeAlias = ExpressionProxy | FunctionProxy
+@dataclass(frozen=True, kw_only=True)
+class FunctionProxy(_Code):
+    """A function of the whole network.
+
+    Attributes:
+        function: see :data:`Function`.
+        passes: the images that it takes, ``("data",)`` or ``("noise",)``; ``()`` where it takes
+            none: images and labels are None then.
+        needs_labels: whether it takes the labels of those images too.
+    """
+
+    function: Function
+    passes: tuple[str, ...]
+    needs_labels: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArchitectureProxy(_Code):
+    """A function of the architecture alone: no network is built, no image is read.
+
+    Attributes:
+        functions: see :data:`ArchitectureFunction`, by the name of the space whose strings it
+            reads: keys of ``greenmachine.benchmarks.SPACES``.
+    """
+
+    functions: Mapping[str, ArchitectureFunction]
+
+    @property
+    def passes(self) -> tuple[str, ...]:
+        """Names of the passes that it needs: none."""
+        return ()
+
+
+Proxy: TypeAlias = ExpressionProxy | FunctionProxy | ArchitectureProxy
 """A score of networks."""
 
 
@@ -111,8 +156,8 @@ class ProxyRegistry:
 
         Raises:
             ValueError: the name is taken or no identifier, the direction is not 1 or -1, the
-                reference or the words are missing, or a function takes other images than its
-                labels belong to.
+                reference or the words are missing, a function takes other images than its
+                labels belong to, or a space is unknown.
             ExpressionError: the expression has a fault.
         """
         if proxy.name in self._proxies:
@@ -123,8 +168,11 @@ class ProxyRegistry:
             raise ValueError(f"proxy {proxy.name!r} needs its reference and its formula in words")
         if isinstance(proxy, ExpressionProxy):
             parse(proxy.expression)
-        elif proxy.passes not in (("data",), ("noise",)):
-            raise ValueError(f"function {proxy.name!r} needs one pass, data or noise")
+        elif isinstance(proxy, ArchitectureProxy):
+            if not proxy.functions or not proxy.functions.keys() <= SPACES.keys():
+                raise ValueError(f"proxy {proxy.name!r} needs spaces out of {', '.join(SPACES)}")
+        elif proxy.passes not in ((), ("data",), ("noise",)):
+            raise ValueError(f"function {proxy.name!r} needs one pass, data or noise, or none")
         elif proxy.needs_labels and proxy.passes != ("data",):
             raise ValueError(f"function {proxy.name!r} needs the data pass for its labels")
         self._proxies[proxy.name] = proxy

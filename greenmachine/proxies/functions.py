@@ -27,7 +27,8 @@ def function_score(
         proxy: of the zoo, or your own.
         model: any network that the proxy can read, on any device.
         images: (B, C, H, W): those of the data set where ``proxy.passes`` says ``data``, noise
-            else (``greenmachine.signals.passes.noise_images``).
+            (``greenmachine.signals.passes.noise_images``) where it says so. Without a pass it
+            gets None, whatever is given here, and no labels either.
         labels: (B,) class indices, where ``proxy.needs_labels``.
         seed: of everything random.
 
@@ -38,13 +39,15 @@ def function_score(
         ConfigError: images or labels are missing.
         ValueError: the proxy cannot read this network.
     """
-    if images is None:
+    if not proxy.passes:
+        images = labels = None
+    elif images is None:
         raise ConfigError(f"proxy {proxy.name!r} needs images: give a mini-batch")
     if proxy.needs_labels and labels is None:
         raise ConfigError(f"proxy {proxy.name!r} needs labels: give those of the images")
     with one_thread(), torch.inference_mode(False):
         parameter = next(model.parameters(), torch.zeros(()))
         # Copies: autograd refuses tensors that were made in inference mode.
-        batch = images.detach().clone().to(parameter)
+        batch = None if images is None else images.detach().clone().to(parameter)
         target = None if labels is None else labels.clone().to(parameter.device)
         return float(proxy.function(model, batch, target, seed))

@@ -43,9 +43,10 @@ class Broken(nn.Module):
         raise ArithmeticError("no way\nthrough")
 
 
-def norm_of(model: nn.Module, images: Tensor, labels: Tensor | None, seed: int) -> float:
+def norm_of(model: nn.Module, images: Tensor | None, labels: Tensor | None, seed: int) -> float:
     """A function proxy: what it is given, in one number."""
-    return float(images.double().norm()) + (0 if labels is None else int(labels.sum())) + seed
+    norm = 0.0 if images is None else float(images.double().norm())
+    return norm + (0 if labels is None else int(labels.sum())) + seed
 
 
 @pytest.mark.parametrize("kind", ["plain", "branches", "branches-double"])
@@ -150,6 +151,8 @@ def test_networks_of_vectors_are_scored() -> None:
         (("data",), True, {"images": torch.ones(4, 1), "labels": torch.ones(4).long()}, 2 + 4 + 7),
         (("data",), False, {"images": torch.ones(4, 1)}, 2 + 7),
         (("noise",), False, {"shape": (2, 3)}, None),
+        ((), False, {}, 7),
+        ((), False, {"images": torch.ones(4, 1), "labels": torch.ones(4).long()}, 7),
     ],
 )
 def test_function_proxies_score(
@@ -182,6 +185,8 @@ def test_function_proxies_score(
         ("snip", {"images": batch()[0]}, ConfigError, "give images and labels"),
         ("snip", {"images": batch()[0], "labels": batch()[1][:2]}, ConfigError, "do not fit"),
         ("nwot", {"shape": SHAPE}, ConfigError, "nwot looks at data: give images"),
+        ("sed", {"shape": SHAPE}, ConfigError, "sed scores architectures of tss or sss, no netw"),
+        ("sed", {}, ConfigError, "use `greenmachine score sed --on BENCHMARK`"),
     ],
 )
 def test_bad_input_is_refused_before_any_work(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from itertools import product
 from pathlib import Path
 
@@ -50,12 +49,3 @@ def folder(tmp_path: Path, tss_frame: pd.DataFrame) -> Path:
         )
         np.savez(tmp_path / "images" / f"{images.name}.npz", images=pixels, labels=labels)
     return tmp_path
-
-
-@pytest.fixture(scope="session")
-def real_folder() -> Path:
-    """The data folder of GREENMACHINE_DATA; tests that ask for it are marked ``data``."""
-    chosen = os.environ.get("GREENMACHINE_DATA")
-    if not chosen:
-        pytest.skip("GREENMACHINE_DATA is not set")
-    return Path(chosen)

@@ -59,6 +59,17 @@ def test_show_a_function() -> None:
     assert (shown["expression"], shown["function"]) == (None, path)
 
 
+def test_show_a_score_of_architectures() -> None:
+    shown = json.loads(RUN.invoke(app, ["show", "sed", "--json"]).stdout)
+    assert (shown["form"], shown["spaces"], shown["passes"]) == ("architecture", ["tss", "sss"], [])
+    path = "greenmachine.proxies.entropy."
+    assert shown["function"] == f"{path}topology_entropy, {path}size_entropy"
+    assert "tss, sss" in RUN.invoke(app, ["show", "sed"]).stdout
+    listed = json.loads(RUN.invoke(app, ["list", "--json"]).stdout)
+    forms = {item["form"]: item["spaces"] for item in listed}
+    assert forms == {"expression": None, "function": None, "architecture": ["tss", "sss"]}
+
+
 def test_show_an_expression() -> None:
     result = RUN.invoke(app, ["show", "sum_layers(l2_norm(weight))"])
     assert result.exit_code == 0

@@ -52,11 +52,35 @@ def test_functions_stand_beside_expressions(call: Call) -> None:
     assert rows["nwot"] in json.loads(alone.stdout)
 
 
-def test_a_function_cannot_be_evolved(call: Call) -> None:
-    done = call("evolve", "--set", "evolution.seeds=[nwot]", "--out", "run")
+def test_all_three_kinds_stand_side_by_side(call: Call) -> None:
+    done = call("score", "sed", "nwot", TEXT, "--sample", "40", "--json", *FAST)
+    assert done.returncode == 0, done.stderr
+    rows = {row["proxy"]: row for row in json.loads(done.stdout)}
+    assert {"sed", "nwot", TEXT} < set(rows)
+    alone = call("score", "sed", "--sample", "40", "--json", *FAST)
+    assert rows["sed"] in json.loads(alone.stdout)
+    failed = rows["sed"]["failed"]
+    assert alone.stderr == f"sed failed on {failed} of 40 networks: the score is -inf\n"
+
+
+@pytest.mark.parametrize("name", ["digits-tss", "digits-sss"])
+def test_architectures_alone_score_a_whole_space(call: Call, tmp_path: Path, name: str) -> None:
+    done = call("score", "sed", "--on", name, "--sample", "all", "--out", "a.parquet", "--json")
+    assert done.returncode == 0, done.stderr
+    (row,) = (row for row in json.loads(done.stdout) if row["proxy"] == "sed")
+    frame = pd.read_parquet(tmp_path / "a.parquet")
+    assert row["networks"] == len(frame) >= 300 and row["failed"] == frame["sed"].isna().sum()
+    assert row["tau"] > 0.3
+    one = call("score", "sed", "--on", name, "--arch", "7", "--json")
+    assert json.loads(one.stdout)[0]["sed"] == frame["sed"][7]
+
+
+@pytest.mark.parametrize("name", ["nwot", "sed"])
+def test_a_function_cannot_be_evolved(call: Call, name: str) -> None:
+    done = call("evolve", "--set", f"evolution.seeds=[{name}]", "--out", "run")
     assert done.returncode == 1
     (line,) = done.stderr.strip().splitlines()
-    assert "'nwot' is a function, no expression" in line
+    assert f"'{name}' is a function, no expression" in line
 
 
 @pytest.mark.parametrize(

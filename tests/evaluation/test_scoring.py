@@ -102,6 +102,22 @@ def test_failures_are_nan_and_told() -> None:
     assert lines == [f"mine failed on {(~pooled).sum()} of 10 networks: ValueError: no pool"]
 
 
+def weights_of(model: nn.Module, images: Tensor | None, labels: Tensor | None, seed: int) -> float:
+    assert images is None and labels is None
+    return float(sum(weight.numel() for weight in model.parameters()))
+
+
+def test_a_function_without_a_pass_needs_no_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    added = FunctionProxy(
+        name="counted", function=weights_of, passes=(), reference="here", words="Weights."
+    )
+    monkeypatch.setitem(PROXIES._proxies, added.name, added)
+    frame = score_networks({"n": "counted", "norm": NORM, "sed": "sed"}, SPEC, INDICES, workers=1)
+    benchmark = load_benchmark("nats-tss")
+    networks = [benchmark.build(index, "cifar10", cells=1) for index in INDICES]
+    assert frame["n"].tolist() == [weights_of(network, None, None, 0) for network in networks]
+
+
 def test_a_score_that_is_not_finite_is_a_failure() -> None:
     benchmark = load_benchmark("nats-tss")
     dead = [i for i, arch in enumerate(benchmark.archs) if arch.split("+")[2].count("none") == 3]

@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from greenmachine.benchmarks import load_benchmark
+from greenmachine.benchmarks import Benchmark, load_benchmark
 from greenmachine.errors import ConfigError, RunError
 from greenmachine.evaluation import capture_spec, parts, score_networks, score_to_file
 from greenmachine.files import alone_in
 from greenmachine.language import parse
+from greenmachine.proxies.entropy import topology_entropy
 
 pytestmark = pytest.mark.usefixtures("synthetic_data")
 
@@ -156,3 +157,73 @@ def test_two_commands_on_one_file_are_refused(out: Path) -> None:
     with alone_in(out.with_name(f"{out.name}.parts")), pytest.raises(RunError, match="at work"):
         score_to_file(BOTH, SPEC, INDICES, out, workers=1)
     assert _starts(out) == [0, 8]
+
+
+@pytest.fixture
+def no_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Building a network ends the test."""
+
+    def refuse(*_: object, **__: object) -> None:
+        pytest.fail("a network was built")
+
+    monkeypatch.setattr(Benchmark, "build", refuse)
+
+
+@pytest.mark.usefixtures("no_networks")
+@pytest.mark.parametrize("distinct", [False, True])
+def test_scores_of_architectures_need_no_network(tmp_path: Path, distinct: bool) -> None:
+    lines: list[str] = []
+    out = tmp_path / "scores.parquet"
+    frame = score_to_file(
+        {"sed": "sed", "again": "sed"}, SPEC, range(300), out, distinct=distinct,
+        announce=lines.append,
+    )  # fmt: skip
+    scores = topology_entropy(load_benchmark("nats-tss").archs)
+    failed = np.isneginf(scores)
+    np.testing.assert_array_equal(frame["sed"], np.where(failed, np.nan, scores))
+    assert 0 < failed.sum() < 20
+    says = f"failed on {failed.sum()} of 300 networks: the score is -inf"
+    assert lines == [f"sed {says}", f"again {says}"]
+    pd.testing.assert_frame_equal(frame, pd.read_parquet(out))
+    pd.testing.assert_frame_equal(
+        frame, score_networks({"sed": "sed", "again": "sed"}, SPEC, range(300))
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["scores.parquet"]
+    with pytest.raises(ConfigError, match="no build option 'depth'"):
+        score_networks({"sed": "sed"}, replace(SPEC, options={"depth": 1}), [1])
+
+
+def test_an_interrupted_mixture_goes_on(tmp_path: Path) -> None:
+    """Scores of architectures are in no part: they join the table at its end."""
+    out, mixed = tmp_path / "scores.parquet", {"sed": "sed", "norm": NORM}
+
+    def stop(done: int, total: int) -> None:
+        if done == 8:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        score_to_file(mixed, SPEC, INDICES, out, workers=1, progress=stop)
+    assert _starts(out) == [0]
+    lines: list[str] = []
+    frame = score_to_file(mixed, SPEC, INDICES, out, workers=1, announce=lines.append)
+    assert lines[0] == "30 networks, 30 distinct: 8 scored before, 22 to go"
+    for name, text in mixed.items():
+        alone = score_networks({name: text}, SPEC, INDICES, workers=1)
+        np.testing.assert_array_equal(frame[name], alone[name])
+    assert list(frame.columns) == ["index", "arch", "sed", "norm"]
+    merged = score_networks(mixed, SPEC, INDICES, distinct=True, workers=1)
+    np.testing.assert_array_equal(merged["sed"], frame["sed"])
+
+
+def test_architectures_of_another_space_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "tss.py").write_text(
+        "from torch import nn\nINPUT_SHAPE = (3,)\n"
+        "def build(arch):\n    return nn.Linear(3, int(arch))\n"
+    )
+    (tmp_path / "own.csv").write_text(
+        "arch,accuracy\n" + "".join(f"{i},{i}\n" for i in range(1, 9))
+    )
+    spec = replace(SPEC, benchmark=f"{tmp_path}/tss.py:{tmp_path}/own.csv", dataset="own")
+    spec = replace(spec, options={})
+    with pytest.raises(ConfigError, match="sed reads architectures of the space tss or sss, not"):
+        score_networks({"sed": "sed", "norm": NORM}, spec, [1], workers=1)

@@ -51,7 +51,8 @@ def test_registry_refuses_what_is_incomplete(change: dict[str, object]) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"passes": ()}, {"passes": ("data", "noise")}, {"needs_labels": True}]
+    "change",
+    [{"passes": ("ones",)}, {"passes": ("data", "noise")}, {"needs_labels": True}],
 )
 def test_registry_refuses_functions_without_fitting_images(change: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="needs"):

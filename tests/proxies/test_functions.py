@@ -119,6 +119,17 @@ def test_nwot_names_a_relu_without_images() -> None:
     assert not any(module._forward_hooks for module in model.modules())
 
 
+def test_a_function_without_a_pass_gets_no_images() -> None:
+    counting = FunctionProxy(
+        name="counting",
+        function=lambda model, images, labels, seed: (images, labels) == (None, None) and seed,
+        passes=(),
+    )
+    assert function_score(counting, network("plain"), None, seed=5) == 5.0
+    images, labels = batch()
+    assert function_score(counting, network("plain"), images, labels, seed=5) == 5.0
+
+
 def test_missing_images_and_labels_are_named() -> None:
     images, _ = batch()
     labelled = FunctionProxy(

@@ -9,11 +9,11 @@ Where what is measured differs (another tensor, another set of inputs) the name 
 from __future__ import annotations
 
 from greenmachine.proxies.base import ProxyRegistry
-from greenmachine.proxies.zoo import fisher, jacov, meco, norms, nwot, saliency, size, synflow
+from greenmachine.proxies.zoo import fisher, jacov, meco, norms, nwot, saliency, sed, size, synflow
 
 __all__ = ["FAMILIES", "PROXIES"]
 
-FAMILIES = (size, norms, saliency, synflow, fisher, jacov, nwot, meco)
+FAMILIES = (size, norms, saliency, synflow, fisher, jacov, nwot, meco, sed)
 
 PROXIES = ProxyRegistry()
 """Every named proxy."""
