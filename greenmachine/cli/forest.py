@@ -17,7 +17,7 @@ from greenmachine.errors import ConfigError
 from greenmachine.evaluation import check_rows, read_scores, score_columns, try_forest
 from greenmachine.files import replace_file
 from greenmachine.manifest import manifest
-from greenmachine.proxies.forest import Forest
+from greenmachine.proxies import Forest
 
 __all__ = ["app"]
 

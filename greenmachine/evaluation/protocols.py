@@ -22,7 +22,7 @@ import pandas as pd
 
 from greenmachine.errors import ConfigError
 from greenmachine.fitness import class_sample, random_sample, tau_row
-from greenmachine.proxies.forest import Forest
+from greenmachine.proxies import Forest
 from greenmachine.workers import Progress
 
 __all__ = ["Trial", "try_forest"]

@@ -11,7 +11,7 @@ scikit-learn would round scores to float32, where synflow overflows, and takes t
 less than 1e-7 as equal, which leaves small ones no split. A threshold in the forest is half way
 between the two scores that it parts.
 
-A failed score (not finite) ranks below all others: the first cut of a tree can set failures apart.
+A failed score (not finite) ranks below all others, and one cut sets the failures apart.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Floats = npt.NDArray[np.float64]
 _FORMAT, _VERSION = "greenmachine forest", 1
 _BATCH = 10  # trees between two calls of progress
 _SEEDS = 2**32
-# Between failures, minus infinity to a tree, and the lowest score; JSON knows no infinity.
+# Above failures, which are minus infinity to a tree, and below scores; JSON knows no infinity.
 _LOWEST = float(np.finfo(np.float64).min)
 
 
@@ -174,8 +174,8 @@ class Forest:
         if len(set(names)) < len(names) or not isinstance(facts, dict):
             raise ValueError("a feature twice, or facts that are none")
         importances = np.array(content["importances"])
-        kind = importances.dtype.kind
-        if importances.shape != (len(names),) or kind not in "if" or np.isnan(importances).any():
+        numbers = importances.dtype.kind in "if" and np.isfinite(importances).all()
+        if importances.shape != (len(names),) or not numbers:
             raise ValueError("importances is not one number a feature")
         trees = Trees.from_json(content["trees"], len(names))
         return cls(tuple(names), importances.astype(np.float64), trees, facts)
@@ -190,13 +190,17 @@ def _columns(scores: pd.DataFrame) -> Floats:
 def _ranked(column: Floats) -> tuple[Floats, npt.NDArray[np.int64]]:
     """Return the cuts between neighbouring scores of a column, and the ranks of its scores.
 
-    A score of rank r is above cut r - 1 and at most cut r.
+    A score of rank r is above cut r - 1 and at most cut r. The last cut, which is cut -1, is below
+    all scores. Failures are further below rank 0 than any score is above: a threshold half way
+    between them and a score is negative, so it never puts a lower score with the failures.
     """
-    levels, ranks = np.unique(column, return_inverse=True)
+    failed = np.isneginf(column)
+    levels = np.unique(column[~failed])
     low, high = levels[:-1], levels[1:]
     middle = low / 2 + high / 2  # their sum may overflow
     cuts = np.where((middle > low) & (middle < high), middle, low)  # they may be neighbours
-    return np.maximum(cuts, _LOWEST), ranks.astype(np.int64)
+    ranks = np.where(failed, -len(levels), np.searchsorted(levels, column))
+    return np.append(cuts, _LOWEST), ranks
 
 
 def _arrays(tree: Any, cuts: tuple[Floats, ...]) -> dict[str, npt.NDArray[Any]]:
@@ -206,7 +210,8 @@ def _arrays(tree: Any, cuts: tuple[Floats, ...]) -> dict[str, npt.NDArray[Any]]:
     for number, cut in enumerate(cuts):
         here = split & (tree.feature == number)
         # Ranks of at most the threshold go left: those up to the whole number below it.
-        threshold[here] = cut[np.floor(tree.threshold[here]).astype(np.int64)]
+        below = np.floor(tree.threshold[here]).astype(np.int64)
+        threshold[here] = cut[np.maximum(below, -1)]
     return {
         "feature": np.where(split, tree.feature, -1).astype(np.int64),
         "threshold": threshold,
