@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -147,6 +148,7 @@ def main(words: list[str] | None = None) -> int:
     if min(choice.seeds, choice.trees) < 1 or min(choice.train) <= 0:
         parser.error("--seeds, --trees and --train must be positive")
     settings = {name: getattr(choice, name) for name in ("train", "seeds", "trees")}
+    settings["scikit-learn"] = version("scikit-learn")
     try:
         files, tables = [], []
         for scores in score_files(choice.scores):

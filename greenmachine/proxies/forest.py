@@ -1,14 +1,13 @@
 """GreenFactory: a random forest over many proxies that predicts the test accuracy itself.
 
-"GreenFactory: ensembling zero-cost proxies to estimate performance of neural networks"
-(arXiv 2505.09344). That it is a random-forest regressor of test accuracy is the paper's; proxies,
+arXiv 2505.09344. That it is a random-forest regressor of test accuracy is the paper's; proxies,
 size of the forest, size of the training sample and the treatment of failures are this project's
 choice. The trees are scikit-learn's, grown to the end as by its defaults; a fitted forest is arrays
 (``trees.py``) that predict and travel as JSON without it.
 
 Trees depend on the order of the scores alone. So they are grown on ranks, not on the scores:
-scikit-learn would round scores to float32, where synflow overflows, and takes those that differ by
-less than 1e-7 as equal, which leaves small ones no split. A threshold in the forest is half way
+scikit-learn would round scores to float32, where large ones overflow, and takes those that differ
+by less than 1e-7 as equal, which leaves small ones no split. A threshold in the forest is half way
 between the two scores that it parts.
 
 A failed score (not finite) ranks below all others, and one cut sets the failures apart.
