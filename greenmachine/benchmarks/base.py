@@ -78,6 +78,17 @@ class Benchmark:
         """(n,): the first architecture whose network computes the same from the same weights."""
         return self.space.twins(self.archs)
 
+    @cached_property
+    def live(self) -> NDArray[np.bool_]:
+        """(n,): whether an architecture has no dead operation; see ``live_topology``.
+
+        Raises:
+            ConfigError: the space has no dead operations to tell.
+        """
+        if self.space.live is None:
+            raise ConfigError(f"{self.name} knows no dead operations: take all its networks")
+        return np.array([self.space.live(arch) for arch in self.archs], dtype=np.bool_)
+
     def accuracy(self, dataset: str) -> NDArray[np.float64]:
         """Return the test accuracies after full training, (n,), in percent.
 

@@ -14,6 +14,7 @@ from greenmachine.networks import (
     build_topology,
     canonical_topology,
     cell_program,
+    live_topology,
     parse_size,
     parse_topology,
     size_costs,
@@ -39,6 +40,7 @@ class Space:
         canonical: text that isomorphic architectures share; None when there are none.
         program: text that architectures share whose networks compute the same from the same
             weights, bit for bit; None when there are none.
+        live: whether an architecture has no dead operation; None when there are none.
         options: what ``build`` and ``costs`` understand, with the paper's values.
     """
 
@@ -49,6 +51,7 @@ class Space:
     shape_scores: Callable[[Sequence[str]], dict[str, NDArray[np.float64]]]
     canonical: Callable[[str], str] | None = None
     program: Callable[[str], str] | None = None
+    live: Callable[[str], bool] | None = None
     options: Mapping[str, int] = field(default_factory=dict)
 
     def isomorph(self, archs: Sequence[str]) -> NDArray[np.int64]:
@@ -87,6 +90,7 @@ TOPOLOGY = Space(
     shape_scores=_topology_scores,
     canonical=canonical_topology,
     program=cell_program,
+    live=live_topology,
     options={"channels": 16, "cells": 5},
 )
 

@@ -11,7 +11,8 @@ from typing import Annotated, Any
 import typer
 
 from greenmachine import __version__
-from greenmachine.cli import data, proxies
+from greenmachine.cli import data, forest, proxies
+from greenmachine.cli.evaluate import evaluate
 from greenmachine.cli.evolve import evolve
 from greenmachine.cli.export import export
 from greenmachine.cli.score import score
@@ -31,7 +32,9 @@ app = typer.Typer(
 app.command()(evolve)
 app.command()(export)
 app.command()(score)
+app.command()(evaluate)
 app.add_typer(proxies.app, name="proxies")
+app.add_typer(forest.app, name="forest")
 app.add_typer(data.app, name="data")
 
 

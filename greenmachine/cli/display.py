@@ -1,7 +1,8 @@
-"""What a person sees while a run goes on: progress bars, a live table, or plain lines."""
+"""What a person sees: progress bars, a live table or plain lines while work goes on; tables."""
 
 from __future__ import annotations
 
+import json
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -9,6 +10,9 @@ from contextlib import contextmanager
 from datetime import timedelta
 from types import TracebackType
 
+import pandas as pd
+import typer
+from pandas.api import types
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -19,7 +23,7 @@ from greenmachine.api.lines import Lines
 from greenmachine.evolution import Search
 from greenmachine.workers import Progress as Tasks
 
-__all__ = ["Display", "bar"]
+__all__ = ["Display", "bar", "print_frame", "print_ranking"]
 
 _SHOWN = 12  # generations in the live table
 
@@ -142,3 +146,35 @@ def _tenths(console: Console, what: str) -> Tasks:
         last = done
 
     return told
+
+
+def print_frame(frame: pd.DataFrame, as_json: bool = False) -> None:
+    """Print a table on standard output, for people or as JSON (a list of rows, NaN is null)."""
+    if as_json:
+        typer.echo(json.dumps(json.loads(frame.to_json(orient="records", double_precision=15))))
+        return
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in frame.columns:
+        right = types.is_numeric_dtype(frame[column].dtype)
+        table.add_column(str(column), justify="right" if right else "left", overflow="fold")
+    for row in frame.itertuples(index=False):
+        table.add_row(*(Text(f"{v:.6g}" if isinstance(v, float) else str(v)) for v in row))
+    Console().print(table)
+
+
+def print_ranking(table: pd.DataFrame) -> None:
+    """Print what ``greenmachine.evaluation.tau_table`` returns, errors beside their values."""
+    typer.echo(f"{table['networks'][0]} networks; ± is the standard error, (…) a trivial score\n")
+    shown = {
+        "proxy": table["proxy"],
+        "better": table["direction"].map({1: "high", -1: "low"}),
+        "tau": _spread(table["tau"], table["standard_error"]),
+        "Spearman": table["spearman"].map("{:6.3f}".format),
+        "tau of best 10 %": _spread(table["tau_best"], table["standard_error_best"]),
+        "failed": table["failed"],
+    }
+    print_frame(pd.DataFrame(shown))
+
+
+def _spread(values: pd.Series[float], errors: pd.Series[float]) -> list[str]:
+    return [f"{value:6.3f} ± {error:.3f}" for value, error in zip(values, errors, strict=True)]

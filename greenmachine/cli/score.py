@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-import pandas as pd
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from greenmachine.benchmarks import Benchmark, load_benchmark
-from greenmachine.cli.display import bar
+from greenmachine.cli.display import bar, print_frame, print_ranking
 from greenmachine.errors import ConfigError
-from greenmachine.evaluation import capture_spec, score_networks, score_to_file, tau_table
+from greenmachine.evaluation import (
+    LEAST_RANKED,
+    capture_spec,
+    score_networks,
+    score_to_file,
+    tau_table,
+)
 from greenmachine.language import parse
 from greenmachine.proxies import ExpressionProxy, Proxy, resolve
 from greenmachine.workers import backend
@@ -101,10 +104,14 @@ def score(
         say("stopped" if out is None else "stopped; the same command goes on from here")
         raise typer.Exit(1) from None
     directions = {name: proxy.direction for name, proxy in found.items()}
-    if len(indices) < 3:
-        _print(frame, as_json)
+    if len(indices) < LEAST_RANKED:
+        print_frame(frame, as_json)
         return
-    _print(tau_table(frame, benchmark, dataset, directions), as_json)
+    table = tau_table(frame, benchmark, dataset, directions)
+    if as_json:
+        print_frame(table, as_json)
+    else:
+        print_ranking(table)
     if out is not None:
         console.print(f"{len(frame)} networks x {len(texts)} proxies in {out}")
 
@@ -139,15 +146,3 @@ def _options(pairs: list[str]) -> dict[str, int]:
             raise ConfigError(f"--option {pair}: write NAME=NUMBER, such as cells=2")
         options[name] = int(value)
     return options
-
-
-def _print(frame: pd.DataFrame, as_json: bool) -> None:
-    if as_json:
-        typer.echo(json.dumps(json.loads(frame.to_json(orient="records", double_precision=15))))
-        return
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in frame.columns:
-        table.add_column(str(column), justify="left" if frame[column].dtype == object else "right")
-    for row in frame.itertuples(index=False):
-        table.add_row(*(f"{v:.6g}" if isinstance(v, float) else str(v) for v in row))
-    Console().print(table)

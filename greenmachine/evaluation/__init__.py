@@ -1,6 +1,25 @@
-"""Evaluation: scores of whole spaces, and how well they rank."""
+"""Evaluation: scores of whole spaces, how well they rank, forests under stated protocols."""
 
-from greenmachine.evaluation.ranking import tau_table
+from greenmachine.evaluation.protocols import Trial, try_forest
+from greenmachine.evaluation.ranking import LEAST_RANKED, tau_table
+from greenmachine.evaluation.score_file import (
+    check_rows,
+    direction_of,
+    read_scores,
+    score_columns,
+)
 from greenmachine.evaluation.scoring import capture_spec, score_networks, score_to_file
 
-__all__ = ["capture_spec", "score_networks", "score_to_file", "tau_table"]
+__all__ = [
+    "LEAST_RANKED",
+    "Trial",
+    "capture_spec",
+    "check_rows",
+    "direction_of",
+    "read_scores",
+    "score_columns",
+    "score_networks",
+    "score_to_file",
+    "tau_table",
+    "try_forest",
+]

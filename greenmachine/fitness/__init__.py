@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from greenmachine.fitness.kendall import TauReference, directed_tau, kendall_tau
 from greenmachine.fitness.objective import Evaluation, Objective, Task
-from greenmachine.fitness.report import tau_row
+from greenmachine.fitness.report import rank_row, tau_row
 from greenmachine.fitness.sampling import (
     SampleSpec,
     Split,
+    class_sample,
     draw_split,
     random_sample,
     stratified_sample,
@@ -21,10 +22,12 @@ __all__ = [
     "Split",
     "Task",
     "TauReference",
+    "class_sample",
     "directed_tau",
     "draw_split",
     "kendall_tau",
     "random_sample",
+    "rank_row",
     "stratified_sample",
     "tau_row",
     "tau_standard_error",

@@ -15,7 +15,14 @@ import numpy.typing as npt
 
 from greenmachine.errors import ConfigError
 
-__all__ = ["SampleSpec", "Split", "draw_split", "random_sample", "stratified_sample"]
+__all__ = [
+    "SampleSpec",
+    "Split",
+    "class_sample",
+    "draw_split",
+    "random_sample",
+    "stratified_sample",
+]
 
 Indices = npt.NDArray[np.int64]
 
@@ -68,6 +75,27 @@ def random_sample(candidates: npt.ArrayLike, n: int, rng: np.random.Generator) -
     pool = np.asarray(candidates, dtype=np.int64)
     _check_available(n, len(pool))
     return np.sort(rng.choice(pool, size=n, replace=False))
+
+
+def class_sample(groups: npt.ArrayLike, n: int, rng: np.random.Generator) -> Indices:
+    """Return about ``n`` indices, sorted, that hold all members of a class or none.
+
+    Classes come in random order, as long as all fit: the sample falls short of ``n`` by less than
+    the size of one class. It is empty where the first class is larger than ``n``.
+
+    Args:
+        groups: (networks,) int, equal where two networks are of one class.
+        n: most networks.
+        rng: the only source of chance.
+
+    Raises:
+        ConfigError: if there are fewer than ``n`` networks.
+    """
+    classes, place, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    _check_available(n, len(place))
+    order = rng.permutation(len(classes))
+    chosen = order[np.cumsum(sizes[order]) <= n]
+    return np.flatnonzero(np.isin(place, chosen))
 
 
 def stratified_sample(

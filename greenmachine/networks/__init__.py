@@ -9,6 +9,7 @@ from greenmachine.networks.topology import (
     OPERATIONS,
     build_topology,
     canonical_topology,
+    live_topology,
     parse_topology,
 )
 
@@ -18,6 +19,7 @@ __all__ = [
     "build_topology",
     "canonical_topology",
     "cell_program",
+    "live_topology",
     "module_costs",
     "parse_size",
     "parse_topology",

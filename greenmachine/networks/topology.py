@@ -14,7 +14,13 @@ from torch import nn
 from greenmachine.errors import DataError
 from greenmachine.networks.blocks import EDGES, Cell, Head, ResidualBlock, stem
 
-__all__ = ["OPERATIONS", "build_topology", "canonical_topology", "parse_topology"]
+__all__ = [
+    "OPERATIONS",
+    "build_topology",
+    "canonical_topology",
+    "live_topology",
+    "parse_topology",
+]
 
 OPERATIONS: tuple[str, ...] = (
     "none",
@@ -84,6 +90,28 @@ def canonical_topology(arch: str) -> str:
             nodes.append("+".join(sorted(terms)))
             terms = []
     return nodes[-1]
+
+
+def live_topology(arch: str) -> bool:
+    """Return whether every operation lies on a path from the input of the cell to its output.
+
+    It holds for 9,445 of the 15,625 cells. The others have a dead operation: a convolution, pool
+    or skip that gets nothing, or that nothing reads (PAPERS.md §5, §7). ``none`` is no operation,
+    so the cell of six of them is live.
+
+    Raises:
+        DataError: ``arch`` is not a cell of this space.
+    """
+    edges = [e for e, op in zip(EDGES, parse_topology(arch), strict=True) if op != "none"]
+    reached, read = {0}, {3}
+    # Sources come before targets in EDGES: one pass forth and one back find all of both.
+    for source, target in edges:
+        if source in reached:
+            reached.add(target)
+    for source, target in reversed(edges):
+        if target in read:
+            read.add(source)
+    return all(source in reached and target in read for source, target in edges)
 
 
 def build_topology(

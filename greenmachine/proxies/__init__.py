@@ -1,4 +1,4 @@
-"""Proxies: the zoo of hand-made ones, what a text means, and export as plain Python."""
+"""Proxies: the zoo, what a text means, export as plain Python, forests over many of them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from greenmachine.proxies.base import (
     ProxyRegistry,
 )
 from greenmachine.proxies.export import export_source, write_export
+from greenmachine.proxies.forest import Forest
 from greenmachine.proxies.functions import function_score
 from greenmachine.proxies.resolve import resolve
 from greenmachine.proxies.zoo import PROXIES
@@ -19,6 +20,7 @@ __all__ = [
     "PROXIES",
     "ArchitectureProxy",
     "ExpressionProxy",
+    "Forest",
     "FunctionProxy",
     "Proxy",
     "ProxyRegistry",

@@ -47,6 +47,10 @@ def test_best_accuracies_are_the_published_ones(benchmark_: Benchmark) -> None:
     assert best == pytest.approx(published[benchmark_.name], abs=0.0051)
 
 
+def test_cells_without_dead_operations(real_folder: Path) -> None:
+    assert load_benchmark("nats-tss", real_folder).live.sum() == 9445  # PAPERS.md section 5
+
+
 def test_images_run_through_a_network(benchmark_: Benchmark) -> None:
     for dataset in benchmark_.datasets:
         images, labels = benchmark_.images(dataset, 8)

@@ -14,6 +14,7 @@ from greenmachine.errors import ConfigError
 from greenmachine.fitness import (
     SampleSpec,
     Split,
+    class_sample,
     draw_split,
     random_sample,
     stratified_sample,
@@ -191,3 +192,21 @@ def test_bad_arguments() -> None:
         draw_split(np.arange(9), np.arange(8), seed=0, **specs)
     with pytest.raises(ConfigError, match="stratification"):
         stratified_sample(np.arange(9), 3, 3, "log", np.random.default_rng(0))  # type: ignore[arg-type]
+
+
+@given(SEEDS, st.integers(1, N), st.integers(0, N))
+@settings(max_examples=50, deadline=None)
+def test_a_sample_of_classes_holds_whole_ones(seed: int, classes: int, n: int) -> None:
+    groups = np.random.default_rng(seed).integers(classes, size=N)
+    chosen = class_sample(groups, n, np.random.default_rng(seed))
+    assert (np.diff(chosen) > 0).all()
+    rest = np.setdiff1d(np.arange(N), chosen)
+    assert not set(groups[chosen]) & set(groups[rest])
+    assert n - np.bincount(groups).max() < len(chosen) <= n
+    again = class_sample(groups, n, np.random.default_rng(seed))
+    np.testing.assert_array_equal(chosen, again)
+
+
+def test_more_than_the_classes_hold() -> None:
+    with pytest.raises(ConfigError, match="5 networks asked for, 4 available"):
+        class_sample([0, 0, 1, 2], 5, np.random.default_rng(0))

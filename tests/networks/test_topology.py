@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -13,6 +15,7 @@ from greenmachine.networks import (
     OPERATIONS,
     build_topology,
     canonical_topology,
+    live_topology,
     parse_topology,
 )
 from greenmachine.networks.blocks import Cell, ResidualBlock
@@ -43,7 +46,7 @@ def test_parsing_gives_back_the_operations(ops: list[str]) -> None:
     ],
 )
 def test_bad_strings_name_their_fault(arch: str, fault: str) -> None:
-    for use in (parse_topology, canonical_topology, build_topology):
+    for use in (parse_topology, canonical_topology, live_topology, build_topology):
         with pytest.raises(DataError, match=fault):
             use(arch)
 
@@ -118,3 +121,40 @@ def test_isomorphic_cells_share_a_text_and_others_do_not() -> None:
     other = text(["skip_connect", "avg_pool_3x3", "nor_conv_1x1", "none", "none", "skip_connect"])
     assert canonical_topology(first) == canonical_topology(same)
     assert canonical_topology(first) != canonical_topology(other)
+
+
+@pytest.mark.parametrize(
+    ("ops", "live"),
+    [
+        (["none"] * 6, True),
+        (["skip_connect"] * 6, True),
+        (["none", "none", "none", "avg_pool_3x3", "none", "none"], True),
+        (["none", "none", "none", "skip_connect", "nor_conv_3x3", "none"], False),  # gets nothing
+        (["nor_conv_1x1", "none", "none", "skip_connect", "none", "none"], False),  # nobody reads
+        (["skip_connect", "none", "avg_pool_3x3", "none", "none", "skip_connect"], True),
+    ],
+)
+def test_live_cells_have_no_dead_operation(ops: list[str], live: bool) -> None:
+    assert live_topology(text(ops)) is live
+
+
+def test_live_cells_of_the_whole_space() -> None:
+    cells = [text(list(ops)) for ops in product(OPERATIONS, repeat=6)]
+    assert sum(map(live_topology, cells)) == 9445  # PAPERS.md section 5
+
+
+@settings(max_examples=30, deadline=None)
+@given(CELLS)
+def test_in_live_cells_alone_every_edge_moves_the_output(ops: list[str]) -> None:
+    """Without one of its operations a cell of random edges gives another output, unless dead."""
+    torch.manual_seed(0)
+    scales = torch.rand(6, dtype=torch.float64) + 0.5
+
+    def output(values: torch.Tensor) -> torch.Tensor:
+        a, b, c, d, e, f = values
+        return d + a * e + (b + a * c) * f
+
+    present = torch.tensor([op != "none" for op in ops])
+    values = scales * present
+    moved = [bool(output(values) != output(values * (torch.arange(6) != i))) for i in range(6)]
+    assert live_topology(text(ops)) == all(m or not p for m, p in zip(moved, present, strict=True))

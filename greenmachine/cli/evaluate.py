@@ -1,0 +1,61 @@
+"""``greenmachine evaluate``: how well the scores of a file rank."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from greenmachine.benchmarks import load_benchmark
+from greenmachine.cli.display import print_frame, print_ranking
+from greenmachine.evaluation import (
+    check_rows,
+    direction_of,
+    read_scores,
+    score_columns,
+    tau_table,
+)
+
+__all__ = ["evaluate"]
+
+
+def evaluate(
+    scores: Annotated[
+        list[Path],
+        typer.Argument(metavar="SCORES...", help="Parquet files of `greenmachine score --out`"),
+    ],
+    on: Annotated[str, typer.Option(help="benchmark of the scores")] = "digits-tss",
+    dataset: Annotated[str | None, typer.Option(help="data set [default: its first]")] = None,
+    columns: Annotated[
+        str | None, typer.Option(help="proxies, with commas between them [default: all]")
+    ] = None,
+    live: Annotated[
+        bool, typer.Option("--live", help="only cells without dead operations (topology spaces)")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
+) -> None:
+    """Say how well scores rank networks by their true accuracy, beside trivial scores.
+
+    Kendall's tau-b with its jackknife standard error, Spearman's rho, and tau among the best
+    tenth of the networks. Failed networks rank last. A column that is called like a proxy of
+    the zoo has its direction; of any other column higher is better.
+
+    Examples:
+
+      greenmachine evaluate scores.parquet
+
+      greenmachine evaluate scores.parquet --on nats-tss --dataset cifar100 --live --json
+    """
+    frame = read_scores(scores)
+    names = score_columns(frame, columns)
+    benchmark = load_benchmark(on)
+    check_rows(frame, benchmark)
+    if live:
+        frame = frame[benchmark.live[frame["index"]]]
+    directions = {name: direction_of(name) for name in names}
+    table = tau_table(frame, benchmark, dataset or benchmark.datasets[0], directions)
+    if as_json:
+        print_frame(table, as_json)
+    else:
+        print_ranking(table)

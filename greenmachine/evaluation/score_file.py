@@ -1,0 +1,129 @@
+"""Files of scores, as ``greenmachine score --out`` writes them: read, joined, checked.
+
+A file has the column ``index`` (of the architecture in its benchmark), maybe ``arch`` (its
+string), and one column of numbers a proxy. A score that is missing or not finite is a failure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from pandas.api import types
+
+from greenmachine.benchmarks import Benchmark
+from greenmachine.benchmarks.table import read_table
+from greenmachine.errors import ConfigError, DataError
+from greenmachine.proxies import PROXIES
+
+__all__ = ["check_rows", "direction_of", "read_scores", "score_columns"]
+
+KEYS = ("index", "arch")
+"""Columns that say which network a row is."""
+
+_COMMAND = "greenmachine score PROXY... --out FILE"
+
+
+def read_scores(paths: Sequence[Path]) -> pd.DataFrame:
+    """Return the scores of one file, or of several for the networks that all of them have.
+
+    Returns:
+        ``index`` (int64), ``arch`` where a file has it, and a float64 column a proxy; rows in the
+        order of the first file.
+
+    Raises:
+        DataError: a file is missing or damaged, has no index, no scores, or a column that is none;
+            or two files have a column in common, no network, or another benchmark.
+    """
+    whole = _read(paths[0])
+    for path in paths[1:]:
+        frame = _read(path)
+        shared = [name for name in score_columns(frame) if name in whole.columns]
+        if shared:
+            raise DataError(f"{path}: another file has the column {shared[0]} too; give one alone")
+        joined = whole.merge(frame, on="index", suffixes=("", "/other"), validate="1:1")
+        if joined.empty:
+            raise DataError(f"{path} has no network in common with the files before it")
+        if "arch/other" in joined.columns:
+            if (joined["arch"] != joined["arch/other"]).any():
+                raise DataError(f"{path} is of another benchmark than the files before it")
+            joined = joined.drop(columns="arch/other")
+        whole = joined
+    return whole
+
+
+def check_rows(frame: pd.DataFrame, benchmark: Benchmark) -> None:
+    """Check that the rows are networks of ``benchmark``.
+
+    Raises:
+        DataError: an index is not in it, or belongs to another architecture there.
+    """
+    hint = "name the benchmark of the scores with --on"
+    for index in frame["index"]:
+        if not 0 <= index < len(benchmark):
+            raise DataError(f"{benchmark.name} has no network {index}: {hint}")
+    if "arch" in frame.columns:
+        for index, arch in zip(frame["index"], frame["arch"], strict=True):
+            if arch != benchmark.archs[index]:
+                raise DataError(f"network {index} of {benchmark.name} is not {arch}: {hint}")
+
+
+def score_columns(frame: pd.DataFrame, chosen: str | None = None) -> list[str]:
+    """Return the names of the proxies of ``frame``: those ``chosen``, or all.
+
+    Args:
+        frame: of :func:`read_scores`.
+        chosen: names with commas between them. A comma in brackets belongs to an expression.
+
+    Raises:
+        ConfigError: a chosen one is not there; the message names close matches.
+    """
+    known = [name for name in frame.columns if name not in KEYS]
+    if chosen is None:
+        return known
+    names = _split(chosen)
+    for name in names:
+        if name not in known:
+            close = get_close_matches(name, known, n=3) or known
+            raise ConfigError(f"no column {name!r} in the scores; there is {', '.join(close)}")
+    return list(dict.fromkeys(names))
+
+
+def direction_of(name: str) -> int:
+    """Return the direction of the proxy ``name`` of the zoo; 1, higher is better, for others."""
+    return PROXIES.find(name).direction if name in PROXIES else 1
+
+
+def _split(names: str) -> list[str]:
+    parts, depth = [""], 0
+    for piece in re.split(r"([(),])", names):
+        depth += (piece == "(") - (piece == ")")
+        if piece == "," and not depth:
+            parts.append("")
+        else:
+            parts[-1] += piece
+    return [part.strip() for part in parts]
+
+
+def _read(path: Path) -> pd.DataFrame:
+    if not path.is_file():
+        raise DataError(f"no scores at {path}; make them with `{_COMMAND}`")
+    frame = read_table(path, _COMMAND)
+    frame.columns = frame.columns.map(str)
+    names = score_columns(frame)
+    if "index" not in frame.columns or not names or frame.empty:
+        raise DataError(f"{path} needs a column index, a column of scores, and rows")
+    index = frame["index"]
+    if not types.is_integer_dtype(index) or index.isna().any() or not index.is_unique:
+        raise DataError(f"{path}: column index must hold integers, each once")
+    for name in names:
+        held = frame[name].dtype
+        if not types.is_numeric_dtype(held) or types.is_bool_dtype(held):
+            raise DataError(f"{path}: column {name} holds {held}, not scores; leave it out")
+    read = {name: frame[name] for name in KEYS if name in frame.columns}
+    scores = {name: frame[name].to_numpy(dtype=np.float64, na_value=np.nan) for name in names}
+    return pd.DataFrame({**read, **scores}).astype({"index": np.int64})

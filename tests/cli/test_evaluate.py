@@ -1,0 +1,104 @@
+"""``greenmachine evaluate`` on the embedded benchmarks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from greenmachine.benchmarks import load_benchmark
+
+from .conftest import Call
+
+TSS, SSS = load_benchmark("digits-tss"), load_benchmark("digits-sss")
+
+
+@pytest.fixture
+def scores(tmp_path: Path) -> pd.DataFrame:
+    """Scores of 120 cells, in ``scores.parquet``: good, good but failing, bad, all failed."""
+    rng = np.random.default_rng(0)
+    index = rng.choice(len(TSS), 120, replace=False)
+    accuracy = TSS.accuracy("digits")[index]
+    frame = pd.DataFrame({"index": index, "arch": [TSS.archs[i] for i in index]})
+    frame["mine"] = accuracy + rng.normal(0, 5, 120)
+    frame["l2_norm"] = frame["mine"].where(rng.random(120) > 0.1)
+    frame["opposite"] = -accuracy
+    frame["broken"] = np.nan
+    frame.to_parquet(tmp_path / "scores.parquet", index=False)
+    return frame
+
+
+def test_rows_stand_beside_trivial_ones(call: Call, scores: pd.DataFrame) -> None:
+    done = call("evaluate", "scores.parquet", "--json")
+    assert done.returncode == 0, done.stderr
+    rows = {row["proxy"]: row for row in json.loads(done.stdout)}
+    trivial = {"(params)", "(flops)", "(convolutions)"}
+    assert set(rows) == {"mine", "l2_norm", "opposite", "broken"} | trivial
+    accuracy = TSS.accuracy("digits")[scores["index"]]
+    assert rows["mine"]["tau"] == pytest.approx(stats.kendalltau(scores["mine"], accuracy)[0])
+    assert rows["mine"]["spearman"] == pytest.approx(stats.spearmanr(scores["mine"], accuracy)[0])
+    assert rows["opposite"]["tau"] == rows["opposite"]["tau_best"] == -1
+    failed = int(scores["l2_norm"].isna().sum())
+    assert rows["l2_norm"]["failed"] == failed > 0
+    assert rows["broken"]["failed"] == 120 and rows["broken"]["tau"] is None
+    assert all(row["networks"] == 120 for row in rows.values())
+    assert list(rows)[-1] == "broken"
+
+
+def test_a_person_sees_errors_beside_values(call: Call, scores: pd.DataFrame) -> None:
+    done = call("evaluate", "scores.parquet", "--columns", "mine,broken")
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("120 networks")
+    (mine,) = (line.split() for line in lines if line.startswith("mine"))
+    assert mine[1] == "high" and mine[3] == "±"
+    assert not any(line.startswith("opposite") for line in lines)
+
+
+def test_live_cells_alone(call: Call, scores: pd.DataFrame) -> None:
+    rows = json.loads(call("evaluate", "scores.parquet", "--live", "--json").stdout)
+    live = int(TSS.live[scores["index"]].sum())
+    assert 0 < live < 120
+    assert {row["networks"] for row in rows} == {live}
+
+
+def test_files_are_joined(call: Call, scores: pd.DataFrame, tmp_path: Path) -> None:
+    more = pd.DataFrame({"index": scores["index"][::-1][:50], "more": np.arange(50.0)})
+    more.to_parquet(tmp_path / "more.parquet", index=False)
+    done = call("evaluate", "scores.parquet", "more.parquet", "--json")
+    rows = {row["proxy"]: row for row in json.loads(done.stdout)}
+    assert {"mine", "more"} < set(rows) and rows["more"]["networks"] == 50
+
+
+@pytest.mark.parametrize(
+    ("words", "says", "code"),
+    [
+        (["none.parquet"], "no scores at none.parquet", 1),
+        (["broken.parquet"], "is not a whole Parquet file", 1),
+        (["scores.parquet", "--on", "digits-sss"], "name the benchmark of the scores with --on", 1),
+        (["scores.parquet", "--on", "digits"], "no benchmark 'digits'", 1),
+        (["scores.parquet", "--dataset", "svhn"], "no data set 'svhn'", 1),
+        (
+            ["scores.parquet", "--columns", "mien"],
+            "no column 'mien' in the scores; there is mine",
+            1,
+        ),
+        (["sss.parquet", "--on", "digits-sss", "--live"], "knows no dead operations", 1),
+        (["two.parquet"], "2 networks cannot be ranked: 3 are the least", 1),
+        (["scores.parquet", "--rows", "3"], "No such option", 2),
+        ([], "Missing argument", 2),
+    ],
+)
+def test_bad_usage_says_what_to_do(
+    call: Call, scores: pd.DataFrame, tmp_path: Path, words: list[str], says: str, code: int
+) -> None:
+    (tmp_path / "broken.parquet").write_bytes(b"no Parquet")
+    scores[:2].to_parquet(tmp_path / "two.parquet", index=False)
+    pd.DataFrame({"index": range(9), "a": range(9)}).to_parquet(tmp_path / "sss.parquet")
+    done = call("evaluate", *words)
+    assert done.returncode == code
+    assert says in done.stderr
+    assert code == 2 or len(done.stderr.strip().splitlines()) == 1
