@@ -12,9 +12,11 @@ from greenmachine.language import parse
 from greenmachine.networks import build_size, build_topology, module_costs
 from greenmachine.proxies import PROXIES, ExpressionProxy, Proxy, function_score
 from greenmachine.signals.passes import noise_images
-from tests.proxies.direct import DIRECT
+from tests.proxies import direct
+from tests.proxies.direct_features import FEATURES
 from tests.proxies.engine_scores import engine_score
 
+DIRECT = {**direct.DIRECT, **FEATURES}
 SHAPE = (6, 3, 16, 16)
 FULL = (
     "|nor_conv_3x3~0|+|skip_connect~0|nor_conv_1x1~1|"

@@ -8,6 +8,7 @@ Expressivity, progressivity and trainability are proxies; the fourth, complexity
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
 
 import numpy as np
@@ -101,14 +102,16 @@ def trainability(
     """
     # Not `seed` itself: noise images of that seed would be the numbers behind the signs.
     generator = torch.Generator().manual_seed(seed + 1)
+    network = copy.deepcopy(model)  # autograd refuses weights that were made in inference mode
     values = []
-    with untouched(model, seed):
-        maps = _block_maps(model, images.detach().requires_grad_())
+    with untouched(network, seed):
+        maps = _block_maps(network, images.detach().requires_grad_())
         for before, after in zip(maps[-2::-1], maps[:0:-1], strict=True):
             signs = torch.randint(2, after.shape, generator=generator).to(after) * 2 - 1
             back = None
             if after.requires_grad:
-                (back,) = torch.autograd.grad(after, before, signs, allow_unused=True)
+                # Signs as grad_outputs would be the same, but make torch import sympy: a second.
+                (back,) = torch.autograd.grad((after * signs).sum(), before, allow_unused=True)
             values.append(_balance(torch.zeros_like(before) if back is None else back, signs))
     return float(np.mean(values))
 
@@ -130,9 +133,11 @@ def _balance(back: Tensor, signs: Tensor) -> float:
     """Return 2 - sigma - 1/sigma of what came back, (B, C, H, W), for signs (B, C', H', W')."""
     if torch.equal(back, signs):
         return -torch.inf
-    batch, _, height, width = signs.shape
-    aligned = _aligned(back, height, width).double()
-    jacobian = torch.einsum("bihw,bohw->io", aligned, signs.double()) / (batch * height * width)
+    height, width = signs.shape[2:]
+    given, came = (
+        maps.double().transpose(0, 1).flatten(1) for maps in (signs, _aligned(back, height, width))
+    )
+    jacobian = came @ given.T / given.shape[1]
     sigma = float(torch.linalg.svdvals(jacobian.cpu())[0])
     return 2 - sigma - 1 / (sigma + _EPSILON)
 
@@ -170,9 +175,10 @@ def _block_maps(model: nn.Module, images: Tensor) -> list[Tensor]:
         seen.append((module, output))
         return output.clone()  # the network goes on with a copy: it may work in place
 
+    layout = torch.channels_last if images.dim() == 4 else torch.contiguous_format
     handles = [block.register_forward_hook(hook) for block in _blocks(model)]
     try:
-        model(images.clone(memory_format=torch.channels_last))
+        model(images.clone(memory_format=layout))
     finally:
         for handle in handles:
             handle.remove()

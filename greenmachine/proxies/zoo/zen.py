@@ -6,6 +6,7 @@ Lin et al., "Zen-NAS: a zero-shot NAS for high-performance image recognition", I
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -53,7 +54,7 @@ def zen_score(
     generator = torch.Generator().manual_seed(seed + 1)
     moved = images + PERTURBATION * torch.randn(images.shape, generator=generator).to(images)
     network = copy.deepcopy(model)
-    _redraw(network, generator)
+    _redraw(network, images, generator)
     with untouched(network, seed), torch.no_grad():
         before = _features(network, images)
         torch.manual_seed(seed)  # dropout drops the same units again
@@ -68,7 +69,7 @@ def zen_score(
 
 
 @torch.no_grad()
-def _redraw(network: nn.Module, generator: torch.Generator) -> None:
+def _redraw(network: nn.Module, images: Tensor, generator: torch.Generator) -> None:
     """Draw all weights from N(0, 1), make biases and norms neutral, forget running statistics."""
     for module in network.modules():
         if not isinstance(module, (*_LAYERS, *NORMS)):
@@ -81,9 +82,8 @@ def _redraw(network: nn.Module, generator: torch.Generator) -> None:
         if bias is not None:
             bias.zero_()
         if isinstance(module, _BatchNorm):
-            like = next(network.parameters())
-            module.running_mean = like.new_zeros(module.num_features)
-            module.running_var = like.new_ones(module.num_features)
+            module.running_mean = images.new_zeros(module.num_features)
+            module.running_var = images.new_ones(module.num_features)
             module.track_running_stats, module.momentum = True, _MOMENTUM
 
 
@@ -96,23 +96,22 @@ def _features(network: nn.Module, images: Tensor) -> Tensor:
     pooled: Tensor | None = None
     read: Tensor | None = None
 
-    def pool_hook(module: nn.Module, args: tuple[Tensor, ...], output: object) -> None:
-        nonlocal pooled
-        values = output[0] if isinstance(output, tuple) else output
-        if isinstance(values, Tensor) and _positions(values) == 1 < _positions(args[0]):
-            pooled = args[0].clone()
-
-    def layer_hook(module: nn.Module, args: tuple[Tensor, ...]) -> None:
+    def hook(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
         nonlocal pooled, read
+        given: Tensor = args[0] if args else next(iter(kwargs.values()))
         if isinstance(module, nn.Linear):
-            read = args[0].clone()
-        elif _positions(args[0]) > 1:
+            read = given.clone()
+        elif isinstance(module, _POOLS):
+            result = (
+                output[0] if isinstance(output, tuple) else output
+            )  # max pools give indices too
+            if _positions(result) == 1 < _positions(given):
+                pooled = given.clone()
+        elif _positions(given) > 1:
             pooled = None  # maps go on: that pool was of a gate, as in squeeze-and-excite
 
     handles = [
-        module.register_forward_hook(pool_hook)
-        if isinstance(module, _POOLS)
-        else module.register_forward_pre_hook(layer_hook)
+        module.register_forward_hook(hook, with_kwargs=True)
         for module in network.modules()
         if isinstance(module, (*_POOLS, *_LAYERS))
     ]
