@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from greenmachine.language import parse
 from greenmachine.networks import build_size, build_topology, module_costs
-from greenmachine.proxies import PROXIES, ExpressionProxy, Proxy, function_score
+from greenmachine.proxies import PROXIES, ExpressionProxy, FunctionProxy, Proxy, function_score
 from greenmachine.signals.passes import noise_images
 from tests.proxies import direct
 from tests.proxies.direct_features import FEATURES
@@ -76,6 +76,9 @@ def test_sizes_are_those_of_the_analytic_costs(kind: str) -> None:
     model = build(kind)
     vectors = sum(p.numel() for p in model.parameters() if p.dim() == 1)
     parameters, flops_m = module_costs(model, SHAPE[1:])
+    params = PROXIES.find("params")
+    assert isinstance(params, FunctionProxy)
+    assert function_score(params, model, noise_images(SHAPE, 0)) == parameters
     weights = engine_score(PROXIES.find("weight_count").expression, model, SHAPE)
     assert weights + vectors == parameters
     flops = engine_score(PROXIES.find("flops").expression, model, SHAPE)

@@ -182,7 +182,7 @@ def _block_maps(model: nn.Module, images: Tensor) -> list[Tensor]:
     finally:
         for handle in handles:
             handle.remove()
-    composite = [maps for module, maps in seen if any(True for _ in module.children())]
+    composite = [maps for module, maps in seen if _has_children(module)]
     found = composite if len(composite) > 1 else [maps for _, maps in seen]
     if len(found) < 2:
         raise ValueError(f"az_nas compares successive blocks: {len(found)} of them give maps")
@@ -197,12 +197,16 @@ def _blocks(model: nn.Module) -> list[nn.Module]:
 
 def _opened(module: nn.Module) -> Iterator[nn.Module]:
     for child in module.children():
-        nested = any(True for inner in child.children() for _ in inner.children())
         fires = isinstance(child, nn.Sequential)  # lists and dictionaries of modules do not
+        nested = any(map(_has_children, child.children()))
         if type(child) in _PLUMBING and (nested or not fires):
             yield from _opened(child)
         else:
             yield child
+
+
+def _has_children(module: nn.Module) -> bool:
+    return next(module.children(), None) is not None
 
 
 _REFERENCE = "Lee and Ham, CVPR 2024"

@@ -27,8 +27,7 @@ __all__ = [
     "meco_of_modules_sampled",
 ]
 
-SAMPLED = 8
-"""Channels that the sampled variants look at; the authors' n."""
+_SAMPLED = 8  # channels that the sampled variants look at: the authors' n
 
 _Term: TypeAlias = Callable[[Tensor], float]
 """What one feature map (channels, positions) adds."""
@@ -125,7 +124,7 @@ def _sampled(seed: int) -> _Term:
 
     def term(rows: Tensor) -> float:
         channels = len(rows)
-        chosen = torch.randperm(channels, generator=generator)[:SAMPLED].to(rows.device)
+        chosen = torch.randperm(channels, generator=generator)[:_SAMPLED].to(rows.device)
         return channels / max(1, len(chosen)) * _least_eigenvalue(rows[chosen])
 
     return term

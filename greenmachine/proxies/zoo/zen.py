@@ -102,9 +102,8 @@ def _features(network: nn.Module, images: Tensor) -> Tensor:
         if isinstance(module, nn.Linear):
             read = given.clone()
         elif isinstance(module, _POOLS):
-            result = (
-                output[0] if isinstance(output, tuple) else output
-            )  # max pools give indices too
+            # Max pools may return indices too.
+            result = output if isinstance(output, Tensor) else output[0]
             if _positions(result) == 1 < _positions(given):
                 pooled = given.clone()
         elif _positions(given) > 1:
@@ -123,9 +122,7 @@ def _features(network: nn.Module, images: Tensor) -> Tensor:
             handle.remove()
     features = read if pooled is None else pooled
     if features is None:
-        raise ValueError(
-            "no global pooling and no linear layer fired: zen needs where features end"
-        )
+        raise ValueError("no global pooling and no linear layer fired: zen reads their input")
     return features
 
 
