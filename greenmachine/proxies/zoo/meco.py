@@ -148,7 +148,8 @@ _MODULES = (
     "spaces). Every module counts each time it fires, the network itself and containers too, so "
     "a map counts once per level of nesting: the score depends on how the code nests modules. The "
     "axis after the batch is that of the channels; of a tuple the first tensor counts; vectors, "
-    "such as logits, have one position and add 0. "
+    "such as logits, have one position and add 0. Scores of other image sizes do not compare: the "
+    "authors also take one N(0, 1) image of 64×64. "
 )
 _SAMPLE = (
     "The channels are drawn anew for every map, and weighed by channels / 8; a map of fewer "
