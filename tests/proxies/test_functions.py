@@ -71,6 +71,16 @@ def test_score_on_the_device_of_the_network(proxy: FunctionProxy) -> None:
     assert found == pytest.approx(expected, rel=1e-2)
 
 
+def test_params_count_what_is_frozen_or_shared_or_never_fires_once() -> None:
+    conv = nn.Conv2d(3, 2, 1)
+    model = nn.Sequential(conv, nn.BatchNorm2d(2), nn.Conv2d(2, 3, 1, bias=False), conv)
+    model.idle = nn.Linear(4, 1)
+    conv.requires_grad_(False)
+    params = PROXIES.find("params")
+    assert isinstance(params, FunctionProxy)
+    assert function_score(params, model, batch()[0]) == (3 * 2 + 2) + 2 * 2 + 2 * 3 + (4 + 1)
+
+
 @KINDS
 def test_nwot_is_its_direct_formula(kind: str) -> None:
     images, labels = batch()

@@ -19,9 +19,11 @@ from greenmachine.proxies import (
     function_score,
 )
 from greenmachine.signals.passes import noise_images
-from tests.proxies.direct import DIRECT
+from tests.proxies import direct
+from tests.proxies.direct_features import FEATURES
 from tests.proxies.engine_scores import engine_score
 
+DIRECT = {**direct.DIRECT, **FEATURES}
 SHAPE = (6, 3, 16, 16)
 FULL = (
     "|nor_conv_3x3~0|+|skip_connect~0|nor_conv_1x1~1|"
@@ -83,6 +85,9 @@ def test_sizes_are_those_of_the_analytic_costs(kind: str) -> None:
     model = build(kind)
     vectors = sum(p.numel() for p in model.parameters() if p.dim() == 1)
     parameters, flops_m = module_costs(model, SHAPE[1:])
+    params = PROXIES.find("params")
+    assert isinstance(params, FunctionProxy)
+    assert function_score(params, model, noise_images(SHAPE, 0)) == parameters
     weights = engine_score(PROXIES.find("weight_count").expression, model, SHAPE)
     assert weights + vectors == parameters
     flops = engine_score(PROXIES.find("flops").expression, model, SHAPE)

@@ -9,11 +9,23 @@ Where what is measured differs (another tensor, another set of inputs) the name 
 from __future__ import annotations
 
 from greenmachine.proxies.base import ProxyRegistry
-from greenmachine.proxies.zoo import fisher, jacov, meco, norms, nwot, saliency, sed, size, synflow
+from greenmachine.proxies.zoo import (
+    az_nas,
+    fisher,
+    jacov,
+    meco,
+    norms,
+    nwot,
+    saliency,
+    sed,
+    size,
+    synflow,
+    zen,
+)
 
 __all__ = ["FAMILIES", "PROXIES"]
 
-FAMILIES = (size, norms, saliency, synflow, fisher, jacov, nwot, meco, sed)
+FAMILIES = (size, norms, saliency, synflow, fisher, jacov, nwot, meco, zen, az_nas, sed)
 
 PROXIES = ProxyRegistry()
 """Every named proxy."""

@@ -5,13 +5,36 @@ White et al., "A deeper look at zero-cost proxies for lightweight NAS", ICLR blo
 
 from __future__ import annotations
 
-from greenmachine.proxies.base import ExpressionProxy
+from torch import Tensor, nn
 
-__all__ = ["PROXIES"]
+from greenmachine.proxies.base import ExpressionProxy, FunctionProxy
+
+__all__ = ["PROXIES", "parameter_count"]
 
 _REFERENCE = "White et al., ICLR blog track 2022"
 
+
+def parameter_count(
+    model: nn.Module, images: Tensor | None = None, labels: Tensor | None = None, seed: int = 0
+) -> float:
+    """Return the number of parameters, frozen ones too; images, labels and seed are not read.
+
+    Raises:
+        ValueError: the network is lazy: a parameter has no shape yet.
+    """
+    return float(sum(parameter.numel() for parameter in model.parameters()))
+
+
 PROXIES = (
+    FunctionProxy(
+        name="params",
+        function=parameter_count,
+        passes=(),
+        reference=_REFERENCE,
+        words="Number of parameters: all weights and biases, those of normalisation too.",
+        notes="The column of the tables of NATS-Bench. A module that fires twice counts once, one "
+        "that never fires counts too, and so do parameters that are frozen.",
+    ),
     ExpressionProxy(
         name="weight_count",
         expression="sum_layers(numel(weight))",

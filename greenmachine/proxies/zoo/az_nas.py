@@ -1,0 +1,259 @@
+"""AZ-NAS: the ranks of four views of one network, put together.
+
+Lee and Ham, "AZ-NAS: assembling zero-cost proxies for network architecture search", CVPR 2024.
+
+Expressivity, progressivity and trainability are proxies; the fourth, complexity, is ``flops``.
+:func:`az_nas` joins the four: it ranks a sample, and says nothing of one network alone.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import rankdata
+from torch import Tensor, nn
+
+from greenmachine.proxies.base import FunctionProxy
+from greenmachine.signals.capture import untouched
+
+__all__ = ["PROXIES", "az_nas", "expressivity", "progressivity", "trainability"]
+
+_PLUMBING = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
+_EPSILON = 1e-6  # the authors': 1/sigma where no gradient comes back
+
+
+def az_nas(components: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
+    """Return the sum over the components of log(rank / networks), a score for every network.
+
+    Args:
+        components: by name the scores of one proxy, (networks,), higher is better: in the paper
+            ``az_expressivity``, ``az_progressivity``, ``az_trainability`` and ``flops``. A score
+            that is not finite = failed ranks below all others.
+
+    Returns:
+        (networks,), at most 0, higher is better. Ties share the mean of their ranks, as in the
+        authors' code. It depends on the sample: scores of two samples do not compare.
+
+    Raises:
+        ValueError: there is no component, or they are no vectors of one length.
+    """
+    scores = {name: np.asarray(values, dtype=np.float64) for name, values in components.items()}
+    shapes = {values.shape for values in scores.values()}
+    if len(shapes) != 1 or len(next(iter(shapes))) != 1:
+        found = ", ".join(f"{name} {values.shape}" for name, values in scores.items()) or "none"
+        raise ValueError(f"az_nas needs a vector a component, all of one length; found {found}")
+    stack = np.stack(list(scores.values()))
+    ranks = rankdata(np.where(np.isfinite(stack), stack, -np.inf), axis=1)
+    total: NDArray[np.float64] = np.log(ranks / stack.shape[1]).sum(axis=0)
+    return total
+
+
+def expressivity(
+    model: nn.Module, images: Tensor, labels: Tensor | None = None, seed: int = 0
+) -> float:
+    """Return the sum over blocks of the entropy of their features' principal components.
+
+    Args:
+        model: the network; run in train mode, with the statistics of the batch.
+        images: (B, C, H, W).
+        labels: not read.
+        seed: of randomness inside the network (dropout).
+
+    Returns:
+        The score; NaN where a block gives the same features everywhere.
+
+    Raises:
+        ValueError: fewer than two blocks give maps.
+    """
+    return float(sum(_entropies(model, images, seed)))
+
+
+def progressivity(
+    model: nn.Module, images: Tensor, labels: Tensor | None = None, seed: int = 0
+) -> float:
+    """Return the smallest step of that entropy from one block to the next; see expressivity."""
+    return float(np.diff(_entropies(model, images, seed)).min())
+
+
+def trainability(
+    model: nn.Module, images: Tensor, labels: Tensor | None = None, seed: int = 0
+) -> float:
+    """Return the mean over successive blocks of 2 - sigma - 1/sigma.
+
+    sigma is the largest singular value of an estimate of the Jacobian between two blocks: random
+    signs at the outputs of the later one, what of them comes back to the earlier one, and the mean
+    over images and positions of the products of both.
+
+    Args:
+        model: the network; run in train mode, with the statistics of the batch.
+        images: (B, C, H, W).
+        labels: not read.
+        seed: of the signs, drawn on the CPU for every device, and of dropout.
+
+    Returns:
+        The score, at most 0; minus infinity where a block hands its input on unchanged.
+
+    Raises:
+        ValueError: fewer than two blocks give maps, or a map is larger than the one before.
+    """
+    # Not `seed` itself: noise images of that seed would be the numbers behind the signs.
+    generator = torch.Generator().manual_seed(seed + 1)
+    network = copy.deepcopy(model)  # autograd refuses weights that were made in inference mode
+    values = []
+    with untouched(network, seed):
+        maps = _block_maps(network, images.detach().requires_grad_())
+        for before, after in zip(maps[-2::-1], maps[:0:-1], strict=True):
+            signs = torch.randint(2, after.shape, generator=generator).to(after) * 2 - 1
+            back = None
+            if after.requires_grad:
+                # Signs as grad_outputs would be the same, but make torch import sympy: a second.
+                (back,) = torch.autograd.grad((after * signs).sum(), before, allow_unused=True)
+            values.append(_balance(torch.zeros_like(before) if back is None else back, signs))
+    return float(np.mean(values))
+
+
+def _entropies(model: nn.Module, images: Tensor, seed: int) -> list[float]:
+    with untouched(model, seed), torch.no_grad():
+        return [_entropy(maps) for maps in _block_maps(model, images)]
+
+
+def _entropy(maps: Tensor) -> float:
+    """Return the entropy of the normalised eigenvalues of the covariance of the channels."""
+    rows = maps.transpose(0, 1).flatten(1).double()
+    covariance = torch.cov(rows, correction=0).reshape(len(rows), -1).cpu()
+    values = torch.linalg.eigvalsh(covariance).clamp_min(0)
+    return float(torch.special.entr(values / values.sum()).sum())
+
+
+def _balance(back: Tensor, signs: Tensor) -> float:
+    """Return 2 - sigma - 1/sigma of what came back, (B, C, H, W), for signs (B, C', H', W')."""
+    if torch.equal(back, signs):
+        return -torch.inf
+    height, width = signs.shape[2:]
+    given, came = (
+        maps.double().transpose(0, 1).flatten(1) for maps in (signs, _aligned(back, height, width))
+    )
+    jacobian = came @ given.T / given.shape[1]
+    sigma = float(torch.linalg.svdvals(jacobian.cpu())[0])
+    return 2 - sigma - 1 / (sigma + _EPSILON)
+
+
+def _aligned(maps: Tensor, height: int, width: int) -> Tensor:
+    """Return (B, C·s·t, height, width): every s×t positions of (B, C, H, W) become channels.
+
+    Where H is no multiple of height the border is cut off, likewise for W.
+
+    Raises:
+        ValueError: H < height or W < width.
+    """
+    tall, wide = maps.shape[2] // height, maps.shape[3] // width
+    if not tall or not wide:
+        raise ValueError("az_trainability reads no network whose maps grow from block to block")
+    top, left = (maps.shape[2] - tall * height) // 2, (maps.shape[3] - wide * width) // 2
+    inner = maps[:, :, top : top + tall * height, left : left + wide * width]
+    split = inner.reshape(*inner.shape[:2], height, tall, width, wide)
+    return split.permute(0, 1, 3, 5, 2, 4).flatten(1, 3)
+
+
+def _block_maps(model: nn.Module, images: Tensor) -> list[Tensor]:
+    """Run the network; return the maps (B, C, H, W) of its blocks in order of firing.
+
+    Raises:
+        ValueError: there are fewer than two.
+    """
+    seen: list[tuple[nn.Module, Tensor]] = []
+
+    def hook(module: nn.Module, args: object, output: object) -> Tensor | None:
+        if not isinstance(output, Tensor) or output.dim() != 4 or len(output) != len(images):
+            return None
+        if output.shape[2:].numel() == 1:
+            return None
+        seen.append((module, output))
+        return output.clone()  # the network goes on with a copy: it may work in place
+
+    layout = torch.channels_last if images.dim() == 4 else torch.contiguous_format
+    handles = [block.register_forward_hook(hook) for block in _blocks(model)]
+    try:
+        model(images.clone(memory_format=layout))
+    finally:
+        for handle in handles:
+            handle.remove()
+    composite = [maps for module, maps in seen if _has_children(module)]
+    found = composite if len(composite) > 1 else [maps for _, maps in seen]
+    if len(found) < 2:
+        raise ValueError(f"az_nas compares successive blocks: {len(found)} of them give maps")
+    return found
+
+
+def _blocks(model: nn.Module) -> list[nn.Module]:
+    """Return the modules that count as blocks: children, seen through plain containers."""
+    blocks = list(dict.fromkeys(_opened(model)))
+    return _blocks(blocks[0]) if len(blocks) == 1 else blocks
+
+
+def _opened(module: nn.Module) -> Iterator[nn.Module]:
+    for child in module.children():
+        fires = isinstance(child, nn.Sequential)  # lists and dictionaries of modules do not
+        nested = any(map(_has_children, child.children()))
+        if type(child) in _PLUMBING and (nested or not fires):
+            yield from _opened(child)
+        else:
+            yield child
+
+
+def _has_children(module: nn.Module) -> bool:
+    return next(module.children(), None) is not None
+
+
+_REFERENCE = "Lee and Ham, CVPR 2024"
+_BLOCKS = (
+    "N(0, 1) images, train mode, the network's own weights (the authors draw Kaiming normal ones). "
+    "Blocks, this project's choice: the children of the network; a plain Sequential of blocks and "
+    "lists of modules are opened, and so is a child that stands alone. Those count that give maps "
+    "(B, C, H, W) of several positions, each time they fire, and single layers only where there "
+    "are fewer than two others: in both spaces of NATS-Bench the stem, every cell and every "
+    "residual block. "
+)
+_JOIN = (
+    "AZ-NAS is greenmachine.proxies.zoo.az_nas.az_nas of the scores of a sample by "
+    "az_expressivity, az_progressivity, az_trainability and flops."
+)
+
+PROXIES = (
+    FunctionProxy(
+        name="az_expressivity",
+        function=expressivity,
+        passes=("noise",),
+        reference=_REFERENCE,
+        words="Sum over blocks of the entropy of the eigenvalues, normalised to sum 1, of the "
+        "covariance of the output's channels over all positions of all images.",
+        notes=f"{_BLOCKS}Not a number, which counts as failed, where a block gives constants, as "
+        f"a cell without a path does. {_JOIN}",
+    ),
+    FunctionProxy(
+        name="az_progressivity",
+        function=progressivity,
+        passes=("noise",),
+        reference=_REFERENCE,
+        words="Smallest difference of that entropy (az_expressivity) between a block and the one "
+        "before.",
+        notes=f"{_BLOCKS}Not a number where a block gives constants. {_JOIN}",
+    ),
+    FunctionProxy(
+        name="az_trainability",
+        function=trainability,
+        passes=("noise",),
+        reference=_REFERENCE,
+        words="Mean over successive blocks of 2 - sigma - 1/sigma, sigma the largest singular "
+        "value of the mean over images and positions of g' g^T, where g are random signs at the "
+        "later block and g' their gradient at the earlier one.",
+        notes=f"{_BLOCKS}Where a map shrinks s times, s×s positions of the earlier one count as "
+        "channels; a border that does not divide is cut off. 1e-6 is added to sigma in 1/sigma. "
+        "Minus infinity, which counts as failed, where a block hands its input on unchanged, as "
+        f"in the authors' code. {_JOIN}",
+    ),
+)

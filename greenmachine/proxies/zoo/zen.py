@@ -1,0 +1,152 @@
+"""Zen-score: how far a small move of the images carries the features of a Gaussian network.
+
+Lin et al., "Zen-NAS: a zero-shot NAS for high-performance image recognition", ICCV 2021.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.conv import _ConvNd
+from torch.nn.modules.pooling import (
+    _AdaptiveAvgPoolNd,
+    _AdaptiveMaxPoolNd,
+    _AvgPoolNd,
+    _MaxPoolNd,
+)
+
+from greenmachine.proxies.base import FunctionProxy
+from greenmachine.signals.capture import NORMS, untouched
+from greenmachine.signals.passes import PERTURBATION
+
+__all__ = ["PROXIES", "zen_score"]
+
+_LAYERS = (_ConvNd, nn.Linear)
+_POOLS = (_AdaptiveAvgPoolNd, _AdaptiveMaxPoolNd, _AvgPoolNd, _MaxPoolNd)
+_MOMENTUM = 0.1  # of the running variances; torch's default, which the authors' networks keep
+
+
+def zen_score(
+    model: nn.Module, images: Tensor, labels: Tensor | None = None, seed: int = 0
+) -> float:
+    """Return log of the mean over images of ‖f(x) - f(x + 0.01 x')‖, plus the batch norms' scales.
+
+    A batch norm adds log sqrt of the mean over channels of its running variance.
+
+    Args:
+        model: the network; a copy with weights N(0, 1) runs, in train mode.
+        images: x, (B, C, H, W), N(0, 1) in the paper; x' is drawn here.
+        labels: not read.
+        seed: of x' and of the weights, drawn on the CPU for every device; of dropout.
+
+    Returns:
+        The score; minus infinity where the move changes nothing, not finite where N(0, 1)
+        weights without normalisation overflow.
+
+    Raises:
+        ValueError: no global pooling and no linear layer fired, so where features end is unknown.
+    """
+    # Not `seed` itself: noise images of that seed would be the weights' own numbers.
+    generator = torch.Generator().manual_seed(seed + 1)
+    moved = images + PERTURBATION * torch.randn(images.shape, generator=generator).to(images)
+    network = copy.deepcopy(model)
+    _redraw(network, images, generator)
+    with untouched(network, seed), torch.no_grad():
+        before = _features(network, images)
+        torch.manual_seed(seed)  # dropout drops the same units again
+        after = _features(network, moved)
+        change = (after - before).flatten(1).double().norm(dim=1).mean().log()
+        variances = [
+            module.running_var.double().mean().log()
+            for module in network.modules()
+            if isinstance(module, _BatchNorm) and module.running_var is not None
+        ]
+    return float(change) + sum(float(variance) / 2 for variance in variances)
+
+
+@torch.no_grad()
+def _redraw(network: nn.Module, images: Tensor, generator: torch.Generator) -> None:
+    """Draw all weights from N(0, 1), make biases and norms neutral, forget running statistics."""
+    for module in network.modules():
+        if not isinstance(module, (*_LAYERS, *NORMS)):
+            continue
+        weight, bias = module._parameters.get("weight"), module._parameters.get("bias")
+        if weight is not None and isinstance(module, NORMS):
+            weight.fill_(1.0)
+        elif weight is not None:
+            weight.copy_(torch.randn(weight.shape, generator=generator))
+        if bias is not None:
+            bias.zero_()
+        if isinstance(module, _BatchNorm):
+            module.running_mean = images.new_zeros(module.num_features)
+            module.running_var = images.new_ones(module.num_features)
+            module.track_running_stats, module.momentum = True, _MOMENTUM
+
+
+def _features(network: nn.Module, images: Tensor) -> Tensor:
+    """Return what the global pooling reads, or the last linear layer where none pools, (B, ...).
+
+    Raises:
+        ValueError: neither fired.
+    """
+    pooled: Tensor | None = None
+    read: Tensor | None = None
+
+    def hook(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+        nonlocal pooled, read
+        given: Tensor = args[0] if args else next(iter(kwargs.values()))
+        if isinstance(module, nn.Linear):
+            read = given.clone()
+        elif isinstance(module, _POOLS):
+            # Max pools may return indices too.
+            result = output if isinstance(output, Tensor) else output[0]
+            if _positions(result) == 1 < _positions(given):
+                pooled = given.clone()
+        elif _positions(given) > 1:
+            pooled = None  # maps go on: that pool was of a gate, as in squeeze-and-excite
+
+    handles = [
+        module.register_forward_hook(hook, with_kwargs=True)
+        for module in network.modules()
+        if isinstance(module, (*_POOLS, *_LAYERS))
+    ]
+    layout = torch.channels_last if images.dim() == 4 else torch.contiguous_format
+    try:
+        network(images.clone(memory_format=layout))
+    finally:
+        for handle in handles:
+            handle.remove()
+    features = read if pooled is None else pooled
+    if features is None:
+        raise ValueError("no global pooling and no linear layer fired: zen reads their input")
+    return features
+
+
+def _positions(maps: Tensor) -> int:
+    """Return the number of positions of (B, C, ...) maps."""
+    return maps.shape[2:].numel()
+
+
+PROXIES = (
+    FunctionProxy(
+        name="zen",
+        function=zen_score,
+        passes=("noise",),
+        reference="Lin et al., ICCV 2021",
+        words="log of the mean over images of the norm of f(x) - f(x + 0.01 x'), plus the sum over "
+        "batch norms of log sqrt(mean over channels of the running variance).",
+        notes="x and x' are N(0, 1). A copy of the network runs in train mode, with the "
+        "statistics of the batch: weights of convolutions and linear layers N(0, 1), their biases "
+        "0, normalisation 1 and 0, other parameters as they are. f is the input of the last "
+        "pooling module that leaves one position of several, unless a convolution reads a map of "
+        "several after it; without one, of the linear layer that fires last (so after a pooling "
+        "that is no module). The norm is Euclidean per image as in the paper; the authors' code "
+        "sums absolute values. Running variances are those of their code: from 1, with momentum "
+        "0.1, after both passes, so that a batch norm that sees a constant adds little instead "
+        "of minus infinity. A batch norm that never fires adds 0.",
+    ),
+)
