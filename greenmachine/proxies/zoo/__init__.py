@@ -9,11 +9,39 @@ Where what is measured differs (another tensor, another set of inputs) the name 
 from __future__ import annotations
 
 from greenmachine.proxies.base import ProxyRegistry
-from greenmachine.proxies.zoo import fisher, jacov, meco, norms, nwot, saliency, size, synflow
+from greenmachine.proxies.zoo import (
+    epe_nas,
+    fisher,
+    gradsign,
+    grasp,
+    jacov,
+    meco,
+    norms,
+    ntk,
+    nwot,
+    saliency,
+    size,
+    synflow,
+    zico,
+)
 
 __all__ = ["FAMILIES", "PROXIES"]
 
-FAMILIES = (size, norms, saliency, synflow, fisher, jacov, nwot, meco)
+FAMILIES = (
+    size,
+    norms,
+    saliency,
+    grasp,
+    synflow,
+    fisher,
+    jacov,
+    epe_nas,
+    nwot,
+    ntk,
+    gradsign,
+    zico,
+    meco,
+)
 
 PROXIES = ProxyRegistry()
 """Every named proxy."""
