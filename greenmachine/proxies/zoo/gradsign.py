@@ -40,7 +40,7 @@ def sign_agreement(
                 if gradient is not None:
                     total += gradient.sign()
     # Whole numbers: in float64 their sum is exact.
-    return sum(float(total.abs().sum(dtype=torch.float64)) for total in signs)
+    return sum(float(total.abs().to("cpu", torch.float64).sum()) for total in signs)
 
 
 PROXIES = (

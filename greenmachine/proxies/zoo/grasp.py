@@ -35,14 +35,12 @@ def gradient_flow(
         loss = cross_entropy(model, images, labels)
         found = gradients(loss, ends, create_graph=True)
         # Half the squared length of g has the gradient Hg.
-        length = torch.stack(
-            [loss.new_zeros(())] + [g.square().sum() for g in found if g is not None]
-        )
-        products = gradients(length.sum() / 2, ends)
+        squares = [gradient.square().sum() for gradient in found if gradient is not None]
+        products = gradients(sum(squares, loss.new_zeros(())) / 2, ends)
     total = 0.0
     for weight, product in zip(ends, products, strict=True):
         if product is not None:
-            total -= float((weight.detach().double() * product.double()).sum())
+            total -= float((weight.detach() * product).to("cpu", torch.float64).sum())
     return total
 
 

@@ -54,9 +54,11 @@ def condition_number(
             rows = rows.to("cpu", torch.float64)
             kernel += rows @ rows.mT
     values = torch.linalg.eigvalsh(kernel)
-    # Rounding in the rows, of relative size eps, leaves eigenvalues of relative size eps squared.
-    rounding = len(images) * torch.finfo(images.dtype).eps
-    if not values[0] > rounding**2 * values[-1]:
+    # Rows that are equal differ by rounding: eps in the rows is eps squared in their products,
+    # and the products have a rounding of their own.
+    eps = len(images) * torch.finfo(images.dtype).eps
+    floor = max(eps**2, len(images) * torch.finfo(kernel.dtype).eps)
+    if not values[0] > floor * values[-1]:
         return torch.inf
     return float(values[-1] / values[0])
 
