@@ -16,6 +16,7 @@ from greenmachine.signals.capture import WEIGHTED, untouched
 
 __all__ = [
     "cross_entropy",
+    "given",
     "gradients",
     "image_correlation",
     "input_gradients",
@@ -55,37 +56,51 @@ def logits(model: nn.Module, images: Tensor) -> Tensor:
     return output
 
 
-def cross_entropy(model: nn.Module, images: Tensor, labels: Tensor | None) -> Tensor:
+def given(labels: Tensor | None) -> Tensor:
+    """Return the labels.
+
+    Raises:
+        ValueError: there are none.
+    """
+    if labels is None:
+        raise ValueError("labels are missing: give those of the images")
+    return labels
+
+
+def cross_entropy(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
     """Return the mean cross-entropy of the network on labelled images.
 
     Raises:
-        ValueError: there are no labels, or the network returns no logits.
+        ValueError: the network returns no logits.
     """
-    if labels is None:
-        raise ValueError("the cross-entropy needs labels: give those of the images")
     return functional.cross_entropy(logits(model, images), labels)
 
 
 def gradients(
     scalar: Tensor, ends: Sequence[Tensor], *, create_graph: bool = False, keep_graph: bool = False
-) -> list[Tensor | None]:
-    """Return the gradient of ``scalar`` in each of ``ends``, None where it does not depend on it.
+) -> list[Tensor]:
+    """Return the gradient of ``scalar`` in each of ``ends``, 0 where it does not depend on it.
 
     Args:
         scalar: of one element; it may be a constant.
         ends: weights or images.
         create_graph: whether the gradients are to be differentiated again.
         keep_graph: whether another gradient is taken through the same forward pass.
+
+    Raises:
+        ValueError: a gradient is not finite: signs and ratios would hide that.
     """
     if not scalar.requires_grad:
-        return [None] * len(ends)
+        return [torch.zeros_like(end) for end in ends]
     found = torch.autograd.grad(
         scalar,
         ends,
         create_graph=create_graph,
         retain_graph=create_graph or keep_graph,
-        allow_unused=True,
+        materialize_grads=True,  # zeros for what does not reach the output
     )
+    if not all(gradient.isfinite().all() for gradient in found):
+        raise ValueError("a gradient is not finite: the network overflows or divides by 0")
     return list(found)
 
 
@@ -102,8 +117,7 @@ def input_gradients(model: nn.Module, images: Tensor, seed: int) -> tuple[Tensor
         leaf = images.detach().requires_grad_()
         outputs = logits(model, leaf)
         (found,) = gradients(outputs.sum(), [leaf])
-    rows = torch.zeros_like(images) if found is None else found
-    return rows.flatten(1).to("cpu", torch.float64), outputs.shape[1]
+    return found.flatten(1).to("cpu", torch.float64), outputs.shape[1]
 
 
 def image_correlation(rows: Tensor) -> Tensor:
@@ -114,7 +128,8 @@ def image_correlation(rows: Tensor) -> Tensor:
     """
     centred = rows - rows.mean(dim=1, keepdim=True)
     lengths = centred.norm(dim=1, keepdim=True)
-    if not (lengths > 0).all():
-        raise ValueError("the output does not depend on an image: no correlation is defined")
-    unit = centred / lengths
+    # Of a row of equal values the mean leaves rounding, not always 0.
+    if not (lengths > 1e-12 * rows.norm(dim=1, keepdim=True)).all():
+        raise ValueError("the gradient of an image is 0 or constant: no correlation is defined")
+    unit: Tensor = centred / lengths
     return unit @ unit.mT

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from greenmachine.proxies.base import FunctionProxy
-from greenmachine.proxies.gradients import image_correlation, input_gradients
+from greenmachine.proxies.gradients import given, image_correlation, input_gradients
 
 __all__ = ["PROXIES", "class_correlation"]
 
@@ -34,18 +34,17 @@ def class_correlation(
 
     Raises:
         ValueError: labels are missing, no class (above 100 outputs: fewer than two) has two
-            images, or the output does not depend on an image.
+            images, or the gradient of an image is 0, constant or not finite.
     """
-    if labels is None:
-        raise ValueError("epe_nas needs labels: give those of the images")
-    members = [torch.nonzero(labels == label).flatten().cpu() for label in labels.unique()]
+    classes = given(labels).cpu()
+    members = [torch.nonzero(classes == one).flatten() for one in sorted(set(classes.tolist()))]
     members = [places for places in members if len(places) > 1]
     if not members:
         raise ValueError("epe_nas needs two images of one class: use a larger batch")
-    rows, classes = input_gradients(model, images, seed)
+    rows, outputs = input_gradients(model, images, seed)
     logs = (image_correlation(rows).abs() + _FLOOR).log()
     sums = torch.stack([logs[places][:, places].sum() for places in members])
-    if classes <= _MANY:
+    if outputs <= _MANY:
         return float(sums.abs().sum())
     if len(members) < 2:
         raise ValueError("epe_nas compares classes here: two need two images, use a larger batch")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from greenmachine.proxies.base import FunctionProxy
-from greenmachine.proxies.gradients import cross_entropy, gradients, weights
+from greenmachine.proxies.gradients import cross_entropy, given, gradients, weights
 from greenmachine.signals.capture import untouched
 
 __all__ = ["PROXIES", "sign_agreement"]
@@ -29,16 +29,13 @@ def sign_agreement(
     Raises:
         ValueError: labels or weights are missing, or the network refuses a single image.
     """
-    if labels is None:
-        raise ValueError("gradsign needs labels: give those of the images")
     with untouched(model, seed):
         ends = weights(model)
         signs = [torch.zeros_like(weight) for weight in ends]
-        for image, label in zip(images.split(1), labels.split(1), strict=True):
-            found = gradients(cross_entropy(model, image, label), ends)
+        for image, label in zip(images, given(labels), strict=True):
+            found = gradients(cross_entropy(model, image[None], label[None]), ends)
             for total, gradient in zip(signs, found, strict=True):
-                if gradient is not None:
-                    total += gradient.sign()
+                total += gradient.sign()
     # Whole numbers: in float64 their sum is exact.
     return sum(float(total.abs().to("cpu", torch.float64).sum()) for total in signs)
 

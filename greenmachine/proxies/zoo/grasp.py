@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from greenmachine.proxies.base import FunctionProxy
-from greenmachine.proxies.gradients import cross_entropy, gradients, weights
+from greenmachine.proxies.gradients import cross_entropy, given, gradients, weights
 from greenmachine.signals.capture import untouched
 
 __all__ = ["PROXIES", "gradient_flow"]
@@ -32,16 +32,15 @@ def gradient_flow(
     """
     with untouched(model, seed):
         ends = weights(model)
-        loss = cross_entropy(model, images, labels)
+        loss = cross_entropy(model, images, given(labels))
         found = gradients(loss, ends, create_graph=True)
         # Half the squared length of g has the gradient Hg.
-        squares = [gradient.square().sum() for gradient in found if gradient is not None]
+        squares = [gradient.square().sum() for gradient in found]
         products = gradients(sum(squares, loss.new_zeros(())) / 2, ends)
-    total = 0.0
-    for weight, product in zip(ends, products, strict=True):
-        if product is not None:
-            total -= float((weight.detach() * product).to("cpu", torch.float64).sum())
-    return total
+    return -sum(
+        float((weight.detach() * product).to("cpu", torch.float64).sum())
+        for weight, product in zip(ends, products, strict=True)
+    )
 
 
 PROXIES = (

@@ -34,7 +34,8 @@ def jacobian_score(
         seed: of randomness inside the network (dropout).
 
     Raises:
-        ValueError: there is one image alone, or the output does not depend on an image.
+        ValueError: there is one image alone, or the gradient of an image is 0, constant or not
+            finite.
     """
     if len(images) < 2:
         raise ValueError("jacov compares images: give 2 or more")
@@ -54,7 +55,7 @@ PROXIES = (
         notes="Train mode, as published: batch normalisation takes the statistics of the batch, "
         "so the gradient of an image includes what it does to the outputs of the others. No "
         "labels. One forward and one backward pass; correlation and eigenvalues in float64. "
-        "A network whose output does not depend on every image fails.",
+        "A network fails where the gradient of an image is 0 (no path to the output) or constant.",
     ),
     ExpressionProxy(
         name="jacov_noise",

@@ -47,12 +47,9 @@ def condition_number(
         sums = logits(model, images).sum(dim=1)
         by_image = [gradients(one, ends, keep_graph=True) for one in sums]
     kernel = torch.zeros(len(images), len(images), dtype=torch.float64)
-    # A layer without gradient adds nothing, for every image.
     for layer in zip(*by_image, strict=True):
-        if all(gradient is not None for gradient in layer):
-            rows = torch.stack([g.flatten() for g in layer if g is not None])
-            rows = rows.to("cpu", torch.float64)
-            kernel += rows @ rows.mT
+        rows = torch.stack(layer).flatten(1).to("cpu", torch.float64)
+        kernel += rows @ rows.mT
     values = torch.linalg.eigvalsh(kernel)
     # Rows that are equal differ by rounding: eps in the rows is eps squared in their products,
     # and the products have a rounding of their own.
@@ -72,11 +69,11 @@ PROXIES = (
         reference="Chen et al., ICLR 2021",
         words="Largest by least eigenvalue of G * G^T, with a row of G the gradient of the "
         "summed logits of one image in all weights; low is good.",
-        notes=f"The first {IMAGES} images of the batch alone, where the paper takes 64 or more. "
+        notes=f"The first {IMAGES} images of the batch alone. "
         "They go forward together in train mode, as in the authors' code, so that batch "
         "normalisation couples them; then one backward pass an image. Weights of convolutions "
-        "and linear layers; the paper adds the scales of normalisation layers, and draws the "
-        "weights by Kaiming's rule and three times. Layers without gradient count as 0. "
+        "and linear layers; the authors add the scales of normalisation layers, and take the "
+        "mean over several draws of the weights. Layers without gradient count as 0. "
         "Infinite, which counts as failed, where the matrix is singular.",
     ),
 )
