@@ -47,19 +47,15 @@ def test_equals_its_direct_formula(proxy: Proxy, kind: str) -> None:
     if isinstance(proxy, ExpressionProxy):
         score = engine_score(proxy.expression, model, SHAPE, images, labels, seed=2)
     else:  # in float64: where small differences divide, the last bit of float32 shows
-        images, noise, model, again = (
-            images.double(),
-            noise.double(),
-            model.double(),
-            again.double(),
-        )
+        images, noise = images.double(), noise.double()
+        model, again = model.double(), again.double()
         given = images if "data" in proxy.passes else noise
         score = function_score(proxy, model, given, labels, seed=2)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # correlation of a constant channel
-        direct = DIRECT[proxy.name](again, noise, images, labels)
-    assert score == pytest.approx(direct, rel=1e-4)
-    assert direct != 0
+        expected = DIRECT[proxy.name](again, noise, images, labels)
+    assert score == pytest.approx(expected, rel=1e-4)
+    assert expected != 0
 
 
 @EACH

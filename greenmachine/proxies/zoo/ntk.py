@@ -69,11 +69,11 @@ PROXIES = (
         reference="Chen et al., ICLR 2021",
         words="Largest by least eigenvalue of G * G^T, with a row of G the gradient of the "
         "summed logits of one image in all weights; low is good.",
-        notes=f"The first {IMAGES} images of the batch alone. "
-        "They go forward together in train mode, as in the authors' code, so that batch "
-        "normalisation couples them; then one backward pass an image. Weights of convolutions "
-        "and linear layers; the authors add the scales of normalisation layers, and take the "
-        "mean over several draws of the weights. Layers without gradient count as 0. "
-        "Infinite, which counts as failed, where the matrix is singular.",
+        notes=f"The first {IMAGES} images of the batch alone. They go forward together in train "
+        "mode, as in the authors' code, so that batch normalisation couples them; then one "
+        "backward pass an image. Weights of convolutions and linear layers; the authors add the "
+        "scales of normalisation layers, and take the mean over several draws of the weights. "
+        "Layers without gradient count as 0. Infinite, which counts as failed, where the matrix "
+        "is singular.",
     ),
 )

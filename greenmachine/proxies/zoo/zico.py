@@ -66,6 +66,6 @@ PROXIES = (
         "standard deviation (divided by their number, not one less) is half the difference. "
         "Train mode. Weights of convolutions and linear layers; one whose gradient does not "
         "vary is left out, and so is a layer of such weights alone. Deviations close to 0 weigh "
-        "most, so in float32 rounding shows in the third digit of a score.",
+        "most, so in float32 rounding alone moves a score by about a percent.",
     ),
 )
