@@ -115,7 +115,7 @@ def test_resolve_a_run(tmp_path: Path) -> None:
     ("text", "error", "message"),
     [
         ("synflo", ConfigError, "did you mean synflow"),
-        ("jacov", ConfigError, "did you mean jacov_noise"),
+        ("nwot_", ConfigError, "did you mean nwot"),
         ("zzzz", ConfigError, "proxies list"),
         ("", ConfigError, "proxies list"),
         ("noise_input", ConfigError, "unknown proxy"),

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from greenmachine.errors import ConfigError
+from greenmachine.networks import build_topology
+from greenmachine.networks.blocks import Cell, Head
 from greenmachine.proxies import PROXIES, FunctionProxy, function_score
 from tests.proxies.direct import DIRECT
 from tests.proxies.tiny_networks import SHAPE, batch, network
@@ -58,9 +61,85 @@ def test_same_score_again_and_the_network_as_it_was(proxy: FunctionProxy, kind: 
 @EACH
 def test_score_where_gradients_are_switched_off(proxy: FunctionProxy, context: type) -> None:
     images, labels = batch()
-    expected = function_score(proxy, network("plain"), images, labels)
+    model = network("plain")
+    expected = function_score(proxy, model, images, labels)
     with context():
-        assert function_score(proxy, network("plain"), images.clone(), labels) == expected
+        # In inference mode a clone is a tensor that autograd refuses.
+        assert function_score(proxy, model, images.clone(), labels.clone()) == expected
+
+
+class Constant(nn.Module):
+    """Its output depends on nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.conv(x)
+        return x.new_ones(len(x), 5)
+
+
+DEGENERATE: dict[str, Callable[[], nn.Module]] = {
+    "linear": lambda: nn.Sequential(nn.Flatten(), nn.Linear(192, 5)),
+    "no-weights": lambda: nn.Sequential(nn.AvgPool2d(4), nn.ReLU(), nn.Flatten()),
+    "constant": Constant,
+    "norm-of-vectors": lambda: nn.Sequential(
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.BatchNorm1d(3), nn.ReLU(), nn.Linear(3, 5)
+    ),
+    "no-path": lambda: build_topology("|none~0|+|none~0|none~1|+|none~0|none~1|none~2|", cells=1),
+    "dead-ends": lambda: build_topology(
+        "|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|none~1|nor_conv_1x1~2|", cells=1
+    ),
+    "maps": lambda: nn.Sequential(nn.Conv2d(3, 5, 1), nn.ReLU()),
+}
+BATCHES: dict[str, Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]] = {
+    "usual": lambda images, labels: (images, labels),
+    "one-image": lambda images, labels: (images[:1], labels[:1]),
+    "equal-images": lambda images, labels: (images[:1].expand_as(images), labels),
+    "black-images": lambda images, labels: (torch.zeros_like(images), labels),
+    "one-class": lambda images, labels: (images, torch.ones_like(labels)),
+    "all-classes": lambda images, labels: (images, torch.arange(len(labels))),
+}
+
+
+@pytest.mark.parametrize("images_of", list(BATCHES))
+@pytest.mark.parametrize("kind", list(DEGENERATE))
+@EACH
+def test_what_cannot_be_scored_fails_in_one_line(
+    proxy: FunctionProxy, kind: str, images_of: str
+) -> None:
+    torch.manual_seed(0)
+    model = DEGENERATE[kind]().eval()
+    before = copy.deepcopy(model.state_dict())
+    images, labels = BATCHES[images_of](*batch())
+    said = []
+    for _ in range(2):
+        try:
+            said.append(str(function_score(proxy, model, images, labels)))
+        except ValueError as error:
+            said.append(str(error))
+    assert said[0] == said[1]
+    assert said[0] and "\n" not in said[0]
+    assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
+    assert not any(module.training or module._forward_hooks for module in model.modules())
+    assert all(p.grad is None and p.requires_grad for p in model.parameters())
+
+
+@EACH
+def test_relus_that_work_in_place_change_nothing(proxy: FunctionProxy) -> None:
+    torch.manual_seed(0)
+    chain = "|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|none~0|none~1|nor_conv_3x3~2|"
+    model = build_topology(chain, cells=2, channels=4)
+    images, labels = torch.randn(6, 3, 8, 8), torch.arange(6) % 3
+    expected = function_score(proxy, model, images, labels)
+    assert math.isfinite(expected)
+    for module in model.modules():
+        if isinstance(module, Cell | Head):  # a residual block reads its input twice
+            for relu in module.modules():
+                if isinstance(relu, nn.ReLU):
+                    relu.inplace = True
+    assert function_score(proxy, model, images, labels) == expected
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

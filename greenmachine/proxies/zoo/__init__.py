@@ -11,21 +11,43 @@ from __future__ import annotations
 from greenmachine.proxies.base import ProxyRegistry
 from greenmachine.proxies.zoo import (
     az_nas,
+    epe_nas,
     fisher,
+    gradsign,
+    grasp,
     jacov,
     meco,
     norms,
+    ntk,
     nwot,
     saliency,
     sed,
     size,
     synflow,
     zen,
+    zico,
 )
 
 __all__ = ["FAMILIES", "PROXIES"]
 
-FAMILIES = (size, norms, saliency, synflow, fisher, jacov, nwot, meco, zen, az_nas, sed)
+FAMILIES = (
+    size,
+    norms,
+    saliency,
+    grasp,
+    synflow,
+    fisher,
+    jacov,
+    epe_nas,
+    nwot,
+    ntk,
+    gradsign,
+    zico,
+    meco,
+    zen,
+    az_nas,
+    sed,
+)
 
 PROXIES = ProxyRegistry()
 """Every named proxy."""

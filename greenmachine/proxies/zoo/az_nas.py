@@ -109,7 +109,7 @@ def trainability(
         for before, after in zip(maps[-2::-1], maps[:0:-1], strict=True):
             signs = torch.randint(2, after.shape, generator=generator).to(after) * 2 - 1
             back = None
-            if after.requires_grad:
+            if after.requires_grad and before.requires_grad:
                 # Signs as grad_outputs would be the same, but make torch import sympy: a second.
                 (back,) = torch.autograd.grad((after * signs).sum(), before, allow_unused=True)
             values.append(_balance(torch.zeros_like(before) if back is None else back, signs))

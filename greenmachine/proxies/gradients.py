@@ -1,0 +1,135 @@
+"""What the gradient proxies of the zoo share: how they run a network, and whose gradients count.
+
+All of it runs inside ``greenmachine.signals.capture.untouched``: in train mode, so batch
+normalisation takes the statistics of the images that are sent through together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from greenmachine.signals.capture import WEIGHTED, untouched
+
+__all__ = [
+    "cross_entropy",
+    "given",
+    "gradients",
+    "image_correlation",
+    "input_gradients",
+    "logits",
+    "weights",
+]
+
+
+def weights(model: nn.Module) -> list[Tensor]:
+    """Return the weights of the convolutions and linear layers, shared ones once.
+
+    Neither biases nor the scales of normalisation layers count, as everywhere in the zoo.
+
+    Raises:
+        ValueError: there are none.
+    """
+    found = [module.weight for module in model.modules() if isinstance(module, WEIGHTED)]
+    if not found:
+        raise ValueError("no convolution or linear layer has weights to take gradients of")
+    return list({id(weight): weight for weight in found}.values())
+
+
+def logits(model: nn.Module, images: Tensor) -> Tensor:
+    """Return the outputs (B, classes) of a network for ``images`` (B, C, H, W).
+
+    Raises:
+        ValueError: the network returns something else.
+    """
+    # channels-last is what makes pooling and convolution fast on a CPU. A copy, and no leaf:
+    # the network may work on it in place.
+    layout = torch.channels_last if images.dim() == 4 else torch.contiguous_format
+    output = model(images.clone(memory_format=layout))
+    output = getattr(output, "logits", output)
+    if not isinstance(output, Tensor) or output.dim() != 2 or len(output) != len(images):
+        shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+        raise ValueError(f"the network returned {shape}, not ({len(images)}, classes)")
+    return output
+
+
+def given(labels: Tensor | None) -> Tensor:
+    """Return the labels.
+
+    Raises:
+        ValueError: there are none.
+    """
+    if labels is None:
+        raise ValueError("labels are missing: give those of the images")
+    return labels
+
+
+def cross_entropy(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    """Return the mean cross-entropy of the network on labelled images.
+
+    Raises:
+        ValueError: the network returns no logits.
+    """
+    return functional.cross_entropy(logits(model, images), labels)
+
+
+def gradients(
+    scalar: Tensor, ends: Sequence[Tensor], *, create_graph: bool = False, keep_graph: bool = False
+) -> list[Tensor]:
+    """Return the gradient of ``scalar`` in each of ``ends``, 0 where it does not depend on it.
+
+    Args:
+        scalar: of one element; it may be a constant.
+        ends: weights or images.
+        create_graph: whether the gradients are to be differentiated again.
+        keep_graph: whether another gradient is taken through the same forward pass.
+
+    Raises:
+        ValueError: a gradient is not finite: signs and ratios would hide that.
+    """
+    if not scalar.requires_grad:
+        return [torch.zeros_like(end) for end in ends]
+    found = torch.autograd.grad(
+        scalar,
+        ends,
+        create_graph=create_graph,
+        retain_graph=create_graph or keep_graph,
+        materialize_grads=True,  # zeros for what does not reach the output
+    )
+    if not all(gradient.isfinite().all() for gradient in found):
+        raise ValueError("a gradient is not finite: the network overflows or divides by 0")
+    return list(found)
+
+
+def input_gradients(model: nn.Module, images: Tensor, seed: int) -> tuple[Tensor, int]:
+    """Return (B, values of an image) float64 on the CPU, and the number of classes.
+
+    Row i is the gradient of the sum of all outputs of all images in image i. In train mode a
+    network with batch normalisation lets image i move the outputs of the others too.
+
+    Raises:
+        ValueError: the network returns no logits.
+    """
+    with untouched(model, seed):
+        leaf = images.detach().requires_grad_()
+        outputs = logits(model, leaf)
+        (found,) = gradients(outputs.sum(), [leaf])
+    return found.flatten(1).to("cpu", torch.float64), outputs.shape[1]
+
+
+def image_correlation(rows: Tensor) -> Tensor:
+    """Return the Pearson correlation (B, B) of (B, values) gradients of images.
+
+    Raises:
+        ValueError: a row is constant, so that its correlation is not defined.
+    """
+    centred = rows - rows.mean(dim=1, keepdim=True)
+    lengths = centred.norm(dim=1, keepdim=True)
+    # Of a row of equal values the mean leaves rounding, not always 0.
+    if not (lengths > 1e-12 * rows.norm(dim=1, keepdim=True)).all():
+        raise ValueError("the gradient of an image is 0 or constant: no correlation is defined")
+    unit: Tensor = centred / lengths
+    return unit @ unit.mT

@@ -1,0 +1,61 @@
+"""GraSP: do the weights keep the gradient flowing?
+
+Wang et al., "Picking winning tickets before training by preserving gradient flow", ICLR 2020; as
+a score of networks: Abdelfattah et al., "Zero-cost proxies for lightweight NAS", ICLR 2021.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from greenmachine.proxies.base import FunctionProxy
+from greenmachine.proxies.gradients import cross_entropy, given, gradients, weights
+from greenmachine.signals.capture import untouched
+
+__all__ = ["PROXIES", "gradient_flow"]
+
+
+def gradient_flow(
+    model: nn.Module, images: Tensor, labels: Tensor | None = None, seed: int = 0
+) -> float:
+    """Return -sum over the weights of w * (Hg), H the Hessian and g the gradient of the loss.
+
+    Args:
+        model: the network; run in train mode, with the statistics of the batch.
+        images: (B, C, H, W).
+        labels: (B,) class indices.
+        seed: of randomness inside the network (dropout).
+
+    Raises:
+        ValueError: labels or weights are missing.
+    """
+    with untouched(model, seed):
+        ends = weights(model)
+        loss = cross_entropy(model, images, given(labels))
+        found = gradients(loss, ends, create_graph=True)
+        # Half the squared length of g has the gradient Hg.
+        squares = [gradient.square().sum() for gradient in found]
+        products = gradients(sum(squares, loss.new_zeros(())) / 2, ends)
+    return -sum(
+        float((weight.detach() * product).to("cpu", torch.float64).sum())
+        for weight, product in zip(ends, products, strict=True)
+    )
+
+
+PROXIES = (
+    FunctionProxy(
+        name="grasp",
+        function=gradient_flow,
+        passes=("data",),
+        needs_labels=True,
+        reference="Wang et al., ICLR 2020; Abdelfattah et al., ICLR 2021",
+        words="Minus the sum over all weights of w * (Hg), with g the gradient and H the Hessian "
+        "of the cross-entropy on a labelled mini-batch.",
+        notes="The sign is that of both papers, high is good. Hg is the derivative of half of "
+        "|g|^2, by double backward through one forward pass in train mode, without the "
+        "temperature of GraSP. Weights of convolutions and linear layers, in g, H and sum; those "
+        "without gradient add nothing. Before a batch normalisation a layer's share is its own "
+        "|g|^2, because the loss does not depend on the scale of its weights.",
+    ),
+)

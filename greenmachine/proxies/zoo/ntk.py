@@ -1,0 +1,79 @@
+"""Condition number of the neural tangent kernel: how evenly can the network be trained?
+
+Chen et al., "Neural architecture search on ImageNet in four GPU hours: a theoretically inspired
+perspective" (TE-NAS), ICLR 2021.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from greenmachine.proxies.base import FunctionProxy
+from greenmachine.proxies.gradients import gradients, logits, weights
+from greenmachine.signals.capture import untouched
+
+__all__ = ["IMAGES", "PROXIES", "condition_number"]
+
+IMAGES = 8
+"""Images of the batch that are used: each costs a backward pass of all of them."""
+
+
+def condition_number(
+    model: nn.Module, images: Tensor, labels: Tensor | None = None, seed: int = 0
+) -> float:
+    """Return the largest by the least eigenvalue of K, K_ij = <g_i, g_j>.
+
+    g_i is the gradient of the sum of the logits of image i in all weights.
+
+    Args:
+        model: the network; run in train mode, with the statistics of the images used.
+        images: (B, C, H, W), two or more; the first ``IMAGES`` are used.
+        labels: not read.
+        seed: of randomness inside the network (dropout).
+
+    Returns:
+        The condition number; infinity where K is singular for the precision of the network, as
+        it is for two equal images.
+
+    Raises:
+        ValueError: there is one image alone, or no weight.
+    """
+    if len(images) < 2:
+        raise ValueError("ntk compares images: give 2 or more")
+    images = images[:IMAGES]
+    with untouched(model, seed):
+        ends = weights(model)
+        sums = logits(model, images).sum(dim=1)
+        by_image = [gradients(one, ends, keep_graph=True) for one in sums]
+    kernel = torch.zeros(len(images), len(images), dtype=torch.float64)
+    for layer in zip(*by_image, strict=True):
+        rows = torch.stack(layer).flatten(1).to("cpu", torch.float64)
+        kernel += rows @ rows.mT
+    values = torch.linalg.eigvalsh(kernel)
+    # Rows that are equal differ by rounding: eps in the rows is eps squared in their products,
+    # and the products have a rounding of their own.
+    eps = len(images) * torch.finfo(images.dtype).eps
+    floor = max(eps**2, len(images) * torch.finfo(kernel.dtype).eps)
+    if not values[0] > floor * values[-1]:
+        return torch.inf
+    return float(values[-1] / values[0])
+
+
+PROXIES = (
+    FunctionProxy(
+        name="ntk",
+        function=condition_number,
+        passes=("data",),
+        direction=-1,
+        reference="Chen et al., ICLR 2021",
+        words="Largest by least eigenvalue of G * G^T, with a row of G the gradient of the "
+        "summed logits of one image in all weights; low is good.",
+        notes=f"The first {IMAGES} images of the batch alone. They go forward together in train "
+        "mode, as in the authors' code, so that batch normalisation couples them; then one "
+        "backward pass an image. Weights of convolutions and linear layers; the authors add the "
+        "scales of normalisation layers, and take the mean over several draws of the weights. "
+        "Layers without gradient count as 0. Infinite, which counts as failed, where the matrix "
+        "is singular.",
+    ),
+)
