@@ -22,9 +22,11 @@ from pathlib import Path
 import pytest
 import typer
 import yaml
+from typer.testing import CliRunner
 
 from greenmachine.benchmarks.digits import EMBEDDED, LOADERS
 from greenmachine.cli.app import app
+from greenmachine.proxies.zoo import FAMILIES
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = ("README.md", "experiments/own_networks/README.md", "docs/sed.md")
@@ -147,6 +149,29 @@ def test_links_lead_somewhere(document: str) -> None:
     text = (ROOT / document).read_text(encoding="utf-8")
     for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", text):
         assert ((ROOT / document).parent / target).exists(), target
+
+
+def test_every_named_proxy_has_its_row() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    section = text.partition("\n## The systems and the zoo\n")[2].partition("\n## ")[0]
+    table = section.partition("| name |")[2].partition("\n\n")[0]
+    rows = [line.strip("| ").split(" | ") for line in table.splitlines()[2:]]
+    listed = json.loads(CliRunner().invoke(app, ["proxies", "list", "--json"]).stdout)
+    modules = {
+        proxy.name: family.__name__.rpartition(".")[2]
+        for family in FAMILIES
+        for proxy in family.PROXIES
+    }
+    assert rows == [
+        [
+            f"`{facts['name']}`",
+            facts["reference"],
+            facts["form"] + ", low is good" * (facts["direction"] == -1),
+            " ".join(facts["passes"]) or "none",
+            f"`{modules[facts['name']]}`",
+        ]
+        for facts in listed
+    ]
 
 
 def rounded(figure: float, places: int) -> str:
