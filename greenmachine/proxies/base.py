@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from greenmachine.errors import ConfigError
 from greenmachine.language import parse
+from greenmachine.signals.modes import modes_of
 from greenmachine.signals.passes import PASSES, wanted_of
 
 __all__ = ["ExpressionProxy", "Function", "FunctionProxy", "Proxy", "ProxyRegistry"]
@@ -56,7 +57,7 @@ class ExpressionProxy(_Described):
     def passes(self) -> tuple[str, ...]:
         """Names of the passes whose signals it reads; empty for weights alone."""
         terminals = parse(self.expression).terminals
-        return tuple(name for name in PASSES if wanted_of(name, terminals))
+        return (*(n for n in PASSES if wanted_of(n, terminals)), *modes_of(terminals))
 
     @property
     def text(self) -> str:

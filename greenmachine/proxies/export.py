@@ -19,8 +19,9 @@ from greenmachine.proxies.describe import better, docstring
 from greenmachine.proxies.formula import Formula, write_formula
 from greenmachine.proxies.inline import import_lines, inline
 from greenmachine.proxies.layout import WIDTH, indented, literal
+from greenmachine.signals.modes import MODE_SIGNALS
 from greenmachine.signals.passes import PASSES, wanted_of
-from primitives import registry
+from primitives import vocabulary
 
 __all__ = ["export_source", "write_export"]
 
@@ -116,9 +117,14 @@ def export_source(
 
     Raises:
         ExpressionError: the expression has a fault.
-        ConfigError: direction or shape are out of range.
+        ConfigError: direction or shape are out of range, or the expression is of the paper
+            language, whose passes no exported file holds.
     """
     tree = parse(expression.text if isinstance(expression, Expression) else expression)
+    if tree.terminals & MODE_SIGNALS.keys():
+        raise ConfigError(
+            "an expression of the paper language cannot be exported: score it with greenmachine"
+        )
     if direction not in (1, -1):
         raise ConfigError(f"direction {direction!r} is not 1 or -1")
     if len(shape) < 2 or any(int(side) != side or side < 1 for side in shape):
@@ -130,7 +136,7 @@ def export_source(
     roots += [(_PASSES, f"{pass_}_pass") for pass_ in passes]
     roots += [(_PASSES, "noise_images")] if {"noise", "perturbed"} & set(passes) else []
     for called in sorted(formula.primitives):
-        family = "spectra" if called == EIGENVALUES else registry[called].family
+        family = "spectra" if called == EIGENVALUES else vocabulary[called].family
         roots.append((f"primitives.{family}", called))
     pieces = inline(roots)
     pieces.imports |= {("torch", ""), ("torch", "Tensor"), ("torch", "nn")}
