@@ -54,7 +54,7 @@ def rows(x: Tensor) -> Tensor:
     return x.reshape(len(x), -1)
 
 
-def each(value: Tensor, x: Tensor) -> Tensor:
+def meeting(value: Tensor, x: Tensor) -> Tensor:
     """(K,) to the number of dimensions of ``x``, so that it meets every element of its layer."""
     return value.reshape(-1, *(1,) * (x.ndim - 1))
 
@@ -90,7 +90,7 @@ def truncated(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     return left[:, :length].reshape(shape), right[:, :length].reshape(shape)
 
 
-def square(x: Tensor) -> Tensor:
+def square_matrices(x: Tensor) -> Tensor:
     """The stack itself, if the last two dimensions of a layer make square matrices.
 
     Raises:
@@ -106,7 +106,7 @@ def is_square(x: Tensor) -> bool:
     return x.ndim > 2 and x.shape[-1] == x.shape[-2]
 
 
-def noise(x: Tensor, seed: int) -> Tensor:
+def fixed_noise(x: Tensor, seed: int) -> Tensor:
     """N(0, 1) in the shape of one layer, (1, ...), the same for every layer of that shape.
 
     Drawn on the CPU for every device, in float32 for every precision.

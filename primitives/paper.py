@@ -25,7 +25,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from primitives._paper import NOISE_SEED, each, noise, padded, protected, rows, square, truncated
+from primitives._paper import (
+    NOISE_SEED,
+    fixed_noise,
+    meeting,
+    padded,
+    protected,
+    rows,
+    square_matrices,
+    truncated,
+)
 from primitives._paper_words import ANY, ONE, PADDED, TRUNCATED, TWO, of
 from primitives.registry import primitive
 
@@ -65,7 +74,7 @@ def paper_matmul(x: Tensor, y: Tensor) -> Tensor:
     x, y = padded(x, y)
     if x.ndim == 2:
         return (x * y).sum(dim=1)
-    return square(x) @ y
+    return square_matrices(x) @ y
 
 
 @primitive(TWO, **of(PADDED))
@@ -140,14 +149,14 @@ def paper_min(x: Tensor, y: Tensor) -> Tensor:
 @protected
 def paper_add_noise(x: Tensor) -> Tensor:
     """x + sqrt(0.1)·N(0, 1)."""
-    return x + math.sqrt(0.1) * noise(x, NOISE_SEED)
+    return x + math.sqrt(0.1) * fixed_noise(x, NOISE_SEED)
 
 
 @primitive(ONE, **of(ANY))
 @protected
 def paper_gaussian_init(x: Tensor) -> Tensor:
     """N(0, 1) in the shape of x."""
-    return noise(x, NOISE_SEED + 1).expand(x.shape)
+    return fixed_noise(x, NOISE_SEED + 1).expand(x.shape)
 
 
 @primitive(ONE, **of(ANY))
@@ -183,9 +192,9 @@ def paper_exp(x: Tensor) -> Tensor:
 def paper_normalise(x: Tensor) -> Tensor:
     """(x - mean)/std over the layer, std with Bessel's correction; 0 where that is NaN."""
     values = rows(x)
-    rest = x - each(values.mean(dim=1), x)
+    rest = x - meeting(values.mean(dim=1), x)
     variance = rows(rest).square().sum(dim=1) / torch.tensor(values.shape[1] - 1.0).to(x)
-    return torch.nan_to_num(rest / each(variance.sqrt(), x), 0.0, math.inf, -math.inf)
+    return torch.nan_to_num(rest / meeting(variance.sqrt(), x), 0.0, math.inf, -math.inf)
 
 
 @primitive(ONE, **of(ANY), idempotent=True)

@@ -17,7 +17,7 @@ from primitives._paper import (
     protected,
     rows,
     spectrum,
-    square,
+    square_matrices,
 )
 from primitives._paper_words import ANY, ONE, of
 from primitives.registry import LAYER_SCALAR, NETWORK_SCALAR, PAPER_TENSOR, primitive
@@ -70,14 +70,14 @@ def paper_determinant(x: Tensor) -> Tensor:
 @protected
 def paper_logdet(x: Tensor) -> Tensor:
     """Logarithms of the determinants over the last two dimensions, which are gone after."""
-    return torch.nan_to_num(torch.logdet(square(x)), 0.0, math.inf, -math.inf)
+    return torch.nan_to_num(torch.logdet(square_matrices(x)), 0.0, math.inf, -math.inf)
 
 
 @primitive(ONE, **of(f"{ANY}; NaN for a matrix with infinities; raises where not square"))
 @protected
 def paper_eigenvalue_ratio(x: Tensor) -> Tensor:
     """First by last eigenvalue of A + Aᵀ over the last two dimensions, which are gone after."""
-    values = spectrum(square(x) + x.mT)
+    values = spectrum(square_matrices(x) + x.mT)
     return values[..., 0] / values[..., -1]
 
 

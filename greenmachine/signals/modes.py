@@ -28,12 +28,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from greenmachine.signals.capture import WEIGHTED, Layer, run_pass
+from greenmachine.signals.capture import WEIGHTED, Layer, run_pass, weights_of
 
-__all__ = ["MODES", "MODE_SIGNALS", "missing", "mode_passes", "modes_of", "native"]
+__all__ = ["MODES", "MODE_SIGNALS", "RANDOM", "add_random", "mode_passes", "modes_of"]
 
 MODES = ("pass", "pass_noise", "pass_perturbation")  # those that run the network, in this order
-PERTURBATION = math.sqrt(0.1)
+SHIFT = math.sqrt(0.1)  # standard deviation of the perturbation
 
 MODE_SIGNALS: dict[str, tuple[str, str]] = {
     "random_wt": ("random", "weight"),
@@ -52,6 +52,8 @@ MODE_SIGNALS: dict[str, tuple[str, str]] = {
 }
 """What is stored of every mode: the mode, and its signal by the name that ``capture.py`` knows."""
 
+RANDOM = {"random_wt", "random_grad"}  # those that need no pass
+
 
 def modes_of(terminals: set[str]) -> tuple[str, ...]:
     """Return the modes that run the network for ``terminals``, in order."""
@@ -62,7 +64,9 @@ def modes_of(terminals: set[str]) -> tuple[str, ...]:
 def mode_passes(
     model: nn.Module, terminals: set[str], shape: tuple[int, ...], seed: int
 ) -> Iterator[tuple[str, list[Layer]]]:
-    """Yield every mode that ``terminals`` need with its layers, ``signals`` keyed by terminal.
+    """Yield every mode that ``terminals`` need with its layers.
+
+    ``signals`` are keyed by terminal without the mode: ``fwd_input`` of ``pass_fwd_input``.
 
     Args:
         model: the network; it is left as it was found.
@@ -74,28 +78,22 @@ def mode_passes(
     generator = torch.Generator().manual_seed(seed)
     # All are drawn, in this order: what else is captured must not change a mode's images.
     images = dict(zip(MODES, (_noise(shape, generator) for _ in MODES), strict=True))
-    images["pass_perturbation"] += PERTURBATION * _noise(shape, generator)
+    images["pass_perturbation"] += SHIFT * _noise(shape, generator)
     for mode in modes_of(terminals):
         names = {
-            terminal: signal
+            terminal.removeprefix(f"{mode}_"): signal
             for terminal, (of, signal) in MODE_SIGNALS.items()
             if of == mode and terminal in terminals
         }
+        noise, wanted = images[mode].to(like), set(names.values())
         with own_inputs(model):
-            layers = run_pass(
-                model,
-                images[mode].to(like),
-                torch.sum,
-                set(names.values()),
-                absent_as_zero=False,
-                seed=seed,
-            )
+            layers = run_pass(model, noise, torch.sum, wanted, absent_as_zero=False, seed=seed)
         for layer in layers:
             layer.signals = {
-                terminal: native(layer.signals[signal], layer.module, signal)
+                name: native(layer.signals[signal], layer.module, signal)
                 if signal in layer.signals
                 else missing(like)
-                for terminal, signal in names.items()
+                for name, signal in names.items()
             }
         yield mode, layers
 
@@ -108,6 +106,19 @@ def native(value: Tensor, module: nn.Module, signal: str) -> Tensor:
         return value.flatten(1)
     rows = value.squeeze(2)  # (B, T, 1, F)
     return rows.squeeze(1) if rows.shape[1] == 1 else rows
+
+
+def add_random(model: nn.Module, layers: list[Layer], wanted: set[str]) -> None:
+    """Give each layer the signals ``wanted`` of mode ``random``."""
+    for layer in layers:
+        # By path in the given model: a pass may have run through an altered copy.
+        module = model.get_submodule(layer.name.partition("#")[0])
+        weight = module.weight
+        assert isinstance(weight, Tensor)
+        if "random_wt" in wanted:
+            layer.signals["random_wt"] = native(weights_of(weight, module), module, "weight")
+        if "random_grad" in wanted:
+            layer.signals["random_grad"] = missing(weight)
 
 
 def missing(like: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from greenmachine.signals.capture import Layer, run_pass, untouched, weights_of
-from greenmachine.signals.modes import missing, mode_passes, modes_of, native
+from greenmachine.signals.modes import RANDOM, add_random, mode_passes, modes_of
 
 PASSES = ("data", "noise", "perturbed", "ones")
 PERTURBATION = 0.01  # standard deviation of the move, as in Zen-NAS; this project's choice
@@ -113,32 +113,27 @@ def run_passes(
             layers = perturbed_pass(model, noise, wanted, seed)
         else:
             layers = ones_pass(model, shape, wanted, seed)
-        for layer in layers:
-            layer.signals = {f"{name}_{key}": value for key, value in layer.signals.items()}
         merged = _merge(merged, layers, name)
     for name, layers in mode_passes(model, terminals, shape, seed):
         merged = _merge(merged, layers, name)
     if not merged:
         raise ValueError("no convolution or linear layer fired")
-    if terminals & {"weight", "random_wt"}:
+    random = terminals & RANDOM
+    if "weight" in terminals or random:
         # Reading a parametrised weight computes it, as a pass does: it may move buffers.
         with untouched(model, seed):
-            for layer in merged:
+            for layer in merged if "weight" in terminals else ():
                 # By path in the given model: the ones pass runs through an altered copy.
                 module = model.get_submodule(layer.name.partition("#")[0])
-                weight = weights_of(cast(Tensor, module.weight), module)
-                if "weight" in terminals:
-                    layer.signals["weight"] = weight
-                if "random_wt" in terminals:
-                    layer.signals["random_wt"] = native(weight, module, "weight")
-    if "random_grad" in terminals:
-        for layer in merged:
-            layer.signals["random_grad"] = missing(parameter)
+                layer.signals["weight"] = weights_of(cast(Tensor, module.weight), module)
+            add_random(model, merged, random)
     return merged
 
 
 def _merge(merged: list[Layer], layers: list[Layer], name: str) -> list[Layer]:
-    """Return the layers of the passes so far with the signals of one more."""
+    """Return the layers of the passes so far with the signals of one more, by terminal name."""
+    for layer in layers:
+        layer.signals = {f"{name}_{key}": value for key, value in layer.signals.items()}
     if not merged:
         return layers
     if [layer.name for layer in layers] != [layer.name for layer in merged]:

@@ -15,7 +15,6 @@ from greenmachine.errors import ConfigError
 from greenmachine.evolution import Run
 from greenmachine.language import PAPER, PAPER_TERMINALS, parse
 from greenmachine.proxies import resolve
-from greenmachine.proxies.export import export_source
 from primitives import paper_registry
 
 from .conftest import Quiet
@@ -112,10 +111,18 @@ def test_typed_run_of_the_same_budget() -> None:
     assert paper.model_dump(exclude={"language"}) == typed.model_dump(exclude={"language"})
 
 
-def test_export_says_that_it_cannot(whole: tuple[Path, dict[str, Any]]) -> None:
-    proxy = resolve(str(whole[0]))
-    with pytest.raises(ConfigError, match="paper language cannot be exported"):
-        export_source(proxy.expression, direction=1, shape=(2, 3, 12, 12), name="paper")
+def test_the_champion_scores_and_exports(
+    whole: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    out = tmp_path / "proxy.py"
+    exported = CliRunner().invoke(app, ["export", str(whole[0]), "--out", str(out)])
+    assert exported.exit_code == 0, exported.output
+    assert resolve(str(out)).text == whole[1]["best"]["expression"]
+    words = ["score", str(out), "--on", "digits-tss", "--sample", "3", "--workers", "1", "--json"]
+    scored = CliRunner().invoke(app, words)
+    assert scored.exit_code == 0, scored.output
+    (row,) = [row for row in json.loads(scored.stdout) if row["proxy"] == "proxy"]
+    assert (row["networks"], row["failed"]) == (3, 0)
 
 
 @pytest.mark.parametrize(
