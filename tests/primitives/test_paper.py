@@ -56,7 +56,7 @@ def test_both_languages_make_the_vocabulary() -> None:
 
 
 @EACH
-@settings(max_examples=12, deadline=None, derandomize=True)
+@settings(max_examples=8, deadline=None, derandomize=True)
 @given(data=st.data())
 def test_plain_formula_on_every_layer(item: Primitive, data: st.DataObject) -> None:
     given_ = [data.draw(stacks()) for _ in item.signatures[0].arguments]
