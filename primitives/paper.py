@@ -14,7 +14,8 @@ signs differ; logdet and A + Aᵀ raise where the matrices are not square.
 
 Deviations: no function changes its argument (the ancestor's ``log`` does), and noise is drawn from
 a fixed seed and the shape of the layer (the ancestor draws anew at every call, so that no score
-can be computed twice).
+can be computed twice). The mean of such noise is a number that every shape has of its own: a tree
+with ``paper_gaussian_init`` can rank networks by the shapes of their layers alone.
 """
 
 from __future__ import annotations
