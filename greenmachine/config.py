@@ -83,6 +83,10 @@ class CaptureConfig(_Model):
 class LanguageConfig(_Model):
     """What an expression may say, and how large it may be."""
 
+    name: Literal["typed", "paper"] = Field(
+        default="typed",
+        description="`paper`: the untyped functions of the published method, over its own passes",
+    )
     exclude: tuple[str, ...] = Field(default=(), description="primitives and signals to leave out")
     max_height: int = Field(default=9, ge=1, le=60)
     max_size: int = Field(default=25, ge=2, description="nodes")
@@ -98,6 +102,13 @@ class EvolutionConfig(_Model):
     tournament: int = Field(default=3, ge=1)
     niche: float = Field(
         default=0.98, gt=0, le=1, description="rank correlation above which two share a niche"
+    )
+    survivors: int = Field(
+        default=0,
+        ge=0,
+        description="mu of a (mu + lambda) scheme: parents are drawn evenly and without niches, "
+        "`population` children join them, and as many as this are chosen from all by tournament; "
+        "0: elites and children are the next generation",
     )
     elites: int = Field(default=10, ge=0, description="that go on unchanged")
     immigrants: float = Field(default=0.05, ge=0, le=1, description="share of new random trees")
@@ -125,6 +136,10 @@ class EvolutionConfig(_Model):
     def _consistent(self) -> EvolutionConfig:
         if self.elites >= self.population:
             raise ValueError("elites must be fewer than the population")
+        if self.survivors > self.population:
+            raise ValueError("survivors must not exceed the population")
+        if self.survivors and self.selection != "tournament":
+            raise ValueError("survivors go with selection tournament only")
         if self.crossover + self.combine > 1:
             raise ValueError("crossover and combine must not exceed 1 together")
         if (

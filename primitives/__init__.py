@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from primitives import aggregations, elementwise, matrices, reductions, scalars, spectra
+from primitives import (
+    aggregations,
+    elementwise,
+    matrices,
+    paper,
+    paper_wholes,
+    reductions,
+    scalars,
+    spectra,
+)
 from primitives.registry import (
     BATCH_MATRIX,
     CHANNEL_MATRIX,
@@ -13,12 +22,15 @@ from primitives.registry import (
     NETWORK_SCALAR,
     NUMBER,
     OUTPUT_TENSOR,
+    PAPER_TENSOR,
     WEIGHT_TENSOR,
     Primitive,
     Registry,
     Signature,
+    paper_registry,
     primitive,
     registry,
+    vocabulary,
 )
 from primitives.spectra import eigenvalues
 
@@ -32,6 +44,7 @@ __all__ = [
     "NETWORK_SCALAR",
     "NUMBER",
     "OUTPUT_TENSOR",
+    "PAPER_TENSOR",
     "WEIGHT_TENSOR",
     "Primitive",
     "Registry",
@@ -40,9 +53,13 @@ __all__ = [
     "eigenvalues",
     "elementwise",
     "matrices",
+    "paper",
+    "paper_registry",
+    "paper_wholes",
     "primitive",
     "reductions",
     "registry",
     "scalars",
     "spectra",
+    "vocabulary",
 ]

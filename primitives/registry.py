@@ -1,9 +1,10 @@
-"""The registry of primitives: what the language can say, as data.
+"""The registries of primitives: what the languages can say, as data.
 
 A primitive is a pure torch function over a *stack* of layers (or of networks) with a list of
-signatures over kinds. The registry is write-once: a second primitive of one name raises.
-Everything that needs to know the vocabulary (parser, grammar, engine, export, tests, docs)
-iterates it.
+signatures over kinds. A registry is write-once: a second primitive of one name raises.
+Everything that needs to know the words of a language (grammar, tests, docs) iterates its
+registry; whoever reads or evaluates an expression (parser, engine, export) looks words up in the
+vocabulary, which holds those of both languages.
 """
 
 from __future__ import annotations
@@ -24,12 +25,15 @@ __all__ = [
     "NETWORK_SCALAR",
     "NUMBER",
     "OUTPUT_TENSOR",
+    "PAPER_TENSOR",
     "WEIGHT_TENSOR",
     "Primitive",
     "Registry",
     "Signature",
+    "paper_registry",
     "primitive",
     "registry",
+    "vocabulary",
 ]
 
 WEIGHT_TENSOR = "WeightTensor"  # (K, O, I, kh, kw)
@@ -41,8 +45,9 @@ LAYER_SCALAR = "LayerScalar"  # (K,)
 NETWORK_MATRIX = "NetworkMatrix"  # (networks, B, B) symmetric
 NETWORK_SCALAR = "NetworkScalar"  # (networks,)
 NUMBER = "Number"  # a float literal
+PAPER_TENSOR = "PaperTensor"  # (K, ...) of the paper language; (K, 0) where a layer raised
 
-KINDS: tuple[str, ...] = (
+KINDS: tuple[str, ...] = (  # of the typed language
     WEIGHT_TENSOR,
     INPUT_TENSOR,
     OUTPUT_TENSOR,
@@ -118,9 +123,14 @@ class Primitive:
 
 
 class Registry:
-    """Primitives by name, in order of registration; write-once."""
+    """Primitives by name, in order of registration; write-once.
 
-    def __init__(self) -> None:
+    Args:
+        kinds: that signatures may use.
+    """
+
+    def __init__(self, kinds: Iterable[str] = KINDS) -> None:
+        self._kinds = frozenset(kinds)
         self._primitives: dict[str, Primitive] = {}
 
     def add(self, item: Primitive) -> None:
@@ -133,7 +143,7 @@ class Registry:
         if item.name in self._primitives:
             raise ValueError(f"primitive {item.name!r} is registered already")
         kinds = {k for s in item.signatures for k in (*s.arguments, s.result)}
-        unknown = sorted(kinds - set(KINDS))
+        unknown = sorted(kinds - self._kinds)
         if unknown:
             raise ValueError(f"primitive {item.name!r} names unknown kinds {unknown}")
         if len({s.arguments for s in item.signatures}) != len(item.signatures):
@@ -158,12 +168,20 @@ class Registry:
 
 
 registry = Registry()
+"""The words of the typed language."""
+
+paper_registry = Registry((PAPER_TENSOR, LAYER_SCALAR, NETWORK_SCALAR))
+"""The words of the paper language (``primitives/paper.py``)."""
+
+vocabulary = Registry((*KINDS, PAPER_TENSOR))
+"""The words of both, so that no word has two meanings."""
 
 
 def primitive(
     *signatures: tuple[Iterable[str], str],
     domain: str,
     reference: str,
+    into: Registry = registry,
     **traits: Any,
 ) -> Callable[[Callable[..., Tensor]], Callable[..., Tensor]]:
     """Register the decorated function, unchanged, under its own name.
@@ -172,21 +190,22 @@ def primitive(
         signatures: pairs of argument kinds and result kind.
         domain: see :class:`Primitive`.
         reference: see :class:`Primitive`.
+        into: the registry of the language whose word it is.
         traits: the boolean attributes of :class:`Primitive`.
     """
 
     def register(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-        registry.add(
-            Primitive(
-                name=function.__name__,
-                family=function.__module__.rpartition(".")[2],
-                function=function,
-                signatures=tuple(Signature(tuple(a), r) for a, r in signatures),
-                domain=domain,
-                reference=reference,
-                **traits,
-            )
+        item = Primitive(
+            name=function.__name__,
+            family=function.__module__.rpartition(".")[2],
+            function=function,
+            signatures=tuple(Signature(tuple(a), r) for a, r in signatures),
+            domain=domain,
+            reference=reference,
+            **traits,
         )
+        into.add(item)
+        vocabulary.add(item)
         return function
 
     return register

@@ -8,6 +8,7 @@ import pytest
 
 from greenmachine.config import RunConfig, load_config
 from greenmachine.errors import ConfigError
+from greenmachine.language import LANGUAGES
 from greenmachine.language.grammar import Grammar
 
 EXPERIMENTS = sorted((Path(__file__).parents[1] / "experiments").glob("*.yaml"))
@@ -17,7 +18,8 @@ EXPERIMENTS = sorted((Path(__file__).parents[1] / "experiments").glob("*.yaml"))
 def test_committed_settings_load_and_can_say_something(path: Path) -> None:
     config = load_config(path)
     assert config.name
-    assert Grammar(config.passes, config.language.exclude).terminals
+    language = LANGUAGES[config.language.name]
+    assert Grammar(config.passes, config.language.exclude, language).terminals
 
 
 def test_there_are_committed_settings() -> None:

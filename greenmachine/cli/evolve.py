@@ -27,6 +27,12 @@ def evolve(
     on: Annotated[
         str | None, typer.Option(help="benchmark: a name, or my_space.py:accuracies.csv")
     ] = None,
+    language: Annotated[
+        str | None,
+        typer.Option(
+            help="typed, or paper: the untyped functions of the published method [default: typed]"
+        ),
+    ] = None,
     change: Annotated[
         list[str] | None,
         typer.Option("--set", help="change a setting: --set evolution.population=50"),
@@ -61,6 +67,8 @@ def evolve(
 
       greenmachine evolve --on nats-sss --set evolution.generations=5 --seed 3
 
+      greenmachine evolve experiments/paper_language_tss_cifar10.yaml --language typed
+
       greenmachine evolve --on my_space.py:accuracies.csv
 
       greenmachine evolve --resume runs/tss
@@ -69,6 +77,7 @@ def evolve(
     """
     console = Console(stderr=True)
     changes = _settings(change or [])
+    changes |= {} if language is None else {"language.name": language}
     changes |= {} if backend is None else {"backend": backend}
     changes |= {} if workers is None else {"workers": workers}
     settings, folder = settle(

@@ -12,19 +12,20 @@ from collections.abc import Collection, Container, Iterable
 from dataclasses import dataclass
 
 from greenmachine.language import Expression
-from primitives import registry
+from primitives import vocabulary
 from primitives.registry import (
     BATCH_MATRIX,
     CHANNEL_MATRIX,
     INPUT_TENSOR,
     NUMBER,
     OUTPUT_TENSOR,
+    PAPER_TENSOR,
     WEIGHT_TENSOR,
 )
 
 __all__ = ["EIGENVALUES", "LOWER_KINDS", "TENSOR_KINDS", "Graph", "Node", "boundary_of"]
 
-TENSOR_KINDS = frozenset({WEIGHT_TENSOR, INPUT_TENSOR, OUTPUT_TENSOR, CHANNEL_MATRIX})
+TENSOR_KINDS = frozenset({WEIGHT_TENSOR, INPUT_TENSOR, OUTPUT_TENSOR, CHANNEL_MATRIX, PAPER_TENSOR})
 LOWER_KINDS = TENSOR_KINDS | {BATCH_MATRIX}
 EIGENVALUES = "eigenvalues"  # inserted below spectral primitives, so that they share it
 
@@ -103,7 +104,7 @@ class Graph:
             return known
         stop = expression.text in self._stops
         args = () if stop else tuple(self._add(a) for a in expression.args)
-        if args and registry[expression.op].spectral:
+        if args and vocabulary[expression.op].spectral:
             matrix = expression.args[0].kind
             args = (self._intern(Node(EIGENVALUES, args[:1], matrix)), *args[1:])
         constant = expression.value if expression.kind == NUMBER else None

@@ -16,7 +16,7 @@ from torch.linalg import LinAlgError  # type: ignore[attr-defined]
 from greenmachine.engine.graph import EIGENVALUES, Graph, Node
 from greenmachine.language import Expression
 from greenmachine.signals.stack import Shard, Stack
-from primitives import eigenvalues, registry
+from primitives import eigenvalues, vocabulary
 from primitives.registry import BATCH_MATRIX, LAYER_SCALAR, NETWORK_MATRIX
 
 __all__ = ["CHUNK_ELEMENTS", "apply_node", "chunks", "evaluate_shard", "network_groups"]
@@ -83,7 +83,7 @@ def evaluate_shard(
             layers, shape = buffer, (len(shard.networks), *buffer.shape[1:])
             buffer = torch.full(shape, torch.nan, dtype=torch.float64)
             for networks, rows in groups:
-                buffer[networks] = registry[graph.nodes[root].op].function(layers[rows])
+                buffer[networks] = vocabulary[graph.nodes[root].op].function(layers[rows])
         results.append(buffer)
     return results
 
@@ -97,7 +97,7 @@ def apply_node(node: Node, args: Sequence[Tensor | float]) -> Tensor:
     dtypes = {a.dtype for a in args if isinstance(a, Tensor)}
     if len(dtypes) > 1:  # the ones pass is float64; matrix products refuse a mixture
         args = [a.to(torch.float64) if isinstance(a, Tensor) else a for a in args]
-    return registry[node.op].function(*args)
+    return vocabulary[node.op].function(*args)
 
 
 def _eigenvalues(matrix: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor
 from greenmachine.engine.graph import EIGENVALUES, Graph, Node
 from greenmachine.engine.lower import apply_node, network_groups
 from greenmachine.language import Expression
-from primitives import registry
+from primitives import vocabulary
 from primitives.registry import LAYER_SCALAR
 
 __all__ = ["Layout", "evaluate_vectors"]
@@ -108,7 +108,7 @@ def evaluate_vectors(
 
 
 def _apply(node: Node, args: list[Tensor | float], layout: Layout) -> Tensor:
-    if node.op == EIGENVALUES or not registry[node.op].across_layers:
+    if node.op == EIGENVALUES or not vocabulary[node.op].across_layers:
         value = apply_node(node, args)
         return value.double() if node.kind == LAYER_SCALAR else value
     per_layer = node.kind == LAYER_SCALAR

@@ -14,7 +14,6 @@ from typing import Any
 from deap import gp
 
 from greenmachine.language.grammar import Grammar
-from primitives.registry import NETWORK_SCALAR
 
 __all__ = ["MUTATIONS", "combine", "crossover", "half_and_half", "mutate", "owned_random"]
 
@@ -40,7 +39,7 @@ def half_and_half(grammar: Grammar, heights: tuple[int, int]) -> Nodes:
     The height is drawn from ``heights``; every other tree is full, the rest end early.
     """
     full = random.random() < 0.5
-    return grammar.generate(NETWORK_SCALAR, random.randint(*heights), full=full)
+    return grammar.generate(grammar.root, random.randint(*heights), full=full)
 
 
 def crossover(first: gp.PrimitiveTree, second: gp.PrimitiveTree, leaf_bias: float) -> None:
@@ -52,7 +51,7 @@ def crossover(first: gp.PrimitiveTree, second: gp.PrimitiveTree, leaf_bias: floa
 
 
 def combine(first: Nodes, second: Nodes, grammar: Grammar) -> Nodes:
-    """Return both trees under a random primitive of two network scalars.
+    """Return both trees under a random primitive of two whole trees.
 
     Subtree exchange rarely joins two good scores as wholes; sums and products of such are where
     proxies improve once single statistics are exhausted.

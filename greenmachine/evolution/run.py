@@ -24,7 +24,7 @@ from greenmachine.evolution.outcome import Rows, compare
 from greenmachine.evolution.samples import draw_samples, fitted_sizes
 from greenmachine.evolution.search import Search
 from greenmachine.files import alone_in, read_json, write_json
-from greenmachine.language import Expression, parse
+from greenmachine.language import LANGUAGES, Expression, parse
 from greenmachine.language.grammar import Grammar
 from greenmachine.manifest import manifest
 from greenmachine.workers import backend
@@ -55,19 +55,21 @@ class Run:
         self, config: RunConfig, folder: Path, seeds: Sequence[Expression], listener: Listener
     ) -> None:
         self.benchmark = load_benchmark(config.benchmark)
+        language = LANGUAGES[config.language.name]
+        usual = tuple(name for name in self.benchmark.passes if name in language.passes)
         # As it will be written: a resumed run needs neither this folder nor these defaults.
         self.config = config = config.model_copy(
             update={
                 "benchmark": self.benchmark.name,
                 "datasets": config.datasets or self.benchmark.datasets[:1],
-                "passes": config.passes or self.benchmark.passes,
+                "passes": config.passes or usual,
                 "samples": fitted_sizes(config.samples, self.benchmark),
             }
         )
         self.folder = folder
         self.seeds = list(seeds)
         self.listener = listener
-        self.grammar = Grammar(config.passes, config.language.exclude)
+        self.grammar = Grammar(config.passes, config.language.exclude, language)
         for seed in self.seeds:
             self.grammar.tree(seed)  # a seed that the language cannot say is refused now
         self.split = draw_samples(self.benchmark, config)

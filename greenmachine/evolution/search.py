@@ -3,7 +3,8 @@
 A generation: parents are drawn by tournament from the best of every niche, varied, and checked
 (height, size, no second of one text); elites go on, immigrants come in; all new ones
 are judged on the training sample, the best of them on validation, where the hall of fame is
-chosen.
+chosen. With ``survivors`` it is a (mu + lambda) scheme, as DEAP's ``eaMuPlusLambda``: parents
+are drawn evenly, and tournaments among them and their children choose who goes on.
 """
 
 from __future__ import annotations
@@ -114,6 +115,10 @@ class Search:
         population = kept + self._judged(new)
         if self.evolution.selection == "nsga2":
             population = tools.selNSGA2(population, self.evolution.population)
+        elif self.evolution.survivors and kept:
+            with owned_random(state):
+                population = self._survivors(population)
+                state = random.getstate()
         hall = self._validated(population)
         self._random, self.population, self.hall = state, population, hall
         self.generation += 1
@@ -175,19 +180,32 @@ class Search:
     def _next(self) -> tuple[list[Individual], list[Individual]]:
         """Return who goes on and who is new."""
         config = self.evolution
-        forms = [self.grammar.expression(individual) for individual in self.population]
-        directions = [individual.direction for individual in self.population]
-        behaviours = self.train.behaviours(forms, directions)
-        pool = cleared(self.population, behaviours, config.niche)
-        kept = self.population if config.selection == "nsga2" else pool[: config.elites]
+        plus = config.selection == "nsga2" or config.survivors > 0
+        pool = self.population if config.survivors else self._cleared()
+        kept = self.population if plus else pool[: config.elites]
         # A child like one of the last generation would be judged to learn nothing.
         taken = {individual.text for individual in self.population}
-        count = config.population - (0 if config.selection == "nsga2" else len(kept))
+        count = config.population - (0 if plus else len(kept))
         new = [self._immigrant(taken) for _ in range(round(config.immigrants * count))]
         while len(new) < count:
             children = self._children(pool, taken)
             new += children[: count - len(new)]
         return list(kept), new
+
+    def _cleared(self) -> list[Individual]:
+        forms = [self.grammar.expression(individual) for individual in self.population]
+        directions = [individual.direction for individual in self.population]
+        behaviours = self.train.behaviours(forms, directions)
+        return cleared(self.population, behaviours, self.evolution.niche)
+
+    def _survivors(self, population: list[Individual]) -> list[Individual]:
+        """Return the winners of tournaments, each among those that have not won yet."""
+        rest, winners = list(population), list[Individual]()
+        while rest and len(winners) < self.evolution.survivors:
+            (winner,) = tools.selTournament(rest, 1, self.evolution.tournament)
+            winners.append(winner)
+            rest = [individual for individual in rest if individual is not winner]
+        return winners
 
     def _children(self, pool: list[Individual], taken: set[str]) -> list[Individual]:
         config = self.evolution
@@ -214,6 +232,8 @@ class Search:
 
     def _parents(self, pool: list[Individual], count: int) -> list[Individual]:
         size = self.evolution.tournament
+        if self.evolution.survivors:
+            return random.sample(pool, count)
         if self.evolution.selection == "double_tournament":
             chosen = tools.selDoubleTournament(pool, count, size, 1.4, fitness_first=True)
         else:  # DEAP compares NSGA-II fitness by tau first, then by size

@@ -1,4 +1,4 @@
-"""The language of proxies: kinds, expressions, and the DEAP grammar made from the registry."""
+"""The language of proxies: kinds, expressions, and the DEAP grammars made from the registries."""
 
 from greenmachine.language.expression import (
     Expression,
@@ -9,13 +9,25 @@ from greenmachine.language.expression import (
     rank_canonical,
     terminal,
 )
-from greenmachine.language.kinds import KIND_TYPES, SIGNALS, TERMINALS, terminals_of
+from greenmachine.language.kinds import (
+    KIND_TYPES,
+    PAPER_TERMINALS,
+    SIGNALS,
+    TERMINALS,
+    terminals_of,
+)
+from greenmachine.language.languages import LANGUAGES, PAPER, TYPED, Language
 
 __all__ = [
     "KIND_TYPES",
+    "LANGUAGES",
+    "PAPER",
+    "PAPER_TERMINALS",
     "SIGNALS",
     "TERMINALS",
+    "TYPED",
     "Expression",
+    "Language",
     "apply",
     "canonical",
     "number",

@@ -1,4 +1,4 @@
-"""Expressions: typed trees over signals, written as text.
+"""Expressions: typed trees over signals, written as text; of either language.
 
 ``sum_layers(min_eigenvalue(channel_correlation(noise_input)))`` parses into an
 :class:`Expression`; printing gives the text back. Equality and hash are those of the text.
@@ -13,8 +13,8 @@ from difflib import get_close_matches
 from functools import cached_property
 
 from greenmachine.errors import ExpressionError
-from greenmachine.language.kinds import TERMINALS
-from primitives import registry
+from greenmachine.language.kinds import ALIASES, LEAVES
+from primitives import vocabulary
 from primitives.registry import NETWORK_SCALAR, NUMBER
 
 __all__ = ["Expression", "apply", "canonical", "number", "parse", "rank_canonical", "terminal"]
@@ -75,13 +75,14 @@ class Expression:
 
     @property
     def terminals(self) -> set[str]:
-        """Names of the signals that the expression reads (and ``depth``)."""
-        return {node.op for node in self.walk() if not node.args and node.kind != NUMBER}
+        """Names of the signals that the expression reads (and ``depth``), not their aliases."""
+        leaves = {node.op for node in self.walk() if not node.args and node.kind != NUMBER}
+        return {ALIASES.get(name, name) for name in leaves}
 
 
 def terminal(name: str) -> Expression:
     """Return the terminal ``name``; KeyError where there is none."""
-    return Expression(name, (), TERMINALS[name])
+    return Expression(name, (), LEAVES[name])
 
 
 def number(value: float) -> Expression:
@@ -103,9 +104,9 @@ def apply(name: str, *args: Expression) -> Expression:
         KeyError: there is no such primitive.
     """
     kinds = tuple(a.kind for a in args)
-    result = registry[name].result(kinds)
+    result = vocabulary[name].result(kinds)
     if result is None:
-        accepted = " or ".join(f"({', '.join(s.arguments)})" for s in registry[name].signatures)
+        accepted = " or ".join(f"({', '.join(s.arguments)})" for s in vocabulary[name].signatures)
         raise TypeError(f"{name} takes {accepted}, not ({', '.join(kinds)})")
     return Expression(name, args, result)
 
@@ -157,10 +158,10 @@ class _Parser:
         if group != "word":
             found = repr(word) if word else "the end"
             raise ExpressionError(f"expected a name, found {found}", self.text, at)
-        if word in TERMINALS:
+        if word in LEAVES:
             return terminal(word)
-        if word not in registry:
-            close = get_close_matches(word, [*TERMINALS, *(p.name for p in registry)], n=3)
+        if word not in vocabulary:
+            close = get_close_matches(word, [*LEAVES, *(p.name for p in vocabulary)], n=3)
             hint = f"; did you mean {' or '.join(close)}?" if close else ""
             raise ExpressionError(f"unknown name {word!r}{hint}", self.text, at)
         self.expect("(", f"'(' after {word}")
@@ -198,12 +199,12 @@ def canonical(expression: Expression) -> Expression:
     """Return the form that stands for all expressions of the same value.
 
     Arguments of commutative primitives are sorted by text; involutions applied twice and
-    idempotent primitives applied twice are reduced.
+    idempotent primitives applied twice are reduced; aliases of terminals are resolved.
     """
     args = tuple(canonical(a) for a in expression.args)
     if not args:
-        return expression
-    trait = registry[expression.op]
+        return terminal(ALIASES[expression.op]) if expression.op in ALIASES else expression
+    trait = vocabulary[expression.op]
     if trait.commutative:
         args = tuple(sorted(args, key=lambda a: a.text))
     inner = args[0]
@@ -221,6 +222,6 @@ def rank_canonical(expression: Expression) -> Expression:
     For comparing expressions that rank networks alike (up to direction); the value differs.
     """
     expression = canonical(expression)
-    while expression.args and registry[expression.op].rank_preserving:
+    while expression.args and vocabulary[expression.op].rank_preserving:
         expression = expression.args[0]
     return expression

@@ -9,15 +9,11 @@ from deap import gp
 
 from greenmachine.errors import ConfigError
 from greenmachine.language.expression import Expression, apply, number, terminal
-from greenmachine.language.kinds import KIND_TYPES, terminals_of
-from greenmachine.signals.passes import PASSES
-from primitives import registry
-from primitives.registry import NETWORK_SCALAR, NUMBER, Primitive
+from greenmachine.language.kinds import ALIASES, KIND_TYPES
+from greenmachine.language.languages import NUMBERS, TYPED, Language
+from primitives.registry import NUMBER, Primitive
 
 __all__ = ["NUMBERS", "Grammar"]
-
-NUMBERS: tuple[float, ...] = (-2.0, -1.0, -0.5, -0.25, 0.25, 0.5, 2.0, 3.0, 4.0)
-"""Numbers that a random tree may contain; others come in through seeds."""
 
 _TERMINAL_RATE = 0.3  # chance that a growing branch ends where it may (both ways are possible)
 
@@ -28,25 +24,36 @@ class Grammar:
     Args:
         passes: whose signals the trees may read.
         exclude: primitives and terminals to leave out.
+        language: whose words and terminals the trees are made of.
 
     Attributes:
+        root: kind of a tree's root.
         pset: the ``deap.gp.PrimitiveSetTyped``; one DEAP primitive per name and signature.
-        terminals: names of the signals (and ``depth``) that trees may read.
+        terminals: names of the signals (and ``depth``) that trees may read, not their aliases.
 
     Raises:
         ConfigError: a pass or a word of ``exclude`` is unknown, or the rest says nothing.
     """
 
-    def __init__(self, passes: Sequence[str], exclude: Collection[str] = ()) -> None:
-        wrong = sorted(set(passes) - set(PASSES))
+    def __init__(
+        self,
+        passes: Sequence[str] = (),
+        exclude: Collection[str] = (),
+        language: Language = TYPED,
+    ) -> None:
+        wrong = sorted(set(passes) - set(language.passes))
         if wrong:
-            raise ConfigError(f"no pass {', '.join(wrong)}; there are {', '.join(PASSES)}")
-        terminals = terminals_of(list(passes))
-        unknown = sorted(set(exclude) - {p.name for p in registry} - set(terminals))
+            there = ", ".join(language.passes) or f"none to choose in the {language.name} language"
+            raise ConfigError(f"no pass {', '.join(wrong)}; there are {there}")
+        terminals = language.terminals(passes)
+        words = [p for p in language.words if p.name not in language.closing]
+        unknown = sorted(set(exclude) - {p.name for p in words} - set(terminals))
         if unknown:
             raise ConfigError(f"language.exclude names unknown words: {', '.join(unknown)}")
-        self.terminals = sorted(name for name in terminals if name not in exclude)
-        self.pset = gp.PrimitiveSetTyped("proxy", [], KIND_TYPES[NETWORK_SCALAR])
+        self.root = language.root
+        self._closing = language.closing
+        self.terminals = sorted({ALIASES.get(n, n) for n in terminals if n not in exclude})
+        self.pset = gp.PrimitiveSetTyped("proxy", [], KIND_TYPES[self.root])
         self._nodes: dict[tuple[str, tuple[str, ...]], gp.Primitive] = {}
         self._words: dict[str, tuple[str, tuple[str, ...]]] = {}
         self._producers: dict[str, dict[str, list[tuple[str, ...]]]] = {k: {} for k in KIND_TYPES}
@@ -54,14 +61,14 @@ class Grammar:
         for name, kind in terminals.items():
             if name not in exclude:
                 self._terminals[kind].append(self._add_terminal(name, kind))
-        for value in NUMBERS:
+        for value in language.numbers:
             self._terminals[NUMBER].append(self._add_terminal(repr(value), NUMBER))
-        for primitive in registry:
+        for primitive in words:
             if primitive.name not in exclude:
                 self._add_primitive(primitive)
         self.heights: dict[str, int] = {}
         self._find_heights()
-        if NETWORK_SCALAR not in self.heights:
+        if self.root not in self.heights:
             raise ConfigError("language.exclude leaves no way to build an expression")
 
     def generate(self, kind: str, height: int, *, full: bool) -> list[gp.Primitive | gp.Terminal]:
@@ -95,13 +102,17 @@ class Grammar:
         return str(node.ret.__name__)
 
     def tree(self, expression: Expression) -> gp.PrimitiveTree:
-        """Return the DEAP tree of ``expression``.
+        """Return the DEAP tree of ``expression``, without the words that close it.
 
         Raises:
             ConfigError: a word of it is not in this grammar.
         """
         nodes = []
-        for node in expression.walk():
+        whole = expression
+        for word in reversed(self._closing):
+            if whole.op == word:
+                (whole,) = whole.args
+        for node in whole.walk():
             if node.args:
                 found = self._nodes.get((node.op, tuple(a.kind for a in node.args)))
             elif node.kind == NUMBER:
@@ -111,13 +122,17 @@ class Grammar:
             if found is None:
                 raise ConfigError(
                     f"{node.op!r} in {expression} is not in this run's language: "
-                    "add its pass to `passes`, or take it out of language.exclude"
+                    "add its pass to `passes`, take it out of language.exclude, "
+                    "or choose the other language.name"
                 )
             nodes.append(found)
         return gp.PrimitiveTree(nodes)
 
     def expression(self, tree: Sequence[gp.Primitive | gp.Terminal]) -> Expression:
-        """Return the expression of a DEAP tree (any sequence of nodes in prefix order)."""
+        """Return the expression of a DEAP tree (any sequence of nodes in prefix order).
+
+        Where the root has the kind of whole trees, it is closed.
+        """
         stack: list[Expression] = []
         for node in reversed(tree):
             if node.arity:
@@ -128,7 +143,11 @@ class Grammar:
                 stack.append(number(float(node.name)))
             else:
                 stack.append(terminal(node.name))
-        return stack.pop()
+        whole = stack.pop()
+        if whole.kind == self.root:
+            for word in self._closing:
+                whole = apply(word, whole)
+        return whole
 
     def _add_terminal(self, name: str, kind: str) -> gp.Terminal:
         self.pset.addTerminal(None, KIND_TYPES[kind], name=name)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from greenmachine.benchmarks.spaces import SPACES
 from greenmachine.errors import ConfigError
 from greenmachine.language import parse
+from greenmachine.signals.modes import modes_of
 from greenmachine.signals.passes import PASSES, wanted_of
 
 __all__ = [
@@ -78,7 +79,7 @@ class ExpressionProxy(_Described):
     def passes(self) -> tuple[str, ...]:
         """Names of the passes whose signals it reads; empty for weights alone."""
         terminals = parse(self.expression).terminals
-        return tuple(name for name in PASSES if wanted_of(name, terminals))
+        return (*(n for n in PASSES if wanted_of(n, terminals)), *modes_of(terminals))
 
     @property
     def text(self) -> str:

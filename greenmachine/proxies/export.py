@@ -19,13 +19,15 @@ from greenmachine.proxies.describe import better, docstring
 from greenmachine.proxies.formula import Formula, write_formula
 from greenmachine.proxies.inline import import_lines, inline
 from greenmachine.proxies.layout import WIDTH, indented, literal
+from greenmachine.signals.modes import MODE_SIGNALS, RANDOM, modes_of
 from greenmachine.signals.passes import PASSES, wanted_of
-from primitives import registry
+from primitives import vocabulary
 
 __all__ = ["export_source", "write_export"]
 
 _CAPTURE = "greenmachine.signals.capture"
 _PASSES = "greenmachine.signals.passes"
+_MODES = "greenmachine.signals.modes"
 _RUNTIME = "greenmachine.proxies.runtime"
 _ARGUMENTS = {
     "data": "data_pass(model, batch, target, {wanted}, seed)",
@@ -128,9 +130,11 @@ def export_source(
     captured = {"shape_for", "merged"} | ({"add_weights"} if "weight" in tree.terminals else set())
     roots = [(_RUNTIME, function) for function in sorted(captured | formula.runtime)]
     roots += [(_PASSES, f"{pass_}_pass") for pass_ in passes]
+    roots += [(_MODES, "mode_passes")] if modes_of(tree.terminals) else []
+    roots += [(_MODES, "add_random")] if tree.terminals & RANDOM else []
     roots += [(_PASSES, "noise_images")] if {"noise", "perturbed"} & set(passes) else []
     for called in sorted(formula.primitives):
-        family = "spectra" if called == EIGENVALUES else registry[called].family
+        family = "spectra" if called == EIGENVALUES else vocabulary[called].family
         roots.append((f"primitives.{family}", called))
     pieces = inline(roots)
     pieces.imports |= {("torch", ""), ("torch", "Tensor"), ("torch", "nn")}
@@ -161,7 +165,8 @@ def write_export(path: Path, expression: str | Expression, **options: Any) -> No
 
 def _passes(tree: Expression) -> list[str]:
     """The passes to run; where none is read, noise finds which layers fire."""
-    return [name for name in PASSES if wanted_of(name, tree.terminals)] or ["noise"]
+    needed = [name for name in PASSES if wanted_of(name, tree.terminals)]
+    return needed if needed or modes_of(tree.terminals) else ["noise"]
 
 
 def _needs_batch(formula: Formula) -> bool:
@@ -180,7 +185,10 @@ def _formula(formula: Formula) -> str:
 
 
 def _signals(tree: Expression, passes: list[str]) -> str:
-    lines = ["parameter = next(model.parameters(), torch.zeros(()))"]
+    modes = modes_of(tree.terminals)
+    lines = []
+    if {"data", "noise", "perturbed"} & set(passes):
+        lines.append("parameter = next(model.parameters(), torch.zeros(()))")
     if "data" in passes:
         lines.append("if images is None or labels is None:")
         message = "this proxy needs a labelled mini-batch: score(model, images, labels)"
@@ -188,26 +196,33 @@ def _signals(tree: Expression, passes: list[str]) -> str:
         lines.append("# Copies: autograd refuses tensors that were made in inference mode.")
         lines.append("batch, target = images.clone().to(parameter), labels.clone()")
         lines.append("target = target.to(parameter.device)")
-    if passes != ["data"]:
+    if passes != ["data"] or modes:
         lines.append("shape = shape_for(images, SHAPE)")
     if {"noise", "perturbed"} & set(passes):
         lines.append("noise = noise_images(shape, seed).to(parameter)")
-    if passes == ["ones"]:
-        lines.remove("parameter = next(model.parameters(), torch.zeros(()))")
+    if modes:
+        read = [name for name in MODE_SIGNALS if name in tree.terminals - RANDOM]
+        lines += ["wanted = {", *(f'    "{name}",' for name in read), "}"]
     lines.append("passes = {")
     text = indented(lines) + "\n"
     for name in passes:
-        names = sorted(wanted_of(name, tree.terminals))
-        quoted = ", ".join(f'"{signal}"' for signal in names)
-        wanted = f"{{{quoted}}}" if names else "set()"
+        wanted = _set(sorted(wanted_of(name, tree.terminals)))
         entry = f'"{name}": {_ARGUMENTS[name].replace("{wanted}", wanted)},'
         text += indented([entry], 8) + "\n"
-    rest = ["}"]
-    if "weight" in tree.terminals:
-        rest += ["layers = merged(passes)", "add_weights(model, layers)", "return layers"]
-    else:
-        rest.append("return merged(passes)")
-    return text + indented(rest)
+    if modes:
+        text += indented(["**dict(mode_passes(model, wanted, shape, seed)),"], 8) + "\n"
+    added = ["add_weights(model, layers)"] if "weight" in tree.terminals else []
+    if random := tree.terminals & RANDOM:
+        added.append(f"add_random(model, layers, {_set(sorted(random))})")
+    if not added:
+        return text + indented(["}", "return merged(passes)"])
+    return text + indented(["}", "layers = merged(passes)", *added, "return layers"])
+
+
+def _set(names: Sequence[str]) -> str:
+    """The set of ``names`` in Python."""
+    quoted = ", ".join(f'"{name}"' for name in names)
+    return f"{{{quoted}}}" if quoted else "set()"
 
 
 def _definitions(definitions: Mapping[str, list[str]]) -> str:

@@ -14,6 +14,7 @@ from string import ascii_lowercase
 from greenmachine.engine.graph import EIGENVALUES, Graph, Node, boundary_of
 from greenmachine.language import Expression, canonical
 from greenmachine.proxies.layout import WIDTH
+from greenmachine.signals.modes import MODE_SIGNALS
 from greenmachine.signals.stack import is_weight
 from primitives.registry import LAYER_SCALAR, NUMBER
 
@@ -160,7 +161,9 @@ def _gather(columns: list[str], batch: bool) -> list[str]:
 def _read(name: str, writer: _Writer) -> str:
     """Return code that reads terminal ``name`` of ``layer``."""
     function, rest = "maps", ""
-    if is_weight(name):
+    if name in MODE_SIGNALS:
+        function = "tensor"
+    elif is_weight(name):
         function = "weights"
     elif name.startswith("ones_"):
         function, rest = "repeated_maps", ", batch"

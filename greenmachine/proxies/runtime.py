@@ -18,6 +18,7 @@ __all__ = [
     "over_layers",
     "repeated_maps",
     "shape_for",
+    "tensor",
     "weights",
 ]
 
@@ -55,6 +56,11 @@ def add_weights(model: nn.Module, layers: list[Layer]) -> None:
 
 def weights(layer: Layer, name: str) -> Tensor:
     """A signal of the shape of the weights, (1, O, I, kh, kw)."""
+    return layer.signals[name].unsqueeze(0)
+
+
+def tensor(layer: Layer, name: str) -> Tensor:
+    """A signal of the paper language, (1, ...), in the shape that torch gives it."""
     return layer.signals[name].unsqueeze(0)
 
 

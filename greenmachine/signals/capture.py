@@ -193,6 +193,7 @@ def run_pass(
     wanted: set[str],
     *,
     norms: bool = True,
+    absent_as_zero: bool = True,
     seed: int = 0,
 ) -> list[Layer]:
     """Send ``images`` forward, and backward where a gradient is wanted.
@@ -204,6 +205,7 @@ def run_pass(
         wanted: signals to keep: ``input``, ``output``, ``norm_output``, ``weight_grad``,
             ``input_grad``, ``output_grad``.
         norms: False switches normalisation layers off.
+        absent_as_zero: False leaves out a gradient that does not exist.
         seed: of the randomness inside the network (dropout).
 
     Returns:
@@ -235,8 +237,10 @@ def run_pass(
     for layer in layers:
         for name in names:
             gradient = found.pop(0) if found and name in layer.edges else None
-            end = layer.ends[name.removesuffix("_grad")]
-            layer.keep(name, torch.zeros_like(end) if gradient is None else gradient)
+            if gradient is None and absent_as_zero:
+                gradient = torch.zeros_like(layer.ends[name.removesuffix("_grad")])
+            if gradient is not None:
+                layer.keep(name, gradient)
         if "norm_output" in wanted and "norm_output" not in layer.signals:
             layer.signals["norm_output"] = layer.signals["output"]
         if "output" not in wanted:

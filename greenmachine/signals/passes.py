@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from greenmachine.signals.capture import Layer, run_pass, untouched, weights_of
+from greenmachine.signals.modes import RANDOM, add_random, mode_passes, modes_of
 
 PASSES = ("data", "noise", "perturbed", "ones")
 PERTURBATION = 0.01  # standard deviation of the move, as in Zen-NAS; this project's choice
@@ -78,7 +79,8 @@ def run_passes(
 
     Args:
         model: the network; it is left as it was found.
-        terminals: ``weight`` and names such as ``noise_input`` or ``data_weight_grad``.
+        terminals: ``weight``, names such as ``noise_input`` or ``data_weight_grad``, and those
+            of the paper language (``modes.py``).
         shape: (B, C, H, W) of the noise images; ``ones`` takes batch 1 of it.
         images: (B, C, H, W), for the data pass.
         labels: (B,) class indices, for the data pass.
@@ -95,7 +97,7 @@ def run_passes(
     noise = noise_images(shape, seed).to(parameter)
     merged: list[Layer] = []
     needed = {name: wanted_of(name, terminals) for name in PASSES}
-    if not any(needed.values()):
+    if not any(needed.values()) and not modes_of(terminals):
         needed["noise"] = {"firing order"}  # no signal, but which layers fire, and when
     for name, wanted in needed.items():
         if not wanted:
@@ -111,23 +113,33 @@ def run_passes(
             layers = perturbed_pass(model, noise, wanted, seed)
         else:
             layers = ones_pass(model, shape, wanted, seed)
-        for layer in layers:
-            layer.signals = {f"{name}_{key}": value for key, value in layer.signals.items()}
-        if not merged:
-            merged = layers
-        elif [layer.name for layer in layers] != [layer.name for layer in merged]:
-            raise ValueError(f"the layers that fire in the {name} pass differ from the others'")
-        for layer, more in zip(merged, layers, strict=True):
-            layer.signals.update(more.signals)
+        merged = _merge(merged, layers, name)
+    for name, layers in mode_passes(model, terminals, shape, seed):
+        merged = _merge(merged, layers, name)
     if not merged:
         raise ValueError("no convolution or linear layer fired")
-    if "weight" in terminals:
+    random = terminals & RANDOM
+    if "weight" in terminals or random:
         # Reading a parametrised weight computes it, as a pass does: it may move buffers.
         with untouched(model, seed):
-            for layer in merged:
+            for layer in merged if "weight" in terminals else ():
                 # By path in the given model: the ones pass runs through an altered copy.
                 module = model.get_submodule(layer.name.partition("#")[0])
                 layer.signals["weight"] = weights_of(cast(Tensor, module.weight), module)
+            add_random(model, merged, random)
+    return merged
+
+
+def _merge(merged: list[Layer], layers: list[Layer], name: str) -> list[Layer]:
+    """Return the layers of the passes so far with the signals of one more, by terminal name."""
+    for layer in layers:
+        layer.signals = {f"{name}_{key}": value for key, value in layer.signals.items()}
+    if not merged:
+        return layers
+    if [layer.name for layer in layers] != [layer.name for layer in merged]:
+        raise ValueError(f"the layers that fire in the {name} pass differ from the others'")
+    for layer, more in zip(merged, layers, strict=True):
+        layer.signals.update(more.signals)
     return merged
 
 

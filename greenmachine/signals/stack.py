@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from greenmachine.signals.capture import Layer
+from greenmachine.signals.modes import MODE_SIGNALS
 
 __all__ = ["LayerGroups", "Shard", "Stack", "group_layers", "is_weight", "stack_layers"]
 
@@ -28,7 +29,8 @@ class Stack:
     Attributes:
         rows: (K,) int64, the place of each layer in the shard's order: networks in order,
             then layers in order of firing.
-        tensors: contiguous, by terminal name: weights (K, O, I, kh, kw), maps (K, B, H, W, C).
+        tensors: contiguous, by terminal name: weights (K, O, I, kh, kw), maps (K, B, H, W, C),
+            and those of the paper language in torch's shapes.
     """
 
     rows: Tensor
@@ -39,13 +41,14 @@ class Stack:
 
         A view; but what was stored in half precision is computed with in float32.
 
-        Weights are (k, O, I, kh, kw), maps (k, B, C, H, W). The one image of the ``ones`` pass
+        Weights are (k, O, I, kh, kw), maps (k, B, C, H, W), signals of the paper language have
+        the shape that torch gives them. The one image of the ``ones`` pass
         is repeated to ``batch`` (stride 0): two tensors of one kind always have one shape.
         """
         stored = self.tensors[name][part]
         if stored.dtype in _HALF:
             stored = stored.float()
-        if is_weight(name):
+        if is_weight(name) or name in MODE_SIGNALS:
             return stored
         if stored.shape[1] != batch:
             stored = stored.expand(-1, batch, -1, -1, -1)
@@ -78,6 +81,8 @@ class Shard:
 
 def is_weight(name: str) -> bool:
     """Whether terminal ``name`` has the shape of the weights (else that of feature maps)."""
+    if name in MODE_SIGNALS:
+        return MODE_SIGNALS[name][1].startswith("weight")
     return name == "weight" or name.endswith("_weight_grad")
 
 

@@ -1,0 +1,156 @@
+"""The four modes of the paper language, and what each leaves at a layer.
+
+| mode | images | gradient of |
+|---|---|---|
+| ``random`` | none: the network as it was initialised | - |
+| ``pass`` | N(0, 1) | sum of the outputs |
+| ``pass_noise`` | a fresh sample of N(0, 1) | the same |
+| ``pass_perturbation`` | a fresh sample, plus sqrt(0.1)·N(0, 1) | the same |
+
+Signals keep the shape that torch gives them: weights (O, I, kh, kw) or (O, I), feature maps
+(B, C, H, W), (B, F) or (B, T, F). What a layer lacks is the tensor [1.]: every gradient of
+``random``, and those of a layer whose output reaches nothing. The modes do not change the weights,
+so that there is one ``random_wt`` for all of them.
+
+Deviations from the framework of GreenMachine (arXiv 2411.15290): it takes every module with a
+``.weight``, batch norms too, where this takes convolutions and linear layers; a layer of tokens
+with more than one axis of positions has them in one; and the first layer has a ``bwd_input``,
+because the gradient reaches the images.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from greenmachine.signals.capture import WEIGHTED, Layer, run_pass, weights_of
+
+__all__ = ["MODES", "MODE_SIGNALS", "RANDOM", "add_random", "mode_passes", "modes_of"]
+
+MODES = ("pass", "pass_noise", "pass_perturbation")  # those that run the network, in this order
+SHIFT = math.sqrt(0.1)  # standard deviation of the perturbation
+
+MODE_SIGNALS: dict[str, tuple[str, str]] = {
+    "random_wt": ("random", "weight"),
+    "random_grad": ("random", "weight_grad"),
+    **{
+        f"{mode}_{name}": (mode, signal)
+        for mode in MODES
+        for name, signal in {
+            "grad": "weight_grad",
+            "fwd_input": "input",
+            "fwd_output": "output",
+            "bwd_input": "input_grad",
+            "bwd_output": "output_grad",
+        }.items()
+    },
+}
+"""What is stored of every mode: the mode, and its signal by the name that ``capture.py`` knows."""
+
+RANDOM = {"random_wt", "random_grad"}  # those that need no pass
+
+
+def modes_of(terminals: set[str]) -> tuple[str, ...]:
+    """Return the modes that run the network for ``terminals``, in order."""
+    needed = {MODE_SIGNALS[name][0] for name in terminals & MODE_SIGNALS.keys()}
+    return tuple(mode for mode in MODES if mode in needed)
+
+
+def mode_passes(
+    model: nn.Module, terminals: set[str], shape: tuple[int, ...], seed: int
+) -> Iterator[tuple[str, list[Layer]]]:
+    """Yield every mode that ``terminals`` need with its layers.
+
+    ``signals`` are keyed by terminal without the mode: ``fwd_input`` of ``pass_fwd_input``.
+
+    Args:
+        model: the network; it is left as it was found.
+        terminals: names of ``MODE_SIGNALS``; others are ignored.
+        shape: (B, C, H, W) of the images.
+        seed: of the images, and of randomness inside the network.
+    """
+    like = next(model.parameters(), torch.zeros(()))
+    generator = torch.Generator().manual_seed(seed)
+    # All are drawn, in this order: what else is captured must not change a mode's images.
+    images = dict(zip(MODES, (_noise(shape, generator) for _ in MODES), strict=True))
+    images["pass_perturbation"] += SHIFT * _noise(shape, generator)
+    for mode in modes_of(terminals):
+        names = {
+            terminal.removeprefix(f"{mode}_"): signal
+            for terminal, (of, signal) in MODE_SIGNALS.items()
+            if of == mode and terminal in terminals
+        }
+        noise, wanted = images[mode].to(like), set(names.values())
+        with own_inputs(model):
+            layers = run_pass(model, noise, torch.sum, wanted, absent_as_zero=False, seed=seed)
+        for layer in layers:
+            layer.signals = {
+                name: native(layer.signals[signal], layer.module, signal)
+                if signal in layer.signals
+                else missing(like)
+                for name, signal in names.items()
+            }
+        yield mode, layers
+
+
+def native(value: Tensor, module: nn.Module, signal: str) -> Tensor:
+    """Return a captured signal in the shape that it has in torch."""
+    if isinstance(module, nn.Conv2d):
+        return value if signal.startswith("weight") else value.permute(0, 3, 1, 2).contiguous()
+    if signal.startswith("weight"):
+        return value.flatten(1)
+    rows = value.squeeze(2)  # (B, T, 1, F)
+    return rows.squeeze(1) if rows.shape[1] == 1 else rows
+
+
+def add_random(model: nn.Module, layers: list[Layer], wanted: set[str]) -> None:
+    """Give each layer the signals ``wanted`` of mode ``random``."""
+    for layer in layers:
+        # By path in the given model: a pass may have run through an altered copy.
+        module = model.get_submodule(layer.name.partition("#")[0])
+        weight = module.weight
+        assert isinstance(weight, Tensor)
+        if "random_wt" in wanted:
+            layer.signals["random_wt"] = native(weights_of(weight, module), module, "weight")
+        if "random_grad" in wanted:
+            layer.signals["random_grad"] = missing(weight)
+
+
+def missing(like: Tensor) -> Tensor:
+    """Return what stands for a signal that a layer lacks."""
+    return like.detach().new_ones(1)
+
+
+@contextmanager
+def own_inputs(model: nn.Module) -> Iterator[None]:
+    """Give every weighted module a view of its own of its input.
+
+    Its gradient is then what this module alone sends back, as a full backward hook sees it;
+    without, all that read the same tensor would add up.
+    """
+
+    def hook(module: nn.Module, args: Any, kwargs: Any) -> tuple[Any, Any]:
+        if args:
+            return (args[0].view_as(args[0]), *args[1:]), kwargs
+        name, given = next(iter(kwargs.items()))
+        return args, {**kwargs, name: given.view_as(given)}
+
+    handles = [
+        module.register_forward_pre_hook(hook, with_kwargs=True)
+        for module in model.modules()
+        if isinstance(module, WEIGHTED)
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _noise(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    return torch.randn(shape, generator=generator)

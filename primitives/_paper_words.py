@@ -1,0 +1,21 @@
+"""Shorthand for the decorators of the paper language."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from primitives.registry import PAPER_TENSOR, paper_registry
+
+__all__ = ["ANY", "ONE", "PADDED", "TRUNCATED", "TWO", "of"]
+
+ONE = ((PAPER_TENSOR,), PAPER_TENSOR)
+TWO = ((PAPER_TENSOR, PAPER_TENSOR), PAPER_TENSOR)
+
+ANY = "any shape; NaN is read as 1"
+PADDED = f"{ANY}; of two shapes the shorter tensor is filled up with ones"
+TRUNCATED = f"{ANY}; of two shapes the longer tensor is cut"
+
+
+def of(domain: str) -> dict[str, Any]:
+    """Return what the decorator is told of a function that is defined on ``domain``."""
+    return {"domain": domain, "reference": "arXiv 2411.15290", "into": paper_registry}

@@ -1,0 +1,270 @@
+"""The paper language: the 38 untyped functions of GreenMachine (arXiv 2411.15290).
+
+The published method evolves untyped trees over tensors of any shape, layer by layer; the list of
+functions and the protection are those of the authors' framework. Here a function takes stacks
+(K, ...) of K layers and treats each layer on its own, as the untyped function treats its tensor.
+``_paper.py`` holds the rules: NaN is read as 1; two shapes meet by padding; a layer that raises is
+skipped. Beside the 38, ``layer_mean`` and ``mean_valid_layers`` close a tree: the score of a layer
+is the mean of its tensor, that of a network the mean over its layers.
+
+What the papers leave open, and is this project's choice: softmax runs over dimension 1, or 0 in a
+layer of 0, 1 or 3 dimensions (torch's own rule); transpose, determinants and the eigenvalues of
+A + Aᵀ read the last two dimensions as matrices; Hamming's distance is the number of elements whose
+signs differ; logdet and A + Aᵀ raise where the matrices are not square.
+
+Deviations: no function changes its argument (the ancestor's ``log`` does), and noise is drawn from
+a fixed seed and the shape of the layer (the ancestor draws anew at every call, so that no score
+can be computed twice). The mean of such noise is a number that every shape has of its own: a tree
+with ``paper_gaussian_init`` can rank networks by the shapes of their layers alone.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from primitives._paper import (
+    NOISE_SEED,
+    fixed_noise,
+    meeting,
+    padded,
+    protected,
+    rows,
+    square_matrices,
+    truncated,
+)
+from primitives._paper_words import ANY, ONE, PADDED, TRUNCATED, TWO, of
+from primitives.registry import primitive
+
+# --- two tensors ---------------------------------------------------------------------------
+
+
+@primitive(TWO, **of(PADDED))
+@protected
+def paper_sum(x: Tensor, y: Tensor) -> Tensor:
+    """x + y."""
+    x, y = padded(x, y)
+    return x + y
+
+
+@primitive(TWO, **of(PADDED))
+@protected
+def paper_subtract(x: Tensor, y: Tensor) -> Tensor:
+    """x - y."""
+    x, y = padded(x, y)
+    return x - y
+
+
+@primitive(TWO, **of(PADDED))
+@protected
+def paper_product(x: Tensor, y: Tensor) -> Tensor:
+    """x·y, element by element."""
+    x, y = padded(x, y)
+    return x * y
+
+
+@primitive(
+    TWO, **of(f"{PADDED}; raises on a number, and where the last two dimensions are not square")
+)
+@protected
+def paper_matmul(x: Tensor, y: Tensor) -> Tensor:
+    """Matrix product over the last two dimensions; of two vectors the inner product."""
+    x, y = padded(x, y)
+    if x.ndim == 2:
+        return (x * y).sum(dim=1)
+    return square_matrices(x) @ y
+
+
+@primitive(TWO, **of(PADDED))
+@protected
+def paper_less(x: Tensor, y: Tensor) -> Tensor:
+    """1 where x < y, else 0."""
+    x, y = padded(x, y)
+    return (x < y).to(x.dtype)
+
+
+@primitive(TWO, **of(PADDED))
+@protected
+def paper_greater(x: Tensor, y: Tensor) -> Tensor:
+    """1 where x > y, else 0."""
+    x, y = padded(x, y)
+    return (x > y).to(x.dtype)
+
+
+@primitive(TWO, **of(PADDED))
+@protected
+def paper_equal(x: Tensor, y: Tensor) -> Tensor:
+    """1 where x = y, else 0."""
+    x, y = padded(x, y)
+    return (x == y).to(x.dtype)
+
+
+@primitive(TWO, **of(PADDED))
+@protected
+def paper_hamming(x: Tensor, y: Tensor) -> Tensor:
+    """Hamming distance of the sign patterns: the number of elements whose signs differ."""
+    x, y = padded(x, y)
+    return rows(torch.sign(x) != torch.sign(y)).sum(dim=1).to(x.dtype)
+
+
+@primitive(TWO, **of(f"{PADDED}; NaN where an element of y is negative"))
+@protected
+def paper_kl(x: Tensor, y: Tensor) -> Tensor:
+    """Kullback-Leibler divergence Σ y·(log y - x) by dimension 0; x is read as logarithms."""
+    x, y = padded(x, y)
+    batch = x.shape[1] if x.ndim > 1 else 1
+    return rows(functional.kl_div(x, y, reduction="none")).sum(dim=1) / batch
+
+
+@primitive(TWO, **of(f"{PADDED}; zeros give 0"))
+@protected
+def paper_cosine(x: Tensor, y: Tensor) -> Tensor:
+    """Cosine similarity over dimension 0, which is gone after."""
+    x, y = padded(x, y)
+    if x.ndim == 1:  # of two numbers
+        return functional.cosine_similarity(x[:, None], y[:, None], dim=1)
+    return functional.cosine_similarity(x, y, dim=1)
+
+
+@primitive(TWO, **of(TRUNCATED))
+@protected
+def paper_max(x: Tensor, y: Tensor) -> Tensor:
+    """Larger of x and y."""
+    return torch.maximum(*truncated(x, y))
+
+
+@primitive(TWO, **of(TRUNCATED))
+@protected
+def paper_min(x: Tensor, y: Tensor) -> Tensor:
+    """Smaller of x and y."""
+    return torch.minimum(*truncated(x, y))
+
+
+# --- one tensor, element by element --------------------------------------------------------
+
+
+@primitive(ONE, **of(ANY))
+@protected
+def paper_add_noise(x: Tensor) -> Tensor:
+    """x + sqrt(0.1)·N(0, 1)."""
+    return x + math.sqrt(0.1) * fixed_noise(x, NOISE_SEED)
+
+
+@primitive(ONE, **of(ANY))
+@protected
+def paper_gaussian_init(x: Tensor) -> Tensor:
+    """N(0, 1) in the shape of x."""
+    return fixed_noise(x, NOISE_SEED + 1).expand(x.shape)
+
+
+@primitive(ONE, **of(ANY))
+@protected
+def paper_log(x: Tensor) -> Tensor:
+    """log x, where x <= 0 is read as 1."""
+    return torch.where(x <= 0, 1.0, x).log_()
+
+
+@primitive(ONE, **of(ANY), idempotent=True)
+@protected
+def paper_abs(x: Tensor) -> Tensor:
+    """|x|."""
+    return x.abs()
+
+
+@primitive(ONE, **of(ANY))
+@protected
+def paper_square(x: Tensor) -> Tensor:
+    """x²."""
+    return x * x
+
+
+@primitive(ONE, **of(ANY))
+@protected
+def paper_exp(x: Tensor) -> Tensor:
+    """exp x."""
+    return x.exp()
+
+
+@primitive(ONE, **of(f"{ANY}; 0 where it is undefined"))
+@protected
+def paper_normalise(x: Tensor) -> Tensor:
+    """(x - mean)/std over the layer, std with Bessel's correction; 0 where that is NaN."""
+    values = rows(x)
+    rest = x - meeting(values.mean(dim=1), x)
+    variance = rows(rest).square().sum(dim=1) / torch.tensor(values.shape[1] - 1.0).to(x)
+    return torch.nan_to_num(rest / meeting(variance.sqrt(), x), 0.0, math.inf, -math.inf)
+
+
+@primitive(ONE, **of(ANY), idempotent=True)
+@protected
+def paper_relu(x: Tensor) -> Tensor:
+    """x where x > 0, else 0."""
+    return torch.relu(x)
+
+
+@primitive(ONE, **of(ANY), idempotent=True)
+@protected
+def paper_sign(x: Tensor) -> Tensor:
+    """Sign of x: -1, 0 or 1."""
+    return torch.sign(x)
+
+
+@primitive(ONE, **of(ANY), idempotent=True)
+@protected
+def paper_heaviside(x: Tensor) -> Tensor:
+    """Heaviside's step, 0 at 0."""
+    return torch.sign(x).relu_()
+
+
+@primitive(ONE, **of(f"{ANY}; infinite at 0"))
+@protected
+def paper_invert(x: Tensor) -> Tensor:
+    """1/x."""
+    return 1 / x
+
+
+@primitive(ONE, **of(ANY))
+@protected
+def paper_sigmoid(x: Tensor) -> Tensor:
+    """1/(1 + exp(-x))."""
+    return torch.sigmoid(x)
+
+
+@primitive(ONE, **of(ANY))
+@protected
+def paper_softmax(x: Tensor) -> Tensor:
+    """Softmax over dimension 1; over 0 in a layer of 0, 1 or 3 dimensions."""
+    if x.ndim == 1:  # of a number
+        return torch.softmax(x[:, None], dim=1)[:, 0]
+    return torch.softmax(x, dim=1 if x.ndim in (2, 4) else 2)
+
+
+@primitive(ONE, **of(ANY), idempotent=True)
+@protected
+def paper_ones_like(x: Tensor) -> Tensor:
+    """1 in the shape of x."""
+    return torch.ones_like(x)
+
+
+@primitive(ONE, **of(ANY), idempotent=True)
+@protected
+def paper_zeros_like(x: Tensor) -> Tensor:
+    """0 in the shape of x."""
+    return torch.zeros_like(x)
+
+
+@primitive(ONE, **of(ANY), idempotent=True)
+@protected
+def paper_positive(x: Tensor) -> Tensor:
+    """1 where x > 0, else 0."""
+    return torch.sign(x).relu_()
+
+
+@primitive(ONE, **of(ANY))
+@protected
+def paper_negative(x: Tensor) -> Tensor:
+    """1 where x < 0, else 0."""
+    return torch.sign(x).neg_().relu_()
