@@ -112,7 +112,7 @@ class Run:
             self.listener.say(f"{self.folder} is finished")
             finished: dict[str, Any] = read_json(self.folder / RESULT)
             return finished
-        with alone_in(self.folder), backend(self.config.backend, self.config.workers):
+        with backend(self.config.backend, self.config.workers), alone_in(self.folder):
             self._describe()
             return self._execute()
 
