@@ -14,6 +14,7 @@ from greenmachine import __version__
 from greenmachine.cli import data, proxies
 from greenmachine.cli.evolve import evolve
 from greenmachine.cli.export import export
+from greenmachine.cli.report import report
 from greenmachine.cli.score import score
 from greenmachine.errors import GreenMachineError
 from greenmachine.workers import WorkerWarning, keep_freed_memory
@@ -30,6 +31,7 @@ app = typer.Typer(
 )
 app.command()(evolve)
 app.command()(export)
+app.command()(report)
 app.command()(score)
 app.add_typer(proxies.app, name="proxies")
 app.add_typer(data.app, name="data")
