@@ -32,6 +32,7 @@ from experiments.performance.settings import QUICK, Settings
 from experiments.performance.throughput import measure_throughput
 from experiments.performance.workload import Workload
 from greenmachine.errors import DataError, GreenMachineError
+from greenmachine.workers import keep_freed_memory
 
 _GIVEN = ("networks", "population", "generations", "seed", "workers", "device")
 
@@ -102,6 +103,7 @@ def main(words: list[str] | None = None) -> int:
     if torch.device(settings.device).type == "cuda" and not torch.cuda.is_available():
         parser.error(f"--device {settings.device}: torch sees no such device")
     report = Report()
+    keep_freed_memory()  # as workers do: the plain way, in this process, is to be as fast as it can
     try:
         measure(settings, parts, report)
     except KeyboardInterrupt:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from experiments.performance.plain import PlainLanguage, Signals, of_layers, recompute
 from experiments.performance.report import Report
 from experiments.performance.workload import Evolution, Workload, synchronised
-from greenmachine.engine.graph import Graph, boundary_of
+from greenmachine.engine.graph import TENSOR_KINDS, Graph, boundary_of
 from greenmachine.language import Expression
 from greenmachine.signals.passes import noise_images
 from greenmachine.signals.sample import build_network, capture_network
@@ -134,16 +134,14 @@ def _plain(
 
 
 def _operations(evolution: Evolution) -> tuple[int, int]:
-    """Return how many operations below the boundary all trees have, and the engine evaluated."""
-    trees = sum(_below([tree]) for tree in evolution.distinct)
+    """Return how many operations on tensors all individuals have, and the engine evaluated."""
+    trees = sum(_count(boundary_of([tree], TENSOR_KINDS)) for tree in evolution.distinct)
     apart = round(trees * evolution.individuals / len(evolution.distinct))
-    return apart, sum(_below(computed) for computed in evolution.evaluator.computed)
+    return apart, sum(_count(computed) for computed in evolution.evaluator.computed)
 
 
-def _below(expressions: list[Expression]) -> int:
-    """Return the number of distinct operations on tensors and matrices of a layer."""
-    graph = Graph(boundary_of(expressions))
-    return sum(bool(node.args) for node in graph.nodes)
+def _count(boundary: list[Expression]) -> int:
+    return sum(bool(node.args) for node in Graph(boundary).nodes)
 
 
 def measure_recompute(workload: Workload, report: Report) -> None:

@@ -15,6 +15,7 @@ from greenmachine.cli import data, forest, proxies
 from greenmachine.cli.evaluate import evaluate
 from greenmachine.cli.evolve import evolve
 from greenmachine.cli.export import export
+from greenmachine.cli.report import report
 from greenmachine.cli.score import score
 from greenmachine.errors import GreenMachineError
 from greenmachine.workers import WorkerWarning, keep_freed_memory
@@ -31,6 +32,7 @@ app = typer.Typer(
 )
 app.command()(evolve)
 app.command()(export)
+app.command()(report)
 app.command()(score)
 app.command()(evaluate)
 app.add_typer(proxies.app, name="proxies")

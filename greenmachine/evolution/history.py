@@ -1,17 +1,20 @@
-"""What is told about a generation: one row, one column a probe, written as it happens."""
+"""What is told about a generation: probes and words in use, one row each, as it happens."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Protocol
 
 from greenmachine.evolution.individual import Individual, distinct
 from greenmachine.files import replace_file
+from greenmachine.language import Expression
+from primitives.registry import NUMBER
 
-__all__ = ["PROBES", "Observed", "row_of", "write_history"]
+__all__ = ["PROBES", "Observed", "row_of", "words_of", "write_history"]
 
 
 class Observed(Protocol):
@@ -44,12 +47,24 @@ def row_of(search: Observed, extra: Mapping[str, float]) -> dict[str, float]:
     return {name: probe(search) for name, probe in PROBES.items()} | dict(extra)
 
 
-def write_history(path: Path, rows: list[dict[str, float]]) -> None:
-    """Write all rows so far, atomically."""
+def words_of(generation: int, population: Sequence[Expression]) -> dict[str, float]:
+    """Return how many of ``population`` hold each primitive and signal, by name.
+
+    Columns ``generation`` and ``population``, the number of individuals, come first.
+    """
+    counts: Counter[str] = Counter()
+    for expression in population:
+        counts.update({node.op for node in expression.walk() if node.kind != NUMBER})
+    return {"generation": generation, "population": len(population), **dict(sorted(counts.items()))}
+
+
+def write_history(path: Path, rows: list[dict[str, float]], missing: float | None = None) -> None:
+    """Write all rows so far, atomically; ``missing`` stands where a row lacks a column."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
 
     def write(temporary: Path) -> None:
         with temporary.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(rows[0]))
+            writer = csv.DictWriter(file, columns, restval=missing)
             writer.writeheader()
             writer.writerows(rows)
 

@@ -1,8 +1,10 @@
 """A run from settings to a folder: samples, capture, generations, champion on the test sample.
 
 The folder (``--out``) holds ``config.json`` resolved, ``manifest.json``, ``history.csv``,
-``checkpoint.json`` (replaced atomically every generation), ``hall_of_fame.json`` and
-``result.json``. ``--resume`` continues from the last whole generation, bit for bit.
+``words.csv`` (how many individuals hold each word), ``checkpoint.json`` (replaced atomically
+every generation), ``hall_of_fame.json``, ``scores.parquet`` (what every network scores, see
+``outcome.py``) and ``result.json``. ``--resume`` continues from the last whole generation, bit
+for bit.
 """
 
 from __future__ import annotations
@@ -13,17 +15,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from greenmachine.benchmarks import load_benchmark
 from greenmachine.config import RunConfig
 from greenmachine.errors import RunError
-from greenmachine.evolution.history import row_of, write_history
+from greenmachine.evolution.history import row_of, words_of, write_history
 from greenmachine.evolution.judge import Judge
 from greenmachine.evolution.judges import Judges
 from greenmachine.evolution.listener import Listener
-from greenmachine.evolution.outcome import Rows, compare
+from greenmachine.evolution.outcome import Rows, compare, score_table
 from greenmachine.evolution.samples import draw_samples, fitted_sizes
 from greenmachine.evolution.search import Search
-from greenmachine.files import alone_in, read_json, write_json
+from greenmachine.files import alone_in, read_json, replace_file, write_json
 from greenmachine.language import LANGUAGES, Expression, parse
 from greenmachine.language.grammar import Grammar
 from greenmachine.manifest import manifest
@@ -75,6 +79,7 @@ class Run:
         self.split = draw_samples(self.benchmark, config)
         self._seconds = 0.0
         self._rows: list[dict[str, float]] = []
+        self._words: list[dict[str, float]] = []
 
     @classmethod
     def resume(cls, folder: Path, listener: Listener, config: RunConfig | None = None) -> Run:
@@ -144,6 +149,8 @@ class Run:
             self._seconds = before + time.monotonic() - started
             row = row_of(search, {**train.counts(), "seconds": round(self._seconds, 3)})
             self._rows.append(row)
+            trees = [self.grammar.expression(individual) for individual in search.population]
+            self._words.append(words_of(search.generation, trees))
             self._checkpoint(search)
             self.listener.generation(row, search)
         result = self._result(search, train, validation, judges)
@@ -201,14 +208,21 @@ class Run:
             saved = read_json(path)
             search.restore(saved["search"])
             self._rows, self._seconds = saved["history"], saved["seconds"]
+            self._words = saved.get("words", [])  # an older run counted none
         except (ValueError, KeyError, TypeError) as error:
             raise RunError(f"{path} is damaged ({error}): start again in another --out") from None
         self.listener.say(f"resuming after generation {search.generation}")
 
     def _checkpoint(self, search: Search) -> None:
-        state = {"search": search.state(), "history": self._rows, "seconds": self._seconds}
+        state = {
+            "search": search.state(),
+            "history": self._rows,
+            "words": self._words,
+            "seconds": self._seconds,
+        }
         write_json(self.folder / CHECKPOINT, state)
         write_history(self.folder / "history.csv", self._rows)
+        write_history(self.folder / "words.csv", self._words, missing=0)
         hall = [vars(famous) for famous in search.hall]
         write_json(self.folder / "hall_of_fame.json", hall)
 
@@ -218,17 +232,20 @@ class Run:
         champion = search.hall[0]
         expression = parse(champion.expression)
         rows: dict[str, dict[str, Rows]] = {"train": {}, "validation": {}, "test": {}}
+        tables = []
         for dataset in self.config.datasets:
             scores = {
                 "train": train.evaluators[dataset].scores([expression])[0],
                 "validation": validation.evaluators[dataset].scores([expression])[0],
                 "test": judges.test_scores(expression, dataset),
             }
-            compared = compare(
-                self.benchmark, dataset, vars(self.split), scores, champion.direction
-            )
-            for sample, of_sample in compared.items():
+            tables.append(score_table(self.benchmark, dataset, vars(self.split), scores))
+            for sample, of_sample in compare(tables[-1], champion.direction).items():
                 rows[sample][dataset] = of_sample
+        table = pd.concat(tables, ignore_index=True)
+        replace_file(
+            self.folder / "scores.parquet", lambda path: table.to_parquet(path, index=False)
+        )
         return {
             "name": self.config.name,
             "benchmark": self.config.benchmark,

@@ -1,4 +1,4 @@
-"""``greenmachine evolve`` and ``export`` as a user types them, on invented tables."""
+"""``greenmachine evolve``, ``export`` and ``report`` as a user types them, on invented tables."""
 
 from __future__ import annotations
 
@@ -106,6 +106,10 @@ def test_interrupt_and_resume(run_folder: Path, tmp_path: Path) -> None:
         (["evolve", "--resume", "nowhere", "--on", "nats-tss"], "give no others"),
         (["export", "nowhere"], "holds no run"),
         (["export", "nowhere", "--out", "proxy.txt"], "must end in .py"),
+        (["report", "nowhere"], "nowhere holds no run"),
+        (["report", "nowhere", "neither"], "put --compare before them"),
+        (["report", "--compare", "nowhere"], "two runs or more"),
+        (["report", "nowhere", "--out", "."], "name an HTML file"),
     ],
 )
 def test_bad_usage_is_one_line(call: Call, words: list[str], says: str, tmp_path: Path) -> None:
@@ -130,7 +134,7 @@ def test_unknown_option_is_bad_usage(call: Call, tmp_path: Path) -> None:
     assert call("evolve", "--populaton", "3").returncode == 2
 
 
-@pytest.mark.parametrize("command", ["evolve", "export", "score", "proxies", "data"])
+@pytest.mark.parametrize("command", ["evolve", "export", "report", "score", "proxies", "data"])
 def test_help_has_an_example(call: Call, command: str, tmp_path: Path) -> None:
     done = call(command, "--help")
     assert done.returncode == 0
@@ -157,3 +161,17 @@ def test_export_of_a_rank_that_is_not_there(call: Call, run_folder: Path, tmp_pa
     done = call("export", str(run_folder), "--rank", "999")
     assert done.returncode == 1
     assert "hall of fame" in one_line(done.stderr)
+
+
+def test_report_goes_into_the_folder(call: Call, run_folder: Path) -> None:
+    done = call("report", str(run_folder))
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == f"{run_folder}/report.html: open it in a browser\n"
+    assert "<h1>tiny</h1>" in (run_folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_comparison_goes_where_it_is_wanted(call: Call, run_folder: Path, tmp_path: Path) -> None:
+    two = [str(run_folder), str(run_folder)]
+    assert call("report", "--compare", *two).returncode == 0
+    assert call("report", *two, "--compare", "--out", "two.html").returncode == 0
+    assert (tmp_path / "comparison.html").read_text() == (tmp_path / "two.html").read_text()

@@ -5,10 +5,13 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
+from scipy.stats import kendalltau
 
 from greenmachine.benchmarks import Benchmark
 from greenmachine.errors import ConfigError, DataError, RunError
@@ -43,6 +46,8 @@ def test_resumed_run_equals_unbroken_run(
     assert search_state(folder)["generation"] == stop
     again = Quiet()
     resumed = Run.resume(folder, again).execute()
+    for name in ("words.csv", "scores.parquet"):
+        assert (folder / name).read_bytes() == (whole / name).read_bytes()
     assert search_state(folder) == search_state(whole)
     assert without_times(resumed) == without_times(result)
     assert again.populations == listener.populations[stop + 1 :]
@@ -87,6 +92,51 @@ def test_folder_holds_what_the_design_names(
     assert set(result["test"]["cifar10"]) == {"champion", "params", "flops", "convolutions"}
     assert result["test"]["cifar10"]["champion"]["networks"] == 24
     assert not list(folder.rglob("*.tmp"))
+
+
+def test_scores_are_those_that_the_result_tells_of(
+    finished: tuple[Path, Quiet, dict[str, Any]],
+) -> None:
+    folder, _, result = finished
+    split = Run.resume(folder, Quiet()).split
+    scores = pd.read_parquet(folder / "scores.parquet")
+    assert set(scores["dataset"]) == {"cifar10"}
+    for sample, indices in vars(split).items():
+        part = scores[scores["sample"] == sample]
+        assert part["index"].tolist() == indices.tolist()
+        for name, row in result[sample]["cifar10"].items():
+            tau = kendalltau(part[name], part["accuracy"]).statistic
+            if name == "champion":
+                tau *= result["best"]["direction"]
+            assert abs(tau) == pytest.approx(abs(row["tau"]), abs=1e-6)
+            assert name != "champion" or tau == pytest.approx(row["tau"], abs=1e-6)
+
+
+def test_words_are_those_of_the_populations(
+    finished: tuple[Path, Quiet, dict[str, Any]],
+) -> None:
+    folder = finished[0]
+    words = pd.read_csv(folder / "words.csv")
+    assert words["generation"].tolist() == [0, 1, 2, 3, 4]
+    assert words["population"].tolist() == [16] * 5
+    trees = [parse(saved["tree"]) for saved in search_state(folder)["population"]]
+    used = Counter(op for tree in trees for op in {node.op for node in tree.walk()})
+    last = words.iloc[-1].drop(["generation", "population"])
+    assert {name: count for name, count in last.items() if count} == {
+        name: count for name, count in used.items() if name[0].isalpha()
+    }
+
+
+def test_run_of_an_older_version_goes_on(tmp_path: Path) -> None:
+    """Its checkpoint counted no words."""
+    short = settings(evolution={"generations": 1})
+    with pytest.raises(KeyboardInterrupt):
+        Run(short, tmp_path / "run", [], Quiet(stop_after=0)).execute()
+    checkpoint = json.loads((tmp_path / "run" / "checkpoint.json").read_text())
+    del checkpoint["words"]
+    (tmp_path / "run" / "checkpoint.json").write_text(json.dumps(checkpoint))
+    Run.resume(tmp_path / "run", Quiet()).execute()
+    assert pd.read_csv(tmp_path / "run" / "words.csv")["generation"].tolist() == [1]
 
 
 def test_samples_are_disjoint_up_to_isomorphism(

@@ -1,0 +1,46 @@
+"""``greenmachine report``: what a run found, as one HTML file; several beside each other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from greenmachine.errors import ConfigError
+from greenmachine.reports import write_comparison, write_report
+
+__all__ = ["report"]
+
+
+def report(
+    runs: Annotated[
+        list[Path], typer.Argument(help="folder of the run; with --compare of several")
+    ],
+    compare: Annotated[bool, typer.Option("--compare", help="runs beside each other")] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="HTML file [default: RUN/report.html; comparison.html with --compare]"),
+    ] = None,
+) -> None:
+    """Write a run's report: champion, formula, charts, cost, settings.
+
+    It is one HTML file that needs no network. An unfinished run is told up to its last whole
+    generation.
+
+    Examples:
+
+      greenmachine report runs/tss
+
+      greenmachine report --compare runs/tss runs/sss --out both.html
+    """
+    if out is not None and out.is_dir():
+        raise ConfigError(f"--out {out} is a folder: name an HTML file")
+    if compare:
+        made = write_comparison(runs, out or Path("comparison.html"))
+    elif len(runs) == 1:
+        made = write_report(runs[0], out)
+    else:
+        raise ConfigError(f"{len(runs)} runs: give one, or put --compare before them")
+    Console(stderr=True).print(f"{made}: open it in a browser", soft_wrap=True, markup=False)

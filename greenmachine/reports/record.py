@@ -1,0 +1,104 @@
+"""What is known of a run; reports draw from this alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pandas as pd
+
+from greenmachine.benchmarks import short_name
+from greenmachine.evolution.search import Famous
+
+__all__ = ["ENERGY", "SAMPLES", "Record", "Score", "Taus"]
+
+SAMPLES = ("train", "validation", "test")
+ENERGY = "energy_kwh"
+"""Of a result, or the column of a history, cumulative, where a run measured it."""
+
+Taus: TypeAlias = "dict[str, dict[str, dict[str, Score]]]"
+"""By sample, data set and name: the champion, then the trivial scores."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """A row of ``result.json``: NaN where tau or its standard error is undefined or unknown."""
+
+    tau: float
+    standard_error: float = math.nan
+    failed: int = 0
+
+
+@dataclass(frozen=True)
+class Record:
+    """A run.
+
+    Attributes:
+        folder: of the run.
+        config: ``config.json`` without the seeds.
+        manifest: ``manifest.json``.
+        hall: the hall of fame, the champion first.
+        history: a row a generation.
+        result: ``result.json``; None of an unfinished run.
+        tau: of the champion and the trivial scores; on test only where it is finished.
+        samples: number of networks by sample.
+        scores: what every network scores, see ``evolution/outcome.py``; None without the file.
+        words: how many individuals hold each word, a row a generation, with ``population``.
+    """
+
+    folder: Path
+    config: Mapping[str, Any]
+    manifest: Mapping[str, Any]
+    hall: list[Famous]
+    history: pd.DataFrame
+    result: Mapping[str, Any] | None
+    tau: Taus
+    samples: Mapping[str, int]
+    scores: pd.DataFrame | None
+    words: pd.DataFrame | None
+
+    @property
+    def name(self) -> str:
+        """Name of the run."""
+        return str(self.config["name"])
+
+    @property
+    def benchmark(self) -> str:
+        """Name of the benchmark, for a person to read."""
+        return short_name(str(self.config["benchmark"]))
+
+    @property
+    def datasets(self) -> list[str]:
+        """The data sets, the first one first."""
+        return [str(name) for name in self.config["datasets"]]
+
+    @property
+    def champion(self) -> Famous:
+        """The best on validation (so far)."""
+        return self.hall[0]
+
+    @property
+    def individuals(self) -> int:
+        """Judged (so far)."""
+        return int(self.history["individuals"].iloc[-1])
+
+    @property
+    def seconds(self) -> float:
+        """Wall time (so far)."""
+        return float(self.result["seconds"] if self.result else self.history["seconds"].iloc[-1])
+
+    @property
+    def energy(self) -> float | None:
+        """Kilowatt hours (so far), where the run measured them."""
+        found = (self.result or {}).get(ENERGY)
+        if found is None and ENERGY in self.history:
+            found = self.history[ENERGY].iloc[-1]
+        return None if found is None or not math.isfinite(found) else float(found)
+
+    @property
+    def identity(self) -> object:
+        """Equal for runs that were judged on the same networks and accuracies."""
+        return self.manifest["benchmark"]["sha256"], self.manifest["samples"], self.datasets

@@ -1,0 +1,63 @@
+"""What a reader is told about a word: one line, and the group of its kind."""
+
+from __future__ import annotations
+
+from greenmachine.language import Expression
+from greenmachine.signals.passes import PASSES
+from primitives import registry
+from primitives.registry import (
+    BATCH_MATRIX,
+    CHANNEL_MATRIX,
+    INPUT_TENSOR,
+    LAYER_SCALAR,
+    NETWORK_MATRIX,
+    NETWORK_SCALAR,
+    NUMBER,
+    OUTPUT_TENSOR,
+    WEIGHT_TENSOR,
+)
+
+__all__ = ["KIND_GROUPS", "doc_of"]
+
+KIND_GROUPS: dict[str, tuple[int, str]] = {
+    NETWORK_SCALAR: (0, "one number a network"),
+    NETWORK_MATRIX: (1, "a matrix a network"),
+    LAYER_SCALAR: (2, "one number a layer"),
+    CHANNEL_MATRIX: (3, "a matrix a layer"),
+    BATCH_MATRIX: (3, "a matrix a layer"),
+    WEIGHT_TENSOR: (4, "a tensor a layer"),
+    INPUT_TENSOR: (4, "a tensor a layer"),
+    OUTPUT_TENSOR: (4, "a tensor a layer"),
+    NUMBER: (5, "a number"),
+}
+"""Kinds that share a colour, ``k0`` to ``k5`` of the style sheet, and what the legend says."""
+
+_SIGNAL_DOCS = {
+    "input": "Input of the layer",
+    "output": "Output of the layer",
+    "norm_output": "Output of the normalisation that follows the layer",
+    "weight_grad": "Gradient of the weights",
+    "input_grad": "Gradient of the layer's input",
+    "output_grad": "Gradient of the layer's output",
+}
+_PASS_DOCS = {
+    "data": "in the pass of a labelled mini-batch",
+    "noise": "in the pass of noise images",
+    "perturbed": "changed by how much when the noise images move slightly",
+    "ones": "in the pass of ones through absolute weights",
+}
+
+
+def doc_of(node: Expression) -> str:
+    """Return one line about the word at the root of ``node``."""
+    if node.args:
+        return registry[node.op].doc
+    if node.kind == NUMBER:
+        return "A number."
+    if node.op == "weight":
+        return "Weights of the layer."
+    if node.op == "depth":
+        return "Place of the layer, from 1, in the order of firing."
+    name = next(name for name in PASSES if node.op.startswith(f"{name}_"))
+    signal = node.op.removeprefix(f"{name}_")
+    return f"{_SIGNAL_DOCS[signal]}, {_PASS_DOCS[name]}."
