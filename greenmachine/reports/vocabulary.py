@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from greenmachine.language import Expression
+from greenmachine.language.kinds import ALIASES
+from greenmachine.signals.modes import MODE_SIGNALS
 from greenmachine.signals.passes import PASSES
-from primitives import registry
+from primitives import vocabulary
 from primitives.registry import (
     BATCH_MATRIX,
     CHANNEL_MATRIX,
@@ -14,6 +16,7 @@ from primitives.registry import (
     NETWORK_SCALAR,
     NUMBER,
     OUTPUT_TENSOR,
+    PAPER_TENSOR,
     WEIGHT_TENSOR,
 )
 
@@ -28,11 +31,13 @@ KIND_GROUPS: dict[str, tuple[int, str]] = {
     WEIGHT_TENSOR: (4, "a tensor a layer"),
     INPUT_TENSOR: (4, "a tensor a layer"),
     OUTPUT_TENSOR: (4, "a tensor a layer"),
+    PAPER_TENSOR: (4, "a tensor a layer"),
     NUMBER: (5, "a number"),
 }
 """Kinds that share a colour, ``k0`` to ``k5`` of the style sheet, and what the legend says."""
 
 _SIGNAL_DOCS = {
+    "weight": "Weights of the layer",
     "input": "Input of the layer",
     "output": "Output of the layer",
     "norm_output": "Output of the normalisation that follows the layer",
@@ -45,19 +50,26 @@ _PASS_DOCS = {
     "noise": "in the pass of noise images",
     "perturbed": "changed by how much when the noise images move slightly",
     "ones": "in the pass of ones through absolute weights",
+    "random": "before any pass",
+    "pass": "in mode pass, of noise images",
+    "pass_noise": "in mode pass_noise, of fresh noise images",
+    "pass_perturbation": "in mode pass_perturbation, of fresh noise images that were moved",
 }
 
 
 def doc_of(node: Expression) -> str:
     """Return one line about the word at the root of ``node``."""
     if node.args:
-        return registry[node.op].doc
+        return vocabulary[node.op].doc
     if node.kind == NUMBER:
         return "A number."
     if node.op == "weight":
         return "Weights of the layer."
     if node.op == "depth":
         return "Place of the layer, from 1, in the order of firing."
-    name = next(name for name in PASSES if node.op.startswith(f"{name}_"))
-    signal = node.op.removeprefix(f"{name}_")
+    if node.kind == PAPER_TENSOR:
+        name, signal = MODE_SIGNALS[ALIASES.get(node.op, node.op)]
+    else:
+        name = next(name for name in PASSES if node.op.startswith(f"{name}_"))
+        signal = node.op.removeprefix(f"{name}_")
     return f"{_SIGNAL_DOCS[signal]}, {_PASS_DOCS[name]}."

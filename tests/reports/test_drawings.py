@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from greenmachine.language import Expression, parse, terminal
 from greenmachine.language.expression import number
 from greenmachine.language.grammar import Grammar
-from greenmachine.language.kinds import TERMINALS
+from greenmachine.language.kinds import ALIASES, KIND_TYPES, LEAVES
 from greenmachine.reports.charts import Axis, Chart
 from greenmachine.reports.markup import Element, element, html
 from greenmachine.reports.tables import duration
 from greenmachine.reports.tree import draw_tree, word_table
 from greenmachine.reports.usage import draw_usage
-from greenmachine.reports.vocabulary import doc_of
+from greenmachine.reports.vocabulary import KIND_GROUPS, doc_of
 from greenmachine.signals.passes import PASSES
 
 FLOATS = st.floats(allow_nan=True, allow_infinity=True)
@@ -111,14 +111,18 @@ def test_words_are_told_once() -> None:
     assert [row[0].text for row in rows] == ["sub", "mean_layers", "depth"]
 
 
-@pytest.mark.parametrize("name", TERMINALS)
+@pytest.mark.parametrize("name", LEAVES)
 def test_every_signal_has_a_line(name: str) -> None:
     assert doc_of(terminal(name)).endswith(".")
 
 
 def test_lines_of_signals_differ() -> None:
-    told: list[Expression] = [terminal(name) for name in TERMINALS]
-    assert len({doc_of(node) for node in [*told, number(2.0)]}) == len(TERMINALS) + 1
+    told: list[Expression] = [terminal(name) for name in LEAVES if name not in ALIASES]
+    assert len({doc_of(node) for node in [*told, number(2.0)]}) == len(told) + 1
+
+
+def test_every_kind_has_a_colour() -> None:
+    assert set(KIND_GROUPS) == set(KIND_TYPES)
 
 
 def test_usage_shows_the_words_of_the_last_generation() -> None:
