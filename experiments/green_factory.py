@@ -30,7 +30,7 @@ from greenmachine.networks import OPERATIONS, parse_size, parse_topology
 
 FACTORY, ENCODING = "green_factory", "(encoding)"
 
-# PAPERS.md section 2, Kendall's tau: CIFAR-10, CIFAR-100, ImageNet16-120.
+# arXiv 2505.09344, Kendall's tau: CIFAR-10, CIFAR-100, ImageNet16-120.
 PUBLISHED = {"nats-tss": (0.921, 0.929, 0.908), "nats-sss": (0.907, 0.945, 0.920)}
 
 SIZES = (100, 1000, 0.8)

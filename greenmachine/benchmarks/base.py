@@ -142,7 +142,7 @@ class Benchmark:
     def trivial_scores(
         self, dataset: str, indices: Sequence[int] | NDArray[np.int64] | None = None
     ) -> dict[str, NDArray[np.float64]]:
-        """Return the scores that any proxy has to beat, each (len(indices),) (PAPERS.md §6).
+        """Return the scores that any proxy has to beat, each (len(indices),).
 
         Args:
             dataset: data set whose images and number of classes the networks get.

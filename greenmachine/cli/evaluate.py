@@ -25,8 +25,12 @@ def evaluate(
         list[Path],
         typer.Argument(metavar="SCORES...", help="Parquet files of `greenmachine score --out`"),
     ],
-    on: Annotated[str, typer.Option(help="benchmark of the scores")] = "digits-tss",
-    dataset: Annotated[str | None, typer.Option(help="data set [default: its first]")] = None,
+    on: Annotated[
+        str | None, typer.Option(help="benchmark of the scores [default: what the file says]")
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="data set [default: that of the scores]")
+    ] = None,
     columns: Annotated[
         str | None, typer.Option(help="proxies, with commas between them [default: all]")
     ] = None,
@@ -38,23 +42,25 @@ def evaluate(
     """Say how well scores rank networks by their true accuracy, beside trivial scores.
 
     Kendall's tau-b with its jackknife standard error, Spearman's rho, and tau among the best
-    tenth of the networks. Failed networks rank last. A column that is called like a proxy of
-    the zoo has its direction; of any other column higher is better.
+    tenth of the networks. Failed networks rank last. A column has the direction that the file
+    tells, else that of the zoo's proxy of its name; of any other column higher is better.
 
     Examples:
 
       greenmachine evaluate scores.parquet
 
-      greenmachine evaluate scores.parquet --on nats-tss --dataset cifar100 --live --json
+      greenmachine evaluate scores.parquet --dataset cifar100 --live --json
     """
     frame = read_scores(scores)
     names = score_columns(frame, columns)
-    benchmark = load_benchmark(on)
+    benchmark = load_benchmark(on or frame.attrs.get("benchmark", "digits-tss"))
     check_rows(frame, benchmark)
+    told = frame.attrs.get("dataset")
+    known = told if told in benchmark.datasets else benchmark.datasets[0]
+    directions = {name: direction_of(frame, name) for name in names}
     if live:
         frame = frame[benchmark.live[frame["index"]]]
-    directions = {name: direction_of(name) for name in names}
-    table = tau_table(frame, benchmark, dataset or benchmark.datasets[0], directions)
+    table = tau_table(frame, benchmark, dataset or known, directions)
     if as_json:
         print_frame(table, as_json)
     else:

@@ -1,7 +1,7 @@
 """What a forest is worth under three protocols, which differ in what it has seen before.
 
 ``all``               every network, those of the training sample too. The paper's figures are
-                      believed to be made so (PAPERS.md §2). A forest nearly knows what it was
+                      believed to be made so. A forest nearly knows what it was
                       trained on by heart: the larger its share, the better it looks.
 ``held_out``          the networks that were not trained on. An isomorphic cell, with nearly the
                       same scores and accuracy, may have been.

@@ -1,7 +1,8 @@
 """Files of scores, as ``greenmachine score --out`` writes them: read, joined, checked.
 
 A file has the column ``index`` (of the architecture in its benchmark), maybe ``arch`` (its
-string), and one column of numbers a proxy. A score that is missing or not finite is a failure.
+string), and one column of numbers a proxy. A score that is missing or not finite is a failure. What
+a file tells of itself (``Sweep.facts``: benchmark, data set, directions, ...) is in ``attrs``.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def read_scores(paths: Sequence[Path]) -> pd.DataFrame:
 
     Returns:
         ``index`` (int64), ``arch`` where a file has it, and a float64 column a proxy; rows in the
-        order of the first file.
+        order of the first file. ``attrs`` are those of the first file, with all directions.
 
     Raises:
         DataError: a file is missing or damaged, has no index, no scores, or a column that is none;
@@ -52,8 +53,15 @@ def read_scores(paths: Sequence[Path]) -> pd.DataFrame:
             if (joined["arch"] != joined["arch/other"]).any():
                 raise DataError(f"{path} is of another benchmark than the files before it")
             joined = joined.drop(columns="arch/other")
+        directions = _directions(whole) | _directions(frame)
+        joined.attrs = {**whole.attrs, "directions": directions}
         whole = joined
     return whole
+
+
+def _directions(frame: pd.DataFrame) -> dict[str, int]:
+    told: dict[str, int] = frame.attrs.get("directions", {})
+    return told
 
 
 def check_rows(frame: pd.DataFrame, benchmark: Benchmark) -> None:
@@ -93,8 +101,14 @@ def score_columns(frame: pd.DataFrame, chosen: str | None = None) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def direction_of(name: str) -> int:
-    """Return the direction of the proxy ``name`` of the zoo; 1, higher is better, for others."""
+def direction_of(frame: pd.DataFrame, name: str) -> int:
+    """Return the direction of a column of :func:`read_scores`.
+
+    It is what the file says; else that of the zoo's proxy of this name; else 1, higher is better.
+    """
+    told = frame.attrs.get("directions", {}).get(name)
+    if told is not None:
+        return int(told)
     return PROXIES.find(name).direction if name in PROXIES else 1
 
 
@@ -126,4 +140,6 @@ def _read(path: Path) -> pd.DataFrame:
             raise DataError(f"{path}: column {name} holds {held}, not scores; leave it out")
     read = {name: frame[name] for name in KEYS if name in frame.columns}
     scores = {name: frame[name].to_numpy(dtype=np.float64, na_value=np.nan) for name in names}
-    return pd.DataFrame({**read, **scores}).astype({"index": np.int64})
+    checked = pd.DataFrame({**read, **scores}).astype({"index": np.int64})
+    checked.attrs = dict(frame.attrs)
+    return checked

@@ -86,6 +86,7 @@ def score_to_file(
     """Score as :func:`score_networks`, write the table to ``out``, and return it.
 
     Until all is scored the rows are in parts under ``OUT.parts``; the same call goes on there.
+    The file tells benchmark, data set, settings, and formula and direction of every column.
 
     Raises:
         GreenMachineError: as there, or the parts belong to other work, are damaged, or another
@@ -106,6 +107,7 @@ def score_to_file(
         if len(rows) < len(sweep.firsts):
             raise RunError(f"parts are gone from {folder}: run the same command again")
         table = sweep.table(rows, announce)
+        table.attrs.update(sweep.facts())  # Parquet keeps them
         replace_file(out, lambda temporary: table.to_parquet(temporary, index=False))
         parts.remove()
     return table

@@ -103,6 +103,21 @@ class Sweep:
             "checksum": self.benchmark.checksum,
         }
 
+    def facts(self) -> dict[str, Any]:
+        """Return what a score file tells of itself; JSON."""
+        return {
+            "benchmark": self.benchmark.name,
+            "dataset": self.spec.dataset,
+            "batch": self.spec.batch,
+            "seed": self.spec.seed,
+            "options": dict(self.spec.options),
+            "device": self.spec.device,
+            "distinct": self.distinct,
+            "checksum": self.benchmark.checksum,
+            "proxies": {name: proxy.text for name, proxy in self.proxies.items()},
+            "directions": {name: proxy.direction for name, proxy in self.proxies.items()},
+        }
+
     def rows(
         self, scored: AbstractSet[int], workers: int, progress: Progress | None
     ) -> Iterator[list[Row]]:

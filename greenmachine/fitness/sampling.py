@@ -1,8 +1,8 @@
 """Samples of a space: random, stratified by accuracy, and the three that a run draws.
 
-Stratified by PAPERS.md section 6: cut the range of the accuracies into bins (equal width: 10 bins
-of 10 networks there) and draw equally many networks from each. It stretches the accuracies of a
-sample over the whole range, where a random one holds mostly good networks, and so raises tau.
+Stratified: cut the range of the accuracies into bins (10 of equal width in the tables) and draw
+equally many networks from each. It stretches the accuracies of a sample over the whole range, where
+a random one holds mostly good networks, and so raises tau.
 """
 
 from __future__ import annotations

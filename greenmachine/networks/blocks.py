@@ -1,4 +1,4 @@
-"""The blocks that both NATS-Bench spaces are made of (PAPERS.md §7).
+"""The blocks that both NATS-Bench spaces are made of.
 
 All of them keep PyTorch's default initialisation, and no ReLU works in place, so that hooks
 may keep the tensors that they see.

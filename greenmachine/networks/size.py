@@ -1,4 +1,4 @@
-"""The size space of NATS-Bench (SSS): one topology, five widths (PAPERS.md §7)."""
+"""The size space of NATS-Bench (SSS): one topology, five widths."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The topology space of NATS-Bench (TSS, the cells of NAS-Bench-201; PAPERS.md §7).
+"""The topology space of NATS-Bench (TSS, the cells of NAS-Bench-201).
 
 An architecture is one cell, written as
 ``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``: the edges into node 1, node 2 and node 3, each with
@@ -96,7 +96,7 @@ def live_topology(arch: str) -> bool:
     """Return whether every operation lies on a path from the input of the cell to its output.
 
     It holds for 9,445 of the 15,625 cells. The others have a dead operation: a convolution, pool
-    or skip that gets nothing, or that nothing reads (PAPERS.md §5, §7). ``none`` is no operation,
+    or skip that gets nothing, or that nothing reads. ``none`` is no operation,
     so the cell of six of them is live.
 
     Raises:

@@ -48,7 +48,7 @@ def test_best_accuracies_are_the_published_ones(benchmark_: Benchmark) -> None:
 
 
 def test_cells_without_dead_operations(real_folder: Path) -> None:
-    assert load_benchmark("nats-tss", real_folder).live.sum() == 9445  # PAPERS.md section 5
+    assert load_benchmark("nats-tss", real_folder).live.sum() == 9445
 
 
 def test_images_run_through_a_network(benchmark_: Benchmark) -> None:

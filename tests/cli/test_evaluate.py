@@ -49,6 +49,21 @@ def test_rows_stand_beside_trivial_ones(call: Call, scores: pd.DataFrame) -> Non
     assert list(rows)[-1] == "broken"
 
 
+def test_a_file_tells_its_benchmark_and_directions(
+    call: Call, scores: pd.DataFrame, tmp_path: Path
+) -> None:
+    index = np.arange(40)
+    accuracy = SSS.accuracy("digits")[index]
+    frame = pd.DataFrame({"index": index, "mine": -accuracy})
+    frame.attrs = {"benchmark": "digits-sss", "dataset": "digits", "directions": {"mine": -1}}
+    frame.to_parquet(tmp_path / "told.parquet", index=False)
+    rows = {
+        row["proxy"]: row for row in json.loads(call("evaluate", "told.parquet", "--json").stdout)
+    }
+    assert rows["mine"]["tau"] == 1
+    assert "(sum_log_channels)" in rows
+
+
 def test_a_person_sees_errors_beside_values(call: Call, scores: pd.DataFrame) -> None:
     done = call("evaluate", "scores.parquet", "--columns", "mine,broken")
     lines = done.stdout.splitlines()

@@ -12,7 +12,7 @@ import pytest
 from greenmachine.benchmarks import load_benchmark
 from greenmachine.errors import ConfigError, DataError
 from greenmachine.evaluation import check_rows, direction_of, read_scores, score_columns
-from greenmachine.proxies import PROXIES
+from greenmachine.proxies import PROXIES, Proxy
 
 SPACE = load_benchmark("digits-tss")
 
@@ -101,6 +101,21 @@ def test_columns_are_chosen_by_name() -> None:
 
 
 @pytest.mark.parametrize("proxy", PROXIES, ids=lambda proxy: proxy.name)
-def test_directions_are_those_of_the_zoo(proxy: object) -> None:
-    assert direction_of(proxy.name) == proxy.direction
-    assert direction_of(f"{proxy.name} of mine") == 1
+def test_directions_are_those_of_the_zoo(proxy: Proxy) -> None:
+    told = pd.DataFrame()
+    assert direction_of(told, proxy.name) == proxy.direction
+    assert direction_of(told, f"{proxy.name} of mine") == 1
+    told.attrs = {"directions": {proxy.name: -proxy.direction}}
+    assert direction_of(told, proxy.name) == -proxy.direction
+
+
+def test_joined_files_keep_what_each_tells_of_its_columns(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("a", "b", "c")]
+    for path, sign in zip(paths, (-1, 1, None), strict=True):
+        frame = pd.DataFrame({"index": [1, 2], path.name: [0.5, 1.5]})
+        if sign:
+            frame.attrs = {"benchmark": f"of {path.name}", "directions": {path.name: sign}}
+        frame.to_parquet(path, index=False)
+    joined = read_scores(paths)
+    assert joined.attrs == {"benchmark": "of a", "directions": {"a": -1, "b": 1}}
+    assert [direction_of(joined, name) for name in ("a", "b", "c")] == [-1, 1, 1]

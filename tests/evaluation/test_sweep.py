@@ -11,7 +11,13 @@ import pytest
 
 from greenmachine.benchmarks import Benchmark, load_benchmark
 from greenmachine.errors import ConfigError, RunError
-from greenmachine.evaluation import capture_spec, parts, score_networks, score_to_file
+from greenmachine.evaluation import (
+    capture_spec,
+    parts,
+    read_scores,
+    score_networks,
+    score_to_file,
+)
 from greenmachine.files import alone_in
 from greenmachine.language import parse
 from greenmachine.proxies.entropy import topology_entropy
@@ -69,6 +75,12 @@ def test_resumed_is_undisturbed(out: Path) -> None:
     pd.testing.assert_frame_equal(frame, expected)
     pd.testing.assert_frame_equal(frame, pd.read_parquet(out))
     assert not out.with_name(f"{out.name}.parts").exists()
+    told = read_scores([out]).attrs
+    assert told == frame.attrs
+    assert told["proxies"] == BOTH
+    assert told["directions"] == {"a": 1, "norm": 1}
+    keys = ("benchmark", "dataset", "batch", "seed", "options")
+    assert {key: told[key] for key in keys} == {key: getattr(SPEC, key) for key in keys}
 
 
 def test_a_part_is_written_where_time_has_passed(

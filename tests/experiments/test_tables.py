@@ -56,6 +56,21 @@ def test_zoo(scores: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert (tmp_path / "zoo" / "manifest.json").is_file()
 
 
+def test_az_nas_joins_its_components(scores: Path, tmp_path: Path) -> None:
+    path = scores / "nats-sss-cifar10.parquet"
+    frame = pd.read_parquet(path)
+    rng = np.random.default_rng(1)
+    parts = ("az_expressivity", "az_progressivity", "az_trainability", "flops")
+    frame = frame.assign(**{name: rng.normal(size=len(frame)) for name in parts})
+    frame.to_parquet(path, index=False)
+    assert zoo_tables.main(["--scores", str(scores), "--out", str(tmp_path / "zoo")]) == 0
+    rows = pd.read_csv(tmp_path / "zoo" / "table.csv").set_index(["space", "metric", "proxy"])
+    ranks = sum(np.log(frame[name].rank()) for name in parts)
+    accuracy = load_benchmark("nats-sss").accuracy("cifar10")
+    expected = stats.spearmanr(ranks, accuracy).statistic
+    assert rows.loc[("nats-sss", "spearman", "az_nas"), "value"] == pytest.approx(expected)
+
+
 def test_green_factory(scores: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--scores", str(scores), "--out", str(tmp_path / "out"), "--seeds", "2"]
     words += ["--trees", "5", "--workers", "1"]

@@ -140,7 +140,7 @@ def test_live_cells_have_no_dead_operation(ops: list[str], live: bool) -> None:
 
 def test_live_cells_of_the_whole_space() -> None:
     cells = [text(list(ops)) for ops in product(OPERATIONS, repeat=6)]
-    assert sum(map(live_topology, cells)) == 9445  # PAPERS.md section 5
+    assert sum(map(live_topology, cells)) == 9445
 
 
 @settings(max_examples=30, deadline=None)

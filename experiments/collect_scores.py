@@ -1,0 +1,66 @@
+"""Keep score files in the repository: joined, in float32, with a manifest.
+
+    python -m experiments.collect_scores runs/one.parquet runs/two.parquet \
+        --out results/scores/zoo/nats-tss-cifar10.parquet
+
+The files are those of ``greenmachine score --out``, of one benchmark. Networks that all of them
+have are kept, in the order of their index. float32 rounds a score by 6e-8 of itself: two that are
+closer tie. Beside the file stands a ``.json`` with what each file tells of itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from experiments.score_files import say
+from greenmachine.errors import GreenMachineError
+from greenmachine.evaluation import read_scores, score_columns
+from greenmachine.files import replace_file, sha256, write_json
+from greenmachine.manifest import manifest
+
+__all__ = ["collect"]
+
+
+def collect(paths: list[Path], out: Path) -> None:
+    """Write the joined scores of ``paths`` to ``out``, and the manifest beside it.
+
+    Raises:
+        DataError: a file is missing, damaged, or does not fit the others.
+    """
+    frame = read_scores(paths).sort_values("index", ignore_index=True)
+    names = score_columns(frame)
+    small = frame[["index", *names]].astype({"index": np.int32, **dict.fromkeys(names, np.float32)})
+    small.attrs = frame.attrs
+    replace_file(
+        out, lambda temporary: small.to_parquet(temporary, index=False, compression="zstd")
+    )
+    sources = {path.name: {**read_scores([path]).attrs, "sha256": sha256(path)} for path in paths}
+    facts = {"networks": len(small), "columns": names, "sources": sources}
+    write_json(out.with_suffix(".json"), manifest(**facts))
+    say(f"{len(small)} networks x {len(names)} proxies in {out}, {out.stat().st_size / 1e6:.1f} MB")
+
+
+def main(words: list[str] | None = None) -> int:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.collect_scores",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("scores", type=Path, nargs="+", help="files of greenmachine score --out")
+    parser.add_argument("--out", type=Path, required=True, help="Parquet file to write")
+    choice = parser.parse_args(words)
+    try:
+        collect(choice.scores, choice.out)
+    except GreenMachineError as error:
+        print(f"collect_scores: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
