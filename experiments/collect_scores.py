@@ -25,14 +25,20 @@ from greenmachine.manifest import manifest
 __all__ = ["collect"]
 
 
-def collect(paths: list[Path], out: Path) -> None:
+def collect(paths: list[Path], out: Path, columns: str | None = None) -> None:
     """Write the joined scores of ``paths`` to ``out``, and the manifest beside it.
+
+    Args:
+        paths: of the files.
+        out: where they go.
+        columns: those to keep, with commas between them; None keeps all.
 
     Raises:
         DataError: a file is missing, damaged, or does not fit the others.
+        ConfigError: a column is not there.
     """
     frame = read_scores(paths).sort_values("index", ignore_index=True)
-    names = score_columns(frame)
+    names = score_columns(frame, columns)
     small = frame[["index", *names]].astype({"index": np.int32, **dict.fromkeys(names, np.float32)})
     small.attrs = frame.attrs
     replace_file(
@@ -53,9 +59,10 @@ def main(words: list[str] | None = None) -> int:
     )
     parser.add_argument("scores", type=Path, nargs="+", help="files of greenmachine score --out")
     parser.add_argument("--out", type=Path, required=True, help="Parquet file to write")
+    parser.add_argument("--columns", help="proxies to keep, with commas between them; default all")
     choice = parser.parse_args(words)
     try:
-        collect(choice.scores, choice.out)
+        collect(choice.scores, choice.out, choice.columns)
     except GreenMachineError as error:
         print(f"collect_scores: {error}", file=sys.stderr)
         return 1

@@ -38,6 +38,14 @@ def test_files_are_joined_in_float32_with_a_manifest(tmp_path: Path) -> None:
     assert told["sources"]["first.parquet"] == {**first.attrs, "sha256": sha256(paths[0])}
 
 
+def test_chosen_columns(tmp_path: Path) -> None:
+    path, out = tmp_path / "a.parquet", tmp_path / "b.parquet"
+    pd.DataFrame({"index": [1], "one": [1.0], "two": [2.0]}).to_parquet(path, index=False)
+    assert main([str(path), "--out", str(out), "--columns", "two"]) == 0
+    assert list(pd.read_parquet(out).columns) == ["index", "two"]
+    assert main([str(path), "--out", str(out), "--columns", "three"]) == 1
+
+
 def test_missing_file_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out.parquet"
     assert main([str(tmp_path / "none.parquet"), "--out", str(out)]) == 1
