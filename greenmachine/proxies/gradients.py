@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from greenmachine.signals.capture import WEIGHTED, untouched
+from greenmachine.signals.capture import WEIGHTED, fresh_copy, untouched
 
 __all__ = [
     "cross_entropy",
@@ -45,10 +45,7 @@ def logits(model: nn.Module, images: Tensor) -> Tensor:
     Raises:
         ValueError: the network returns something else.
     """
-    # channels-last is what makes pooling and convolution fast on a CPU. A copy, and no leaf:
-    # the network may work on it in place.
-    layout = torch.channels_last if images.dim() == 4 else torch.contiguous_format
-    output = model(images.clone(memory_format=layout))
+    output = model(fresh_copy(images))
     output = getattr(output, "logits", output)
     if not isinstance(output, Tensor) or output.dim() != 2 or len(output) != len(images):
         shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__

@@ -55,6 +55,15 @@ class Layer:
             self.signals[signal] = maps_of(value, self.module, copy=signal not in GRADIENTS)
 
 
+def fresh_copy(images: Tensor) -> Tensor:
+    """Return ``images`` for a network, which may work on them in place; no leaf of autograd.
+
+    Channels last, which is what makes pooling and convolution fast on a CPU.
+    """
+    layout = torch.channels_last if images.dim() == 4 else torch.contiguous_format
+    return images.clone(memory_format=layout)
+
+
 def maps_of(tensor: Tensor, module: nn.Module, *, copy: bool = True) -> Tensor:
     """Return a layer's detached feature maps as contiguous (B, H, W, C).
 
@@ -217,16 +226,12 @@ def run_pass(
         ValueError: a layer's first dimension is not the batch, so that it has no image axis.
     """
     names = [name for name in GRADIENTS if name in wanted]
-    # channels-last is what makes pooling and convolution fast on a CPU.
-    layout = torch.channels_last if images.dim() == 4 else torch.contiguous_format
     with (
         untouched(model, seed),
         torch.set_grad_enabled(bool(names)),
         recording(model, wanted, norms) as layers,
     ):
-        # A copy that is no leaf: the network may work on its input in place.
-        images = images.detach().requires_grad_(bool(names)).clone(memory_format=layout)
-        output = model(images)
+        output = model(fresh_copy(images.detach().requires_grad_(bool(names))))
         output = getattr(output, "logits", output)
         if not isinstance(output, Tensor):
             raise TypeError(f"the network returned {type(output).__name__}, not a tensor")

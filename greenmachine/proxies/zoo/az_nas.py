@@ -18,7 +18,7 @@ from scipy.stats import rankdata
 from torch import Tensor, nn
 
 from greenmachine.proxies.base import FunctionProxy
-from greenmachine.signals.capture import untouched
+from greenmachine.signals.capture import fresh_copy, untouched
 
 __all__ = ["PROXIES", "az_nas", "expressivity", "progressivity", "trainability"]
 
@@ -175,10 +175,9 @@ def _block_maps(model: nn.Module, images: Tensor) -> list[Tensor]:
         seen.append((module, output))
         return output.clone()  # the network goes on with a copy: it may work in place
 
-    layout = torch.channels_last if images.dim() == 4 else torch.contiguous_format
     handles = [block.register_forward_hook(hook) for block in _blocks(model)]
     try:
-        model(images.clone(memory_format=layout))
+        model(fresh_copy(images))
     finally:
         for handle in handles:
             handle.remove()

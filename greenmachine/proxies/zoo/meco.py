@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from greenmachine.proxies.base import ExpressionProxy, FunctionProxy
-from greenmachine.signals.capture import run_pass, untouched
+from greenmachine.signals.capture import fresh_copy, run_pass, untouched
 from primitives.matrices import channel_correlation
 
 __all__ = [
@@ -98,11 +98,10 @@ def _sum_over_modules(model: nn.Module, images: Tensor, seed: int, term: _Term) 
         if isinstance(maps, Tensor) and maps.is_floating_point() and maps.dim() > 2:
             total += term(maps[0].flatten(1))
 
-    layout = torch.channels_last if images.dim() == 4 else torch.contiguous_format
     handles = [module.register_forward_hook(hook) for module in model.modules()]
     try:
         with untouched(model, seed), torch.no_grad():
-            model(images[:1].clone(memory_format=layout))  # the network may work on it in place
+            model(fresh_copy(images[:1]))
     finally:
         for handle in handles:
             handle.remove()

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from greenmachine.proxies.base import ExpressionProxy, FunctionProxy
-from greenmachine.signals.capture import untouched
+from greenmachine.signals.capture import fresh_copy, untouched
 
 __all__ = ["PROXIES", "log_det_agreement"]
 
@@ -44,12 +44,11 @@ def log_det_agreement(
         kernel.add_((code @ code.T + (1 - code) @ (1 - code).T).cpu())
         units += code.shape[1]
 
-    layout = torch.channels_last if images.dim() == 4 else torch.contiguous_format
     relus = [module for module in model.modules() if isinstance(module, nn.ReLU)]
     handles = [relu.register_forward_hook(hook) for relu in relus]
     try:
         with untouched(model, seed), torch.no_grad():
-            model(images.clone(memory_format=layout))  # the network may work on it in place
+            model(fresh_copy(images))
     finally:
         for handle in handles:
             handle.remove()

@@ -20,7 +20,7 @@ from torch.nn.modules.pooling import (
 )
 
 from greenmachine.proxies.base import FunctionProxy
-from greenmachine.signals.capture import NORMS, untouched
+from greenmachine.signals.capture import NORMS, fresh_copy, untouched
 from greenmachine.signals.passes import PERTURBATION
 
 __all__ = ["PROXIES", "zen_score"]
@@ -114,9 +114,8 @@ def _features(network: nn.Module, images: Tensor) -> Tensor:
         for module in network.modules()
         if isinstance(module, (*_POOLS, *_LAYERS))
     ]
-    layout = torch.channels_last if images.dim() == 4 else torch.contiguous_format
     try:
-        network(images.clone(memory_format=layout))
+        network(fresh_copy(images))
     finally:
         for handle in handles:
             handle.remove()
