@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -18,15 +17,6 @@ from greenmachine.errors import ConfigError, DataError
 
 RUN = CliRunner()
 COMMANDS = ("list", "verify", "add", "import-nats", "import-images")
-
-
-@pytest.fixture(scope="session")
-def real_folder() -> Path:
-    """The data folder that the tests were started with."""
-    chosen = os.environ.get("GREENMACHINE_DATA")
-    if not chosen:
-        pytest.skip("GREENMACHINE_DATA is not set")
-    return Path(chosen)
 
 
 @pytest.fixture(autouse=True)
