@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,7 @@ def save(folder: Path, table: pd.DataFrame, text: str, files: list[Path], **fact
     say(f"{len(table)} rows in {folder / 'table.csv'}, and {folder / 'table.md'}")
 
 
-def markdown(rows: list[Mapping[str, object]]) -> str:
+def markdown(rows: Sequence[Mapping[str, object]]) -> str:
     """Return a table of rows with the same keys."""
     head = list(rows[0])
     lines = [head, ["---"] * len(head), *([str(value) for value in row.values()] for row in rows)]

@@ -123,8 +123,8 @@ def pieces() -> Iterator[Piece]:
 def networks(size: int, number: int) -> list[int]:
     """Return the networks of a round, ascending, of a space of ``size``."""
     rng = np.random.default_rng(0)
-    sample = rng.choice(size, NETWORKS, replace=False)
-    return sorted(int(i) for i in np.array_split(rng.permutation(sample), ROUNDS)[number])
+    drawn = rng.permutation(rng.choice(size, NETWORKS, replace=False))
+    return sorted(int(i) for i in np.array_split(drawn, ROUNDS)[number])
 
 
 def score(piece: Piece, folder: Path, console: Console) -> None:

@@ -134,7 +134,12 @@ def _indices(benchmark: Benchmark, arch: str | None, sample: str, seed: int) -> 
         return list(range(len(benchmark)))
     if not sample.isdigit() or not 1 <= int(sample) <= len(benchmark):
         raise ConfigError(f"--sample {sample}: use 1 to {len(benchmark)}, or all")
-    chosen = np.random.default_rng(seed).choice(len(benchmark), int(sample), replace=False)
+    return sampled(len(benchmark), int(sample), seed)
+
+
+def sampled(networks: int, size: int, seed: int) -> list[int]:
+    """Return ``size`` of ``networks``, drawn without replacement by ``seed``, ascending."""
+    chosen = np.random.default_rng(seed).choice(networks, size, replace=False)
     return sorted(int(i) for i in chosen)
 
 

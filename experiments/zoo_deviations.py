@@ -1,0 +1,151 @@
+"""Why some scores of the zoo rank NATS-Bench otherwise than published: one setting at a time.
+
+    python -m experiments.zoo_deviations --out results/zoo
+
+Three settings that papers leave open or others chose differently are changed on random networks of
+seed 1 (the sweep's are of seed 0), CIFAR-10, full depth:
+
+- **operations**: FLOPs that count average pools beside convolutions and linear layers (one
+  operation an output, or one a window's position); all live cells, no network is built;
+- **batch**: 16 and 64 images, on live cells of the topology space;
+- **image**: what the modules' MeCo sees, a CIFAR-10 image or N(0, 1) noise of 32x32 or 64x64.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+
+from experiments.score_files import DATASETS, markdown, say
+from greenmachine.benchmarks import Benchmark, load_benchmark
+from greenmachine.errors import GreenMachineError
+from greenmachine.evaluation import capture_spec, score_networks
+from greenmachine.files import replace_file, write_text
+from greenmachine.fitness import tau_row
+from greenmachine.language import parse
+from greenmachine.proxies import ExpressionProxy, resolve
+from greenmachine.proxies.zoo.meco import meco_of_modules
+from greenmachine.signals.passes import noise_images
+from greenmachine.signals.sample import build_network
+
+SEED = 1
+BATCHES = (16, 64)
+BATCHED = ("plain", "nwot", "jacov", "grad_norm", "snip", "fisher", "fisher_broadcast", "epe_nas")
+
+# Channels and side of the three stages of the topology space, five cells each.
+_STAGES = ((16, 32), (32, 16), (64, 8))
+_CELLS = 5
+
+Row = dict[str, object]
+
+
+def operations(benchmark: Benchmark) -> Iterator[Row]:
+    """Yield how FLOPs rank the live cells, with and without average pools."""
+    live = benchmark.live
+    pools = np.array([arch.count("avg_pool_3x3") for arch in benchmark.archs])
+    outputs = sum(_CELLS * channels * side**2 for channels, side in _STAGES)
+    for dataset in DATASETS:
+        flops = benchmark.trivial_scores(dataset, np.arange(len(benchmark)))["flops"]
+        # The 16x16 images of ImageNet16-120 quarter the outputs.
+        size = outputs * (benchmark.input_shape(dataset)[-1] / _STAGES[0][1]) ** 2
+        for pool in (0, 1, 9):
+            counted = flops + pool * pools * size / 1e6
+            row = tau_row(counted[live], benchmark.accuracy(dataset)[live], 1)
+            yield _row("flops", benchmark, dataset, f"operations a pooled output: {pool}", row)
+
+
+def batches(benchmark: Benchmark, networks: Sequence[int]) -> Iterator[Row]:
+    """Yield how proxies rank ``networks`` with batches of several sizes."""
+    proxies = {name: resolve(name) for name in BATCHED}
+    expressions = [p.expression for p in proxies.values() if isinstance(p, ExpressionProxy)]
+    for batch in BATCHES:
+        say(f"{benchmark.name}: {len(networks)} networks, {batch} images")
+        spec = capture_spec(
+            benchmark.name,
+            "cifar10",
+            [parse(text) for text in expressions],
+            batch=batch,
+            seed=SEED,
+            options={},
+        )
+        texts = {name: proxy.text for name, proxy in proxies.items()}
+        frame = score_networks(texts, spec, networks, announce=say)
+        accuracy = benchmark.accuracy("cifar10")[frame["index"]]
+        for name, proxy in proxies.items():
+            row = tau_row(frame[name].to_numpy(), accuracy, proxy.direction)
+            yield _row(name, benchmark, "cifar10", f"batch {batch}", row)
+
+
+def images(benchmark: Benchmark, networks: Sequence[int]) -> Iterator[Row]:
+    """Yield how the modules' MeCo ranks ``networks`` for several images."""
+    say(f"{benchmark.name}: {len(networks)} networks, MeCo of three images")
+    seen = {
+        "CIFAR-10 image, 32x32": benchmark.images("cifar10", 1, seed=SEED)[0],
+        "noise, 32x32": noise_images((1, 3, 32, 32), SEED),
+        "noise, 64x64": noise_images((1, 3, 64, 64), SEED),
+    }
+    spec = capture_spec(benchmark.name, "cifar10", [], batch=1, seed=SEED, options={})
+    scores: dict[str, list[float]] = {name: [] for name in seen}
+    for network in networks:
+        model = build_network(benchmark, network, spec)
+        for name, image in seen.items():
+            scores[name].append(meco_of_modules(model, image, None, SEED))
+    for dataset in DATASETS:
+        accuracy = benchmark.accuracy(dataset)[list(networks)]
+        for name, values in scores.items():
+            row = tau_row(np.array(values), accuracy, 1)
+            row["spearman"] = float(stats.spearmanr(values, accuracy).statistic)
+            yield _row("meco_modules", benchmark, dataset, name, row)
+
+
+def _row(
+    proxy: str, benchmark: Benchmark, dataset: str, setting: str, row: dict[str, float]
+) -> Row:
+    where = {"proxy": proxy, "space": benchmark.name, "dataset": dataset, "setting": setting}
+    return {**where, **{name: round(value, 4) for name, value in row.items()}}
+
+
+def _drawn(places: NDArray[np.int64], size: int) -> list[int]:
+    chosen = np.random.default_rng(SEED).choice(places, size, replace=False)
+    return sorted(int(place) for place in chosen)
+
+
+def main(words: list[str] | None = None) -> int:
+    """Measure and write ``deviations.csv`` and ``deviations.md``."""
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.zoo_deviations",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--networks", type=int, default=400, help="of each space")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the table")
+    choice = parser.parse_args(words)
+    try:
+        tss, sss = load_benchmark("nats-tss"), load_benchmark("nats-sss")
+        rows = [*operations(tss)]
+        rows += batches(tss, _drawn(np.flatnonzero(tss.live), choice.networks))
+        for space in (tss, sss):
+            rows += images(space, _drawn(np.arange(len(space)), choice.networks))
+    except (GreenMachineError, OSError) as error:
+        print(f"zoo_deviations: {error}", file=sys.stderr)
+        return 1
+    table = pd.DataFrame(rows)
+    replace_file(
+        choice.out / "deviations.csv", lambda temporary: table.to_csv(temporary, index=False)
+    )
+    filled = table.astype(object).fillna("")
+    shown = [{str(key): value for key, value in row.items()} for row in filled.to_dict("records")]
+    write_text(choice.out / "deviations.md", f"{__doc__}\n{markdown(shown)}")
+    say(f"{len(table)} rows in {choice.out / 'deviations.csv'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
