@@ -13,7 +13,8 @@ one thing:
 Of a seed all arms see the same 40 + 40 networks (the files say 64 + 64) and the same 1,000 test
 networks, which choose nothing. Batches hold 2 images (the files say 16), and networks of the
 topology space one cell a stage instead of five: an expression of the paper language is long, and
-reads all signals of three passes. Runs are kept under ``--runs``: the same command goes on after a kill, and skips what is finished.
+reads all signals of three passes. Runs are kept under ``--runs``: the same command goes on after a
+kill, and skips what is finished.
 """
 
 from __future__ import annotations
