@@ -15,6 +15,7 @@ from __future__ import annotations
 import logging
 import math
 import tempfile
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -40,6 +41,8 @@ _OFFLINE = {
     "pue": 1.0,
     "wue": 0.0,
 }
+_PATIENCE = 5.0  # seconds
+
 _CPU = {
     "intel_rapl": "measured by RAPL",
     "windows_emi": "measured by the Energy Meter Interface",
@@ -156,9 +159,11 @@ class Meter:
     def stop(self) -> None:
         """End; what was read stays."""
         tracker, self._tracker = self._tracker, None
-        with suppress(Exception):
-            if tracker is not None:
-                tracker.stop()
+        if tracker is not None:
+            # Ctrl-C inside one of codecarbon's locks leaves it locked: it may wait, we do not.
+            thread = threading.Thread(target=tracker.stop, daemon=True)
+            thread.start()
+            thread.join(_PATIENCE)
         with suppress(OSError):
             self._open.close()
 

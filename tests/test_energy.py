@@ -127,6 +127,7 @@ def test_codecarbon_measures_and_does_nothing_else(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("CODECARBON_CO2_SIGNAL_API_TOKEN", "a token that would be used")
+    monkeypatch.setenv("CODECARBON_EMISSIONS_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setenv("CODECARBON_SAVE_TO_FILE", "true")
     before = set(threading.enumerate())
     said: list[str] = []
@@ -148,6 +149,13 @@ def test_codecarbon_measures_and_does_nothing_else(
     for thread in set(threading.enumerate()) - before:
         thread.join(timeout=5)
         assert not thread.is_alive()
+
+
+def test_watts_that_the_user_knows_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("codecarbon")
+    monkeypatch.setenv("CODECARBON_FORCE_CPU_POWER", "35")
+    with metered(False, "loky", print) as meter:
+        assert meter.read().methods["cpu"] == "estimated from its load, 35 W at full load"
 
 
 @pytest.mark.parametrize(

@@ -52,15 +52,15 @@ def training_hours(benchmark: Benchmark, dataset: str) -> tuple[NDArray[np.float
 
     By the clock where the table has ``<dataset>.seconds``, of one seed. Else, for NATS-Bench, at
     least: 3 (forward, and twice that backward) x 2 FLOPs a multiply-accumulate x images x epochs,
-    at the peak of a V100, which no training reaches; batch norm and evaluation are not counted.
+    at the peak of a V100, which no training reaches. Not counted: batch norm, evaluation.
     """
     column = f"{dataset}.seconds"
     if column in benchmark.frame:
         seconds = pd.to_numeric(benchmark.frame[column], errors="coerce").to_numpy(np.float64)
         if np.isfinite(seconds).all():
-            return seconds / 3600, "by the clock, as its table has them"
+            return seconds / 3600, "by the clock, from the table"
     if benchmark.name not in _EPOCHS:
         return None
     macs = 1e6 * benchmark.trivial_scores(dataset)["flops"]
     flops = 3 * 2 * macs * _IMAGES[dataset] * _EPOCHS[benchmark.name]
-    return flops / _PEAK / 3600, "of a V100 at its peak of 15.7 TFLOP/s, which no training reaches"
+    return flops / _PEAK / 3600, "a lower bound, of a V100 at its peak of 15.7 TFLOP/s (float32)"

@@ -38,11 +38,12 @@ def spending_texts(result: Mapping[str, Any]) -> list[str]:
 def _training(cost: Mapping[str, Any], seconds: float) -> str:
     used, others = cost["used"], cost["others"]
     times = 3600 * others["hours"] / seconds if seconds else math.inf
+    ratio = f"{times:,.0f}" if times >= 10 else f"{times:.1f}"
     return (
         f"the search read the accuracies of {used['networks']:,} networks, {_hours(used)} of "
         f"training; the other {others['networks']:,} of the space, which the proxy ranks "
-        f"untrained, would take {_hours(others)}, {times:.3g} times the wall time of this run. "
-        f"Each network once, isomorphic ones as one; hours {cost['basis']}"
+        f"untrained, would take {_hours(others)}, {ratio} times the wall time of this run. "
+        f"Each network once, isomorphic ones as one; hours are {cost['basis']}"
     )
 
 

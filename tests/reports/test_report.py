@@ -192,7 +192,7 @@ def test_parts_of_the_energy_and_cost_of_training_are_told(copy: Path) -> None:
         "30 s of 60 s were measured." in text
     )
     assert "the accuracies of 20 networks, 30 min 0 s of training; the other 1,000" in text
-    assert "would take 25 h 0 min, 1.5e+03 times the wall time of this run." in text
+    assert "would take 25 h 0 min, 1,500 times the wall time of this run." in text
     for damaged in ({"energy": {"kwh": 3}}, {"training": {"cifar10": {"used": {}}}}):
         edit(copy / "result.json", lambda result, broken=damaged: result.update(broken))
         with pytest.raises(RunError, match=r"result\.json is damaged"):
