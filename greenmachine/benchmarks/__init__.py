@@ -12,6 +12,7 @@ from greenmachine.benchmarks.digits import LOADERS as EMBEDDED_LOADERS
 from greenmachine.benchmarks.nats import LOADERS as NATS_LOADERS
 from greenmachine.benchmarks.paths import data_folder
 from greenmachine.benchmarks.spaces import SIZE, SPACES, TOPOLOGY, Space
+from greenmachine.benchmarks.training import training_cost
 from greenmachine.errors import DataError
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "data_folder",
     "load_benchmark",
     "short_name",
+    "training_cost",
 ]
 
 BENCHMARKS: dict[str, Callable[[Path], Benchmark]] = {**EMBEDDED_LOADERS, **NATS_LOADERS}

@@ -15,6 +15,7 @@ from rich.table import Table
 from greenmachine.api.runs import launch, settle
 from greenmachine.benchmarks import short_name
 from greenmachine.cli.display import Display
+from greenmachine.energy import Energy
 from greenmachine.errors import ConfigError
 
 __all__ = ["evolve"]
@@ -130,6 +131,9 @@ def _show(console: Console, result: Mapping[str, Any], folder: Path) -> None:
             cells = [_tau(result[sample][dataset][name]) for sample in result["samples"]]
             table.add_row(f"  {name}", *cells, style="bold" if name == "champion" else "")
         console.print(table)
+    if "energy" in result:
+        energy = Energy(**result["energy"]).text(result["seconds"])
+        console.print(f"\nenergy: {energy}", soft_wrap=True, highlight=False)
     console.print(
         f"\n{result['individuals']} individuals in {result['seconds']:.0f} s. "
         f"Next: greenmachine export {folder} --out proxy.py",

@@ -15,10 +15,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from greenmachine.benchmarks import load_benchmark
+from greenmachine.benchmarks import load_benchmark, training_cost
 from greenmachine.config import RunConfig
+from greenmachine.energy import Energy, Meter, metered
 from greenmachine.errors import RunError
 from greenmachine.evolution.history import row_of, words_of, write_history
 from greenmachine.evolution.judge import Judge
@@ -78,6 +80,7 @@ class Run:
             self.grammar.tree(seed)  # a seed that the language cannot say is refused now
         self.split = draw_samples(self.benchmark, config)
         self._seconds = 0.0
+        self._energy = Energy()
         self._rows: list[dict[str, float]] = []
         self._words: list[dict[str, float]] = []
 
@@ -119,9 +122,11 @@ class Run:
             return finished
         with backend(self.config.backend, self.config.workers), alone_in(self.folder):
             self._describe()
-            return self._execute()
+            gpu = self.config.capture.device != "cpu"
+            with metered(gpu, self.config.backend, self.listener.say) as meter:
+                return self._execute(meter)
 
-    def _execute(self) -> dict[str, Any]:
+    def _execute(self, meter: Meter) -> dict[str, Any]:
         started = time.monotonic()
         config = self.config
         judges = Judges(
@@ -143,11 +148,13 @@ class Run:
             judges.heat() if config.evolution.racing else None,
         )
         self._restore(search)
-        before = self._seconds
+        before, drawn = self._seconds, self._energy
         while search.generation < config.evolution.generations:
             search.step(self.seeds)
             self._seconds = before + time.monotonic() - started
-            row = row_of(search, {**train.counts(), "seconds": round(self._seconds, 3)})
+            self._energy = drawn + meter.read()
+            spent = {"seconds": round(self._seconds, 3), **self._energy.column()}
+            row = row_of(search, {**train.counts(), **spent})
             self._rows.append(row)
             trees = [self.grammar.expression(individual) for individual in search.population]
             self._words.append(words_of(search.generation, trees))
@@ -155,6 +162,7 @@ class Run:
             self.listener.generation(row, search)
         result = self._result(search, train, validation, judges)
         result["seconds"] = round(before + time.monotonic() - started, 1)
+        result |= (drawn + meter.read()).facts()
         write_json(self.folder / RESULT, result)
         if not config.capture.keep:
             shutil.rmtree(self.folder / SIGNALS, ignore_errors=True)
@@ -209,6 +217,7 @@ class Run:
             search.restore(saved["search"])
             self._rows, self._seconds = saved["history"], saved["seconds"]
             self._words = saved.get("words", [])  # an older run counted none
+            self._energy = Energy(**saved.get("energy", {}))
         except (ValueError, KeyError, TypeError) as error:
             raise RunError(f"{path} is damaged ({error}): start again in another --out") from None
         self.listener.say(f"resuming after generation {search.generation}")
@@ -219,6 +228,7 @@ class Run:
             "history": self._rows,
             "words": self._words,
             "seconds": self._seconds,
+            **self._energy.facts(),
         }
         write_json(self.folder / CHECKPOINT, state)
         write_history(self.folder / "history.csv", self._rows)
@@ -246,6 +256,12 @@ class Run:
         replace_file(
             self.folder / "scores.parquet", lambda path: table.to_parquet(path, index=False)
         )
+        read = np.concatenate([self.split.train, self.split.validation])
+        training = {
+            dataset: cost
+            for dataset in self.config.datasets
+            if (cost := training_cost(self.benchmark, dataset, read))
+        }
         return {
             "name": self.config.name,
             "benchmark": self.config.benchmark,
@@ -264,6 +280,7 @@ class Run:
             "samples": {name: len(indices) for name, indices in vars(self.split).items()},
             "individuals": search.individuals,
             "generations": search.generation,
+            "training": training,
             **train.counts(),
         }
 

@@ -16,10 +16,12 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from greenmachine.benchmarks import short_name
+from greenmachine.energy import ENERGY
 from greenmachine.errors import RunError
 from greenmachine.evolution.search import Famous
 from greenmachine.files import read_json
-from greenmachine.reports.record import ENERGY, SAMPLES, Record, Score, Taus
+from greenmachine.reports.record import SAMPLES, Record, Score, Taus
+from greenmachine.reports.spending import spending_texts
 
 __all__ = ["read_record"]
 
@@ -123,6 +125,7 @@ def _result(path: Path, champion: Famous, datasets: list[str]) -> dict[str, Any]
         raise ValueError("its champion is not the first of the hall of fame")
     if not all(isinstance(n, int | float) for n in (result["seconds"], result.get(ENERGY, 0))):
         raise ValueError("seconds or energy are no number")
+    spending_texts(result)  # raises where the figures are damaged
     if any("champion" not in rows for s in _taus(result, datasets).values() for rows in s.values()):
         raise ValueError("a champion is missing")
     return result

@@ -11,13 +11,12 @@ from typing import Any, TypeAlias
 import pandas as pd
 
 from greenmachine.benchmarks import short_name
+from greenmachine.energy import ENERGY
 from greenmachine.evolution.search import Famous
 
-__all__ = ["ENERGY", "SAMPLES", "Record", "Score", "Taus"]
+__all__ = ["SAMPLES", "Record", "Score", "Taus"]
 
 SAMPLES = ("train", "validation", "test")
-ENERGY = "energy_kwh"
-"""Of a result, or the column of a history, cumulative, where a run measured it."""
 
 Taus: TypeAlias = "dict[str, dict[str, dict[str, Score]]]"
 """By sample, data set and name: the champion, then the trivial scores."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from greenmachine.energy import ENERGY
 from greenmachine.errors import ExpressionError
 from greenmachine.files import write_text
 from greenmachine.language import Expression, parse
@@ -11,6 +12,7 @@ from greenmachine.reports.figures import convergence, cost, diversity, ranks, sc
 from greenmachine.reports.markup import Element, element, html
 from greenmachine.reports.reading import read_record
 from greenmachine.reports.record import Record
+from greenmachine.reports.spending import spending_texts
 from greenmachine.reports.tables import (
     duration,
     facts,
@@ -53,7 +55,7 @@ def _page(record: Record) -> str:
         *_section("evolution", "Evolution", _charts(convergence(record), *diversity(record))),
         *_ranking(record),
         *_words(record, tree),
-        *_section("cost", "Cost", _charts(*cost(record))),
+        *_section("cost", "Cost", *_spending(record), _charts(*cost(record))),
         *_section(
             "details",
             "Details",
@@ -166,6 +168,14 @@ def _ranking(record: Record) -> list[Element]:
         content.append(element("h3", "By rank on the test sample, beside the trivial scores"))
         content.append(_charts(*ranks(record, record.scores, dataset), of="quarters"))
     return _section("ranking", "Scores and accuracy", *content)
+
+
+def _spending(record: Record) -> list[Element]:
+    so_far = {"seconds": record.seconds}
+    if record.energy is not None:
+        so_far[ENERGY] = record.energy
+    texts = spending_texts(record.result or so_far)
+    return [element("p", text, class_="note") for text in texts]
 
 
 def _words(record: Record, tree: Expression | None) -> list[Element]:

@@ -30,7 +30,7 @@ SMALL = {
     "evolution.survivors": 4,
     "evolution.generations": 2,
 }
-TIMES = {"seconds", "cache_hits", "cache_misses", "evaluated"}
+TIMES = {"seconds", "energy", "energy_kwh", "cache_hits", "cache_misses", "evaluated"}
 
 
 def settings(**changes: Any) -> RunConfig:

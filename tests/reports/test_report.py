@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from greenmachine.energy import Energy
 from greenmachine.errors import RunError
 from greenmachine.language import parse
 from greenmachine.reports import write_report
@@ -43,6 +44,10 @@ def test_report_is_one_file_that_needs_nothing(page: Page, runs: dict[str, Path]
     assert (runs["finished"] / "report.html").read_text(encoding="utf-8") == page.source
     assert "Unfinished" not in page.text
     assert "kWh" not in page.text
+    assert (
+        "Energy: not measured. Runs measure it after pip install 'greenmachine[energy]'"
+        in page.text
+    )
 
 
 def test_same_run_same_report(page: Page, runs: dict[str, Path], tmp_path: Path) -> None:
@@ -164,7 +169,35 @@ def test_energy_is_told_where_it_was_measured(where: str, copy: Path) -> None:
         history = pd.read_csv(copy / "history.csv")
         history["energy_kwh"] = [0.001, 0.003, 0.0125]
         history.to_csv(copy / "history.csv", index=False)
-    assert "energy0.0125 kWh" in Page(write_report(copy)).text
+    text = Page(write_report(copy)).text
+    assert "energy0.0125 kWh" in text
+    assert ("Energy: 0.0125 kWh." in text) == (where == "result")
+
+
+def test_parts_of_the_energy_and_cost_of_training_are_told(copy: Path) -> None:
+    energy = Energy({"cpu": 0.01, "gpu": 0.02}, {"cpu": "read", "gpu": "guessed"}, 30.0)
+    training = {
+        "cifar10": {
+            "used": {"networks": 20, "hours": 0.5},
+            "others": {"networks": 1000, "hours": 25.0},
+            "basis": "of a clock",
+        }
+    }
+    facts = {**energy.facts(), "training": training, "seconds": 60.0}
+    edit(copy / "result.json", lambda result: result.update(facts))
+    text = Page(write_report(copy)).text
+    assert "energy0.03 kWh" in text
+    assert (
+        "Energy: 0.03 kWh, whole machine: processor 0.01 (read), GPU 0.02 (guessed); "
+        "30 s of 60 s were measured." in text
+    )
+    assert "the accuracies of 20 networks, 30 min 0 s of training; the other 1,000" in text
+    assert "would take 25 h 0 min, 1,500 times the wall time of this run." in text
+    for damaged in ({"energy": {"kwh": 3}}, {"training": {"cifar10": {"used": {}}}}):
+        edit(copy / "result.json", lambda result, broken=damaged: result.update(broken))
+        with pytest.raises(RunError, match=r"result\.json is damaged"):
+            write_report(copy)
+        edit(copy / "result.json", lambda result: result.update(facts))
 
 
 @pytest.mark.parametrize(

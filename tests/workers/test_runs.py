@@ -35,7 +35,8 @@ def outcome(folder: Path, *ignored: str) -> dict[str, Any]:
     """Everything that a run found, without its times and what else is ``ignored``."""
 
     def kept(row: dict[str, Any]) -> dict[str, Any]:
-        return {key: value for key, value in row.items() if key not in ("seconds", *ignored)}
+        spent = {"seconds", "energy", "energy_kwh", *ignored}
+        return {key: value for key, value in row.items() if key not in spent}
 
     result = kept(json.loads((folder / "result.json").read_text()))
     with (folder / "history.csv").open() as file:

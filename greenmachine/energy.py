@@ -1,0 +1,263 @@
+"""The energy of a run, measured by codecarbon where it is installed (extra ``energy``).
+
+codecarbon reads the meters of this machine (RAPL of the processor, NVML of GPUs) and estimates
+a part that has none; which it was is kept beside the figure. The whole machine counts: other work
+on it too, and what it draws when idle. Settings of codecarbon that say what the hardware is, such
+as ``CODECARBON_FORCE_CPU_POWER=35`` (watts, in the environment), hold; none that sends or writes.
+
+Nothing here stops or changes a run: whatever codecarbon raises, here or in its threads, ends the
+measurement in one line. The threads are daemons and no lock file is made, so nothing outlives a
+run that is interrupted or killed.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import tempfile
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["ENERGY", "INSTALL", "Energy", "Meter", "metered"]
+
+ENERGY = "energy_kwh"
+"""Key of a result, and column of a history, cumulative, where a run measured it."""
+
+INSTALL = "pip install 'greenmachine[energy]'"
+
+_OFFLINE = {
+    "tracking_mode": "machine",
+    "measure_power_secs": 15,  # counters of RAPL run over within minutes: read them before
+    "allow_multiple_runs": True,  # no lock file, no signal handlers
+    "output_methods": [],  # no file, nothing sent
+    "api_call_interval": -1,
+    "emissions_endpoint": None,
+    "electricitymaps_api_token": "",  # or one of the user's would be used, over the network
+    "cloud_provider": None,
+    "force_carbon_intensity_g_co2e_kwh": 0,  # energy only: no table of carbon is read
+    "pue": 1.0,
+    "wue": 0.0,
+}
+_PATIENCE = 5.0  # seconds
+
+_CPU = {
+    "intel_rapl": "measured by RAPL",
+    "windows_emi": "measured by the Energy Meter Interface",
+    "intel_power_gadget": "measured by Power Gadget",
+}
+_GPU = {"NvidiaGPUDevice": "measured by NVML", "AMDGPUDevice": "measured by AMD SMI"}
+_NAMES = {"cpu": "processor", "ram": "memory", "gpu": "GPU"}
+
+
+@dataclass(frozen=True)
+class Energy:
+    """What a run has drawn so far, over all its sittings; no ``kwh`` where none was measured.
+
+    Attributes:
+        kwh: kilowatt hours by part: ``cpu``, ``ram``, ``gpu``.
+        methods: by part, how it was measured, or that it was estimated and from what.
+        seconds: wall time that was measured: less than the run's where a sitting was not.
+    """
+
+    kwh: Mapping[str, float] = field(default_factory=dict)
+    methods: Mapping[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def total(self) -> float:
+        """Kilowatt hours of all parts."""
+        return math.fsum(self.kwh.values())
+
+    def __add__(self, later: Energy) -> Energy:
+        """Return both together; a part that was measured in two ways names both."""
+        methods = dict(self.methods)
+        for part, method in later.methods.items():
+            known = methods.get(part, method)
+            methods[part] = known if method in known.split("; ") else f"{known}; {method}"
+        kwh = {part: self.kwh.get(part, 0.0) + later.kwh.get(part, 0.0) for part in methods}
+        return Energy(kwh, methods, self.seconds + later.seconds)
+
+    def column(self) -> dict[str, float]:
+        """Return the column of a history: the total so far, or nothing."""
+        return {ENERGY: round(self.total, 9)} if self.kwh else {}
+
+    def facts(self) -> dict[str, Any]:
+        """Return what ``result.json`` holds, or nothing: the total, and this as JSON."""
+        if not self.kwh:
+            return {}
+        kwh = {part: round(value, 9) for part, value in self.kwh.items()}
+        parts = {"kwh": kwh, "methods": dict(self.methods), "seconds": round(self.seconds, 1)}
+        return {**self.column(), "energy": parts}
+
+    def text(self, seconds: float) -> str:
+        """Return it as one line for a run that took ``seconds``."""
+        parts = ", ".join(
+            f"{_NAMES.get(part, part)} {value:.3g} ({self.methods[part]})"
+            for part, value in self.kwh.items()
+        )
+        covered = f"; {self.seconds:.0f} s of {seconds:.0f} s were measured"
+        return f"{self.total:.3g} kWh, whole machine: {parts}" + (
+            covered if self.seconds < 0.95 * seconds else ""
+        )
+
+
+class Meter:
+    """Measures from :meth:`start` to :meth:`stop`; see :func:`metered`.
+
+    Args:
+        gpu: whether GPUs count.
+        say: takes the one line that tells of a failure.
+    """
+
+    def __init__(self, gpu: bool, say: Callable[[str], None]) -> None:
+        self._gpu = gpu
+        self._say = say
+        self._open = ExitStack()
+        self._tracker: Any = None
+        self._methods: dict[str, str] = {}
+        self._energy = Energy()
+        self._fresh = False  # whether codecarbon has answered the last question
+        self._broken = False  # whether a thread of it has failed
+        self._reason = ""  # the last error that it told of
+
+    def start(self) -> None:
+        """Begin; do nothing where codecarbon is not installed."""
+        try:
+            from codecarbon import OfflineEmissionsTracker
+
+            log = logging.getLogger("codecarbon")
+            log.addFilter(self._silent)
+            self._open.callback(log.removeFilter, self._silent)
+            # Where Power Gadget, which has no other way, writes its figures.
+            folder = self._open.enter_context(tempfile.TemporaryDirectory())
+            self._tracker = tracker = OfflineEmissionsTracker(
+                **_OFFLINE, output_dir=folder, output_handlers=[self]
+            )
+            for timer in (tracker._scheduler, tracker._scheduler_monitor_power):
+                timer.function = self._guarded(timer)
+            tracker.start()
+            self._methods = _methods(tracker._hardware, self._gpu)
+        except Exception as error:  # of any kind: the run must go on
+            if not (isinstance(error, ModuleNotFoundError) and error.name == "codecarbon"):
+                self._give_up(_line(error))
+        else:
+            self.read()
+
+    def read(self) -> Energy:
+        """Return the energy since the start; none where it is not measured."""
+        if self._tracker is not None:
+            self._fresh = False
+            with suppress(Exception):  # of any kind: the run must go on
+                self._tracker.flush()
+            if self._broken or not self._fresh:
+                self._give_up("codecarbon has no figures")
+        return self._energy
+
+    def stop(self) -> None:
+        """End; what was read stays."""
+        tracker, self._tracker = self._tracker, None
+        if tracker is not None:
+            # Ctrl-C inside one of codecarbon's locks leaves it locked: it may wait, we do not.
+            thread = threading.Thread(target=tracker.stop, daemon=True)
+            thread.start()
+            thread.join(_PATIENCE)
+        with suppress(OSError):
+            self._open.close()
+
+    def out(self, total: Any, delta: Any) -> None:
+        """Take the figures so far: codecarbon calls this on ``flush`` and ``stop``."""
+        kwh = {part: float(getattr(total, f"{part}_energy")) for part in self._methods}
+        if self._tracker is None or not kwh:
+            return
+        if not all(math.isfinite(value) and value >= 0 for value in kwh.values()):
+            raise ValueError(f"a meter gave {kwh} kWh")
+        self._energy = Energy(kwh, self._methods, float(total.duration))
+        self._fresh = True
+
+    def task_out(self, data: Any, experiment_name: str) -> None:
+        """Take nothing: codecarbon asks for this method too."""
+
+    def exit(self) -> None:
+        """Do nothing: codecarbon asks for this method too."""
+
+    def _guarded(self, timer: Any) -> Callable[[], None]:
+        """Return what ``timer`` does every few seconds in a thread, without its two traps.
+
+        What it raises would be printed, each second; and a thread that wakes up while the tracker
+        stops has set the next one already, which would go on for ever.
+        """
+        function = timer.function
+
+        def call() -> None:
+            if self._tracker is None:
+                timer.stop()
+                return
+            try:
+                function()
+            except Exception as error:
+                self._broken, self._reason = True, _line(error)
+
+        return call
+
+    def _silent(self, record: logging.LogRecord) -> bool:
+        """Keep codecarbon's words off the terminal, but remember an error that it swallowed."""
+        if record.exc_info and record.exc_info[1] is not None:
+            self._reason = _line(record.exc_info[1])
+        return False
+
+    def _give_up(self, otherwise: str) -> None:
+        begun = " any more" if self._energy.kwh else ""
+        self._say(f"energy is not measured{begun}: {self._reason or otherwise}")
+        self.stop()
+
+
+@contextmanager
+def metered(gpu: bool, backend: str, say: Callable[[str], None]) -> Iterator[Meter]:
+    """Measure what happens inside.
+
+    Args:
+        gpu: whether GPUs count: those of a run that does not use them stand idle.
+        backend: of the workers; one with an address works on other machines, which no meter
+            here sees.
+        say: takes the one line that tells of a failure.
+
+    Yields:
+        The meter.
+    """
+    meter = Meter(gpu, say)
+    try:
+        if ":" not in backend:
+            meter.start()
+        yield meter
+    finally:
+        meter.stop()
+
+
+def _methods(hardware: Iterable[Any], gpu: bool) -> dict[str, str]:
+    """Return how codecarbon measures each part; no public name of it tells."""
+    found = {}
+    for part in hardware:
+        kind = type(part).__name__
+        if kind == "CPU":
+            found["cpu"] = _CPU.get(part._mode) or _estimate(part)
+        elif kind == "RAM":
+            found["ram"] = f"estimated at {part.total_power().W:.3g} W"
+        elif kind == "GPU":
+            names = {type(device).__name__ for device in part.devices.devices}
+            found["gpu"] = " and ".join(_GPU.get(name, name) for name in sorted(names))
+        else:  # AppleSiliconChip, Raspberry: one object a part
+            found[part.chip_part.lower()] = f"measured by {kind}"
+    return {part: how for part, how in found.items() if part in _NAMES and (gpu or part != "gpu")}
+
+
+def _estimate(cpu: Any) -> str:
+    if cpu._mode == "cpu_load":
+        return f"estimated from its load, {cpu._tdp:g} W at full load"
+    return f"estimated, half of {cpu._tdp:g} W"
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(f"{type(error).__name__} {error}".split())[:200]
