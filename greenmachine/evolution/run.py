@@ -15,19 +15,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from greenmachine.benchmarks import load_benchmark
 from greenmachine.config import RunConfig
 from greenmachine.errors import RunError
 from greenmachine.evolution.history import row_of, words_of, write_history
-from greenmachine.evolution.judge import Judge
 from greenmachine.evolution.judges import Judges
 from greenmachine.evolution.listener import Listener
-from greenmachine.evolution.outcome import Rows, compare, score_table
+from greenmachine.evolution.result import conclude
 from greenmachine.evolution.samples import draw_samples, fitted_sizes
 from greenmachine.evolution.search import Search
-from greenmachine.files import alone_in, read_json, replace_file, write_json
+from greenmachine.files import alone_in, read_json, write_json
 from greenmachine.language import LANGUAGES, Expression, parse
 from greenmachine.language.grammar import Grammar
 from greenmachine.manifest import manifest
@@ -153,7 +150,7 @@ class Run:
             self._words.append(words_of(search.generation, trees))
             self._checkpoint(search)
             self.listener.generation(row, search)
-        result = self._result(search, train, validation, judges)
+        result = conclude(search, train, validation, judges, self.folder)
         result["seconds"] = round(before + time.monotonic() - started, 1)
         write_json(self.folder / RESULT, result)
         if not config.capture.keep:
@@ -225,47 +222,6 @@ class Run:
         write_history(self.folder / "words.csv", self._words, missing=0)
         hall = [vars(famous) for famous in search.hall]
         write_json(self.folder / "hall_of_fame.json", hall)
-
-    def _result(
-        self, search: Search, train: Judge, validation: Judge, judges: Judges
-    ) -> dict[str, Any]:
-        champion = search.hall[0]
-        expression = parse(champion.expression)
-        rows: dict[str, dict[str, Rows]] = {"train": {}, "validation": {}, "test": {}}
-        tables = []
-        for dataset in self.config.datasets:
-            scores = {
-                "train": train.evaluators[dataset].scores([expression])[0],
-                "validation": validation.evaluators[dataset].scores([expression])[0],
-                "test": judges.test_scores(expression, dataset),
-            }
-            tables.append(score_table(self.benchmark, dataset, vars(self.split), scores))
-            for sample, of_sample in compare(tables[-1], champion.direction).items():
-                rows[sample][dataset] = of_sample
-        table = pd.concat(tables, ignore_index=True)
-        replace_file(
-            self.folder / "scores.parquet", lambda path: table.to_parquet(path, index=False)
-        )
-        return {
-            "name": self.config.name,
-            "benchmark": self.config.benchmark,
-            "datasets": list(self.config.datasets),
-            "best": {
-                "expression": champion.expression,
-                "direction": champion.direction,
-                "size": champion.size,
-                "generation": champion.generation,
-                "tau": {
-                    sample: {name: row["champion"]["tau"] for name, row in of_sample.items()}
-                    for sample, of_sample in rows.items()
-                },
-            },
-            **rows,
-            "samples": {name: len(indices) for name, indices in vars(self.split).items()},
-            "individuals": search.individuals,
-            "generations": search.generation,
-            **train.counts(),
-        }
 
 
 def _described(folder: Path) -> dict[str, Any]:
