@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from greenmachine.evolution.entry import by_sample
 from greenmachine.evolution.judge import Judge
 from greenmachine.evolution.judges import Judges
 from greenmachine.evolution.outcome import Rows, compare, score_table
@@ -32,26 +33,31 @@ def conclude(
     Returns:
         The content of ``result.json``, but for what the run as a whole took.
     """
-    config, split = judges.config, judges.split
+    config, entries = judges.config, judges.entries
     champion = search.hall[0]
     expression = parse(champion.expression)
     rows: dict[str, dict[str, Rows]] = {"train": {}, "validation": {}, "test": {}}
     tables = []
-    for dataset in config.datasets:
-        scores = {
-            "train": train.evaluators[dataset].scores([expression])[0],
-            "validation": validation.evaluators[dataset].scores([expression])[0],
-            "test": judges.test_scores(expression, dataset),
-        }
-        tables.append(score_table(judges.benchmark, dataset, vars(split), scores))
-        for sample, of_sample in compare(tables[-1], champion.direction).items():
-            rows[sample][dataset] = of_sample
-    table = pd.concat(tables, ignore_index=True)
-    replace_file(folder / "scores.parquet", lambda path: table.to_parquet(path, index=False))
+    for entry in entries:
+        for dataset, task in entry.tasks.items():
+            source = entry.tasks[entry.sources[dataset]]
+            scores = {
+                "train": train.evaluators[source].scores([expression])[0],
+                "validation": validation.evaluators[source].scores([expression])[0],
+                "test": judges.test_scores(expression, entry, dataset),
+            }
+            table = score_table(entry.benchmark, dataset, vars(entry.split), scores)
+            for sample, of_sample in compare(table, champion.direction).items():
+                rows[sample][task] = of_sample
+            if len(entries) > 1:
+                table.insert(0, "benchmark", entry.name)
+            tables.append(table)
+    whole = pd.concat(tables, ignore_index=True)
+    replace_file(folder / "scores.parquet", lambda path: whole.to_parquet(path, index=False))
     return {
         "name": config.name,
-        "benchmark": config.benchmark,
-        "datasets": list(config.datasets),
+        "benchmark": config.model_dump(mode="json")["benchmark"],
+        "datasets": [task for entry in entries for task in entry.tasks.values()],
         "best": {
             "expression": champion.expression,
             "direction": champion.direction,
@@ -63,7 +69,7 @@ def conclude(
             },
         },
         **rows,
-        "samples": {name: len(indices) for name, indices in vars(split).items()},
+        "samples": by_sample(entries, lambda _, indices: len(indices)),
         "individuals": search.individuals,
         "generations": search.generation,
         **train.counts(),
