@@ -27,17 +27,23 @@ class Breeder:
         evolution: rates and selection.
         language: limits of the trees.
         grammar: the vocabulary.
+        parsimony: tau that a node costs.
 
     Attributes:
         fitness: class of the individuals' fitness.
     """
 
     def __init__(
-        self, evolution: EvolutionConfig, language: LanguageConfig, grammar: Grammar
+        self,
+        evolution: EvolutionConfig,
+        language: LanguageConfig,
+        grammar: Grammar,
+        parsimony: float,
     ) -> None:
         self.evolution = evolution
         self.language = language
         self.grammar = grammar
+        self.parsimony = parsimony
         self.fitness = CostFitness if evolution.selection == "nsga2" else TauFitness
 
     def individual(self, nodes: Sequence[Any]) -> Individual:
@@ -78,13 +84,13 @@ class Breeder:
         for _ in range(_ATTEMPTS):
             drawn = random.random() if len(pool) > 1 else 1.0
             if drawn < config.crossover:
-                trees = [gp.PrimitiveTree(parent) for parent in parents(pool, 2, config)]
+                trees = [gp.PrimitiveTree(parent) for parent in self._parents(pool, 2)]
                 crossover(trees[0], trees[1], config.leaf_bias)
             elif drawn < config.crossover + config.combine:
-                first, second = parents(pool, 2, config)
+                first, second = self._parents(pool, 2)
                 trees = [gp.PrimitiveTree(combine(first, second, self.grammar))]
             else:
-                trees = [gp.PrimitiveTree(parent) for parent in parents(pool, 1, config)]
+                trees = [gp.PrimitiveTree(parent) for parent in self._parents(pool, 1)]
                 mutate(trees[0], self.grammar, config.mutations)
             children = []
             for tree in trees:
@@ -95,6 +101,9 @@ class Breeder:
             if children:
                 return children
         return [self._immigrant(taken)]
+
+    def _parents(self, pool: list[Individual], count: int) -> list[Individual]:
+        return parents(pool, count, self.evolution, self.parsimony)
 
     def _immigrant(self, taken: set[str]) -> Individual:
         for _ in range(_ATTEMPTS):

@@ -83,7 +83,7 @@ class Search:
     ) -> None:
         self.evolution = evolution
         self.grammar = grammar
-        self.breeder = Breeder(evolution, language, grammar)
+        self.breeder = Breeder(evolution, language, grammar, train.objective.parsimony)
         self.train = train
         self.validation = validation
         self.heat = heat

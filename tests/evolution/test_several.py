@@ -110,7 +110,9 @@ def test_scores_are_those_that_the_result_tells_of(whole: tuple[Path, dict[str, 
             truth = entry.benchmark.accuracy("digits")[indices]
             assert part["accuracy"].tolist() == truth.tolist()
             tau = kendalltau(result["best"]["direction"] * part["champion"], truth).statistic
-            assert tau == pytest.approx(result[sample][f"{entry.name}/digits"]["champion"]["tau"], abs=1e-6)
+            assert tau == pytest.approx(
+                result[sample][f"{entry.name}/digits"]["champion"]["tau"], abs=1e-6
+            )
             taus += [tau] if sample == "validation" else []
     # The fitness is the mean over the tasks.
     champion = read_json(folder / "hall_of_fame.json")[0]
