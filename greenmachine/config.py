@@ -134,9 +134,9 @@ class EvolutionConfig(_Model):
     racing: int = Field(
         default=0,
         ge=0,
-        description="networks on which a new individual must not be constant, failing or clearly "
-        "below the last generation's median, or it stops there; 0 lets all of them run; changes "
-        "results",
+        description="networks of every training sample on which a new individual must not be "
+        "constant, failing or clearly below the last generation's median, or it stops there; 0 "
+        "lets all of them run; changes results",
     )
     validate_best: int = Field(default=20, ge=1, description="of a generation")
     hall_of_fame: int = Field(default=20, ge=1)

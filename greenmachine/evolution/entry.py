@@ -3,13 +3,14 @@
 A task of the objective is a data set of a benchmark. It is called like the data set where the run
 has one benchmark, and ``nats-tss/cifar10`` where it has several.
 
-**Stand-ins** (``capture.stand_in``, ``{cifar100: cifar10}``). A benchmark builds one architecture
-for two data sets of one image shape from one seed, so that the two networks differ in the last
-layer alone, which has another number of classes. In passes of noise they see the same images.
-Then all that comes forward is equal but for the last layer; gradients differ, because they start
-from other outputs. With a stand-in, both tasks take the scores of one network on the training and
-validation samples, which halves the capture and the evaluation. On test each data set has its own
-networks.
+**Stand-ins** (``capture.stand_in``, ``{cifar100: cifar10}``). For two data sets of one image shape
+NATS builds the networks of an architecture from one seed, so that they differ in the last layer
+alone, which has another number of classes; in passes of noise they see the same images. Then
+weights and activations are equal but for the last layer. Gradients are not: they start from other
+outputs, as with another draw of the last layer, and a score that hangs on that draw ranks the
+networks of the two data sets differently. With a stand-in both tasks take the scores of one network
+on the training and validation samples, which saves the capture and the evaluation of the other. On
+test each data set has its own networks, so that what the stand-in missed shows there.
 """
 
 from __future__ import annotations
@@ -78,11 +79,11 @@ def fitted(config: RunConfig) -> tuple[RunConfig, list[Benchmark]]:
         if name in LANGUAGES[config.language.name].passes
         and all(name in benchmark.passes for benchmark in benchmarks)
     )
-    firsts = dict.fromkeys(benchmark.datasets[0] for benchmark in benchmarks)
+    datasets = config.datasets or [benchmark.datasets[0] for benchmark in benchmarks]
     full = tuple(benchmark.name for benchmark in benchmarks)
     update: dict[str, Any] = {
         "benchmark": full[0] if len(full) == 1 else full,
-        "datasets": config.datasets or tuple(firsts),
+        "datasets": tuple(dict.fromkeys(datasets)),
         "passes": config.passes or usual,
         "samples": common_sizes(config.samples, benchmarks),
     }

@@ -134,8 +134,8 @@ def _summary(record: Record) -> list[Element]:
     if record.result:
         tables.append(element("p", note, class_="note"))
     if stand_in := record.config.get("capture", {}).get("stand_in"):
-        pairs = ", ".join(f"those for {source} for {name}" for name, source in stand_in.items())
-        note = f"On train and validation, networks stood for others: {pairs}."
+        pairs = ", ".join(f"{source} for {name}" for name, source in stand_in.items())
+        note = f"On train and validation the networks of one data set stand for another's: {pairs}."
         tables.append(element("p", note, class_="note"))
     return [element("header", *head), *_section("summary", "Summary", facts(cards), *tables)]
 

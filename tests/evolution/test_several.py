@@ -208,6 +208,7 @@ def test_a_stand_in_saves_capture_and_leaves_test_alone(
         judged = [own[name].loc[sample, "champion"] for name in CIFARS["datasets"]]
         assert judged[0].equals(judged[1])
     assert result["train"]["cifar10"] != result["train"]["cifar100"]  # other accuracies
+    assert "cifar10 for cifar100" in Page(write_report(tmp_path / "run")).text
     # On test the networks for CIFAR-100 speak for themselves: their last layer is wider.
     judges = Judges(run.config, run.entries, [], tmp_path / "signals", Quiet())
     widest = parse("last_layer(numel(weight))")
