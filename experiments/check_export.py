@@ -76,25 +76,26 @@ def main() -> int:
     options = parser.parse_args()
     known = json.loads(options.proxy.with_suffix(".json").read_text())
     config = RunConfig.model_validate(known["config"])
-    benchmark = load_benchmark(config.benchmark)
-    dataset = config.datasets[0]
+    benchmark = load_benchmark(config.benchmarks[0])
+    dataset = next(name for name in config.datasets if name in benchmark.datasets)
+    own = {k: v for k, v in config.capture.options.items() if k in benchmark.space.options}
     generator = np.random.default_rng(0)
     drawn = generator.choice(len(benchmark), options.networks, replace=False)
     indices = sorted(int(i) for i in drawn)
     spec = capture_spec(
-        config.benchmark,
+        benchmark.name,
         dataset,
         [parse(known["expression"])],
         batch=config.capture.batch,
         seed=config.seed,
-        options=config.capture.options,
+        options=own,
     )
     engine = score_networks({"engine": known["expression"]}, spec, indices, workers=1)["engine"]
     with tempfile.TemporaryDirectory() as folder:
         copy_networks(Path(folder))
         paths = []
         for index in indices:
-            model = benchmark.build(index, dataset, seed=config.seed, **config.capture.options)
+            model = benchmark.build(index, dataset, seed=config.seed, **own)
             paths.append(f"{folder}/{index}.pt")
             torch.save(model, paths[-1])
         words = [sys.executable, "-I", "-c", ALONE, folder]

@@ -72,7 +72,14 @@ class CaptureConfig(_Model):
     """How networks are built and sent through their passes."""
 
     batch: int = Field(default=8, ge=1, description="images a pass")
-    options: dict[str, int] = Field(default={}, description="of the benchmark, {cells: 2}")
+    options: dict[str, int] = Field(
+        default={}, description="of the benchmarks that have them, {cells: 2}"
+    )
+    stand_in: dict[str, str] = Field(
+        default={},
+        description="{cifar100: cifar10}: networks for the second data set stand for those for the "
+        "first, on train and validation; see evolution/entry.py for what that approximates",
+    )
     device: str = Field(default="cpu", description="torch device of passes and evaluation")
     keep: bool = Field(default=False, description="keep the signal store when the run is done")
     precision: Literal["float32", "bfloat16", "float16"] = Field(
@@ -98,7 +105,10 @@ class EvolutionConfig(_Model):
 
     population: int = Field(default=400, ge=4)
     generations: int = Field(default=40, ge=0)
-    selection: Literal["tournament", "double_tournament", "nsga2"] = "tournament"
+    selection: Literal["tournament", "double_tournament", "nsga2", "lexicase"] = Field(
+        default="tournament",
+        description="`lexicase` goes by one data set after the other, in random order",
+    )
     tournament: int = Field(default=3, ge=1)
     niche: float = Field(
         default=0.98, gt=0, le=1, description="rank correlation above which two share a niche"
@@ -124,9 +134,9 @@ class EvolutionConfig(_Model):
     racing: int = Field(
         default=0,
         ge=0,
-        description="networks on which a new individual must not be constant, failing or clearly "
-        "below the last generation's median, or it stops there; 0 lets all of them run; changes "
-        "results",
+        description="networks of every training sample on which a new individual must not be "
+        "constant, failing or clearly below the last generation's median, or it stops there; 0 "
+        "lets all of them run; changes results",
     )
     validate_best: int = Field(default=20, ge=1, description="of a generation")
     hall_of_fame: int = Field(default=20, ge=1)
@@ -163,9 +173,11 @@ class RunConfig(_Model):
 
     name: str = Field(default="", description="of the run; without it that of the benchmark")
     seed: int = Field(default=0, ge=0)
-    benchmark: str = "digits-tss"
+    benchmark: str | tuple[str, ...] = Field(
+        default="digits-tss", description="or several, [nats-tss, nats-sss]"
+    )
     datasets: tuple[str, ...] = Field(
-        default=(), description="of the benchmark; without any its first"
+        default=(), description="of every benchmark that has them; without any the first of each"
     )
     passes: tuple[Literal["data", "noise", "perturbed", "ones"], ...] = Field(
         default=(), description="without any: noise, and data where the benchmark brings images"
@@ -182,6 +194,20 @@ class RunConfig(_Model):
     evolution: EvolutionConfig = EvolutionConfig()
     objective: ObjectiveConfig = ObjectiveConfig()
 
+    @property
+    def benchmarks(self) -> tuple[str, ...]:
+        """Names of the benchmarks."""
+        return (self.benchmark,) if isinstance(self.benchmark, str) else self.benchmark
+
+    @field_validator("benchmark", mode="before")
+    @classmethod
+    def _names(cls, value: Any) -> Any:
+        """One benchmark is its name, however it is given: a run of it has one config.json."""
+        names = list(value) if isinstance(value, list | tuple) else [value]
+        if not names or not all(isinstance(name, str) for name in names):
+            raise ValueError(f"{value!r} is neither a benchmark nor a list of some")
+        return names[0] if len(names) == 1 else tuple(names)
+
     @field_validator("workers")
     @classmethod
     def _some(cls, workers: int) -> int:
@@ -193,7 +219,8 @@ class RunConfig(_Model):
     def _named(self) -> RunConfig:
         if not self.name:  # my_space.py:accuracies.csv -> my_space
             # Past the freeze, and not as a setting that was given: another benchmark renames it.
-            self.__dict__["name"] = Path(self.benchmark.rsplit(".py:", 1)[0]).name
+            names = [Path(name.rsplit(".py:", 1)[0]).name for name in self.benchmarks]
+            self.__dict__["name"] = "+".join(names)
         return self
 
 

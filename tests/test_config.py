@@ -41,8 +41,25 @@ def test_override_wins_over_the_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("given", "benchmark", "name"),
+    [
+        ("nats-tss", "nats-tss", "nats-tss"),
+        (["nats-tss"], "nats-tss", "nats-tss"),
+        (["nats-tss", "nats-sss"], ("nats-tss", "nats-sss"), "nats-tss+nats-sss"),
+        (["a/own.py:b.csv", "nats-sss"], ("a/own.py:b.csv", "nats-sss"), "own+nats-sss"),
+    ],
+)
+def test_one_benchmark_or_several(given: object, benchmark: object, name: str) -> None:
+    config = load_config(None, {"benchmark": given})
+    assert (config.benchmark, config.name) == (benchmark, name)
+    assert RunConfig.model_validate(config.model_dump(mode="json")) == config
+
+
+@pytest.mark.parametrize(
     ("text", "says"),
     [
+        ("benchmark: []", "benchmark: Value error, [] is neither a benchmark nor a list of some"),
+        ("benchmark: [nats-tss, 3]", "neither a benchmark nor a list of some"),
         ("sead: 1", "sead: there is no such setting"),
         ("evolution: {populatoin: 3}", "evolution.populatoin: there is no such setting"),
         ("seed: -1", "seed"),

@@ -25,6 +25,7 @@ from greenmachine.config import EvolutionConfig, LanguageConfig, ObjectiveConfig
 from greenmachine.engine import Evaluator
 from greenmachine.evolution.judge import Judge
 from greenmachine.evolution.search import Search
+from greenmachine.fitness import Task
 from greenmachine.language import Expression, canonical
 from greenmachine.language.grammar import Grammar
 from greenmachine.signals import CaptureSpec, Store
@@ -138,7 +139,8 @@ def evolve(
     """Run a search on the networks of a built store."""
     evaluator = TimedEvaluator.of_store(store, workers=settings.workers, device=settings.device)
     assert isinstance(evaluator, TimedEvaluator)
-    judge = Judge({settings.dataset: evaluator}, {settings.dataset: accuracy}, ObjectiveConfig())
+    task = Task(settings.dataset, settings.dataset, np.arange(len(accuracy)), accuracy)
+    judge = Judge({settings.dataset: evaluator}, [task], ObjectiveConfig())
     config = EvolutionConfig(
         population=population, generations=generations, elites=min(10, population // 2)
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ __all__ = ["evolve", "launch", "settle"]
 
 
 def evolve(
-    benchmark: str | None = None,
+    benchmark: str | Sequence[str] | None = None,
     *,
     config: str | Path | RunConfig | None = None,
     settings: Mapping[str, Any] | None = None,
@@ -36,7 +36,8 @@ def evolve(
     it returns the result at once.
 
     Args:
-        benchmark: its name, or ``my_space.py:accuracies.csv``; default that of ``config``.
+        benchmark: its name, or ``my_space.py:accuracies.csv``, or several; default that of
+            ``config``.
         config: settings: a YAML file, or a ``RunConfig``; default those of
             ``greenmachine/config.py``.
         settings: changes of settings by dotted key, such as ``{"evolution.population": 50}``.
@@ -59,6 +60,7 @@ def evolve(
         >>> result = greenmachine.evolve("nats-tss", seed=1, settings={"passes": ["data"]})
         >>> result.best.expression, result.history, result.export("proxy.py")
         >>> greenmachine.evolve(config="experiments/nats_tss_cifar10.yaml", out="runs/tss")
+        >>> greenmachine.evolve(["nats-tss", "nats-sss"])  # one proxy for both spaces
         >>> greenmachine.evolve(resume="runs/tss", verbose=True)
     """
     settled, folder = settle(
@@ -78,7 +80,7 @@ def evolve(
 
 
 def settle(
-    benchmark: str | None = None,
+    benchmark: str | Sequence[str] | None = None,
     *,
     config: str | Path | RunConfig | None = None,
     settings: Mapping[str, Any] | None = None,

@@ -26,7 +26,8 @@ def evolve(
         Path | None, typer.Argument(help="settings in YAML; without it the defaults")
     ] = None,
     on: Annotated[
-        str | None, typer.Option(help="benchmark: a name, or my_space.py:accuracies.csv")
+        list[str] | None,
+        typer.Option(help="benchmark: a name, or my_space.py:accuracies.csv; again for another"),
     ] = None,
     language: Annotated[
         str | None,
@@ -72,6 +73,8 @@ def evolve(
 
       greenmachine evolve --on my_space.py:accuracies.csv
 
+      greenmachine evolve --on nats-tss --on nats-sss
+
       greenmachine evolve --resume runs/tss
 
       greenmachine evolve --resume runs/tss --backend dask:tcp://127.0.0.1:8786
@@ -82,7 +85,7 @@ def evolve(
     changes |= {} if backend is None else {"backend": backend}
     changes |= {} if workers is None else {"workers": workers}
     settings, folder = settle(
-        on, config=config, settings=changes, out=out, seed=seed, resume=resume
+        on or None, config=config, settings=changes, out=out, seed=seed, resume=resume
     )
     display = Display(console, settings.evolution.generations, quiet=as_json)
     try:
@@ -116,11 +119,16 @@ def _show(console: Console, result: Mapping[str, Any], folder: Path) -> None:
     better = "higher is better" if best["direction"] > 0 else "lower is better"
     console.print(f"\nchampion ({best['size']} nodes, {better}):")
     console.print(f"  {best['expression']}", style="bold green", soft_wrap=True)
-    benchmark = short_name(result["benchmark"])
+    # Where there are several benchmarks, each data set says of which one it is.
+    several = isinstance(result["benchmark"], list)
+    benchmark = "" if several else f"{short_name(result['benchmark'])} "
     for dataset in result["datasets"]:
-        sizes = ", ".join(f"{number} {name}" for name, number in result["samples"].items())
+        sizes = ", ".join(
+            f"{result[sample][dataset]['champion']['networks']} {sample}"
+            for sample in result["samples"]
+        )
         console.print(
-            f"\nKendall's tau on {benchmark} {dataset}, {sizes} networks (± standard error):",
+            f"\nKendall's tau on {benchmark}{dataset}, {sizes} networks (± standard error):",
             soft_wrap=True,
         )
         table = Table(box=None, header_style="", pad_edge=False)

@@ -21,24 +21,15 @@ class Judge:
     """Fitness of expressions on one sample.
 
     Args:
-        evaluators: by data set, all of the same networks.
-        accuracies: by data set, (networks,) in percent.
-        config: how the data sets are combined.
-        places: the networks that count; default all.
+        evaluators: of the networks, by the key that the tasks know their scores by.
+        tasks: the rankings to get right.
+        config: how the tasks are combined.
     """
 
     def __init__(
-        self,
-        evaluators: Mapping[str, Evaluator],
-        accuracies: Mapping[str, NDArray[np.float64]],
-        config: ObjectiveConfig,
-        places: Sequence[int] | None = None,
+        self, evaluators: Mapping[str, Evaluator], tasks: Sequence[Task], config: ObjectiveConfig
     ) -> None:
         self.evaluators = dict(evaluators)
-        tasks = []
-        for name, truth in accuracies.items():
-            index = np.arange(len(truth)) if places is None else np.array(places)
-            tasks.append(Task(name, name, index.astype(np.int64), truth[index]))
         self.objective = Objective(tasks, config.aggregate, config.parsimony)
 
     def __call__(
@@ -57,10 +48,10 @@ class Judge:
     def behaviours(
         self, expressions: Sequence[Expression], directions: Sequence[int]
     ) -> NDArray[np.float64]:
-        """Return how each expression ranks the networks, (expressions, networks of all data sets).
+        """Return how each expression ranks the networks, (expressions, networks of all stores).
 
         Rows have length 1, so that the product of two is Spearman's correlation (the mean over
-        the data sets of it); all zeros where all scores are tied. Failed networks rank last.
+        the stores of it); all zeros where all scores are tied. Failed networks rank last.
         Costs little for expressions just judged: their scores are in the cache.
         """
         blocks = []

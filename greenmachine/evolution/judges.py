@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from greenmachine.benchmarks import Benchmark
 from greenmachine.config import RunConfig
 from greenmachine.engine import Evaluator
 from greenmachine.errors import RunError
+from greenmachine.evolution.entry import Entry
 from greenmachine.evolution.judge import Judge
 from greenmachine.evolution.listener import Listener
 from greenmachine.evolution.racing import Heat
-from greenmachine.fitness.sampling import Split
+from greenmachine.fitness import Task
 from greenmachine.language import Expression
 from greenmachine.signals import CaptureSpec, Store
 
@@ -28,8 +28,7 @@ class Judges:
 
     Args:
         config: resolved settings.
-        benchmark: the one that they name.
-        split: its three samples.
+        entries: the benchmarks that they name.
         terminals: signals that the language reads.
         folder: for the signals.
         listener: told sizes, progress and failures.
@@ -38,89 +37,104 @@ class Judges:
     def __init__(
         self,
         config: RunConfig,
-        benchmark: Benchmark,
-        split: Split,
+        entries: Sequence[Entry],
         terminals: Sequence[str],
         folder: Path,
         listener: Listener,
     ) -> None:
         self.config = config
-        self.benchmark = benchmark
-        self.split = split
+        self.entries = list(entries)
         self.terminals = terminals
         self.folder = folder
         self.listener = listener
 
     def judge(self, sample: str) -> Judge:
-        """Capture sample "train" or "validation" and return its judge.
+        """Capture sample "train" or "validation" of every benchmark and return its judge.
 
         What was captured before is taken as it is.
 
         Raises:
             RunError: every network failed, the disk is too small, or workers died.
         """
-        indices: NDArray[np.int64] = getattr(self.split, sample)
         evaluators = {}
-        for dataset in self.config.datasets:
-            store = self._store(dataset, sample, indices)
+        for task, store in self._stores(sample).items():
             store.build(
                 self.config.workers,
                 announce=self.listener.say,
-                progress=partial(self.listener.progress, f"capture {dataset} {sample}"),
+                progress=partial(self.listener.progress, f"capture {task} {sample}"),
             )
-            failures = store.failures
-            if len(failures) == len(indices):
+            failures, networks = store.failures, len(store.indices)
+            if len(failures) == networks:
                 raise RunError(
-                    f"all {len(indices)} {dataset} {sample} networks failed; "
+                    f"all {networks} {task} {sample} networks failed; "
                     f"the first: {next(iter(failures.values()))}"
                 )
-            self._tell_failures(f"{dataset} {sample}", failures, len(indices))
-            evaluators[dataset] = Evaluator.of_store(
+            self._tell_failures(f"{task} {sample}", failures, networks)
+            evaluators[task] = Evaluator.of_store(
                 store, workers=self.config.workers, device=self.config.capture.device
             )
-        return Judge(evaluators, self._accuracies(indices), self.config.objective)
+        return Judge(evaluators, self._tasks(sample), self.config.objective)
 
     def heat(self) -> Heat:
         """Return the heat on some of the training networks, whose signals are captured by now."""
-        config, evaluators, places = self.config, {}, list[int]()
-        for dataset in config.datasets:
-            store = self._store(dataset, "train", self.split.train)
-            shards, places = store.spread(config.evolution.racing)
-            evaluators[dataset] = Evaluator.of_store(
+        config, evaluators, places = self.config, {}, {}
+        for task, store in self._stores("train").items():
+            shards, places[task] = store.spread(config.evolution.racing)
+            evaluators[task] = Evaluator.of_store(
                 store, workers=config.workers, device=config.capture.device, shards=shards
             )
-        return Heat(Judge(evaluators, self._accuracies(self.split.train), config.objective, places))
+        return Heat(Judge(evaluators, self._tasks("train", places), config.objective))
 
-    def test_scores(self, expression: Expression, dataset: str) -> NDArray[np.float64]:
+    def test_scores(
+        self, expression: Expression, entry: Entry, dataset: str
+    ) -> NDArray[np.float64]:
         """Return the scores on the test sample, (networks,), whose signals are not kept."""
-        spec = self._spec(dataset, sorted(expression.terminals))
+        task, spec = entry.tasks[dataset], self._spec(entry, dataset, sorted(expression.terminals))
         evaluator = Evaluator.of_networks(
-            spec, self.split.test.tolist(), workers=self.config.workers
+            spec, entry.indices("test").tolist(), workers=self.config.workers
         )
-        progress = partial(self.listener.progress, f"test {dataset}")
+        progress = partial(self.listener.progress, f"test {task}")
         (scores,) = evaluator.scores([expression], progress)
-        self._tell_failures(f"{dataset} test", evaluator.failures, evaluator.size)
+        self._tell_failures(f"{task} test", evaluator.failures, evaluator.size)
         return np.asarray(scores, dtype=np.float64)
 
-    def _store(self, dataset: str, sample: str, indices: NDArray[np.int64]) -> Store:
-        spec = self._spec(dataset, self.terminals)
-        return Store(self.folder / f"{dataset}-{sample}", spec, indices.tolist())
+    def _stores(self, sample: str) -> dict[str, Store]:
+        """Return a store for every network that is judged by, by the task whose own it is."""
+        stores = {}
+        for entry in self.entries:
+            for dataset in dict.fromkeys(entry.sources.values()):
+                task, spec = entry.tasks[dataset], self._spec(entry, dataset, self.terminals)
+                folder = self.folder / f"{task}-{sample}"
+                stores[task] = Store(folder, spec, entry.indices(sample).tolist())
+        return stores
 
-    def _spec(self, dataset: str, terminals: Sequence[str]) -> CaptureSpec:
+    def _spec(self, entry: Entry, dataset: str, terminals: Sequence[str]) -> CaptureSpec:
         capture = self.config.capture
+        # An option that no benchmark has stays, and the first one refuses it.
+        known = {name for each in self.entries for name in each.benchmark.space.options}
+        own = entry.benchmark.space.options
         return CaptureSpec(
-            benchmark=self.config.benchmark,
+            benchmark=entry.benchmark.name,
             dataset=dataset,
             terminals=tuple(sorted(terminals)),
             batch=capture.batch,
             seed=self.config.seed,
-            options=dict(capture.options),
+            options={k: v for k, v in capture.options.items() if k in own or k not in known},
             device=capture.device,
             precision=capture.precision,
         )
 
-    def _accuracies(self, indices: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
-        return {name: self.benchmark.accuracy(name)[indices] for name in self.config.datasets}
+    def _tasks(self, sample: str, places: Mapping[str, Sequence[int]] | None = None) -> list[Task]:
+        """Return the tasks of a sample; ``places`` are the networks that count, default all."""
+        tasks = []
+        for entry in self.entries:
+            indices = entry.indices(sample)
+            for dataset, name in entry.tasks.items():
+                scores = entry.tasks[entry.sources[dataset]]
+                index = np.array(places[scores] if places else range(len(indices)), dtype=np.int64)
+                truth = entry.benchmark.accuracy(dataset)[indices][index]
+                tasks.append(Task(name, scores, index, truth))
+        return tasks
 
     def _tell_failures(self, what: str, failures: Mapping[int, str], networks: int) -> None:
         if failures:

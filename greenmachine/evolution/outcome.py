@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from greenmachine.benchmarks import Benchmark
 from greenmachine.fitness import directed_tau, tau_row
 
-__all__ = ["Rows", "compare", "directions", "score_table"]
+__all__ = ["PLACE", "Rows", "compare", "directions", "score_table"]
 
 Rows: TypeAlias = dict[str, dict[str, float | None]]
 """``champion`` and each trivial score, with tau, its standard error, networks and failures."""
 
-_PLACE = ("dataset", "sample", "index", "accuracy")  # the other columns are scores
+PLACE = ("dataset", "sample", "index", "accuracy")
+"""Columns of a score table that are no scores."""
 
 
 def score_table(
@@ -80,7 +81,7 @@ def compare(table: pd.DataFrame, direction: int) -> dict[str, Rows]:
 def directions(table: pd.DataFrame, direction: int) -> dict[str, int]:
     """Return the direction of every score: a trivial one takes what is better on ``train``."""
     train, signs = table[table["sample"] == "train"], {"champion": direction}
-    for name in table.columns.drop([*_PLACE, "champion"]):
+    for name in table.columns.drop([*PLACE, "champion"]):
         tau = directed_tau(train[name].to_numpy()[None], train["accuracy"].to_numpy(), 1)[0]
         signs[name] = -1 if tau < 0 else 1
     return signs

@@ -23,12 +23,12 @@ class Heat:
     """The first leg of a race.
 
     Args:
-        judge: on some networks of the training sample.
+        judge: on some networks of every training sample.
     """
 
     def __init__(self, judge: Judge) -> None:
         self.judge = judge
-        networks = len(judge.objective.tasks[0].index)
+        networks = min(len(task.index) for task in judge.objective.tasks)
         # The standard deviation of tau between unrelated rankings (Kendall 1938).
         self.deviation = math.sqrt(2 * (2 * networks + 5) / (9 * networks * (networks - 1)))
 

@@ -15,21 +15,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
-from greenmachine.benchmarks import load_benchmark, training_cost
 from greenmachine.config import RunConfig
 from greenmachine.energy import Energy, Meter, metered
 from greenmachine.errors import RunError
+from greenmachine.evolution.entry import by_sample, check_stand_ins, enter, fitted
 from greenmachine.evolution.history import row_of, words_of, write_history
-from greenmachine.evolution.judge import Judge
 from greenmachine.evolution.judges import Judges
 from greenmachine.evolution.listener import Listener
-from greenmachine.evolution.outcome import Rows, compare, score_table
-from greenmachine.evolution.samples import draw_samples, fitted_sizes
+from greenmachine.evolution.result import conclude
 from greenmachine.evolution.search import Search
-from greenmachine.files import alone_in, read_json, replace_file, write_json
+from greenmachine.files import alone_in, read_json, write_json
 from greenmachine.language import LANGUAGES, Expression, parse
 from greenmachine.language.grammar import Grammar
 from greenmachine.manifest import manifest
@@ -60,25 +55,17 @@ class Run:
     def __init__(
         self, config: RunConfig, folder: Path, seeds: Sequence[Expression], listener: Listener
     ) -> None:
-        self.benchmark = load_benchmark(config.benchmark)
-        language = LANGUAGES[config.language.name]
-        usual = tuple(name for name in self.benchmark.passes if name in language.passes)
-        # As it will be written: a resumed run needs neither this folder nor these defaults.
-        self.config = config = config.model_copy(
-            update={
-                "benchmark": self.benchmark.name,
-                "datasets": config.datasets or self.benchmark.datasets[:1],
-                "passes": config.passes or usual,
-                "samples": fitted_sizes(config.samples, self.benchmark),
-            }
-        )
+        self.config, benchmarks = fitted(config)
+        config = self.config
         self.folder = folder
         self.seeds = list(seeds)
         self.listener = listener
+        language = LANGUAGES[config.language.name]
         self.grammar = Grammar(config.passes, config.language.exclude, language)
         for seed in self.seeds:
             self.grammar.tree(seed)  # a seed that the language cannot say is refused now
-        self.split = draw_samples(self.benchmark, config)
+        self.entries = enter(config, benchmarks)
+        check_stand_ins(config, self.entries, list(self.grammar.terminals))
         self._seconds = 0.0
         self._energy = Energy()
         self._rows: list[dict[str, float]] = []
@@ -131,8 +118,7 @@ class Run:
         config = self.config
         judges = Judges(
             config,
-            self.benchmark,
-            self.split,
+            self.entries,
             list(self.grammar.terminals),
             self.folder / SIGNALS,
             self.listener,
@@ -160,7 +146,7 @@ class Run:
             self._words.append(words_of(search.generation, trees))
             self._checkpoint(search)
             self.listener.generation(row, search)
-        result = self._result(search, train, validation, judges)
+        result = conclude(search, train, validation, judges, self.folder)
         result["seconds"] = round(before + time.monotonic() - started, 1)
         result |= (drawn + meter.read()).facts()
         write_json(self.folder / RESULT, result)
@@ -170,7 +156,7 @@ class Run:
 
     def _describe(self) -> None:
         """Write what the run is, once; refuse a folder that holds another run."""
-        described = {
+        described: dict[str, Any] = {
             "config": self.config.model_dump(mode="json"),
             "seeds": [seed.text for seed in self.seeds],
         }
@@ -183,14 +169,20 @@ class Run:
                 raise RunError(f"{self.folder} holds another run: choose another --out")
             self._check_data()
             return
+        checksums = [entry.benchmark.checksum for entry in self.entries]
+        several = len(checksums) > 1
         facts = manifest(
             seed=self.config.seed,
-            benchmark={"name": self.benchmark.name, "sha256": self.benchmark.checksum},
-            samples={
-                "train": self.split.train.tolist(),
-                "validation": self.split.validation.tolist(),
-                "test": len(self.split.test),
+            benchmark={
+                "name": described["config"]["benchmark"],
+                "sha256": checksums if several else checksums[0],
             },
+            samples=by_sample(
+                self.entries,
+                lambda name, indices: len(indices) if name == "test" else indices.tolist(),
+            ),
+            # What the taus of the hall of fame are of, where the settings alone do not say it.
+            **({"tasks": [t for e in self.entries for t in e.tasks.values()]} if several else {}),
         )
         write_json(self.folder / "manifest.json", facts)
         write_json(path, described)
@@ -200,11 +192,13 @@ class Run:
         path = self.folder / "manifest.json"
         try:
             known = read_json(path)["benchmark"]["sha256"]
+            known = [known] if isinstance(known, str) else known
+            pairs = list(zip(self.entries, known, strict=True))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RunError(f"{path} is damaged ({error}): start again in another --out") from None
-        if known != self.benchmark.checksum:
+        if changed := [e.benchmark.name for e, was in pairs if e.benchmark.checksum != was]:
             raise RunError(
-                f"the data changed since this run began ({self.benchmark.name}): "
+                f"the data changed since this run began ({', '.join(changed)}): "
                 "put the old files back, or start again in another --out"
             )
 
@@ -235,54 +229,6 @@ class Run:
         write_history(self.folder / "words.csv", self._words, missing=0)
         hall = [vars(famous) for famous in search.hall]
         write_json(self.folder / "hall_of_fame.json", hall)
-
-    def _result(
-        self, search: Search, train: Judge, validation: Judge, judges: Judges
-    ) -> dict[str, Any]:
-        champion = search.hall[0]
-        expression = parse(champion.expression)
-        rows: dict[str, dict[str, Rows]] = {"train": {}, "validation": {}, "test": {}}
-        tables = []
-        for dataset in self.config.datasets:
-            scores = {
-                "train": train.evaluators[dataset].scores([expression])[0],
-                "validation": validation.evaluators[dataset].scores([expression])[0],
-                "test": judges.test_scores(expression, dataset),
-            }
-            tables.append(score_table(self.benchmark, dataset, vars(self.split), scores))
-            for sample, of_sample in compare(tables[-1], champion.direction).items():
-                rows[sample][dataset] = of_sample
-        table = pd.concat(tables, ignore_index=True)
-        replace_file(
-            self.folder / "scores.parquet", lambda path: table.to_parquet(path, index=False)
-        )
-        read = np.concatenate([self.split.train, self.split.validation])
-        training = {
-            dataset: cost
-            for dataset in self.config.datasets
-            if (cost := training_cost(self.benchmark, dataset, read))
-        }
-        return {
-            "name": self.config.name,
-            "benchmark": self.config.benchmark,
-            "datasets": list(self.config.datasets),
-            "best": {
-                "expression": champion.expression,
-                "direction": champion.direction,
-                "size": champion.size,
-                "generation": champion.generation,
-                "tau": {
-                    sample: {name: row["champion"]["tau"] for name, row in of_sample.items()}
-                    for sample, of_sample in rows.items()
-                },
-            },
-            **rows,
-            "samples": {name: len(indices) for name, indices in vars(self.split).items()},
-            "individuals": search.individuals,
-            "generations": search.generation,
-            "training": training,
-            **train.counts(),
-        }
 
 
 def _described(folder: Path) -> dict[str, Any]:

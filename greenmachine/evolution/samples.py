@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from greenmachine.benchmarks import Benchmark
@@ -9,7 +11,7 @@ from greenmachine.config import RunConfig, SampleConfig, SamplesConfig
 from greenmachine.errors import ConfigError
 from greenmachine.fitness import SampleSpec, Split, draw_split
 
-__all__ = ["draw_samples", "fitted_sizes"]
+__all__ = ["common_sizes", "draw_samples", "fitted_sizes"]
 
 AUTOMATIC: dict[str, tuple[float, int]] = {
     "train": (0.4, 128),
@@ -57,14 +59,33 @@ def fitted_sizes(samples: SamplesConfig, benchmark: Benchmark) -> SamplesConfig:
     return samples.model_copy(update=fitted)
 
 
-def draw_samples(benchmark: Benchmark, config: RunConfig) -> Split:
+def common_sizes(samples: SamplesConfig, benchmarks: Sequence[Benchmark]) -> SamplesConfig:
+    """Return ``samples`` with sizes that fit all ``benchmarks``: the least that fit one of them.
+
+    Raises:
+        ConfigError: see :func:`fitted_sizes`.
+    """
+    fitted = [fitted_sizes(samples, benchmark) for benchmark in benchmarks]
+    common = {}
+    for name in AUTOMATIC:
+        alike = [getattr(each, name) for each in fitted]  # `rest` is so for all of them
+        common[name] = min(alike, key=lambda sample: 0 if sample.size == "rest" else sample.size)
+    return samples.model_copy(update=common)
+
+
+def draw_samples(benchmark: Benchmark, datasets: Sequence[str], config: RunConfig) -> Split:
     """Draw the three disjoint samples of a run, no class of isomorphic networks in two of them.
+
+    Args:
+        benchmark: to draw from.
+        datasets: stratified samples go by the mean of their accuracies.
+        config: sizes and seed.
 
     Raises:
         DataError: the benchmark lacks a data set of the run.
         ConfigError: a sample asks for more networks than are left.
     """
-    accuracy = np.mean([benchmark.accuracy(d) for d in config.datasets], axis=0)
+    accuracy = np.mean([benchmark.accuracy(d) for d in datasets], axis=0)
     return draw_split(
         accuracy,
         benchmark.groups,

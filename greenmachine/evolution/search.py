@@ -14,25 +14,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from deap import gp, tools
+from deap import tools
 
 from greenmachine.config import EvolutionConfig, LanguageConfig
-from greenmachine.evolution.individual import (
-    CostFitness,
-    Individual,
-    TauFitness,
-    cleared,
-    distinct,
-)
+from greenmachine.evolution.breeding import Breeder
+from greenmachine.evolution.individual import CostFitness, Individual, cleared, distinct
 from greenmachine.evolution.judge import Judge
-from greenmachine.evolution.operators import combine, crossover, half_and_half, mutate, owned_random
+from greenmachine.evolution.operators import owned_random
 from greenmachine.evolution.racing import Heat
-from greenmachine.language import Expression, canonical, parse, rank_canonical
+from greenmachine.evolution.selection import survivors
+from greenmachine.language import Expression, canonical, parse
 from greenmachine.language.grammar import Grammar
 
 __all__ = ["Famous", "Search"]
-
-_ATTEMPTS = 50  # to make an acceptable child, before a random tree takes its place
 
 
 @dataclass(frozen=True)
@@ -88,8 +82,8 @@ class Search:
         heat: Heat | None = None,
     ) -> None:
         self.evolution = evolution
-        self.language = language
         self.grammar = grammar
+        self.breeder = Breeder(evolution, language, grammar, train.objective.parsimony)
         self.train = train
         self.validation = validation
         self.heat = heat
@@ -97,7 +91,6 @@ class Search:
         self.population: list[Individual] = []
         self.hall: list[Famous] = []
         self.individuals = 0
-        self._fitness = CostFitness if evolution.selection == "nsga2" else TauFitness
         self._random = random.Random(seed).getstate()
 
     def best_validation(self) -> float:
@@ -110,14 +103,14 @@ class Search:
         Nothing changes when it is interrupted: the generation is taken over at its end.
         """
         with owned_random(self._random):
-            kept, new = self._next() if self.population else ([], self._first(seeds))
+            kept, new = self._next() if self.population else ([], self.breeder.first(seeds))
             state = random.getstate()
         population = kept + self._judged(new)
         if self.evolution.selection == "nsga2":
             population = tools.selNSGA2(population, self.evolution.population)
         elif self.evolution.survivors and kept:
             with owned_random(state):
-                population = self._survivors(population)
+                population = survivors(population, self.evolution)
                 state = random.getstate()
         hall = self._validated(population)
         self._random, self.population, self.hall = state, population, hall
@@ -153,29 +146,12 @@ class Search:
         self.hall = [Famous(**famous) for famous in state["hall"]]
         self.population = []
         for saved in state["population"]:
-            individual = self._individual(self.grammar.tree(parse(saved["tree"])))
+            individual = self.breeder.individual(self.grammar.tree(parse(saved["tree"])))
             individual.fitness.values = tuple(saved["fitness"])
             individual.direction = saved["direction"]
             individual.tau = tuple(saved["tau"])
             individual.failures = saved["failures"]
             self.population.append(individual)
-
-    def _individual(self, nodes: Sequence[Any]) -> Individual:
-        individual = Individual(nodes, self._fitness)
-        individual.text = rank_canonical(self.grammar.expression(individual)).text
-        return individual
-
-    def _first(self, seeds: Sequence[Expression]) -> list[Individual]:
-        taken: set[str] = set()
-        new = []
-        for seed in seeds[: self.evolution.population]:
-            individual = self._individual(self.grammar.tree(seed))
-            if individual.text not in taken:
-                taken.add(individual.text)
-                new.append(individual)
-        while len(new) < self.evolution.population:
-            new.append(self._immigrant(taken))
-        return new
 
     def _next(self) -> tuple[list[Individual], list[Individual]]:
         """Return who goes on and who is new."""
@@ -186,71 +162,13 @@ class Search:
         # A child like one of the last generation would be judged to learn nothing.
         taken = {individual.text for individual in self.population}
         count = config.population - (0 if plus else len(kept))
-        new = [self._immigrant(taken) for _ in range(round(config.immigrants * count))]
-        while len(new) < count:
-            children = self._children(pool, taken)
-            new += children[: count - len(new)]
-        return list(kept), new
+        return list(kept), self.breeder.next(pool, count, taken)
 
     def _cleared(self) -> list[Individual]:
         forms = [self.grammar.expression(individual) for individual in self.population]
         directions = [individual.direction for individual in self.population]
         behaviours = self.train.behaviours(forms, directions)
         return cleared(self.population, behaviours, self.evolution.niche)
-
-    def _survivors(self, population: list[Individual]) -> list[Individual]:
-        """Return the winners of tournaments, each among those that have not won yet."""
-        rest, winners = list(population), list[Individual]()
-        while rest and len(winners) < self.evolution.survivors:
-            (winner,) = tools.selTournament(rest, 1, self.evolution.tournament)
-            winners.append(winner)
-            rest = [individual for individual in rest if individual is not winner]
-        return winners
-
-    def _children(self, pool: list[Individual], taken: set[str]) -> list[Individual]:
-        config = self.evolution
-        for _ in range(_ATTEMPTS):
-            drawn = random.random() if len(pool) > 1 else 1.0
-            if drawn < config.crossover:
-                trees = [gp.PrimitiveTree(parent) for parent in self._parents(pool, 2)]
-                crossover(trees[0], trees[1], config.leaf_bias)
-            elif drawn < config.crossover + config.combine:
-                first, second = self._parents(pool, 2)
-                trees = [gp.PrimitiveTree(combine(first, second, self.grammar))]
-            else:
-                trees = [gp.PrimitiveTree(parent) for parent in self._parents(pool, 1)]
-                mutate(trees[0], self.grammar, config.mutations)
-            children = []
-            for tree in trees:
-                child = self._individual(tree)
-                if self._fits(child) and child.text not in taken:
-                    taken.add(child.text)
-                    children.append(child)
-            if children:
-                return children
-        return [self._immigrant(taken)]
-
-    def _parents(self, pool: list[Individual], count: int) -> list[Individual]:
-        size = self.evolution.tournament
-        if self.evolution.survivors:
-            return random.sample(pool, count)
-        if self.evolution.selection == "double_tournament":
-            chosen = tools.selDoubleTournament(pool, count, size, 1.4, fitness_first=True)
-        else:  # DEAP compares NSGA-II fitness by tau first, then by size
-            chosen = tools.selTournament(pool, count, size)
-        return list(chosen)
-
-    def _immigrant(self, taken: set[str]) -> Individual:
-        for _ in range(_ATTEMPTS):
-            individual = self._individual(half_and_half(self.grammar, self.language.start_height))
-            if self._fits(individual) and individual.text not in taken:
-                break
-        taken.add(individual.text)
-        return individual
-
-    def _fits(self, individual: Individual) -> bool:
-        small = len(individual) <= self.language.max_size
-        return small and individual.height <= self.language.max_height
 
     def _judged(self, new: list[Individual]) -> list[Individual]:
         """Judge new individuals; return those that no heat stopped."""
@@ -262,7 +180,7 @@ class Search:
                 forms = [form for form, on in zip(forms, passed, strict=True) if on]
         judged = self.train(forms)
         for place, individual in enumerate(new):
-            if self._fitness is CostFitness:
+            if self.breeder.fitness is CostFitness:
                 values = [float(judged.aggregate[place]), float(len(individual))]
             else:
                 values = [float(judged.fitness[place])]

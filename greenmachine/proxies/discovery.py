@@ -44,22 +44,21 @@ def export_run(folder: Path, out: Path, rank: int = 1) -> dict[str, Any]:
         raise ConfigError(f"--rank {rank}: the hall of fame of {folder} has 1 to {len(hall)}")
     famous = hall[rank - 1]
     tau: dict[str, Any] = {
-        sample: dict(zip(config.datasets, values, strict=True))
+        sample: dict(zip(run.get("tasks", config.datasets), values, strict=True))
         for sample, values in famous["tau"].items()
     }
     if rank == 1:
         tau |= measured
-    shape = (
-        config.capture.batch,
-        *load_benchmark(config.benchmark).input_shape(config.datasets[0]),
-    )
+    benchmark = load_benchmark(config.benchmarks[0])
+    dataset = next(name for name in config.datasets if name in benchmark.datasets)
+    shape = (config.capture.batch, *benchmark.input_shape(dataset))
+    names = ", ".join(short_name(name) for name in config.benchmarks)
     provenance = {
         "run": config.name,
         "seed": config.seed,
-        "benchmark": f"{short_name(config.benchmark)}, {', '.join(config.datasets)}",
+        "benchmark": f"{names}, {', '.join(config.datasets)}",
         "networks": ", ".join(
-            f"{len(value) if isinstance(value, list) else value} {name}"
-            for name, value in run["samples"].items()
+            f"{_networks(value)} {name}" for name, value in run["samples"].items()
         ),
         "generation": famous["generation"],
         "created": run["created"],
@@ -86,3 +85,10 @@ def export_run(folder: Path, out: Path, rank: int = 1) -> dict[str, Any]:
     }
     write_json(out.with_suffix(".json"), known)
     return known
+
+
+def _networks(sample: Any) -> int:
+    """Return the size of a sample as a manifest tells it: a number, a list, or one a benchmark."""
+    if isinstance(sample, dict):
+        return sum(_networks(each) for each in sample.values())
+    return len(sample) if isinstance(sample, list) else int(sample)

@@ -74,7 +74,7 @@ def _runs(records: dict[str, Record]) -> Element:
         done = f"{record.history['generation'].iloc[-1]:.0f}"
         cells = [
             label,
-            f"{record.benchmark}, {', '.join(record.datasets)}",
+            record.place,
             str(record.config["seed"]),
             f"{evolution['population']:,}",
             done if record.result else f"{done} of {evolution['generations']}, unfinished",

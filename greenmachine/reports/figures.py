@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from greenmachine.evolution.outcome import directions
+from greenmachine.evolution.outcome import PLACE, directions
 from greenmachine.reports.charts import Axis, Chart
 from greenmachine.reports.markup import Element
 from greenmachine.reports.record import SAMPLES, Record
@@ -119,6 +119,9 @@ def scatter(record: Record, scores: pd.DataFrame, dataset: str) -> list[Element]
 def ranks(record: Record, scores: pd.DataFrame, dataset: str) -> list[Element]:
     """Return rank of score against rank of accuracy on test: the champion, the trivial scores."""
     table = scores[scores["dataset"] == dataset]
+    # Another benchmark of the run may have trivial scores that this one lacks.
+    others = set(table.columns) - {*PLACE, *record.tau["test"][dataset]}
+    table = table.drop(columns=list(others))
     part = _part(scores, dataset, "test")
     truth = rankdata(part["accuracy"])
     axis = Axis.over([1.0, float(max(2, len(part)))], 3, whole=True)

@@ -20,7 +20,14 @@ from greenmachine.energy import ENERGY
 from greenmachine.errors import RunError
 from greenmachine.evolution.search import Famous
 from greenmachine.files import read_json
-from greenmachine.reports.record import SAMPLES, Record, Score, Taus
+from greenmachine.reports.record import (
+    SAMPLES,
+    Record,
+    Score,
+    Taus,
+    benchmarks_of,
+    datasets_of,
+)
 from greenmachine.reports.spending import spending_texts
 
 __all__ = ["read_record"]
@@ -45,7 +52,7 @@ def read_record(folder: Path) -> Record:
         raise RunError(f"{folder} has no whole generation yet: report it later")
     config = _load(folder / "config.json", _config)
     manifest = _load(folder / "manifest.json", _manifest)
-    datasets = config["datasets"]
+    datasets = datasets_of(config, manifest)
     hall = _load(folder / "hall_of_fame.json", partial(_hall, datasets=len(datasets)))
     result = _load_any(
         folder / "result.json", partial(_result, champion=hall[0], datasets=datasets)
@@ -59,10 +66,7 @@ def read_record(folder: Path) -> Record:
         history=_load(folder / "history.csv", partial(_numbers, columns=_HISTORY)),
         result=result,
         tau=_taus(result, datasets) if result else _taus_so_far(hall[0], datasets),
-        samples={
-            name: len(of_sample) if isinstance(of_sample, list) else int(of_sample)
-            for name, of_sample in manifest["samples"].items()
-        },
+        samples=_load(folder / "manifest.json", partial(_sizes, datasets=datasets)),
         scores=_load_any(folder / "scores.parquet", scores) if result else None,
         words=_load_any(
             folder / "words.csv", partial(_numbers, columns=["generation", "population"])
@@ -90,7 +94,8 @@ def _config(path: Path) -> dict[str, Any]:
         raise ValueError("population and generations are no numbers")
     if not config["datasets"] or not isinstance(config["datasets"], list):
         raise ValueError("no data sets")
-    short_name(config["benchmark"])
+    for name in benchmarks_of(config):
+        short_name(name)
     return config
 
 
@@ -99,6 +104,17 @@ def _manifest(path: Path) -> dict[str, Any]:
     if set(manifest["samples"]) != set(SAMPLES) or "sha256" not in manifest["benchmark"]:
         raise ValueError("it does not name the samples and the benchmark")
     return manifest
+
+
+def _sizes(path: Path, datasets: list[str]) -> dict[str, dict[str, int]]:
+    """Return the networks of every sample and data set, from lists or numbers of them."""
+    sizes: dict[str, dict[str, int]] = {}
+    for sample, found in read_json(path)["samples"].items():
+        sizes[sample] = {}
+        for name in datasets:  # of several benchmarks each has its own: nats-tss/cifar10
+            own = found[name.rpartition("/")[0]] if isinstance(found, dict) else found
+            sizes[sample][name] = len(own) if isinstance(own, list) else int(own)
+    return sizes
 
 
 def _hall(path: Path, datasets: int) -> list[Famous]:
@@ -173,6 +189,8 @@ def _scores(path: Path, datasets: list[str]) -> pd.DataFrame:
     frame = pd.read_parquet(path)
     if missing := [name for name in _PLACE if name not in frame]:
         raise ValueError(f"no column {missing[0]}")
+    if "benchmark" in frame:
+        frame["dataset"] = frame.pop("benchmark") + "/" + frame["dataset"]
     numbers = [name for name in frame if name not in ("dataset", "sample")]
     if set(zip(frame["dataset"], frame["sample"], strict=True)) != set(product(datasets, SAMPLES)):
         raise ValueError("not the samples of the run")

@@ -14,7 +14,7 @@ from greenmachine.benchmarks import short_name
 from greenmachine.energy import ENERGY
 from greenmachine.evolution.search import Famous
 
-__all__ = ["SAMPLES", "Record", "Score", "Taus"]
+__all__ = ["SAMPLES", "Record", "Score", "Taus", "benchmarks_of", "datasets_of"]
 
 SAMPLES = ("train", "validation", "test")
 
@@ -43,7 +43,7 @@ class Record:
         history: a row a generation.
         result: ``result.json``; None of an unfinished run.
         tau: of the champion and the trivial scores; on test only where it is finished.
-        samples: number of networks by sample.
+        samples: number of networks by sample and data set.
         scores: what every network scores, see ``evolution/outcome.py``; None without the file.
         words: how many individuals hold each word, a row a generation, with ``population``.
     """
@@ -55,7 +55,7 @@ class Record:
     history: pd.DataFrame
     result: Mapping[str, Any] | None
     tau: Taus
-    samples: Mapping[str, int]
+    samples: Mapping[str, Mapping[str, int]]
     scores: pd.DataFrame | None
     words: pd.DataFrame | None
 
@@ -65,14 +65,15 @@ class Record:
         return str(self.config["name"])
 
     @property
-    def benchmark(self) -> str:
-        """Name of the benchmark, for a person to read."""
-        return short_name(str(self.config["benchmark"]))
+    def place(self) -> str:
+        """Names of the benchmarks and of the data sets, for a person to read."""
+        benchmarks = " + ".join(map(short_name, benchmarks_of(self.config)))
+        return f"{benchmarks}, {', '.join(self.config['datasets'])}"
 
     @property
     def datasets(self) -> list[str]:
-        """The data sets, the first one first."""
-        return [str(name) for name in self.config["datasets"]]
+        """The data sets, the first one first; of several benchmarks as ``nats-tss/cifar10``."""
+        return datasets_of(self.config, self.manifest)
 
     @property
     def champion(self) -> Famous:
@@ -101,3 +102,14 @@ class Record:
     def identity(self) -> object:
         """Equal for runs that were judged on the same networks and accuracies."""
         return self.manifest["benchmark"]["sha256"], self.manifest["samples"], self.datasets
+
+
+def benchmarks_of(config: Mapping[str, Any]) -> list[str]:
+    """Return the names of the benchmarks that settings name."""
+    names = config["benchmark"]
+    return [names] if isinstance(names, str) else [str(name) for name in names]
+
+
+def datasets_of(config: Mapping[str, Any], manifest: Mapping[str, Any]) -> list[str]:
+    """Return what a run calls its data sets; only one of several benchmarks has a list of them."""
+    return [str(name) for name in manifest.get("tasks", config["datasets"])]

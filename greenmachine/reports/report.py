@@ -95,7 +95,7 @@ def _summary(record: Record) -> list[Element]:
         element("h1", record.name),
         element(
             "p",
-            f"{record.benchmark}, {', '.join(record.datasets)}; seed {record.config['seed']}; "
+            f"{record.place}; seed {record.config['seed']}; "
             f"folder {record.folder.resolve().name}; "
             f"begun {record.manifest.get('created', 'unknown')}",
             class_="subtitle",
@@ -134,6 +134,10 @@ def _summary(record: Record) -> list[Element]:
         tables += [element("h3", f"Kendall's τ on {dataset}"), tau_table(record, dataset)]
     note = "± is the standard error. The rows below the champion are what any proxy has to beat."
     if record.result:
+        tables.append(element("p", note, class_="note"))
+    if stand_in := record.config.get("capture", {}).get("stand_in"):
+        pairs = ", ".join(f"{source} for {name}" for name, source in stand_in.items())
+        note = f"On train and validation the networks of one data set stand for another's: {pairs}."
         tables.append(element("p", note, class_="note"))
     return [element("header", *head), *_section("summary", "Summary", facts(cards), *tables)]
 

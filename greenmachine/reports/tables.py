@@ -31,7 +31,7 @@ def tau_table(record: Record, dataset: str) -> Element:
     for name in names:
         found = [record.tau[sample][dataset].get(name) for sample in samples]
         rows.append([name, *("" if score is None else tau_text(score) for score in found)])
-    head = [f"{sample}, {record.samples[sample]:,} networks" for sample in samples]
+    head = [f"{sample}, {record.samples[sample][dataset]:,} networks" for sample in samples]
     return table(["", *head], rows, bold="champion")
 
 

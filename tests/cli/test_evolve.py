@@ -100,6 +100,7 @@ def test_interrupt_and_resume(run_folder: Path, tmp_path: Path) -> None:
         (["evolve", "--set", "seed=[1"], "is not a YAML value"),
         (["evolve", "--set", "benchmark=nats-xyz"], "nats-tss"),
         (["evolve", "--on", "nats-xyz"], "nats-tss"),
+        (["evolve", "--on", "digits-tss", "--on", "nats-xyz"], "no benchmark 'nats-xyz'"),
         (["evolve", "--set", "evolution.seeds=[nwott]"], "unknown proxy 'nwott'"),
         (["evolve", "--resume", "nowhere"], "holds no run"),
         (["evolve", "--resume", "nowhere", "--seed", "1"], "give no others"),

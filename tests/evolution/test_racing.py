@@ -51,9 +51,8 @@ def test_the_stopped_count_but_do_not_breed(raced: Path) -> None:
 
 def test_who_goes_on(raced: Path) -> None:
     run = Run.resume(raced, Quiet())
-    judges = Judges(
-        run.config, run.benchmark, run.split, run.grammar.terminals, raced / "signals", Quiet()
-    )
+    terminals = list(run.grammar.terminals)
+    judges = Judges(run.config, run.entries, terminals, raced / "signals", Quiet())
     heat = judges.heat()
     constant = parse("first_layer(channel_count(noise_input))")
     size = parse("sum_layers(numel(weight))")

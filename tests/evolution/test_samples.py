@@ -10,7 +10,7 @@ import pytest
 from greenmachine.benchmarks import Benchmark
 from greenmachine.config import SamplesConfig
 from greenmachine.errors import ConfigError
-from greenmachine.evolution.samples import draw_samples, fitted_sizes
+from greenmachine.evolution.samples import common_sizes, draw_samples, fitted_sizes
 
 from .conftest import settings
 
@@ -77,6 +77,19 @@ def test_spaces_that_are_too_small(networks: int, given: dict[str, Any], says: s
         sizes(networks, **given)
 
 
+@pytest.mark.parametrize("test", ["auto", "rest", 12])
+def test_common_sizes_fit_every_benchmark(test: Any) -> None:
+    config = SamplesConfig.model_validate({"test": {"size": test, "kind": "quantile"}})
+    spaces = [table(300), table(60), table(15_625)]
+    common = common_sizes(config, spaces)
+    for name, share in (("train", 24), ("validation", 18), ("test", 18)):
+        found = getattr(common, name)
+        least = [getattr(fitted_sizes(config, space), name).size for space in spaces]
+        assert found.size == ("rest" if "rest" in least else min(least))
+        assert found.size == share or test != "auto"
+    assert common.test.kind == "quantile"
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_automatic_sizes_can_always_be_drawn(seed: int) -> None:
     generator = np.random.default_rng(seed)
@@ -86,7 +99,7 @@ def test_automatic_sizes_can_always_be_drawn(seed: int) -> None:
         datasets=["own"], seed=seed, samples={n: {} for n in ("train", "validation", "test")}
     )
     config = config.model_copy(update={"samples": fitted_sizes(config.samples, benchmark)})
-    split = draw_samples(benchmark, config)
+    split = draw_samples(benchmark, ["own"], config)
     touched = [set(benchmark.groups[s].tolist()) for s in vars(split).values()]
     assert len(set.union(*touched)) == sum(map(len, touched))
 
@@ -94,4 +107,4 @@ def test_automatic_sizes_can_always_be_drawn(seed: int) -> None:
 def test_explicit_sizes_that_do_not_fit_say_how_many_there_are() -> None:
     config = settings(datasets=["own"], samples={"train": {"size": 12}, "validation": {"size": 20}})
     with pytest.raises(ConfigError, match="validation sample: 20 networks asked for, 18 available"):
-        draw_samples(table(30), config)
+        draw_samples(table(30), ["own"], config)

@@ -1,0 +1,118 @@
+"""New individuals: random trees, seeds, and children of parents, all within the limits."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+from deap import gp
+
+from greenmachine.config import EvolutionConfig, LanguageConfig
+from greenmachine.evolution.individual import CostFitness, Individual, TauFitness
+from greenmachine.evolution.operators import combine, crossover, half_and_half, mutate
+from greenmachine.evolution.selection import parents
+from greenmachine.language import Expression, rank_canonical
+from greenmachine.language.grammar import Grammar
+
+__all__ = ["Breeder"]
+
+_ATTEMPTS = 50  # to make an acceptable child, before a random tree takes its place
+
+
+class Breeder:
+    """Makes the individuals of one run; draws from the global ``random`` module.
+
+    Args:
+        evolution: rates and selection.
+        language: limits of the trees.
+        grammar: the vocabulary.
+        parsimony: tau that a node costs.
+
+    Attributes:
+        fitness: class of the individuals' fitness.
+    """
+
+    def __init__(
+        self,
+        evolution: EvolutionConfig,
+        language: LanguageConfig,
+        grammar: Grammar,
+        parsimony: float,
+    ) -> None:
+        self.evolution = evolution
+        self.language = language
+        self.grammar = grammar
+        self.parsimony = parsimony
+        self.fitness = CostFitness if evolution.selection == "nsga2" else TauFitness
+
+    def individual(self, nodes: Sequence[Any]) -> Individual:
+        """Return the individual of a tree, not yet judged."""
+        individual = Individual(nodes, self.fitness)
+        individual.text = rank_canonical(self.grammar.expression(individual)).text
+        return individual
+
+    def first(self, seeds: Sequence[Expression]) -> list[Individual]:
+        """Return a first population: ``seeds``, then random trees."""
+        taken: set[str] = set()
+        new = []
+        for seed in seeds[: self.evolution.population]:
+            individual = self.individual(self.grammar.tree(seed))
+            if individual.text not in taken:
+                taken.add(individual.text)
+                new.append(individual)
+        while len(new) < self.evolution.population:
+            new.append(self._immigrant(taken))
+        return new
+
+    def next(self, pool: list[Individual], count: int, taken: set[str]) -> list[Individual]:
+        """Return ``count`` new individuals: immigrants, then children of ``pool``.
+
+        Args:
+            pool: who may be a parent.
+            count: of new ones.
+            taken: texts that no new one may have; theirs are added.
+        """
+        new = [self._immigrant(taken) for _ in range(round(self.evolution.immigrants * count))]
+        while len(new) < count:
+            children = self._children(pool, taken)
+            new += children[: count - len(new)]
+        return new
+
+    def _children(self, pool: list[Individual], taken: set[str]) -> list[Individual]:
+        config = self.evolution
+        for _ in range(_ATTEMPTS):
+            drawn = random.random() if len(pool) > 1 else 1.0
+            if drawn < config.crossover:
+                trees = [gp.PrimitiveTree(parent) for parent in self._parents(pool, 2)]
+                crossover(trees[0], trees[1], config.leaf_bias)
+            elif drawn < config.crossover + config.combine:
+                first, second = self._parents(pool, 2)
+                trees = [gp.PrimitiveTree(combine(first, second, self.grammar))]
+            else:
+                trees = [gp.PrimitiveTree(parent) for parent in self._parents(pool, 1)]
+                mutate(trees[0], self.grammar, config.mutations)
+            children = []
+            for tree in trees:
+                child = self.individual(tree)
+                if self._fits(child) and child.text not in taken:
+                    taken.add(child.text)
+                    children.append(child)
+            if children:
+                return children
+        return [self._immigrant(taken)]
+
+    def _parents(self, pool: list[Individual], count: int) -> list[Individual]:
+        return parents(pool, count, self.evolution, self.parsimony)
+
+    def _immigrant(self, taken: set[str]) -> Individual:
+        for _ in range(_ATTEMPTS):
+            individual = self.individual(half_and_half(self.grammar, self.language.start_height))
+            if self._fits(individual) and individual.text not in taken:
+                break
+        taken.add(individual.text)
+        return individual
+
+    def _fits(self, individual: Individual) -> bool:
+        small = len(individual) <= self.language.max_size
+        return small and individual.height <= self.language.max_height

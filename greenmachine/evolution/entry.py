@@ -1,0 +1,173 @@
+"""The benchmarks of a run: each enters with its own data sets, networks and three samples.
+
+A task of the objective is a data set of a benchmark. It is called like the data set where the run
+has one benchmark, and ``nats-tss/cifar10`` where it has several.
+
+**Stand-ins** (``capture.stand_in``, ``{cifar100: cifar10}``). For two data sets of one image shape
+NATS builds the networks of an architecture from one seed, so that they differ in the last layer
+alone, which has another number of classes; in passes of noise they see the same images. Then
+weights and activations are equal but for the last layer. Gradients are not: they start from other
+outputs, as with another draw of the last layer, and a score that hangs on that draw ranks the
+networks of the two data sets differently. With a stand-in both tasks take the scores of one network
+on the training and validation samples, which saves the capture and the evaluation of the other. On
+test each data set has its own networks, so that what the stand-in missed shows there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from greenmachine.benchmarks import Benchmark, load_benchmark, short_name
+from greenmachine.config import RunConfig
+from greenmachine.errors import ConfigError
+from greenmachine.evolution.samples import common_sizes, draw_samples
+from greenmachine.fitness.sampling import Split
+from greenmachine.language import LANGUAGES
+
+__all__ = ["Entry", "by_sample", "check_stand_ins", "enter", "fitted"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A benchmark in a run.
+
+    Attributes:
+        benchmark: its table and its networks.
+        split: the samples that the run drew of it.
+        tasks: name of the task of each data set.
+        sources: the data set whose networks each data set is judged by on train and validation.
+    """
+
+    benchmark: Benchmark
+    split: Split
+    tasks: Mapping[str, str]
+    sources: Mapping[str, str]
+
+    @property
+    def name(self) -> str:
+        """Name of the benchmark, for a person to read."""
+        return short_name(self.benchmark.name)
+
+    def indices(self, sample: str) -> NDArray[np.int64]:
+        """Return the networks of a sample, as indices of the benchmark."""
+        found: NDArray[np.int64] = getattr(self.split, sample)
+        return found
+
+
+def fitted(config: RunConfig) -> tuple[RunConfig, list[Benchmark]]:
+    """Return the settings as they will be written, and the benchmarks that they name.
+
+    A resumed run needs neither this folder nor the defaults of today.
+
+    Raises:
+        ConfigError: the settings do not fit the benchmarks.
+        DataError: the data of one is missing or broken.
+    """
+    benchmarks = [load_benchmark(name) for name in config.benchmarks]
+    names = [short_name(benchmark.name) for benchmark in benchmarks]
+    if twice := sorted(name for name in set(names) if names.count(name) > 1):
+        raise ConfigError(f"benchmark: two are called {twice[0]}: name it once, or rename a file")
+    # Without any: passes that suit every benchmark, and the first data set of each.
+    usual = tuple(
+        name
+        for name in benchmarks[0].passes
+        if name in LANGUAGES[config.language.name].passes
+        and all(name in benchmark.passes for benchmark in benchmarks)
+    )
+    datasets = config.datasets or [benchmark.datasets[0] for benchmark in benchmarks]
+    full = tuple(benchmark.name for benchmark in benchmarks)
+    update: dict[str, Any] = {
+        "benchmark": full[0] if len(full) == 1 else full,
+        "datasets": tuple(dict.fromkeys(datasets)),
+        "passes": config.passes or usual,
+        "samples": common_sizes(config.samples, benchmarks),
+    }
+    return config.model_copy(update=update), benchmarks
+
+
+def enter(config: RunConfig, benchmarks: Sequence[Benchmark]) -> list[Entry]:
+    """Draw the samples of every benchmark, all of the sizes and the seed of ``config``.
+
+    Args:
+        config: as :func:`fitted` returned it.
+        benchmarks: returned beside it.
+
+    Raises:
+        ConfigError: a benchmark has no data set of the run, a sample asks for more networks than
+            there are, or selection goes by tasks where there is one.
+        DataError: a data set is unknown.
+    """
+    several = len(benchmarks) > 1
+    entries = []
+    for benchmark in benchmarks:
+        known = set(benchmark.datasets) if several else set(config.datasets)
+        datasets = [name for name in config.datasets if name in known]
+        if not datasets:
+            raise ConfigError(
+                f"datasets: {short_name(benchmark.name)} has none of "
+                f"{', '.join(config.datasets)}: add one of {', '.join(benchmark.datasets)}"
+            )
+        name = f"{short_name(benchmark.name)}/" if several else ""
+        entries.append(
+            Entry(
+                benchmark,
+                draw_samples(benchmark, datasets, config),
+                {dataset: f"{name}{dataset}" for dataset in datasets},
+                {d: config.capture.stand_in.get(d, d) for d in datasets},
+            )
+        )
+    tasks = [task for entry in entries for task in entry.tasks.values()]
+    if nowhere := set(config.datasets) - {name for entry in entries for name in entry.tasks}:
+        raise ConfigError(f"datasets: no benchmark of the run has {', '.join(sorted(nowhere))}")
+    if config.evolution.selection == "lexicase" and len(tasks) < 2:
+        raise ConfigError(
+            f"evolution.selection: lexicase goes by several data sets, and there is {tasks[0]} "
+            "alone: add data sets or benchmarks, or take tournament"
+        )
+    return entries
+
+
+def by_sample(
+    entries: Sequence[Entry], value: Callable[[str, NDArray[np.int64]], Any]
+) -> dict[str, Any]:
+    """Return ``value(sample, indices)`` by sample; where there are several benchmarks, of each."""
+    samples = vars(entries[0].split)
+    found = {s: {entry.name: value(s, entry.indices(s)) for entry in entries} for s in samples}
+    return found if len(entries) > 1 else {s: found[s][entries[0].name] for s in samples}
+
+
+def check_stand_ins(config: RunConfig, entries: Sequence[Entry], terminals: Sequence[str]) -> None:
+    """Refuse stand-ins whose networks would not see the same images.
+
+    Raises:
+        ConfigError: they read images of a data set, are not in the run, stand for each other in a
+            chain, or take images of another shape.
+    """
+    stand_in = config.capture.stand_in
+    if stand_in and any(name.startswith("data_") for name in terminals):
+        raise ConfigError(
+            "capture.stand_in: pass data reads the images of each data set, so none can stand for "
+            "another: leave data out of passes, or stand_in out of capture"
+        )
+    for dataset, source in stand_in.items():
+        where = f"capture.stand_in: {dataset}: {source}"
+        if missing := [name for name in (dataset, source) if name not in config.datasets]:
+            raise ConfigError(f"{where}: {missing[0]} is not among datasets: add it there")
+        if source in stand_in:
+            raise ConfigError(f"{where}: {source} has a stand-in itself: name one for both")
+        for entry in entries:
+            if dataset not in entry.tasks:
+                continue
+            if source not in entry.tasks:
+                raise ConfigError(f"{where}: {entry.name} has {dataset} but no {source}")
+            shapes = [entry.benchmark.input_shape(name) for name in (dataset, source)]
+            if shapes[0] != shapes[1]:
+                raise ConfigError(
+                    f"{where}: on {entry.name} images of one are {shapes[0]}, of the other "
+                    f"{shapes[1]}: only data sets of one image shape can share networks"
+                )

@@ -1,0 +1,62 @@
+"""Who breeds: epsilon-lexicase selection by the tasks."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from greenmachine.config import EvolutionConfig
+from greenmachine.evolution.individual import Individual, TauFitness
+from greenmachine.evolution.operators import owned_random
+from greenmachine.evolution.selection import parents
+
+LEXICASE = EvolutionConfig(selection="lexicase")
+TAUS = st.floats(-1, 1).map(lambda tau: round(tau, 3))
+
+
+def individual(tau: tuple[float, ...], size: int = 3) -> Individual:
+    made = Individual([0] * size, TauFitness)
+    made.tau, made.text = tau, f"{tau} {size}"
+    made.fitness.values = [sum(tau) / len(tau)]
+    return made
+
+
+def drawn(pool: list[Individual], count: int, parsimony: float = 0.0) -> Counter[str]:
+    with owned_random(random.Random(0).getstate()):
+        return Counter(i.text for i in parents(pool, count, LEXICASE, parsimony))
+
+
+def test_specialists_breed_and_not_who_is_best_on_average() -> None:
+    first, second = individual((0.9, 0.1)), individual((0.1, 0.9))
+    average = individual((0.55, 0.55))
+    found = drawn([first, second, average, individual((0.3, 0.3))], 200)
+    assert found.keys() == {first.text, second.text}
+    assert 60 < found[first.text] < 140
+
+
+def test_one_who_is_nearly_best_on_every_task_wins_over_who_fails_on_one() -> None:
+    best = individual((0.9, 0.2))
+    near = individual((0.8, 0.8))
+    others = [individual((tau, tau)) for tau in (0.0, 0.1, 0.3, 0.5)]
+    assert drawn([best, near, *others], 50).keys() == {near.text}
+
+
+def test_of_equals_the_smaller_breeds_where_nodes_cost() -> None:
+    small, large = individual((0.5, 0.5), 2), individual((0.5, 0.5), 9)
+    pool = [small, large, individual((0.5, 0.5), 8)]
+    assert len(drawn(pool, 60)) == 3
+    # One median absolute deviation is the cost of one node: 9 - 8.
+    assert drawn(pool, 60, parsimony=0.01).keys() == {small.text}
+
+
+@given(taus=st.lists(st.tuples(TAUS, TAUS, TAUS), min_size=1, max_size=12, unique=True))
+def test_a_parent_is_near_the_best_on_some_task(taus: list[tuple[float, float, float]]) -> None:
+    table = np.array(taus)
+    deviation = np.median(np.abs(table - np.median(table, axis=0)), axis=0)
+    near = (table >= table.max(axis=0) - deviation).any(axis=1)
+    allowed = {individual(tau).text for tau, good in zip(taus, near, strict=True) if good}
+    assert drawn([individual(tau) for tau in taus], 20).keys() <= allowed
