@@ -45,13 +45,13 @@ class Column:
         title: its head.
         protocol: of the rows that it shows.
         metric: likewise.
-        digits: behind the point.
+        form: how its values are written.
     """
 
     title: str
     protocol: str
     metric: str
-    digits: int = 3
+    form: str = ".3f"
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,8 @@ class Drawing:
         axis: what the horizontal axis is.
         metric: of the rows.
         protocols: a colour each; the first one sorts the lines.
-        logarithmic: whether powers of ten are drawn.
+        logarithmic: whether the axis is of powers of ten: for what is the better the less it is.
+            Zero is not drawn there.
     """
 
     title: str

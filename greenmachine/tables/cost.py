@@ -174,7 +174,7 @@ less than their sum, for it builds a network and runs its passes once. `sed` bui
 figure is the mean over all architectures in one call. `az_nas` is the sum of its four components,
 with one network built. `cost.json`, beside the scores, tells machine and time of every network.""",
     rows=_rows,
-    columns=(Column("seconds a network", "alone", "seconds", 7),),
+    columns=(Column("seconds a network", "alone", "seconds", ".3g"),),
     drawing=Drawing(
         "CPU seconds of one core for a score", "seconds", "seconds", ("alone",), logarithmic=True
     ),

@@ -232,7 +232,7 @@ The published tau stands beside every protocol and number, for the paper's own a
         Column("τ held out", "held_out", "tau"),
         Column("τ held-out classes", "held_out_classes", "tau"),
         Column("R² held out", "held_out", "r2"),
-        Column("MAE held out", "held_out", "mae", 2),
+        Column("MAE held out", "held_out", "mae", ".2f"),
     ),
     drawing=Drawing(
         "Kendall's tau of forests over proxies",

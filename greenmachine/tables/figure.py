@@ -14,7 +14,7 @@ from greenmachine.tables.base import Drawing
 
 __all__ = ["draw"]
 
-_LINE, _PANEL, _GAP, _EDGE = 15.0, 240.0, 26.0, 12.0
+_LINE, _PANEL, _GAP, _EDGE = 15.0, 240.0, 38.0, 12.0
 _LETTER = 7.3  # width of a wide one of 12 px
 
 
@@ -31,19 +31,20 @@ def draw(table: pd.DataFrame, drawing: Drawing, keys: Sequence[str]) -> str:
     names = shown[list(keys)].astype(str).agg(", ".join, axis=1)
     shown = shown.assign(line=names, x=_values(shown["mean"], drawing))
     shown = shown.assign(reference=_values(shown["published"], drawing))
-    letters = max(map(len, names), default=0)
-    left = _EDGE + _LETTER * letters + 8
+    shown = shown[shown["x"].notna() | shown["reference"].notna()]
+    letters = max(map(len, shown["line"]), default=0)
+    left = _EDGE + _LETTER * letters + 12
     panels = shown.groupby("space", sort=False)["dataset"].nunique().max() if len(shown) else 1
     width = max(left + panels * (_PANEL + _GAP), 640.0)
     parts: list[Element] = [element("text", drawing.title, x=_EDGE, y=20, class_="name stress")]
     parts += _legend(drawing, shown, 40)
     top = 62.0
     for space, rows in shown.groupby("space", sort=False):
-        lines = _sorted(rows, drawing.protocols)
+        lines = _sorted(rows, drawing)
         bottom = top + 20 + _LINE * len(lines)
         for name, y in lines.items():
             at = top + 20 + y
-            parts.append(element("text", name, x=left - 8, y=at + 4, class_="end name"))
+            parts.append(element("text", name, x=left - 12, y=at + 4, class_="end name"))
         for number, (dataset, part) in enumerate(rows.groupby("dataset", sort=False)):
             edge = left + number * (_PANEL + _GAP)
             title = element("text", f"{space}, {dataset}", x=edge, y=top + 4, class_="name stress")
@@ -72,12 +73,12 @@ def _values(values: pd.Series[float], drawing: Drawing) -> pd.Series[float]:
     return values.astype(float).map(lambda v: math.log10(v) if v > 0 else math.nan)
 
 
-def _sorted(rows: pd.DataFrame, protocols: Sequence[str]) -> dict[str, float]:
+def _sorted(rows: pd.DataFrame, drawing: Drawing) -> dict[str, float]:
     """Return how far down each line stands: the best first, by the first protocol that it has."""
     known = rows.assign(x=rows["x"].fillna(rows["reference"]))
     means = known.pivot_table(index="line", columns="protocol", values="x", aggfunc="mean")
-    order = means.reindex(columns=list(protocols)).bfill(axis=1).iloc[:, 0]
-    names = order.sort_values(ascending=False, kind="stable").index
+    order = means.reindex(columns=list(drawing.protocols)).bfill(axis=1).iloc[:, 0]
+    names = order.sort_values(ascending=drawing.logarithmic, kind="stable").index
     return {str(name): (place + 0.5) * _LINE for place, name in enumerate(names)}
 
 
@@ -103,7 +104,7 @@ def _panel(
     top: float,
     bottom: float,
 ) -> list[Element]:
-    axis = Axis.over([*part["x"], *part["reference"]], 4)
+    axis = Axis.over([*part["x"], *part["reference"]], 4, whole=drawing.logarithmic)
     made = []
 
     def across(value: float) -> float:

@@ -162,8 +162,8 @@ network has more. `az_nas` joins its four components by their ranks among the sc
         Column("τ space", "space", "tau"),
         Column("τ unknown", "unknown", "tau"),
         Column("τ best 10 %", "scored", "tau_best"),
-        Column("top, %", "scored", "top_accuracy", 2),
-        Column("regret", "scored", "regret", 2),
+        Column("top, %", "scored", "top_accuracy", ".2f"),
+        Column("regret", "scored", "regret", ".2f"),
     ),
     drawing=Drawing(
         "Kendall's tau of proxies on NATS-Bench",

@@ -43,7 +43,7 @@ def write_table(table: Table, rows: pd.DataFrame, out: Path, files: Sequence[Pat
 
 
 def markdown(table: Table, rows: pd.DataFrame) -> str:
-    """Return the Markdown: a table for every space and data set, the best first.
+    """Return the Markdown: a table for every space and data set, the largest of a column first.
 
     A column without values is left out. Published figures have a column behind ours.
     """
@@ -76,10 +76,10 @@ def _lines(table: Table, part: pd.DataFrame) -> Iterator[Mapping[str, str]]:
         chosen = part[(part["protocol"] == column.protocol) & (part["metric"] == column.metric)]
         by = chosen.set_index(list(table.keys))
         if by["mean"].notna().any():
-            shown[column.title] = by.apply(_cell, axis=1, digits=column.digits)
+            shown[column.title] = by.apply(_cell, axis=1, form=column.form)
             order = by["mean"] if order is None else order.combine_first(by["mean"])
         if by["published"].notna().any():
-            texts = by["published"].map(partial(_number, digits=column.digits))
+            texts = by["published"].map(partial(_number, form=column.form))
             shown[f"{column.title}, published"] = texts
     frame = pd.DataFrame(shown)
     if order is not None:
@@ -90,13 +90,13 @@ def _lines(table: Table, part: pd.DataFrame) -> Iterator[Mapping[str, str]]:
         yield keyed | {str(h): "–" if pd.isna(text) else str(text) for h, text in row.items()}
 
 
-def _number(value: float, digits: int) -> str:
-    return "–" if math.isnan(value) else f"{value:.{digits}f}"
+def _number(value: float, form: str) -> str:
+    return "–" if math.isnan(value) else f"{value:{form}}"
 
 
-def _cell(row: pd.Series[float], digits: int) -> str:
-    value = _number(row["mean"], digits)
-    return value if math.isnan(row["std"]) else f"{value} ± {row['std']:.{digits}f}"
+def _cell(row: pd.Series[float], form: str) -> str:
+    value = _number(row["mean"], form)
+    return value if math.isnan(row["std"]) else f"{value} ± {row['std']:{form}}"
 
 
 def _grid(rows: list[Mapping[str, str]]) -> str:
