@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from greenmachine.tables.sources import Stored
@@ -101,5 +102,7 @@ class Table:
 
 def long_table(rows: list[dict[str, object]]) -> pd.DataFrame:
     """Return rows with all ``COLUMNS``; what a row does not say is empty."""
-    frame = pd.DataFrame(rows, columns=None if rows else COLUMNS)
-    return frame.reindex(columns=[*COLUMNS, *(c for c in frame.columns if c not in COLUMNS)])
+    frame = pd.DataFrame(rows)
+    frame = frame.reindex(columns=[*COLUMNS, *(c for c in frame.columns if c not in COLUMNS)])
+    # A column in which no row says anything has no type of its own.
+    return frame.astype(dict.fromkeys(COLUMNS[COLUMNS.index("mean") :], np.float64))

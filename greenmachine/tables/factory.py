@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +79,7 @@ def fit_forests(stored: Stored, bar: Bar, workers: int = -1, study: Study = STUD
         GreenMachineError: there are no scores, or scikit-learn is not installed.
     """
     held = _held(stored)
-    facts = {**asdict(study), "train": list(study.train), "scikit-learn": version("scikit-learn")}
+    facts = {**asdict(study), "train": list(study.train), "scikit-learn": _version()}
     for scored in stored.scored:
         name = _name(scored)
         known = {"sources": _sources(scored), "study": facts}
@@ -93,6 +93,13 @@ def fit_forests(stored: Stored, bar: Bar, workers: int = -1, study: Study = STUD
                 rows += _fitted(scored, inputs, size, seed, study, workers)
         held[name] = {**known, "rows": rows}
         write_json(_path(stored), manifest(command=_COMMAND.strip("`"), forests=held))
+
+
+def _version() -> str | None:
+    try:
+        return version("scikit-learn")
+    except PackageNotFoundError:  # the first forest says what to install
+        return None
 
 
 def _planned(scored: Scored, study: Study, stored: Stored) -> Iterator[tuple[str, int, int]]:
@@ -159,8 +166,9 @@ def _held(stored: Stored) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        return dict(read_json(path)["forests"])
-    except (ValueError, KeyError, TypeError) as error:
+        forests = read_json(path)["forests"]
+        return {name: {**held, "rows": list(held["rows"])} for name, held in forests.items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path} is damaged ({error}): remove it and run {_COMMAND}") from None
 
 

@@ -28,7 +28,7 @@ def draw(table: pd.DataFrame, drawing: Drawing, keys: Sequence[str]) -> str:
     """
     shown = table[table["metric"] == drawing.metric]
     shown = shown[shown["protocol"].isin(drawing.protocols)]
-    names = shown[list(keys)].astype(str).agg(", ".join, axis=1)
+    names = [", ".join(map(str, key)) for key in shown[list(keys)].itertuples(index=False)]
     shown = shown.assign(line=names, x=_values(shown["mean"], drawing))
     shown = shown.assign(reference=_values(shown["published"], drawing))
     shown = shown[shown["x"].notna() | shown["reference"].notna()]
@@ -128,11 +128,10 @@ def _panel(
             if math.isfinite(mean):
                 group.append(element("circle", cx=across(mean), cy=y, r=3.4))
         made.append(group)
-        for row in part[(part["protocol"] == protocol) & part["reference"].notna()].to_dict(
-            "records"
-        ):
-            y = top + lines[str(row["line"])]
-            made.append(_diamond(across(float(row["reference"])), y, f"c{colour}"))
+        for row in part[part["protocol"] == protocol].to_dict("records"):
+            y, reference = top + lines[str(row["line"])], float(row["reference"])
+            if math.isfinite(reference):
+                made.append(_diamond(across(reference), y, f"c{colour}"))
     return made
 
 

@@ -40,6 +40,7 @@ over a batch (`greenmachine proxies show NAME`). Names in brackets are trivial s
         Column("ρ random", "random", "spearman"),
         Column("ρ stratified", "stratified", "spearman"),
         Column("ρ space", "space", "spearman"),
+        Column("ρ stratified space", "stratified_space", "spearman"),
     ),
     drawing=Drawing(
         "Spearman's rho of MeCo on NATS-Bench",

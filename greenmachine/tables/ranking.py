@@ -36,14 +36,16 @@ PROTOCOLS = f"""\
 - `scored`: all networks that are scored, a random sample of the space where they are fewer; ± is
   the jackknife standard error.
 - `live`: those of them without dead operations (topology space only).
-- `space`: every network of the space, for trivial scores and for proxies that scored all."""
+- `space`: every network of the space, for trivial scores and for proxies that scored all.
+- `stratified_space`: the stratified draws from them. Where the scored networks are few, bins of
+  low accuracy hold less than their share, which changes what `stratified` gives."""
 
 
 def drawn(pool: Pool, whole: Floats) -> Iterator[dict[str, object]]:
     """Yield rows of tau and Spearman's rho over random and stratified draws.
 
     Args:
-        pool: the networks to draw from; at least ``SIZE`` of them, or there are no rows.
+        pool: the networks to draw from; more than ``SIZE``, or there are no rows.
         whole: (N,) accuracies of the whole space.
     """
     if len(pool) <= SIZE:
@@ -133,6 +135,9 @@ def measure(
     if scored.live is not None:
         yield from at_once("live", pool.part(scored.live))
     yield from at_once("space", space)
+    for row in drawn(space, space.accuracy):
+        if row["protocol"] == "stratified":
+            yield {**row, "protocol": "stratified_space"}
 
 
 def _rows(stored: Stored) -> pd.DataFrame:
@@ -152,10 +157,13 @@ the same networks. `greenmachine` and `eznas` are published alone: their formula
 
 `best 10 %` is tau among the most accurate tenth of the scored networks, `top` the accuracy of the
 network that the proxy ranks first (the mean of those that tie there), `regret` what the best scored
-network has more. `az_nas` joins its four components by their ranks among the scored networks.""",
+network has more. `az_nas` joins its four components by their ranks among the scored networks.
+Evolved proxies, `nats_...`, were selected on some networks of the space that their name tells: what
+they are worth on the others is in README and `results/README.md`.""",
     rows=_rows,
     columns=(
         Column("τ stratified", "stratified", "tau"),
+        Column("τ stratified space", "stratified_space", "tau"),
         Column("τ random", "random", "tau"),
         Column("τ scored", "scored", "tau"),
         Column("τ live", "live", "tau"),

@@ -65,7 +65,7 @@ class Group:
     """Proxies that are scored together.
 
     Attributes:
-        name: in the file's name.
+        name: in the file's name. Files are known by it: a group of other proxies needs another.
         proxies: names in the zoo.
         batch: images.
         datasets: where they are defined.

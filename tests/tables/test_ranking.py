@@ -74,6 +74,12 @@ def test_whole_space(rows: pd.DataFrame) -> None:
     expected = stats.kendalltau(params, space.accuracy("cifar100")).statistic
     assert row["mean"] == pytest.approx(expected) and row["networks"] == len(space)
     assert (*TSS, "nwot", "space", "tau") not in rows.index
+    poor, rich = (
+        rows.loc[(*TSS, "(params)", protocol, "tau")]
+        for protocol in ("stratified", "stratified_space")
+    )
+    assert poor["networks"] <= rich["networks"] and rich["n"] == DRAWS
+    assert (*TSS, "nwot", "stratified_space", "tau") not in rows.index
 
 
 def test_published_figures_are_mixed_with_nothing(rows: pd.DataFrame) -> None:

@@ -11,7 +11,7 @@ import pytest
 from greenmachine.benchmarks import load_benchmark
 from greenmachine.errors import DataError
 from greenmachine.proxies.zoo.az_nas import az_nas
-from greenmachine.tables import Stored
+from greenmachine.tables import TABLES, Stored, reproduce
 from greenmachine.tables.sources import AZ_NAS
 
 from .conftest import STORED, Change
@@ -66,6 +66,18 @@ def test_a_folder_without_scores(synthetic_data: Path, tmp_path: Path) -> None:
     (tmp_path / "nats-tss-cifar10.parquet").write_bytes(b"no Parquet")
     with pytest.raises(DataError, match="is not a whole Parquet file"):
         _ = Stored(tmp_path, lambda line: None).scored
+
+
+@pytest.mark.parametrize("name", ["greenmachine", "meco", "nas"])
+def test_very_few_networks(
+    name: str, stored: Stored, change: Change, told: list[str], tmp_path: Path
+) -> None:
+    for space, dataset in STORED:
+        change(f"{space}-{dataset}", lambda frame: frame[:2])
+    csv = reproduce(TABLES[name], stored, tmp_path / "out")[0]
+    rows = pd.read_csv(csv)
+    ours = rows[rows["mean"].notna()]  # others are published alone
+    assert set(ours["protocol"]) <= {"space", "stratified_space", "of all"}
 
 
 def test_networks_of_another_space(stored: Stored, change: Change) -> None:
