@@ -4,8 +4,8 @@
         --out results/scores/zoo/nats-tss-cifar10.parquet
 
 The files are those of ``greenmachine score --out``, of one benchmark. Networks that all of them
-have are kept, in the order of their index. float32 rounds a score by 6e-8 of itself: two that are
-closer tie. Beside the file stands a ``.json`` with what each file tells of itself.
+have are kept, in the order of their index (``greenmachine.evaluation.keep_scores``). Beside the
+file stands a ``.json`` with what each file tells of itself.
 """
 
 from __future__ import annotations
@@ -14,13 +14,8 @@ import argparse
 import sys
 from pathlib import Path
 
-import numpy as np
-
-from experiments.score_files import say
 from greenmachine.errors import GreenMachineError
-from greenmachine.evaluation import read_scores, score_columns
-from greenmachine.files import replace_file, sha256, write_json
-from greenmachine.manifest import manifest
+from greenmachine.evaluation import keep_scores, read_scores, score_columns
 
 __all__ = ["collect"]
 
@@ -37,17 +32,12 @@ def collect(paths: list[Path], out: Path, columns: str | None = None) -> None:
         DataError: a file is missing, damaged, or does not fit the others.
         ConfigError: a column is not there.
     """
-    frame = read_scores(paths).sort_values("index", ignore_index=True)
-    names = score_columns(frame, columns)
-    small = frame[["index", *names]].astype({"index": np.int32, **dict.fromkeys(names, np.float32)})
-    small.attrs = frame.attrs
-    replace_file(
-        out, lambda temporary: small.to_parquet(temporary, index=False, compression="zstd")
-    )
-    sources = {path.name: {**read_scores([path]).attrs, "sha256": sha256(path)} for path in paths}
-    facts = {"networks": len(small), "columns": names, "sources": sources}
-    write_json(out.with_suffix(".json"), manifest(**facts))
-    say(f"{len(small)} networks x {len(names)} proxies in {out}, {out.stat().st_size / 1e6:.1f} MB")
+    frame = read_scores(paths)
+    kept = frame[["index", *score_columns(frame, columns)]]
+    kept.attrs = frame.attrs
+    keep_scores(kept, out, paths)
+    size = out.stat().st_size / 1e6
+    print(f"{len(kept)} networks in {out}, {size:.1f} MB", file=sys.stderr)
 
 
 def main(words: list[str] | None = None) -> int:

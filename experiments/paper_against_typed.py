@@ -27,11 +27,14 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.score_files import SPACES, markdown, say
 from greenmachine import Result, evolve
 from greenmachine.errors import GreenMachineError
 from greenmachine.files import replace_file, write_json, write_text
 from greenmachine.manifest import manifest
+from greenmachine.tables.sources import SPACES
+from greenmachine.tables.writing import grid
+
+say = partial(print, file=sys.stderr, flush=True)
 
 SEEDS = range(5)
 FILES = {
@@ -99,7 +102,7 @@ def text_of(table: pd.DataFrame) -> str:
         )
     note = "Kendall's τ, mean and standard deviation over the seeds; `test_params` is the number\n"
     note += "of parameters on the same test networks.\n\n"
-    return f"# Languages at equal budget\n\n{__doc__}\n{note}{markdown(shown)}"
+    return f"# Languages at equal budget\n\n{__doc__}\n{note}{grid(shown)}"
 
 
 _TAUS = ("train", "validation", "test", "test_params")

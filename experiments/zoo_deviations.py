@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,6 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from experiments.score_files import DATASETS, markdown, say
 from greenmachine.benchmarks import Benchmark, load_benchmark
 from greenmachine.errors import GreenMachineError
 from greenmachine.evaluation import capture_spec, score_networks
@@ -34,6 +34,8 @@ from greenmachine.proxies import ExpressionProxy, resolve
 from greenmachine.proxies.zoo.meco import meco_of_modules
 from greenmachine.signals.passes import noise_images
 from greenmachine.signals.sample import build_network
+from greenmachine.tables.sources import DATASETS
+from greenmachine.tables.writing import grid
 
 SEED = 1
 BATCHES = (16, 64)
@@ -44,6 +46,8 @@ _STAGES = ((16, 32), (32, 16), (64, 8))
 _CELLS = 5
 
 Row = dict[str, object]
+
+say = partial(print, file=sys.stderr, flush=True)
 
 
 def operations(benchmark: Benchmark) -> Iterator[Row]:
@@ -142,7 +146,7 @@ def main(words: list[str] | None = None) -> int:
     )
     filled = table.astype(object).fillna("")
     shown = [{str(key): value for key, value in row.items()} for row in filled.to_dict("records")]
-    write_text(choice.out / "deviations.md", f"{__doc__}\n{markdown(shown)}")
+    write_text(choice.out / "deviations.md", f"{__doc__}\n{grid(shown)}")
     say(f"{len(table)} rows in {choice.out / 'deviations.csv'}")
     return 0
 

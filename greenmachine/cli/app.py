@@ -16,6 +16,7 @@ from greenmachine.cli.evaluate import evaluate
 from greenmachine.cli.evolve import evolve
 from greenmachine.cli.export import export
 from greenmachine.cli.report import report
+from greenmachine.cli.reproduce import reproduce
 from greenmachine.cli.score import score
 from greenmachine.errors import GreenMachineError
 from greenmachine.workers import WorkerWarning, keep_freed_memory
@@ -35,6 +36,7 @@ app.command()(export)
 app.command()(report)
 app.command()(score)
 app.command()(evaluate)
+app.command()(reproduce)
 app.add_typer(proxies.app, name="proxies")
 app.add_typer(forest.app, name="forest")
 app.add_typer(data.app, name="data")

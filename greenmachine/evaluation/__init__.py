@@ -1,5 +1,6 @@
 """Evaluation: scores of whole spaces, how well they rank, forests under stated protocols."""
 
+from greenmachine.evaluation.keeping import keep_scores
 from greenmachine.evaluation.protocols import Trial, try_forest
 from greenmachine.evaluation.ranking import LEAST_RANKED, tau_table
 from greenmachine.evaluation.score_file import (
@@ -16,6 +17,7 @@ __all__ = [
     "capture_spec",
     "check_rows",
     "direction_of",
+    "keep_scores",
     "read_scores",
     "score_columns",
     "score_networks",

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from xml.etree.ElementTree import Element, tostring
 
-__all__ = ["Child", "Element", "element", "html", "table"]
+__all__ = ["STYLE", "Child", "Element", "element", "html", "table"]
 
 Child = Element | str
 
-_STYLE = Path(__file__).with_name("style.css")
+STYLE = Path(__file__).with_name("style.css")
+"""Colours and classes of pages and of drawings."""
 
 
 def element(tag: str, *children: Child, **attributes: str | float) -> Element:
@@ -64,7 +65,7 @@ def html(title: str, *body: Element) -> str:
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
         element("title", title),
-        element("style", _STYLE.read_text(encoding="utf-8")),
+        element("style", STYLE.read_text(encoding="utf-8")),
     )
     page = element("html", head, element("body", element("main", *body)), lang="en")
     text = f"<!DOCTYPE html>\n{tostring(page, encoding='unicode', method='html')}\n"

@@ -6,7 +6,7 @@ from math import log
 
 import pytest
 
-from experiments.sed import topology_scores
+from greenmachine.tables.entropies import topology_scores
 
 # Node 1 is a convolution and a pool follows it; a skip stands beside them.
 CELL = "|nor_conv_1x1~0|+|none~0|none~1|+|skip_connect~0|avg_pool_3x3~1|none~2|"
@@ -17,13 +17,13 @@ ONE, POOL = log(32) / 2, -log(3)
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("**SED**", ONE + POOL),
+        ("sed", ONE + POOL),
         ("spatial", POOL),
-        ("paths, sum", ONE + POOL),
-        ("paths, mean", (ONE + POOL) / 2),
+        ("paths_sum", ONE + POOL),
+        ("paths_mean", (ONE + POOL) / 2),
         ("power", log(32 / 9 + 1) / 2),
         ("output", log(1 / 9 + 1) / 2),
-        ("(additive count)", 0),
+        ("(additive_count)", 0),
     ],
 )
 def test_one_cell(name: str, expected: float) -> None:

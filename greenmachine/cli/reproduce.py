@@ -1,0 +1,71 @@
+"""``greenmachine reproduce``: the tables of the papers from stored scores."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from greenmachine.cli.display import bar
+from greenmachine.errors import ConfigError, DataError
+from greenmachine.tables import TABLES, Stored
+from greenmachine.tables import reproduce as make
+
+__all__ = ["reproduce"]
+
+
+def reproduce(
+    table: Annotated[str, typer.Argument(metavar="TABLE", help=f"{', '.join(TABLES)}, or all")],
+    scores: Annotated[Path, typer.Option(help="folder of the stored scores")] = Path(
+        "results/scores/zoo"
+    ),
+    out: Annotated[Path, typer.Option(help="folder of the tables")] = Path("results/tables"),
+    recompute: Annotated[
+        bool,
+        typer.Option("--recompute", help="first make anew what is stored (hours; resumable)"),
+    ] = False,
+    workers: Annotated[int, typer.Option(help="processes; -1 takes every core")] = -1,
+) -> None:
+    """Make a table of the papers again: CSV, Markdown and a figure, published figures beside ours.
+
+    It reads stored scores, which takes seconds, and the accuracies of NATS-Bench
+    (`greenmachine data list` says where they are looked for). With `--recompute` the networks are
+    scored again, forests fitted and costs measured, as far as the table needs them; the same
+    command goes on after Ctrl-C.
+
+    Examples:
+
+      greenmachine reproduce all
+
+      greenmachine reproduce meco --scores runs/zoo --out tables
+
+      greenmachine reproduce greenmachine --recompute --scores runs/zoo
+    """
+    if table != "all" and table not in TABLES:
+        raise ConfigError(f"no table {table!r}; there is {', '.join(TABLES)}, and all")
+    console = Console(stderr=True)
+    say = partial(console.print, soft_wrap=True, markup=False, highlight=False)
+    chosen = list(TABLES.values()) if table == "all" else [TABLES[table]]
+    stored = Stored(scores, say)
+    if recompute:
+        works = dict.fromkeys(one.recompute for one in chosen if one.recompute is not None)
+        try:
+            for work in works:
+                work(stored, partial(bar, console), workers)
+        except KeyboardInterrupt:
+            say("stopped; the same command goes on from here")
+            raise typer.Exit(1) from None
+    if table == "all":
+        _ = stored.scored  # where there are none it ends here, not after half of the tables
+    for one in chosen:
+        try:
+            made = make(one, stored, out)
+        except DataError as error:
+            if table != "all":
+                raise
+            say(f"{one.name} is left out: {error}")
+        else:
+            say(f"{one.name}: {', '.join(str(path) for path in made[:3])}")

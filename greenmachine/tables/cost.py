@@ -1,0 +1,182 @@
+"""What a score costs: CPU seconds of one core for a network, each proxy alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from greenmachine.api import score
+from greenmachine.benchmarks import Benchmark
+from greenmachine.errors import DataError
+from greenmachine.files import read_json, write_json
+from greenmachine.manifest import manifest
+from greenmachine.proxies import ArchitectureProxy, Proxy, architecture_scores, resolve
+from greenmachine.tables.base import Bar, Column, Drawing, Table, long_table
+from greenmachine.tables.sources import AZ_NAS, SPACES, Stored
+from greenmachine.tables.sweep import PLAN
+from greenmachine.workers import Progress, one_thread
+
+__all__ = ["NETWORKS", "TABLE", "Seconds", "measure_cost", "seconds_of"]
+
+NETWORKS = 10
+"""Random networks of a space that are timed, after one that is not."""
+
+_DATASET = "cifar10"
+_DISCOVERED = Path("results/proxies")
+_BUILD = "(build)"
+_COMMAND = "`greenmachine reproduce cost --recompute`"
+
+
+@dataclass(frozen=True)
+class Seconds:
+    """CPU seconds a network.
+
+    Attributes:
+        mean: over networks.
+        std: over networks; NaN where one figure is all there is.
+        networks: so many.
+    """
+
+    mean: float
+    std: float
+    networks: int
+
+
+def seconds_of(folder: Path, space: str) -> dict[str, Seconds]:
+    """Return by proxy what ``cost.json`` in ``folder`` says of a space, nothing without the file.
+
+    AZ-NAS costs what its components cost together.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    path = folder / "cost.json"
+    if not path.is_file():
+        return {}
+    try:
+        held = read_json(path)["seconds"].get(space, {})
+        costs = {name: _summary(values) for name, values in held.items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{path} is damaged ({error}): remove it and run {_COMMAND}") from None
+    if set(AZ_NAS) <= set(costs):
+        parts = [costs[name] for name in AZ_NAS]
+        total = sum(part.mean for part in parts)
+        # Each part has built the network, and joined they build it once.
+        total -= (len(parts) - 1) * costs[_BUILD].mean if _BUILD in costs else 0.0
+        costs["az_nas"] = Seconds(total, float("nan"), parts[0].networks)
+    return costs
+
+
+def measure_cost(
+    stored: Stored,
+    bar: Bar,
+    workers: int = 1,
+    networks: int = NETWORKS,
+    batches: Mapping[str, int] | None = None,
+) -> None:
+    """Time proxies, and write ``cost.json``.
+
+    Everything runs in this process on one thread; what is counted is its CPU time, so that other
+    work on the machine matters little (it still shares caches and memory).
+
+    Args:
+        stored: whose folder the file goes to.
+        bar: shows the progress.
+        workers: not used: one core is what is measured.
+        networks: of a space.
+        batches: by proxy the images that it gets; None takes all of the sweep, and the exported
+            files in ``results/proxies``.
+
+    Raises:
+        GreenMachineError: the benchmark or its images are missing.
+    """
+    if batches is None:
+        batches = {name: group.batch for group in PLAN.groups for name in group.proxies}
+        batches |= {str(path): 16 for path in sorted(_DISCOVERED.glob("*.py"))}
+    proxies = [(resolve(text), batch) for text, batch in batches.items()]
+    seconds = {}
+    for space in SPACES:
+        with bar(f"{space}, networks") as told, one_thread():
+            seconds[space] = _timed(stored.benchmarks[space], proxies, networks, told)
+    facts = {"dataset": _DATASET, "networks": networks, "seconds": seconds}
+    write_json(stored.folder / "cost.json", manifest(command=_COMMAND.strip("`"), **facts))
+
+
+def _timed(
+    benchmark: Benchmark, proxies: Sequence[tuple[Proxy, int]], networks: int, told: Progress
+) -> dict[str, list[float]]:
+    """Return by proxy the seconds of each network, with what building it took."""
+    chosen = np.random.default_rng(0).choice(len(benchmark), networks + 1, replace=False).tolist()
+    batches = {size: benchmark.images(_DATASET, size) for _, size in proxies}
+    seconds: dict[str, list[float]] = {}
+    for number, index in enumerate(chosen):
+        told(number, len(chosen))
+        start = time.process_time()
+        model = benchmark.build(index, _DATASET)
+        spent = {_BUILD: time.process_time() - start}
+        for proxy, batch in proxies:
+            if not isinstance(proxy, ArchitectureProxy):
+                images, labels = batches[batch]
+                start = time.process_time()
+                score(model, proxy, images=images, labels=labels)
+                spent[proxy.name] = spent[_BUILD] + time.process_time() - start
+        if number:  # the first one warms up
+            for name, took in spent.items():
+                seconds.setdefault(name, []).append(took)
+    for proxy, _ in proxies:
+        if isinstance(proxy, ArchitectureProxy):  # too fast for one alone: the mean of them all
+            start = time.process_time()
+            architecture_scores(proxy, benchmark.space, benchmark.archs)
+            seconds[proxy.name] = [(time.process_time() - start) / len(benchmark)]
+    return seconds
+
+
+def _summary(values: Sequence[float]) -> Seconds:
+    std = float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
+    return Seconds(float(np.mean(values)), std, len(values))
+
+
+def _rows(stored: Stored) -> pd.DataFrame:
+    costs = {space: seconds_of(stored.folder, space) for space in SPACES}
+    if not any(costs.values()):
+        raise DataError(f"{stored.folder} has no cost.json: {_COMMAND} makes it, in minutes")
+    return long_table(
+        [
+            {
+                "proxy": name,
+                "space": space,
+                "dataset": _DATASET,
+                "protocol": "alone",
+                "metric": "seconds",
+                "mean": each.mean,
+                "std": each.std,
+                "n": each.networks,
+            }
+            for space, found in costs.items()
+            for name, each in found.items()
+        ]
+    )
+
+
+TABLE = Table(
+    name="cost",
+    title="What a score costs",
+    words="""\
+CPU seconds of one core for a network at full depth, as CIFAR-10 needs it: mean and standard
+deviation over random networks. Each proxy works alone, with a batch of 16 images (8 for `ntk` and
+`gradsign`), and pays for building the network, which `(build)` tells. A sweep of many proxies costs
+less than their sum, for it builds a network and runs its passes once. `sed` builds nothing: its
+figure is the mean over all architectures in one call. `az_nas` is the sum of its four components,
+with one network built. `cost.json`, beside the scores, tells machine and time of every network.""",
+    rows=_rows,
+    columns=(Column("seconds a network", "alone", "seconds", ".3g"),),
+    drawing=Drawing(
+        "CPU seconds of one core for a score", "seconds", "seconds", ("alone",), logarithmic=True
+    ),
+    recompute=measure_cost,
+)

@@ -1,0 +1,203 @@
+"""What the tables are made from: stored scores of both NATS-Bench spaces.
+
+A folder holds for a space (nats-tss, nats-sss) and a data set up to two files of
+``greenmachine score --out``:
+
+``<space>-<dataset>.parquet``      many proxies, mostly on a random sample of the space
+``<space>-<dataset>.all.parquet``  proxies that were scored on every network
+
+The networks of the first are those that the tables compare; columns that only the second has join
+them. A file that is missing is said, and its rows are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from greenmachine.benchmarks import Benchmark, load_benchmark
+from greenmachine.errors import DataError
+from greenmachine.evaluation import check_rows, direction_of, read_scores, score_columns
+from greenmachine.proxies.zoo.az_nas import az_nas
+
+__all__ = ["AZ_NAS", "DATASETS", "SPACES", "Pool", "Scored", "Stored"]
+
+Floats = npt.NDArray[np.float64]
+
+SPACES = ("nats-tss", "nats-sss")
+DATASETS = ("cifar10", "cifar100", "imagenet16-120")
+
+AZ_NAS = ("az_expressivity", "az_progressivity", "az_trainability", "flops")
+"""Proxies whose ranks among the scored networks make AZ-NAS."""
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Networks with their accuracies and scores.
+
+    Attributes:
+        accuracy: (n,) test accuracies in percent.
+        scores: by proxy (n,), higher is better for all of them, not finite = failed. Trivial
+            scores have their names in brackets.
+    """
+
+    accuracy: Floats
+    scores: Mapping[str, Floats]
+
+    def __len__(self) -> int:
+        return len(self.accuracy)
+
+    def matrix(self) -> Floats:
+        """Return (proxies, n) the scores, where a failed network has minus infinity."""
+        stack = np.stack(list(self.scores.values()))
+        return np.where(np.isfinite(stack), stack, -np.inf)
+
+    def only(self, chosen: Callable[[str], bool]) -> Pool:
+        """Return the same networks with the proxies alone whose names are ``chosen``."""
+        return Pool(self.accuracy, {n: values for n, values in self.scores.items() if chosen(n)})
+
+    def part(self, chosen: npt.NDArray[np.bool_]) -> Pool:
+        """Return the networks where ``chosen`` (n,) is true."""
+        scores = {name: values[chosen] for name, values in self.scores.items()}
+        return Pool(self.accuracy[chosen], scores)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The scores of one space on one data set.
+
+    Attributes:
+        benchmark: the space.
+        dataset: its data set.
+        frame: of ``read_scores``: the networks that the tables compare.
+        whole: the same for every network of the space, where a file has them all.
+        paths: of the files.
+    """
+
+    benchmark: Benchmark
+    dataset: str
+    frame: pd.DataFrame
+    whole: pd.DataFrame | None
+    paths: tuple[Path, ...]
+
+    @property
+    def place(self) -> dict[str, str]:
+        """Space and data set, as the columns of a table call them."""
+        return {"space": self.benchmark.name, "dataset": self.dataset}
+
+    @cached_property
+    def live(self) -> npt.NDArray[np.bool_] | None:
+        """(n,) which networks of ``pool`` have no dead operation; None where none can have any."""
+        if self.benchmark.space.live is None:
+            return None
+        return np.asarray(self.benchmark.live[self.frame["index"]])
+
+    @cached_property
+    def pool(self) -> Pool:
+        """The networks of ``frame`` with every proxy, AZ-NAS and the trivial scores."""
+        return self._pool(self.frame)
+
+    @cached_property
+    def space(self) -> Pool:
+        """Every network, with the trivial scores and what was scored on all of them."""
+        if self.whole is not None:
+            return self._pool(self.whole)
+        return self._pool(pd.DataFrame({"index": np.arange(len(self.benchmark))}))
+
+    def _pool(self, frame: pd.DataFrame) -> Pool:
+        indices = frame["index"].to_numpy()
+        scores = {
+            name: direction_of(frame, name) * frame[name].to_numpy(dtype=np.float64)
+            for name in score_columns(frame)
+        }
+        if set(AZ_NAS) <= set(scores):
+            scores["az_nas"] = az_nas({name: scores[name] for name in AZ_NAS})
+        trivial = self.benchmark.trivial_scores(self.dataset, indices)
+        scores |= {f"({name})": values for name, values in trivial.items()}
+        return Pool(self.benchmark.accuracy(self.dataset)[indices], scores)
+
+
+class Stored:
+    """A folder of scores.
+
+    Args:
+        folder: of the score files.
+        announce: told in a line what is missing.
+    """
+
+    def __init__(self, folder: Path, announce: Callable[[str], None]) -> None:
+        self.folder = folder
+        self.announce = announce
+
+    @cached_property
+    def benchmarks(self) -> dict[str, Benchmark]:
+        """Both spaces by name.
+
+        Raises:
+            DataError: a table is missing; the message says how to make it.
+        """
+        return {space: load_benchmark(space) for space in SPACES}
+
+    @cached_property
+    def scored(self) -> list[Scored]:
+        """The scores that the folder has.
+
+        Raises:
+            DataError: there are none, a file is damaged or of other networks, or the table of a
+                space is missing.
+        """
+        found = []
+        for space in SPACES:
+            for dataset in DATASETS:
+                here = self._read(space, dataset)
+                if here is None:
+                    path = self.folder / f"{space}-{dataset}.parquet"
+                    self.announce(f"{path} is missing: its rows are left out")
+                else:
+                    found.append(here)
+        if not found:
+            raise DataError(
+                f"{self.folder} has no scores: `greenmachine reproduce greenmachine --recompute "
+                f"--scores {self.folder}` makes them"
+            )
+        return found
+
+    @property
+    def files(self) -> list[Path]:
+        """What tables are made from: the score files, measured costs, and fitted forests."""
+        named = [f"{s}-{d}{k}.parquet" for s in SPACES for d in DATASETS for k in ("", ".all")]
+        paths = [self.folder / name for name in (*named, "cost.json", "forests.json")]
+        return [path for path in paths if path.is_file()]
+
+    def _read(self, space: str, dataset: str) -> Scored | None:
+        names = (f"{space}-{dataset}.parquet", f"{space}-{dataset}.all.parquet")
+        paths = [path for name in names if (path := self.folder / name).is_file()]
+        if not paths:
+            return None
+        benchmark = self.benchmarks[space]
+        frames = [read_scores([path]) for path in paths]
+        for frame in frames:
+            check_rows(frame, benchmark)
+        first, last = frames[0], frames[-1]
+        if paths[-1].name == names[1] and len(last) < len(benchmark):
+            raise DataError(
+                f"{paths[-1]} has {len(last)} networks of {len(benchmark)}: score all of them"
+            )
+        whole = last if len(last) == len(benchmark) else None
+        return Scored(benchmark, dataset, _joined(first, last), whole, tuple(paths))
+
+
+def _joined(first: pd.DataFrame, last: pd.DataFrame) -> pd.DataFrame:
+    """Return ``first`` with the columns that only ``last`` has, for the networks of ``first``."""
+    new = [name for name in score_columns(last) if name not in first.columns]
+    joined = first.merge(last[["index", *new]], on="index", how="left", validate="1:1")
+    directions = {name: direction_of(first, name) for name in score_columns(first)}
+    directions |= {name: direction_of(last, name) for name in new}
+    joined.attrs = {**first.attrs, "directions": directions}
+    return joined

@@ -1,0 +1,40 @@
+"""Search by a proxy alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from greenmachine.files import write_json
+from greenmachine.tables import TABLES, Stored
+from greenmachine.tables.search import found
+from greenmachine.tables.sources import Pool
+
+KEYS = ["space", "proxy", "protocol", "metric"]
+
+
+def test_what_is_found() -> None:
+    accuracy = np.random.default_rng(0).uniform(10, 90, 300)
+    pool = Pool(accuracy, {"true": accuracy, "opposite": -accuracy, "failed": accuracy * np.nan})
+    choices = found(pool, 50)
+    assert (choices["true"] == choices["(oracle)"]).all()
+    assert (choices["opposite"] <= choices["(random)"]).all()
+    # Where all tie the mean is found: what a random choice is worth.
+    assert choices["failed"].mean() == pytest.approx(choices["(random)"].mean(), abs=8)
+    assert choices["(random)"].std() > 5 > choices["failed"].std()
+    assert len(choices["true"]) >= 30
+
+
+def test_rows(stored: Stored, told: list[str]) -> None:
+    write_json(stored.folder / "cost.json", {"seconds": {"nats-tss": {"nwot": [0.5, 1.5]}}})
+    rows = TABLES["nas"].rows(stored).set_index(KEYS).sort_index()
+    assert sum("too few to draw 1000" in line for line in told) == 2
+    assert set(rows.index.get_level_values("protocol")) == {"of 100", "of all"}
+    best = stored.scored[0].pool.accuracy.max()
+    oracle = rows.loc[("nats-tss", "(oracle)", "of all", "accuracy")]
+    assert oracle["mean"] == best and oracle["networks"] == 200
+    assert rows.loc[("nats-tss", "nwot", "of 100", "seconds"), "mean"] == 100
+    assert rows.loc[("nats-tss", "nwot", "of all", "seconds"), "mean"] == 200
+    assert ("nats-sss", "nwot", "of all", "seconds") not in rows.index
+    regret = rows.xs("regret", level="metric")["mean"]
+    assert (regret >= 0).all() and (regret.xs("(oracle)", level="proxy") == 0).all()

@@ -1,0 +1,88 @@
+"""The sweep that makes the stored scores, on a small plan."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from greenmachine.cli.score import sampled
+from greenmachine.evaluation import read_scores
+from greenmachine.files import read_json
+from greenmachine.proxies import PROXIES
+from greenmachine.tables import Stored
+from greenmachine.tables.sources import DATASETS, SPACES
+from greenmachine.tables.sweep import PLAN, Group, Plan, join, sweep
+
+from .conftest import no_bar
+
+# SED builds nothing: what is tested is the sweep, not the networks.
+SMALL = Plan((Group("text", ("sed",)),), networks=20, rounds=2)
+
+
+@pytest.fixture
+def empty(synthetic_data: Path, tmp_path: Path) -> tuple[Stored, list[str]]:
+    told: list[str] = []
+    return Stored(tmp_path / "scores", told.append), told
+
+
+def test_all_pieces_are_scored_once_and_joined(empty: tuple[Stored, list[str]]) -> None:
+    stored, told = empty
+    sweep(stored, no_bar, 1, SMALL)
+    assert len(list((stored.folder / "parts").glob("*.parquet"))) == 12
+    for space in SPACES:
+        for dataset in DATASETS:
+            path = stored.folder / f"{space}-{dataset}.parquet"
+            frame = read_scores([path])
+            size = len(stored.benchmarks[space])
+            sample = [*SMALL.sample(size, 0), *SMALL.sample(size, 1)]
+            assert frame["index"].tolist() == sorted(sample) and len(set(sample)) == 20
+            assert frame.attrs["directions"] == {"sed": 1}
+            assert len(read_json(path.with_suffix(".json"))["sources"]) == 2
+    assert len(stored.scored) == 6
+    said = sum(line.endswith(": sed") for line in told)
+    before = {path: path.read_bytes() for path in (stored.folder / "parts").iterdir()}
+    (again := sorted(before)[3]).unlink()
+    sweep(stored, no_bar, 1, SMALL)
+    assert sum(line.endswith(": sed") for line in told) == said + 1
+    assert pd.read_parquet(again).equals(pd.read_parquet(again.open("rb")))
+    assert {path.name for path in (stored.folder / "parts").iterdir()} == {p.name for p in before}
+
+
+def test_a_beginning_undoes_no_larger_sweep(empty: tuple[Stored, list[str]]) -> None:
+    stored, told = empty
+    larger = pd.DataFrame({"index": range(15), "sed": 1.0})
+    stored.folder.mkdir()
+    path = stored.folder / "nats-sss-cifar10.parquet"
+    larger.to_parquet(path, index=False)
+    sweep(stored, no_bar, 1, Plan(SMALL.groups, networks=12, rounds=2))
+    assert len(read_scores([path])) == 15
+    assert any(f"{path} stays: it has 15 networks" in line for line in told)
+    sweep(stored, no_bar, 1, Plan(SMALL.groups, networks=12, rounds=1))
+    assert len(read_scores([path])) == 15
+
+
+def test_rounds_are_the_sample_of_the_command_line() -> None:
+    size = 15_625
+    rounds = [PLAN.sample(size, number) for number in range(PLAN.rounds)]
+    assert [len(found) for found in rounds] == [1000] * 3
+    assert all(found == sorted(found) for found in rounds)
+    assert sorted(place for found in rounds for place in found) == sampled(size, 3000, seed=0)
+
+
+def test_every_proxy_of_the_zoo_is_swept() -> None:
+    swept = [name for group in PLAN.groups for name in group.proxies]
+    assert sorted(swept) == sorted(proxy.name for proxy in PROXIES)
+
+
+def test_a_group_that_has_not_begun_is_no_column(empty: tuple[Stored, list[str]]) -> None:
+    stored, _ = empty
+    plan = Plan((*SMALL.groups, Group("more", ("weight_count",))), networks=20, rounds=2)
+    sweep(stored, no_bar, 1, SMALL)
+    stored.folder.joinpath("nats-tss-cifar10.parquet").unlink()
+    join(stored, "nats-tss", "cifar10", plan)
+    assert read_scores([stored.folder / "nats-tss-cifar10.parquet"]).columns.tolist() == [
+        "index",
+        "sed",
+    ]
