@@ -1,4 +1,4 @@
-"""Keep score files in the repository: joined, in float32, with a manifest.
+"""Keep score files in the repository: joined, small, with a manifest.
 
     python -m experiments.collect_scores runs/one.parquet runs/two.parquet \
         --out results/scores/zoo/nats-tss-cifar10.parquet

@@ -1,4 +1,4 @@
-"""Score files that a repository keeps: in float32, with what each source tells of itself."""
+"""Score files that a repository keeps: small, with what each source tells of itself."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from greenmachine.evaluation.score_file import read_scores, score_columns
@@ -18,7 +19,8 @@ __all__ = ["keep_scores"]
 def keep_scores(frame: pd.DataFrame, out: Path, sources: Sequence[Path]) -> None:
     """Write the scores of ``frame`` to ``out`` by index, and a manifest beside it (``.json``).
 
-    float32 rounds a score by 6e-8 of itself: two that are closer tie.
+    A column is in float32 where no two of its scores become a tie by that, and none overflows; else
+    as it is.
 
     Args:
         frame: of :func:`read_scores`; columns that are no scores are left out, attributes kept.
@@ -26,8 +28,9 @@ def keep_scores(frame: pd.DataFrame, out: Path, sources: Sequence[Path]) -> None
         sources: files that ``frame`` was made from; the manifest has their attributes.
     """
     names = score_columns(frame)
-    types = {"index": np.int32, **dict.fromkeys(names, np.float32)}
-    small = frame.sort_values("index", ignore_index=True)[["index", *names]].astype(types)
+    ordered = frame.sort_values("index", ignore_index=True)
+    columns = {name: _shortened(ordered[name].to_numpy(dtype=np.float64)) for name in names}
+    small = pd.DataFrame({"index": ordered["index"].astype(np.int32), **columns})
     small.attrs = frame.attrs
     replace_file(
         out, lambda temporary: small.to_parquet(temporary, index=False, compression="zstd")
@@ -35,3 +38,12 @@ def keep_scores(frame: pd.DataFrame, out: Path, sources: Sequence[Path]) -> None
     told = {path.name: {**read_scores([path]).attrs, "sha256": sha256(path)} for path in sources}
     facts = {"networks": len(small), "columns": names, "sources": told}
     write_json(out.with_suffix(".json"), manifest(**facts))
+
+
+def _shortened(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.floating]:
+    with np.errstate(over="ignore"):
+        short = scores.astype(np.float32)
+    finite = np.isfinite(scores)
+    same = np.array_equal(np.isfinite(short), finite)
+    same &= len(np.unique(short[finite])) == len(np.unique(scores[finite]))
+    return short if same else scores

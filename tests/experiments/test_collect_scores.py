@@ -38,6 +38,16 @@ def test_files_are_joined_in_float32_with_a_manifest(tmp_path: Path) -> None:
     assert told["sources"]["first.parquet"] == {**first.attrs, "sha256": sha256(paths[0])}
 
 
+@pytest.mark.parametrize("scores", [[1.0, 1.0 + 1e-12], [1e300, 2e300], [1e-300, 0.0]])
+def test_scores_that_float32_would_tie_stay_as_they_are(
+    tmp_path: Path, scores: list[float]
+) -> None:
+    path, out = tmp_path / "a.parquet", tmp_path / "b.parquet"
+    pd.DataFrame({"index": [0, 1], "one": scores}).to_parquet(path, index=False)
+    assert main([str(path), "--out", str(out)]) == 0
+    assert read_scores([out])["one"].tolist() == scores
+
+
 def test_chosen_columns(tmp_path: Path) -> None:
     path, out = tmp_path / "a.parquet", tmp_path / "b.parquet"
     pd.DataFrame({"index": [1], "one": [1.0], "two": [2.0]}).to_parquet(path, index=False)
