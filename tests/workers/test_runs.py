@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -94,8 +95,12 @@ def test_resume_with_other_workers_one_of_them_killed(unbroken: Path, tmp_path: 
     process = evolve(tmp_path, "--resume", "run", "--workers", "2")
 
     def workers() -> list[psutil.Process]:
-        children = psutil.Process(process.pid).children()
-        return [child for child in children if "popen_loky" in " ".join(child.cmdline())]
+        found = []
+        for child in psutil.Process(process.pid).children():
+            with suppress(psutil.NoSuchProcess):  # another child, which has just ended
+                if "popen_loky" in " ".join(child.cmdline()):
+                    found.append(child)
+        return found
 
     kill_when_busy(process, folder / "checkpoint.json", workers)
     _, errors = process.communicate(timeout=300)
