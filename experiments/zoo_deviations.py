@@ -1,6 +1,6 @@
 """Why some scores of the zoo rank NATS-Bench otherwise than published: one setting at a time.
 
-    python -m experiments.zoo_deviations --out results/zoo
+    python -m experiments.zoo_deviations --out results/deviations
 
 Three settings that papers leave open or others chose differently are changed on random networks of
 seed 1 (the sweep's are of seed 0), CIFAR-10, full depth:
