@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
@@ -22,6 +23,10 @@ TSS_CELLS = 300
 
 # The tensors of the tests are tiny: more threads only wait for each other.
 torch.set_num_threads(1)
+
+# A shell has its background jobs ignore Ctrl-C, and what they start too: commands that tests
+# interrupt would never hear of it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _accuracies(costs: NDArray[np.float64], generator: np.random.Generator) -> NDArray[np.float64]:

@@ -10,7 +10,10 @@ weights and activations are equal but for the last layer. Gradients are not: the
 outputs, as with another draw of the last layer, and a score that hangs on that draw ranks the
 networks of the two data sets differently. With a stand-in both tasks take the scores of one network
 on the training and validation samples, which saves the capture and the evaluation of the other. On
-test each data set has its own networks, so that what the stand-in missed shows there.
+test each data set has its own networks, so that what the stand-in missed shows there. In a run over
+several benchmarks ``nats-tss/cifar100: cifar10`` is for one of them: on the size space the last
+layer's rank is bounded by its width or by the classes, whichever is less, and that tells data sets
+apart.
 """
 
 from __future__ import annotations
@@ -118,7 +121,10 @@ def enter(config: RunConfig, benchmarks: Sequence[Benchmark]) -> list[Entry]:
                 benchmark,
                 draw_samples(benchmark, datasets, config),
                 {dataset: f"{name}{dataset}" for dataset in datasets},
-                {d: config.capture.stand_in.get(d, d) for d in datasets},
+                {
+                    d: _source(config.capture.stand_in, short_name(benchmark.name), d)
+                    for d in datasets
+                },
             )
         )
     tasks = [task for entry in entries for task in entry.tasks.values()]
@@ -130,6 +136,10 @@ def enter(config: RunConfig, benchmarks: Sequence[Benchmark]) -> list[Entry]:
             "alone: add data sets or benchmarks, or take tournament"
         )
     return entries
+
+
+def _source(stand_in: Mapping[str, str], benchmark: str, dataset: str) -> str:
+    return stand_in.get(f"{benchmark}/{dataset}", stand_in.get(dataset, dataset))
 
 
 def by_sample(
@@ -154,14 +164,19 @@ def check_stand_ins(config: RunConfig, entries: Sequence[Entry], terminals: Sequ
             "capture.stand_in: pass data reads the images of each data set, so none can stand for "
             "another: leave data out of passes, or stand_in out of capture"
         )
-    for dataset, source in stand_in.items():
-        where = f"capture.stand_in: {dataset}: {source}"
+    names = [entry.name for entry in entries]
+    stood_for = {name.rpartition("/")[2] for name in stand_in}
+    for task, source in stand_in.items():
+        benchmark, _, dataset = task.rpartition("/")
+        where = f"capture.stand_in: {task}: {source}"
+        if benchmark and benchmark not in names:
+            raise ConfigError(f"{where}: the run has {' and '.join(names)}, no {benchmark}")
         if missing := [name for name in (dataset, source) if name not in config.datasets]:
             raise ConfigError(f"{where}: {missing[0]} is not among datasets: add it there")
-        if source in stand_in:
+        if source in stood_for:
             raise ConfigError(f"{where}: {source} has a stand-in itself: name one for both")
         for entry in entries:
-            if dataset not in entry.tasks:
+            if dataset not in entry.tasks or benchmark not in ("", entry.name):
                 continue
             if source not in entry.tasks:
                 raise ConfigError(f"{where}: {entry.name} has {dataset} but no {source}")

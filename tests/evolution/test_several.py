@@ -216,6 +216,16 @@ def test_a_stand_in_saves_capture_and_leaves_test_alone(
     assert hundred.tolist() == (10 * ten).tolist()
 
 
+def test_a_stand_in_for_one_of_several_benchmarks(synthetic_data: Path, tmp_path: Path) -> None:
+    spaces = {"benchmark": ["nats-tss", "nats-sss"]}
+    one = {"capture.stand_in": {"nats-tss/cifar100": "cifar10"}}
+    run = Run(small(**(CIFARS | spaces | one)), tmp_path / "run", [], Quiet())
+    assert [dict(entry.sources) for entry in run.entries] == [
+        {"cifar10": "cifar10", "cifar100": "cifar10"},
+        {"cifar10": "cifar10", "cifar100": "cifar100"},
+    ]
+
+
 def test_networks_that_stand_for_others_differ_in_the_last_layer_alone(
     synthetic_data: Path,
 ) -> None:
@@ -262,6 +272,8 @@ def test_networks_that_stand_for_others_differ_in_the_last_layer_alone(
         ({"benchmark": ["nats-tss", "digits-tss"], "datasets": ["cifar10", "digits"],
           "capture.stand_in": {"digits": "cifar10"}}, ConfigError,
          "digits-tss has digits but no cifar10"),
+        (CIFARS | {"capture.stand_in": {"nats-sss/cifar100": "cifar10"}}, ConfigError,
+         "no nats-sss"),
     ],
 )  # fmt: skip
 def test_settings_that_do_not_fit_are_refused(
