@@ -115,7 +115,8 @@ def enter(config: RunConfig, benchmarks: Sequence[Benchmark]) -> list[Entry]:
                 f"datasets: {short_name(benchmark.name)} has none of "
                 f"{', '.join(config.datasets)}: add one of {', '.join(benchmark.datasets)}"
             )
-        name = f"{short_name(benchmark.name)}/" if several else ""
+        short = short_name(benchmark.name)
+        name = f"{short}/" if several else ""
         entries.append(
             Entry(
                 benchmark,

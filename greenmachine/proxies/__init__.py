@@ -1,4 +1,4 @@
-"""Proxies: the zoo, what a text means, export as plain Python, forests over many of them."""
+"""Proxies: zoo and discoveries, what a text means, export as plain Python, forests over many."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ from greenmachine.proxies.base import (
     Proxy,
     ProxyRegistry,
 )
+from greenmachine.proxies.evolved import EVOLVED, EvolvedProxy
 from greenmachine.proxies.export import export_source, write_export
 from greenmachine.proxies.forest import Forest
 from greenmachine.proxies.functions import function_score
+from greenmachine.proxies.named import PROXIES
 from greenmachine.proxies.resolve import resolve
-from greenmachine.proxies.zoo import PROXIES
 
 __all__ = [
+    "EVOLVED",
     "PROXIES",
     "ArchitectureProxy",
+    "EvolvedProxy",
     "ExpressionProxy",
     "Forest",
     "FunctionProxy",

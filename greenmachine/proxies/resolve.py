@@ -11,7 +11,7 @@ from greenmachine.errors import ConfigError, ExpressionError, RunError
 from greenmachine.files import read_json
 from greenmachine.language import parse
 from greenmachine.proxies.base import ExpressionProxy, Proxy
-from greenmachine.proxies.zoo import PROXIES
+from greenmachine.proxies.named import PROXIES
 
 __all__ = ["read_export", "read_run", "resolve"]
 

@@ -18,7 +18,7 @@ from greenmachine.files import read_json, sha256, write_json
 from greenmachine.fitness import tau_row
 from greenmachine.manifest import manifest
 from greenmachine.networks import OPERATIONS, parse_size, parse_topology
-from greenmachine.proxies import PROXIES
+from greenmachine.proxies import EVOLVED, PROXIES
 from greenmachine.tables.base import Bar, Column, Drawing, Table, long_table
 from greenmachine.tables.published import FACTORY
 from greenmachine.tables.sources import DATASETS, Scored, Stored
@@ -125,7 +125,8 @@ def _fitted(
 ) -> list[dict[str, object]]:
     frame = _frame(scored, inputs)
     # Evolved proxies have seen accuracies of this very space: no forest may lean on them.
-    names = [name for name in score_columns(frame) if name in PROXIES]
+    evolved = {proxy.name for proxy in EVOLVED}
+    names = [n for n in score_columns(frame) if n in PROXIES and n not in evolved]
     columns = encoding(scored.benchmark, frame["index"]) if inputs == _ENCODING else frame[names]
     measures = try_forest(
         columns,

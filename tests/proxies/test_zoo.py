@@ -13,6 +13,7 @@ from greenmachine.networks import build_size, build_topology, module_costs
 from greenmachine.proxies import (
     PROXIES,
     ArchitectureProxy,
+    EvolvedProxy,
     ExpressionProxy,
     FunctionProxy,
     Proxy,
@@ -31,8 +32,9 @@ FULL = (
 )
 DEAD = "|nor_conv_3x3~0|+|none~0|none~1|+|nor_conv_1x1~0|none~1|nor_conv_3x3~2|"
 NETWORKS = ("full", "dead", "size")
-# Scores of architectures see no network: their own tests hold them against plain formulas.
-OF_NETWORKS = [proxy for proxy in PROXIES if not isinstance(proxy, ArchitectureProxy)]
+# Scores of architectures see no network: their own tests hold them against plain formulas. What
+# evolved has no formula but its expression: it is held against its export.
+OF_NETWORKS = [p for p in PROXIES if not isinstance(p, ArchitectureProxy | EvolvedProxy)]
 EACH = pytest.mark.parametrize("proxy", list(PROXIES), ids=lambda p: p.name)
 
 

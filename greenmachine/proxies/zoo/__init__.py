@@ -8,7 +8,6 @@ Where what is measured differs (another tensor, another set of inputs) the name 
 
 from __future__ import annotations
 
-from greenmachine.proxies.base import ProxyRegistry
 from greenmachine.proxies.zoo import (
     az_nas,
     epe_nas,
@@ -28,7 +27,7 @@ from greenmachine.proxies.zoo import (
     zico,
 )
 
-__all__ = ["FAMILIES", "PROXIES"]
+__all__ = ["FAMILIES"]
 
 FAMILIES = (
     size,
@@ -48,10 +47,3 @@ FAMILIES = (
     az_nas,
     sed,
 )
-
-PROXIES = ProxyRegistry()
-"""Every named proxy."""
-
-for _family in FAMILIES:
-    for _proxy in _family.PROXIES:
-        PROXIES.add(_proxy)

@@ -1,0 +1,91 @@
+"""What evolved proxies are worth where they were not evolved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from greenmachine.proxies import EVOLVED
+from greenmachine.tables.base import Column, Drawing, Table, long_table
+from greenmachine.tables.draws import BINS, DRAWS, SIZE
+from greenmachine.tables.ranking import at_once, drawn
+from greenmachine.tables.sources import Scored, Stored
+from greenmachine.tables.sweep import sweep
+
+__all__ = ["TABLE", "unseen"]
+
+_EVOLVED_ON = {proxy.name: proxy.evolved_on for proxy in EVOLVED}
+
+
+def unseen(scored: Scored, indices: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Return for networks of a space (n,) whether their accuracies chose no evolved proxy.
+
+    Those that did are the training and validation networks of any run that found one, and the
+    networks that are isomorphic to them.
+    """
+    groups = scored.benchmark.groups
+    chose = [index for proxy in EVOLVED for index in proxy.seen(scored.benchmark.name)]
+    return ~np.isin(groups[indices], groups[np.isin(np.arange(len(groups)), chose)])
+
+
+def _measure(scored: Scored) -> Iterator[dict[str, object]]:
+    indices = scored.frame["index"].to_numpy()
+    pool = scored.pool.only(_shown).part(unseen(scored, indices))
+    yield from at_once("unseen", pool)
+    yield from drawn(pool, scored.space.accuracy)
+    whole = scored.space.only(_shown)
+    yield from at_once("unseen_space", whole.part(unseen(scored, np.arange(len(whole)))))
+
+
+def _shown(name: str) -> bool:
+    return name in _EVOLVED_ON or name.startswith("(")
+
+
+def _rows(stored: Stored) -> pd.DataFrame:
+    rows = [
+        {**scored.place, **row, "evolved_on": _EVOLVED_ON.get(str(row["proxy"]), "trivial")}
+        for scored in stored.scored
+        for row in _measure(scored)
+    ]
+    return long_table(rows)
+
+
+TABLE = Table(
+    name="generalisation",
+    title="Evolved proxies on networks that did not choose them",
+    words=f"""\
+Kendall's tau-b with true test accuracy, of proxies that this project's runs found. `evolved_on`
+tells the spaces and data sets whose accuracies chose one: on the others it meets accuracies that it
+never saw. No network counts here that was in the training or validation sample of any run that
+found one of these proxies, or that is isomorphic to such a network. Names in brackets are trivial
+scores of the same networks.
+
+- `unseen`: of the scored networks, all that are left; ± is the jackknife standard error.
+- `unseen space`: of every network of the space, for proxies that scored all.
+- `random`, `stratified`: {DRAWS} draws from those of `unseen`, of {SIZE} or of {SIZE // BINS} in
+  each of {BINS} bins of equal width in accuracy; mean and standard deviation.
+
+`best 10 %` is tau among the most accurate tenth, `top` the accuracy of the one that ranks first,
+`regret` what the best one has more.""",
+    rows=_rows,
+    columns=(
+        Column("τ unseen", "unseen", "tau"),
+        Column("τ unseen space", "unseen_space", "tau"),
+        Column("τ random", "random", "tau"),
+        Column("τ stratified", "stratified", "tau"),
+        Column("τ best 10 %", "unseen", "tau_best"),
+        Column("top, %", "unseen", "top_accuracy", ".2f"),
+        Column("regret", "unseen", "regret", ".2f"),
+    ),
+    drawing=Drawing(
+        "Kendall's tau of evolved proxies on networks that did not choose them",
+        "Kendall's tau-b",
+        "tau",
+        ("unseen", "random", "stratified"),
+    ),
+    recompute=sweep,
+    keys=("proxy", "evolved_on"),
+)

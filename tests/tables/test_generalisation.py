@@ -1,0 +1,58 @@
+"""Evolved proxies are judged on networks that did not choose them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from greenmachine.benchmarks import load_benchmark
+from greenmachine.proxies import EVOLVED
+from greenmachine.tables import TABLES, Stored, reproduce
+from greenmachine.tables.generalisation import unseen
+
+from .conftest import Change
+
+KEYS = ["space", "dataset", "proxy", "protocol", "metric"]
+
+
+@pytest.fixture
+def evolved(folder: Path, change: Change, stored: Stored) -> Stored:
+    def add(frame: pd.DataFrame) -> pd.DataFrame:
+        scores = np.random.default_rng(1).normal(size=(len(EVOLVED), len(frame)))
+        return frame.assign(**{p.name: s for p, s in zip(EVOLVED, scores, strict=True)})
+
+    change("nats-tss-cifar100", add)
+    return stored
+
+
+def test_no_network_that_chose_one_counts(evolved: Stored) -> None:
+    space = load_benchmark("nats-tss")
+    scored = evolved.scored[0]
+    chose = {i for proxy in EVOLVED for i in proxy.seen("nats-tss") if i < len(space)}
+    classes = {space.groups[i] for i in chose}
+    indices = scored.frame["index"].to_numpy()
+    left = unseen(scored, indices)
+    assert chose and 0 < (~left).sum() < len(indices)
+    assert left.tolist() == [space.groups[i] not in classes for i in indices]
+
+    rows = TABLES["generalisation"].rows(evolved).set_index(KEYS)
+    assert not rows.index.has_duplicates
+    row = rows.loc[("nats-tss", "cifar100", "nats_tss_cifar10", "unseen", "tau")]
+    part = scored.frame[left]
+    accuracy = space.accuracy("cifar100")[part["index"]]
+    expected = stats.kendalltau(part["nats_tss_cifar10"], accuracy).statistic
+    assert row["mean"] == pytest.approx(expected)
+    assert (row["networks"], row["evolved_on"]) == (left.sum(), "nats-tss cifar10")
+    names = set(rows.index.get_level_values("proxy"))
+    assert {proxy.name for proxy in EVOLVED} < names and "nwot" not in names
+
+
+def test_its_files(evolved: Stored, tmp_path: Path) -> None:
+    made = reproduce(TABLES["generalisation"], evolved, tmp_path / "out")
+    text = made[1].read_text()
+    assert "| `nats_tss_cifar10` | `nats-tss cifar10` |" in text
+    assert "| `(convolutions)` | `trivial` |" in text
