@@ -50,6 +50,9 @@ class SampleConfig(_Model):
     )
     kind: Literal["random", "equal_width", "quantile"] = "random"
     bins: int = Field(default=10, ge=1, description="accuracy bins of the stratified kinds")
+    best: float = Field(
+        default=1.0, gt=0, le=1, description="draw from this share of the space, the most accurate"
+    )
 
     @field_validator("size", mode="before")
     @classmethod

@@ -99,4 +99,5 @@ def draw_samples(benchmark: Benchmark, datasets: Sequence[str], config: RunConfi
 def _spec(config: SampleConfig) -> SampleSpec:
     if config.size == "auto":
         raise ConfigError("an automatic sample size must be fitted to the benchmark first")
-    return SampleSpec(None if config.size == "rest" else config.size, config.kind, config.bins)
+    size = None if config.size == "rest" else config.size
+    return SampleSpec(size, config.kind, config.bins, config.best)

@@ -1,5 +1,8 @@
 """Samples of a space: random, stratified by accuracy, and the three that a run draws.
 
+A sample may be limited to the best networks of the space: which of those that all proxies find good
+is the best is what a search asks in the end, and what tau over the whole space hardly says.
+
 Stratified: cut the range of the accuracies into bins (10 of equal width in the tables) and draw
 equally many networks from each. It stretches the accuracies of a sample over the whole range, where
 a random one holds mostly good networks, and so raises tau.
@@ -36,11 +39,14 @@ class SampleSpec:
         kind: "random" (uniform over networks), or stratified in bins of equal width in accuracy
             ("equal_width") or of equally many networks of the space ("quantile").
         bins: number of accuracy bins, at least 1; not used by "random".
+        best: share of the space that is drawn from, its most accurate networks, ties included;
+            above 0, and 1 for all.
     """
 
     size: int | None
     kind: Literal["random", "equal_width", "quantile"] = "random"
     bins: int = 10
+    best: float = 1.0
 
     def __post_init__(self) -> None:
         if self.kind not in ("random", "equal_width", "quantile"):
@@ -55,6 +61,8 @@ class SampleSpec:
             raise ConfigError("a stratified sample needs a size: give one, or use kind random")
         if self.bins < 1:
             raise ConfigError(f"{self.bins} accuracy bins cannot hold a sample: use 1 or more")
+        if not 0.0 < self.best <= 1.0:
+            raise ConfigError(f"a share of {self.best} best networks: use more than 0, at most 1")
 
 
 @dataclass(frozen=True)
@@ -193,6 +201,8 @@ def draw_split(
 def _draw(
     spec: SampleSpec, values: npt.NDArray[np.float64], left: Indices, rng: np.random.Generator
 ) -> Indices:
+    if spec.best < 1.0:
+        left = left[values[left] >= np.quantile(values, 1.0 - spec.best)]
     if spec.size is None and len(left) < 2:
         raise ConfigError(f"{len(left)} networks are left: draw smaller samples before it")
     size = len(left) if spec.size is None else spec.size

@@ -146,6 +146,17 @@ def test_candidates_limit_the_draw_but_not_the_bins() -> None:
     assert set(random_sample([3, 5, 8], 3, rng)) == {3, 5, 8}
 
 
+def test_a_sample_of_the_best_alone() -> None:
+    accuracy, groups = space(3)
+    best = accuracy >= np.quantile(accuracy, 0.7)
+    split = draw(3, train=SampleSpec(20, best=0.3), test=SampleSpec(None, best=0.3))
+    assert best[split.train].all() and not best[split.validation].all()
+    taken = np.isin(groups, groups[np.concatenate([split.train, split.validation])])
+    assert set(split.test) == set(np.flatnonzero(best & ~taken))
+    with pytest.raises(ConfigError, match="train sample: 20 networks asked for"):
+        draw(3, train=SampleSpec(20, best=0.01))
+
+
 def test_equal_values_make_one_bin() -> None:
     for scheme in ("equal_width", "quantile"):
         sample = stratified_sample(np.ones(20), 7, 10, scheme, np.random.default_rng(0))
@@ -159,6 +170,7 @@ def test_equal_values_make_one_bin() -> None:
         ({"size": 10, "bins": 0}, "1 or more"),
         ({"size": 10, "kind": "best"}, "use random, equal_width or quantile"),
         ({"size": None, "kind": "quantile"}, "needs a size"),
+        ({"size": 10, "best": 0.0}, "more than 0, at most 1"),
     ],
 )
 def test_bad_specs(arguments: dict[str, Any], message: str) -> None:
