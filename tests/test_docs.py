@@ -26,6 +26,7 @@ from typer.testing import CliRunner
 
 from greenmachine.benchmarks.digits import EMBEDDED, LOADERS
 from greenmachine.cli.app import app
+from greenmachine.proxies import evolved
 from greenmachine.proxies.zoo import FAMILIES
 
 ROOT = Path(__file__).parents[1]
@@ -172,6 +173,23 @@ def test_every_named_proxy_has_its_row() -> None:
         ]
         for facts in listed
         if facts["name"] in modules
+    ]
+
+
+def test_every_discovery_has_its_row() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    section = text.partition("\n## Discoveries\n")[2].partition("\n## ")[0]
+    table = section.partition("| name |")[2].partition("\n\n")[0]
+    assert [line.strip("| ").split(" | ") for line in table.splitlines()[2:]] == [
+        [
+            f"`{proxy.name}`",
+            proxy.evolved_on,
+            "expression" + ", low is good" * (proxy.direction == -1),
+            " ".join(proxy.passes),
+            f"`{family.__name__.rpartition('.')[2]}`",
+        ]
+        for family in evolved.FAMILIES
+        for proxy in family.PROXIES
     ]
 
 

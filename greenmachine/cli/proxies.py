@@ -14,6 +14,7 @@ from rich.table import Table
 from greenmachine.proxies import (
     PROXIES,
     ArchitectureProxy,
+    EvolvedProxy,
     ExpressionProxy,
     FunctionProxy,
     Proxy,
@@ -66,11 +67,13 @@ def show(
         "formula": expression,
         "function": function,
         "words": proxy.words if proxy.words != expression else "",
+        **_found(proxy),
         "direction": _GOOD[proxy.direction],
         "passes": _passes(proxy),
         "spaces": ", ".join(_spaces(proxy) or []),
         "reference": proxy.reference,
         "notes": proxy.notes,
+        **_found(proxy),
     }
     table = Table(box=None, show_header=False, title=escape(proxy.name), title_justify="left")
     table.add_column(style="bold", no_wrap=True)
@@ -97,6 +100,13 @@ def _form(proxy: Proxy) -> str:
     return "architecture" if isinstance(proxy, ArchitectureProxy) else "function"
 
 
+def _found(proxy: Proxy) -> dict[str, str]:
+    """Return what is said of proxies that this project's runs found, and of no others."""
+    if not isinstance(proxy, EvolvedProxy):
+        return {}
+    return {"maths": proxy.maths, "why": proxy.reason, "evolved on": proxy.evolved_on}
+
+
 def _spaces(proxy: Proxy) -> list[str] | None:
     """Return the spaces whose architectures the proxy reads; None where it reads networks."""
     return list(proxy.functions) if isinstance(proxy, ArchitectureProxy) else None
@@ -119,4 +129,5 @@ def _facts(proxy: Proxy) -> dict[str, Any]:
         "reference": proxy.reference,
         "words": proxy.words,
         "notes": proxy.notes,
+        **_found(proxy),
     }

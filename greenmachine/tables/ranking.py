@@ -158,8 +158,8 @@ the same networks. `greenmachine` and `eznas` are published alone: their formula
 `best 10 %` is tau among the most accurate tenth of the scored networks, `top` the accuracy of the
 network that the proxy ranks first (the mean of those that tie there), `regret` what the best scored
 network has more. `az_nas` joins its four components by their ranks among the scored networks.
-Evolved proxies, `nats_...`, were selected on some networks of the space that their name tells: what
-they are worth on the others is in README and `results/README.md`.""",
+Evolved proxies (`gm_...`, `nats_...`) were selected on some networks of their spaces: what they are
+worth on the others is in the table of generalisation.""",
     rows=_rows,
     columns=(
         Column("τ stratified", "stratified", "tau"),

@@ -4,9 +4,9 @@ The 3,000 networks of a space are those of ``greenmachine score --sample 3000 --
 for every proxy and data set, at full depth. They are scored in three rounds of 1,000, drawn evenly:
 all of the first round comes before any of the second, and in a round what costs little before what
 costs much, so that a sweep that ends early leaves a smaller random sample of everything, or of the
-cheap proxies. Batches hold 16 images, and 8 where a proxy costs a backward
-pass an image (``ntk``, ``gradsign``). ``epe_nas`` correlates within classes, of which a batch of 16
-images has too few where there are more than ten: CIFAR-10 only.
+cheap proxies. Batches hold 16 images, 8 where a proxy costs a backward pass an image (``ntk``,
+``gradsign``), and for evolved proxies as many as in their runs. ``epe_nas`` correlates within
+classes, of which a batch of 16 images has too few where there are more than ten: CIFAR-10 only.
 
 The same call goes on after Ctrl-C, a kill, or a reboot: what is scored lies in ``parts/``, a file
 of ``greenmachine score --out`` a piece, until someone removes it.
@@ -60,6 +60,8 @@ _FORWARD = (
     "sed",
 )
 
+_EVOLVED = ("nats_tss_cifar10", "nats_sss_cifar10", "gm_tss", "gm_sss", "gm_any")
+
 
 @dataclass(frozen=True)
 class Group:
@@ -104,6 +106,9 @@ PLAN = Plan(
         Group("forward", _FORWARD),
         Group("gradient", ("jacov", "zico", "grasp")),
         Group("classes", ("epe_nas",), datasets=("cifar10",)),
+        # As they were evolved: their exports score batches of this size too.
+        Group("evolved", _EVOLVED, batch=4),
+        Group("embedded", ("digits_tss",), batch=8),
         Group("per-sample", ("ntk", "gradsign"), batch=8),
     ),
     networks=3000,

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from greenmachine.cli.proxies import app
 from greenmachine.errors import ConfigError
-from greenmachine.proxies import PROXIES
+from greenmachine.proxies import EVOLVED, PROXIES, EvolvedProxy
 
 RUN = CliRunner()
 
@@ -68,6 +68,15 @@ def test_show_a_score_of_architectures() -> None:
     listed = json.loads(RUN.invoke(app, ["list", "--json"]).stdout)
     forms = {item["form"]: item["spaces"] for item in listed}
     assert forms == {"expression": None, "function": None, "architecture": ["tss", "sss"]}
+
+
+@pytest.mark.parametrize("proxy", EVOLVED, ids=lambda proxy: proxy.name)
+def test_show_what_evolved(proxy: EvolvedProxy) -> None:
+    shown = "".join(RUN.invoke(app, ["show", proxy.name]).stdout.split())
+    for text in (proxy.maths, proxy.reason, proxy.evolved_on):
+        assert "".join(text.split()) in shown
+    facts = json.loads(RUN.invoke(app, ["show", proxy.name, "--json"]).stdout)
+    assert (facts["maths"], facts["why"]) == (proxy.maths, proxy.reason)
 
 
 def test_show_an_expression() -> None:
