@@ -73,7 +73,6 @@ def score(
       greenmachine score "sum_layers(min_eigenvalue(channel_correlation(noise_input)))"
     """
     found = _columns([resolve(text) for text in proxies])
-    texts = {name: proxy.text for name, proxy in found.items()}
     benchmark = load_benchmark(on)
     dataset = dataset or benchmark.datasets[0]
     benchmark.num_classes(dataset)  # refuses an unknown data set before any work
@@ -92,7 +91,7 @@ def score(
     try:
         with backend(on_backend, workers), bar(console, "networks") as told:
             frame = work(
-                texts,
+                found,
                 spec,
                 indices,
                 distinct=distinct,
@@ -113,7 +112,7 @@ def score(
     else:
         print_ranking(table)
     if out is not None:
-        console.print(f"{len(frame)} networks x {len(texts)} proxies in {out}")
+        console.print(f"{len(frame)} networks x {len(found)} proxies in {out}")
 
 
 def _columns(proxies: list[Proxy]) -> dict[str, Proxy]:

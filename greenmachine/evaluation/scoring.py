@@ -16,6 +16,7 @@ from greenmachine.evaluation.parts import PLACE, Parts
 from greenmachine.evaluation.sweep import Sweep
 from greenmachine.files import alone_in, replace_file
 from greenmachine.language import Expression
+from greenmachine.proxies import Proxy
 from greenmachine.signals import CaptureSpec
 from greenmachine.workers import Progress
 
@@ -41,7 +42,7 @@ def capture_spec(
 
 
 def score_networks(
-    proxies: Mapping[str, str],
+    proxies: Mapping[str, Proxy | str],
     spec: CaptureSpec,
     indices: Sequence[int],
     *,
@@ -53,7 +54,8 @@ def score_networks(
     """Return one row a network: ``index``, ``arch``, and a float64 column a proxy, NaN = failed.
 
     Args:
-        proxies: by column name what ``resolve`` reads: an expression, or the name of a proxy.
+        proxies: by column name a proxy, or a text that ``resolve`` reads: an expression, for which
+            a high score counts as good, or a name.
         spec: see :func:`capture_spec`.
         indices: architectures of the benchmark.
         distinct: build architectures that compute the same once, and score them as the first of
@@ -73,7 +75,7 @@ def score_networks(
 
 
 def score_to_file(
-    proxies: Mapping[str, str],
+    proxies: Mapping[str, Proxy | str],
     spec: CaptureSpec,
     indices: Sequence[int],
     out: Path,

@@ -29,6 +29,7 @@ from greenmachine.proxies import (
     ArchitectureProxy,
     ExpressionProxy,
     FunctionProxy,
+    Proxy,
     architecture_scores,
     checked_space,
     resolve,
@@ -55,12 +56,15 @@ class Sweep:
 
     def __init__(
         self,
-        proxies: Mapping[str, str],
+        proxies: Mapping[str, Proxy | str],
         spec: CaptureSpec,
         indices: Sequence[int],
         distinct: bool,
     ) -> None:
-        self.proxies = {name: resolve(text) for name, text in proxies.items()}
+        self.proxies: dict[str, Proxy] = {
+            name: resolve(proxy) if isinstance(proxy, str) else proxy
+            for name, proxy in proxies.items()
+        }
         self.spec = spec
         self.indices = [int(index) for index in indices]
         self.benchmark = cached_benchmark(spec.benchmark)

@@ -14,7 +14,6 @@ of ``greenmachine score --out`` a piece, until someone removes it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -165,10 +164,9 @@ def _score(piece: _Piece, stored: Stored, bar: Bar, workers: int, plan: Plan) ->
         options={},
     )
     chosen = plan.sample(len(stored.benchmarks[piece.space]), piece.round)
-    texts: Mapping[str, str] = {proxy.name: proxy.text for proxy in found}
     with bar("networks") as told:
         score_to_file(
-            texts,
+            {proxy.name: proxy for proxy in found},
             spec,
             chosen,
             path,

@@ -20,6 +20,7 @@ from greenmachine.evaluation import (
 )
 from greenmachine.files import alone_in
 from greenmachine.language import parse
+from greenmachine.proxies import ExpressionProxy
 from greenmachine.proxies.entropy import topology_entropy
 
 pytestmark = pytest.mark.usefixtures("synthetic_data")
@@ -81,6 +82,16 @@ def test_resumed_is_undisturbed(out: Path) -> None:
     assert told["directions"] == {"a": 1, "norm": 1}
     keys = ("benchmark", "dataset", "batch", "seed", "options")
     assert {key: told[key] for key in keys} == {key: getattr(SPEC, key) for key in keys}
+
+
+def test_a_proxy_keeps_its_direction(tmp_path: Path) -> None:
+    """A text alone would count as good where it is high."""
+    low = ExpressionProxy(name="low", expression=NORM, direction=-1)
+    out = tmp_path / "scores.parquet"
+    score_to_file({"low": low, "high": NORM}, SPEC, INDICES[:4], out, workers=1)
+    told = read_scores([out])
+    assert told.attrs["directions"] == {"low": -1, "high": 1}
+    assert told["low"].equals(told["high"].rename("low"))
 
 
 def test_a_part_is_written_where_time_has_passed(
