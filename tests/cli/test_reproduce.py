@@ -76,4 +76,4 @@ def test_nothing_stored_is_one_line(
 def test_unknown_table(call: Call) -> None:
     done = call("reproduce", "tables")
     assert done.returncode == 1
-    assert "no table 'tables'; there is greenmachine, greenfactory" in done.stderr
+    assert "no table 'tables'; there is greenmachine, generalisation, greenfactory" in done.stderr
