@@ -9,9 +9,11 @@ networks of its run, and of the runs whose proxies were in its first population.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from greenmachine.config import RunConfig
 from greenmachine.files import read_json, write_text
 from greenmachine.proxies import EVOLVED
 from greenmachine.proxies.evolved.base import SAMPLES
@@ -19,24 +21,30 @@ from greenmachine.proxies.evolved.base import SAMPLES
 FOLDER = Path("results/proxies")
 
 
+def run_networks(known: Mapping[str, Any]) -> dict[str, list[int]]:
+    """Return by benchmark the training and validation networks of an exported run.
+
+    Args:
+        known: the JSON that ``greenmachine export`` wrote.
+    """
+    names = RunConfig.model_validate(known["config"]).benchmarks
+    samples = [known["manifest"]["samples"][kind] for kind in ("train", "validation")]
+    # A run of one benchmark has its samples bare.
+    return {
+        name: [index for s in samples for index in (s[name] if isinstance(s, dict) else s)]
+        for name in names
+    }
+
+
 def networks(name: str, folder: Path = FOLDER) -> dict[str, set[int]]:
     """Return by space the networks that chose ``name``, its ancestors' too."""
     known = read_json(folder / f"{name}.json")
-    config = known["config"]
-    found: dict[str, set[int]] = {}
-
-    def add(sample: Any, space: str) -> None:
-        found.setdefault(space, set()).update(sample)
-
-    spaces = config["benchmark"] if isinstance(config["benchmark"], list) else [config["benchmark"]]
-    for kind in ("train", "validation"):
-        sample = known["manifest"]["samples"][kind]
-        for space in spaces:
-            add(sample[space] if isinstance(sample, dict) else sample, space)
-    for seed in config["evolution"]["seeds"]:
-        if seed.endswith(".py"):
+    found = {space: set(sample) for space, sample in run_networks(known).items()}
+    evolved = {proxy.name for proxy in EVOLVED}
+    for seed in known["config"]["evolution"]["seeds"]:
+        if Path(seed).stem in evolved:  # by name, or as an exported file
             for space, sample in networks(Path(seed).stem, folder).items():
-                add(sample, space)
+                found.setdefault(space, set()).update(sample)
     return found
 
 

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from experiments.evolved_samples import run_networks
 from greenmachine.benchmarks import load_benchmark
 from greenmachine.evaluation import capture_spec, score_networks
 from greenmachine.files import read_json
@@ -51,14 +52,10 @@ def parts(expression: Expression) -> Iterator[Expression]:
 
 def measure(texts: list[str], known: dict[str, Any], workers: int) -> pd.DataFrame:
     """Return tau of each text (rows) on each task of the run (columns), train and validation."""
-    config, samples = known["config"], known["manifest"]["samples"]
-    names = config["benchmark"]
-    names = [names] if isinstance(names, str) else names
+    config = known["config"]
     columns = {}
-    for name in names:
+    for name, chosen in run_networks(known).items():
         benchmark = load_benchmark(name)
-        both = [samples[kind] for kind in ("train", "validation")]
-        chosen = [index for s in both for index in (s[name] if isinstance(s, dict) else s)]
         for dataset in (d for d in config["datasets"] if d in benchmark.datasets):
             spec = capture_spec(
                 name,

@@ -128,7 +128,7 @@ def main(words: list[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--networks", type=int, default=400, help="of each space")
+    parser.add_argument("--networks", type=int, default=150, help="of each space")
     parser.add_argument("--out", type=Path, required=True, help="folder of the table")
     choice = parser.parse_args(words)
     try:

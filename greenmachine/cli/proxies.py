@@ -73,7 +73,6 @@ def show(
         "spaces": ", ".join(_spaces(proxy) or []),
         "reference": proxy.reference,
         "notes": proxy.notes,
-        **_found(proxy),
     }
     table = Table(box=None, show_header=False, title=escape(proxy.name), title_justify="left")
     table.add_column(style="bold", no_wrap=True)

@@ -83,7 +83,9 @@ the scored networks (mean and standard deviation over {DRAWS} draws), and among 
 several tie it is their mean. The figure shows what the choice lacks of the best of its draw.
 `(oracle)` knows the accuracies, `(random)` takes any network; the other names in brackets are
 trivial scores. Seconds are of one core and of this proxy alone, from the measured mean of a network
-(table `cost`), building it included. What the papers' proxies find is not known here.""",
+(table `cost`), building it included. What the papers' proxies find is not known here.
+Evolved proxies (`gm_...`, `nats_...`) have seen the accuracies of some of these networks: see the
+table of generalisation.""",
     rows=_rows,
     columns=(
         Column("of 100, %", "of 100", "accuracy", ".2f"),

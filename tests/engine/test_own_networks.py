@@ -13,8 +13,7 @@ from greenmachine.engine import Evaluator
 from greenmachine.errors import RunError
 from greenmachine.evaluation import score_networks
 from greenmachine.language import Expression, parse, terminals_of
-from greenmachine.proxies import ExpressionProxy
-from greenmachine.proxies.named import PROXIES
+from greenmachine.proxies import PROXIES, ExpressionProxy
 from greenmachine.signals import PASSES, CaptureSpec
 from greenmachine.signals.sample import cached_benchmark, capture_network
 from tests.engine import own_space, reference

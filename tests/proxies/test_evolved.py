@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from experiments.evolved_samples import FOLDER, networks
+from greenmachine.config import RunConfig
 from greenmachine.files import read_json
 from greenmachine.networks import build_size, build_topology
 from greenmachine.proxies import EVOLVED, PROXIES, EvolvedProxy
@@ -43,8 +44,10 @@ def test_the_networks_that_chose_it(proxy: EvolvedProxy) -> None:
         space: list(proxy.seen(space)) for space in chose
     }
     assert chose and all(len(sample) > 100 for sample in chose.values())
-    spaces = {words.split()[0] for words in proxy.evolved_on.split("; ")}
-    assert spaces == set(chose) and proxy.seen("a space of one's own") == ()
+    config = RunConfig.model_validate(read_json(RESULTS / f"{proxy.name}.json")["config"])
+    datasets = ", ".join(config.datasets)
+    assert proxy.evolved_on == "; ".join(f"{space} {datasets}" for space in config.benchmarks)
+    assert set(config.benchmarks) <= set(chose) and proxy.seen("a space of one's own") == ()
 
 
 @EACH

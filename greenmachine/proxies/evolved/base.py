@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from greenmachine.files import read_json
 from greenmachine.proxies.base import ExpressionProxy
 
-__all__ = ["EvolvedProxy", "samples_of"]
+__all__ = ["SAMPLES", "EvolvedProxy"]
 
 SAMPLES = Path(__file__).with_name("samples.json")
 
@@ -36,16 +35,11 @@ class EvolvedProxy(ExpressionProxy):
         They are the training and validation networks of its run, and of the runs that its first
         population came from.
         """
-        return tuple(samples_of(self.name).get(space, ()))
+        return tuple(_samples()[self.name].get(space, ()))
 
 
 @cache
-def _samples() -> Mapping[str, Any]:
-    found: Mapping[str, Any] = read_json(SAMPLES)
-    return found
-
-
-def samples_of(name: str) -> Mapping[str, list[int]]:
-    """Return by space the networks that chose the evolved proxy ``name``; KeyError if unknown."""
-    found: Mapping[str, list[int]] = _samples()[name]
+def _samples() -> Mapping[str, Mapping[str, list[int]]]:
+    """Return by proxy and space the networks that chose it."""
+    found: Mapping[str, Mapping[str, list[int]]] = read_json(SAMPLES)
     return found
