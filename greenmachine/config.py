@@ -130,6 +130,12 @@ class EvolutionConfig(_Model):
     combine: float = Field(
         default=0.15, ge=0, le=1, description="share that joins two parents; the rest mutates"
     )
+    brood: int = Field(
+        default=1,
+        ge=1,
+        description="tries of which a joined child is the best on the training sample; parts of "
+        "parents are judged already, so they cost no tensor",
+    )
     leaf_bias: float = Field(default=0.1, ge=0, le=1, description="chance to move a leaf")
     mutations: dict[Literal["uniform", "node", "insert", "shrink", "hoist"], float] = Field(
         default={"uniform": 3.0, "node": 3.0, "insert": 2.0, "shrink": 1.0, "hoist": 1.0},

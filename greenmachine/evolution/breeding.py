@@ -1,16 +1,28 @@
-"""New individuals: random trees, seeds, and children of parents, all within the limits."""
+"""New individuals: random trees, seeds, and children of parents, all within the limits.
+
+Whole scores joined to a new one cost next to nothing to judge: the engine has their values. So a
+child by ``combine`` may be the best of a *brood*, where other children take what chance gives.
+Brood recombination is W. A. Tackett's ("Recombination, selection, and the genetic construction of
+computer programs", PhD thesis, University of Southern California, 1994).
+"""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from deap import gp
 
 from greenmachine.config import EvolutionConfig, LanguageConfig
 from greenmachine.evolution.individual import CostFitness, Individual, TauFitness
-from greenmachine.evolution.operators import combine, crossover, half_and_half, mutate
+from greenmachine.evolution.operators import (
+    combine,
+    crossover,
+    half_and_half,
+    mutate,
+    part,
+)
 from greenmachine.evolution.selection import parents
 from greenmachine.language import Expression, rank_canonical
 from greenmachine.language.grammar import Grammar
@@ -28,6 +40,7 @@ class Breeder:
         language: limits of the trees.
         grammar: the vocabulary.
         parsimony: tau that a node costs.
+        fitness_of: training fitness of expressions, asked for broods alone.
 
     Attributes:
         fitness: class of the individuals' fitness.
@@ -39,11 +52,13 @@ class Breeder:
         language: LanguageConfig,
         grammar: Grammar,
         parsimony: float,
+        fitness_of: Callable[[list[Expression]], Sequence[float]],
     ) -> None:
         self.evolution = evolution
         self.language = language
         self.grammar = grammar
         self.parsimony = parsimony
+        self.fitness_of = fitness_of
         self.fitness = CostFitness if evolution.selection == "nsga2" else TauFitness
 
     def individual(self, nodes: Sequence[Any]) -> Individual:
@@ -87,8 +102,7 @@ class Breeder:
                 trees = [gp.PrimitiveTree(parent) for parent in self._parents(pool, 2)]
                 crossover(trees[0], trees[1], config.leaf_bias)
             elif drawn < config.crossover + config.combine:
-                first, second = self._parents(pool, 2)
-                trees = [gp.PrimitiveTree(combine(first, second, self.grammar))]
+                trees = self._combined(pool, taken)
             else:
                 trees = [gp.PrimitiveTree(parent) for parent in self._parents(pool, 1)]
                 mutate(trees[0], self.grammar, config.mutations)
@@ -101,6 +115,25 @@ class Breeder:
             if children:
                 return children
         return [self._immigrant(taken)]
+
+    def _combined(self, pool: list[Individual], taken: set[str]) -> list[gp.PrimitiveTree]:
+        """Return two parents joined, or the best of a brood; none where all of it is taken."""
+        if self.evolution.brood == 1:
+            first, second = self._parents(pool, 2)
+            return [gp.PrimitiveTree(combine(first, second, self.grammar))]
+        (first,) = self._parents(pool, 1)
+        brood: dict[str, Individual] = {}
+        for _ in range(self.evolution.brood):
+            # Partners are drawn evenly: what helps a good score is seldom good alone.
+            one, other = (part(tree, self.grammar) for tree in (first, random.choice(pool)))
+            child = self.individual(combine(one, other, self.grammar))
+            if self._fits(child) and child.text not in taken:
+                brood.setdefault(child.text, child)
+        if not brood:
+            return []
+        children = list(brood.values())
+        fitness = self.fitness_of([self.grammar.expression(child) for child in children])
+        return [children[max(range(len(children)), key=lambda place: fitness[place])]]
 
     def _parents(self, pool: list[Individual], count: int) -> list[Individual]:
         return parents(pool, count, self.evolution, self.parsimony)

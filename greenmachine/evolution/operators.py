@@ -15,7 +15,7 @@ from deap import gp
 
 from greenmachine.language.grammar import Grammar
 
-__all__ = ["MUTATIONS", "combine", "crossover", "half_and_half", "mutate", "owned_random"]
+__all__ = ["MUTATIONS", "combine", "crossover", "half_and_half", "mutate", "owned_random", "part"]
 
 _UNIFORM_HEIGHT = 4  # of the random subtree that uniform mutation puts in
 
@@ -61,6 +61,14 @@ def combine(first: Nodes, second: Nodes, grammar: Grammar) -> Nodes:
     return [random.choice(joints), *first, *second] if joints else list(first)
 
 
+def part(tree: Nodes, grammar: Grammar) -> Nodes:
+    """Return a random subtree of the root's kind, the whole tree among them."""
+    whole = gp.PrimitiveTree(tree)
+    kind = grammar.pset.ret
+    index = random.choice([i for i, node in enumerate(whole) if node.ret is kind])
+    return list(whole[whole.searchSubtree(index)])
+
+
 def mutate_uniform(tree: gp.PrimitiveTree, grammar: Grammar) -> None:
     """Replace a random subtree by a new random one of its kind."""
 
@@ -71,8 +79,18 @@ def mutate_uniform(tree: gp.PrimitiveTree, grammar: Grammar) -> None:
 
 
 def mutate_node(tree: gp.PrimitiveTree, grammar: Grammar) -> None:
-    """Replace a node by another with the same kinds."""
-    gp.mutNodeReplacement(tree, grammar.pset)
+    """Replace a node by another with the same kinds.
+
+    Not ``gp.mutNodeReplacement``: that leaves the root as it is, which in our trees says how the
+    layers of a network become one number.
+    """
+    index = random.randrange(len(tree))
+    node = tree[index]
+    if node.arity:
+        others = [p for p in grammar.pset.primitives[node.ret] if p.args == node.args]
+    else:
+        others = grammar.pset.terminals[node.ret]
+    tree[index] = random.choice(others or [node])
 
 
 def mutate_insert(tree: gp.PrimitiveTree, grammar: Grammar) -> None:

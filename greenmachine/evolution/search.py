@@ -83,7 +83,9 @@ class Search:
     ) -> None:
         self.evolution = evolution
         self.grammar = grammar
-        self.breeder = Breeder(evolution, language, grammar, train.objective.parsimony)
+        self.breeder = Breeder(
+            evolution, language, grammar, train.objective.parsimony, self._fitness_of
+        )
         self.train = train
         self.validation = validation
         self.heat = heat
@@ -152,6 +154,10 @@ class Search:
             individual.tau = tuple(saved["tau"])
             individual.failures = saved["failures"]
             self.population.append(individual)
+
+    def _fitness_of(self, expressions: list[Expression]) -> list[float]:
+        fitness: list[float] = self.train(expressions).fitness.tolist()
+        return fitness
 
     def _next(self) -> tuple[list[Individual], list[Individual]]:
         """Return who goes on and who is new."""

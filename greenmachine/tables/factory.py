@@ -21,7 +21,7 @@ from greenmachine.networks import OPERATIONS, parse_size, parse_topology
 from greenmachine.proxies import EVOLVED, PROXIES
 from greenmachine.tables.base import Bar, Column, Drawing, Table, long_table
 from greenmachine.tables.published import FACTORY
-from greenmachine.tables.sources import DATASETS, Scored, Stored
+from greenmachine.tables.sources import DATASETS, FOUND, Scored, Stored
 
 __all__ = ["STUDY", "TABLE", "Study", "encoding", "fit_forests"]
 
@@ -104,7 +104,8 @@ def _version() -> str | None:
 
 def _planned(scored: Scored, study: Study, stored: Stored) -> Iterator[tuple[str, int, int]]:
     """Yield inputs, networks in training, and seed of every trial."""
-    wider = scored.whole is not None and len(scored.whole) > len(scored.frame)
+    whole = scored.whole
+    wider = whole is not None and len(whole) > len(scored.frame) and len(_proxies(whole)) > 0
     for inputs in (_FACTORY, _ENCODING, *[_SPACE] * wider):
         networks = len(_frame(scored, inputs))
         for share in study.train:
@@ -120,14 +121,18 @@ def _frame(scored: Scored, inputs: str) -> pd.DataFrame:
     return scored.whole if inputs == _SPACE and scored.whole is not None else scored.frame
 
 
+def _proxies(frame: pd.DataFrame) -> list[str]:
+    """Return the columns that a forest may have: none that has seen accuracies of this space."""
+    evolved = {proxy.name for proxy in EVOLVED}
+    return [n for n in score_columns(frame) if n in PROXIES and n not in evolved]
+
+
 def _fitted(
     scored: Scored, inputs: str, size: int, seed: int, study: Study, workers: int
 ) -> list[dict[str, object]]:
     frame = _frame(scored, inputs)
-    # Evolved proxies have seen accuracies of this very space: no forest may lean on them.
-    evolved = {proxy.name for proxy in EVOLVED}
-    names = [n for n in score_columns(frame) if n in PROXIES and n not in evolved]
-    columns = encoding(scored.benchmark, frame["index"]) if inputs == _ENCODING else frame[names]
+    encoded = inputs == _ENCODING
+    columns = encoding(scored.benchmark, frame["index"]) if encoded else frame[_proxies(frame)]
     measures = try_forest(
         columns,
         scored.benchmark.accuracy(scored.dataset)[frame["index"]],
@@ -158,7 +163,7 @@ def _name(scored: Scored) -> str:
 
 
 def _sources(scored: Scored) -> dict[str, str]:
-    return {path.name: sha256(path) for path in scored.paths}
+    return {path.name: sha256(path) for kind, path in scored.paths.items() if kind != FOUND}
 
 
 def _held(stored: Stored) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,7 @@ from greenmachine.tables.base import Column, Drawing, Table, long_table
 from greenmachine.tables.draws import BINS, DRAWS, SIZE
 from greenmachine.tables.ranking import at_once, drawn
 from greenmachine.tables.sources import Scored, Stored
-from greenmachine.tables.sweep import sweep
+from greenmachine.tables.sweep import EVOLVED_PLAN, sweep
 
 __all__ = ["TABLE", "unseen"]
 
@@ -86,6 +87,6 @@ scores of the same networks.
         "tau",
         ("unseen", "random", "stratified"),
     ),
-    recompute=sweep,
+    recompute=partial(sweep, plan=EVOLVED_PLAN),
     keys=("proxy", "evolved_on"),
 )

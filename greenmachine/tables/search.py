@@ -46,7 +46,8 @@ def _measure(scored: Scored, stored: Stored) -> Iterator[dict[str, object]]:
     costs = seconds_of(stored.folder, scored.benchmark.name)
     for size in (*SIZES, len(pool)):
         if size > len(pool) or (size == len(pool) and size in SIZES):
-            stored.announce(f"{scored.paths[0]}: {len(pool)} networks are too few to draw {size}")
+            path = next(iter(scored.paths.values()))
+            stored.announce(f"{path}: {len(pool)} networks are too few to draw {size}")
             continue
         protocol = "of all" if size == len(pool) else f"of {size}"
         choices = _of_all(pool) if size == len(pool) else found(pool, size)

@@ -1,12 +1,14 @@
 """What the tables are made from: stored scores of both NATS-Bench spaces.
 
-A folder holds for a space (nats-tss, nats-sss) and a data set up to two files of
+A folder holds for a space (nats-tss, nats-sss) and a data set up to three files of
 ``greenmachine score --out``:
 
-``<space>-<dataset>.parquet``      many proxies, mostly on a random sample of the space
-``<space>-<dataset>.all.parquet``  proxies that were scored on every network
+``<space>-<dataset>.parquet``          many proxies, mostly on a random sample of the space
+``<space>-<dataset>.all.parquet``      proxies that were scored on every network
+``<space>-<dataset>.evolved.parquet``  what this project's runs found, on as many as there was
+                                       time for, those of the first file before any other
 
-The networks of the first are those that the tables compare; columns that only the second has join
+The networks of the first are those that the tables compare; columns that only the others have join
 them. A file that is missing is said, and its rows are left out.
 """
 
@@ -14,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from pathlib import Path
 
 import numpy as np
@@ -26,12 +28,15 @@ from greenmachine.errors import DataError
 from greenmachine.evaluation import check_rows, direction_of, read_scores, score_columns
 from greenmachine.proxies.zoo.az_nas import az_nas
 
-__all__ = ["AZ_NAS", "DATASETS", "SPACES", "Pool", "Scored", "Stored"]
+__all__ = ["AZ_NAS", "DATASETS", "EVERY", "FOUND", "SPACES", "Pool", "Scored", "Stored"]
 
 Floats = npt.NDArray[np.float64]
 
 SPACES = ("nats-tss", "nats-sss")
 DATASETS = ("cifar10", "cifar100", "imagenet16-120")
+
+EVERY, FOUND = ".all", ".evolved"
+"""What the names of the second and the third file have before ``.parquet``."""
 
 AZ_NAS = ("az_expressivity", "az_progressivity", "az_trainability", "flops")
 """Proxies whose ranks among the scored networks make AZ-NAS."""
@@ -76,15 +81,15 @@ class Scored:
         benchmark: the space.
         dataset: its data set.
         frame: of ``read_scores``: the networks that the tables compare.
-        whole: the same for every network of the space, where a file has them all.
-        paths: of the files.
+        whole: the same for every network of the space, of the files that have them all.
+        paths: of the files, by what their names have before ``.parquet``.
     """
 
     benchmark: Benchmark
     dataset: str
     frame: pd.DataFrame
     whole: pd.DataFrame | None
-    paths: tuple[Path, ...]
+    paths: Mapping[str, Path]
 
     @property
     def place(self) -> dict[str, str]:
@@ -171,26 +176,36 @@ class Stored:
     @property
     def files(self) -> list[Path]:
         """What tables are made from: the score files, measured costs, and fitted forests."""
-        named = [f"{s}-{d}{k}.parquet" for s in SPACES for d in DATASETS for k in ("", ".all")]
-        paths = [self.folder / name for name in (*named, "cost.json", "forests.json")]
-        return [path for path in paths if path.is_file()]
+        paths = [path for s in SPACES for d in DATASETS for path in self._paths(s, d).values()]
+        others = [self.folder / name for name in ("cost.json", "forests.json")]
+        return [*paths, *(path for path in others if path.is_file())]
+
+    def _paths(self, space: str, dataset: str) -> dict[str, Path]:
+        named = {k: self.folder / f"{space}-{dataset}{k}.parquet" for k in ("", EVERY, FOUND)}
+        return {kind: path for kind, path in named.items() if path.is_file()}
 
     def _read(self, space: str, dataset: str) -> Scored | None:
-        names = (f"{space}-{dataset}.parquet", f"{space}-{dataset}.all.parquet")
-        paths = [path for name in names if (path := self.folder / name).is_file()]
+        paths = self._paths(space, dataset)
         if not paths:
             return None
         benchmark = self.benchmarks[space]
-        frames = [read_scores([path]) for path in paths]
-        for frame in frames:
+        frames = {kind: read_scores([path]) for kind, path in paths.items()}
+        for frame in frames.values():
             check_rows(frame, benchmark)
-        first, last = frames[0], frames[-1]
-        if paths[-1].name == names[1] and len(last) < len(benchmark):
+        if EVERY in frames and len(frames[EVERY]) < len(benchmark):
             raise DataError(
-                f"{paths[-1]} has {len(last)} networks of {len(benchmark)}: score all of them"
+                f"{paths[EVERY]} has {len(frames[EVERY])} networks of {len(benchmark)}: "
+                "score all of them"
             )
-        whole = last if len(last) == len(benchmark) else None
-        return Scored(benchmark, dataset, _joined(first, last), whole, tuple(paths))
+        (_, compared), *others = frames.items()
+        for kind, frame in others:
+            if compared["index"].isin(frame["index"]).all():
+                compared = _joined(compared, frame)
+            else:
+                self.announce(f"{paths[kind]} lacks networks of {paths['']}: it is left out")
+        full = [frame for frame in frames.values() if len(frame) == len(benchmark)]
+        whole = reduce(_joined, full) if full else None
+        return Scored(benchmark, dataset, compared, whole, paths)
 
 
 def _joined(first: pd.DataFrame, last: pd.DataFrame) -> pd.DataFrame:

@@ -1,12 +1,16 @@
-"""Score the zoo on random networks of both NATS-Bench spaces and the three data sets.
+"""Score the zoo, and what evolved, on networks of both NATS-Bench spaces and the three data sets.
 
-The 3,000 networks of a space are those of ``greenmachine score --sample 3000 --seed 0``, the same
-for every proxy and data set, at full depth. They are scored in three rounds of 1,000, drawn evenly:
-all of the first round comes before any of the second, and in a round what costs little before what
-costs much, so that a sweep that ends early leaves a smaller random sample of everything, or of the
-cheap proxies. Batches hold 16 images, 8 where a proxy costs a backward pass an image (``ntk``,
-``gradsign``), and for evolved proxies as many as in their runs. ``epe_nas`` correlates within
-classes, of which a batch of 16 images has too few where there are more than ten: CIFAR-10 only.
+The 3,000 random networks of a space are those of ``greenmachine score --sample 3000 --seed 0``, the
+same for every proxy and data set, at full depth. They are scored in three rounds of 1,000, drawn
+evenly: all of the first round comes before any of the second, and in a round what costs little
+before what costs much, so that a sweep that ends early leaves a smaller random sample of
+everything, or of the cheap proxies. Batches hold 16 images, 8 where a proxy costs a backward pass
+an image (``ntk``, ``gradsign``), and for evolved proxies as many as in their runs. ``epe_nas``
+correlates within classes, of which a batch of 16 images has too few where there are more than ten:
+CIFAR-10 only.
+
+What evolved on NATS-Bench is scored on whole spaces: three rounds are those of the zoo, others
+follow.
 
 The same call goes on after Ctrl-C, a kill, or a reboot: what is scored lies in ``parts/``, a file
 of ``greenmachine score --out`` a piece, until someone removes it.
@@ -25,9 +29,9 @@ from greenmachine.evaluation import capture_spec, keep_scores, read_scores, scor
 from greenmachine.language import parse
 from greenmachine.proxies import ExpressionProxy, resolve
 from greenmachine.tables.base import Bar
-from greenmachine.tables.sources import DATASETS, SPACES, Stored
+from greenmachine.tables.sources import DATASETS, FOUND, SPACES, Stored
 
-__all__ = ["PLAN", "Group", "Plan", "join", "sweep"]
+__all__ = ["EVOLVED_PLAN", "PLAN", "Group", "Plan", "join", "sweep"]
 
 # What one forward and one backward pass give, or less.
 _FORWARD = (
@@ -87,17 +91,26 @@ class Plan:
         groups: of proxies.
         networks: of a space, or all where it has fewer.
         rounds: that the networks are scored in.
+        whole: whether rounds as large follow these, until no network of the space is left.
+        kind: what the names of its files have before ``.parquet``.
     """
 
     groups: tuple[Group, ...]
     networks: int
     rounds: int
+    whole: bool = False
+    kind: str = ""
 
-    def sample(self, size: int, number: int) -> list[int]:
-        """Return the networks of round ``number``, ascending, of a space of ``size``."""
+    def samples(self, size: int) -> list[list[int]]:
+        """Return by round the networks, ascending, of a space of ``size``."""
         rng = np.random.default_rng(0)
         chosen = rng.choice(size, min(size, self.networks), replace=False)
-        return sorted(int(i) for i in np.array_split(rng.permutation(chosen), self.rounds)[number])
+        rounds = np.array_split(rng.permutation(chosen), self.rounds)
+        if self.whole:
+            rest = rng.permutation(np.setdiff1d(np.arange(size), chosen))
+            each = -(-self.networks // self.rounds)
+            rounds += [rest[i : i + each] for i in range(0, len(rest), each)]
+        return [sorted(int(i) for i in networks) for networks in rounds]
 
 
 PLAN = Plan(
@@ -105,14 +118,23 @@ PLAN = Plan(
         Group("forward", _FORWARD),
         Group("gradient", ("jacov", "zico", "grasp")),
         Group("classes", ("epe_nas",), datasets=("cifar10",)),
-        # As they were evolved: their exports score batches of this size too.
-        Group("evolved", _EVOLVED, batch=4),
         Group("embedded", ("digits_tss",), batch=8),
         Group("per-sample", ("ntk", "gradsign"), batch=8),
     ),
     networks=3000,
     rounds=3,
 )
+"""Of what knows no accuracy of these spaces."""
+
+EVOLVED_PLAN = Plan(
+    # As they were evolved: their exports score batches of this size too.
+    groups=(Group("evolved", _EVOLVED, batch=4),),
+    networks=3000,
+    rounds=3,
+    whole=True,
+    kind=FOUND,
+)
+"""Of what evolved on them."""
 
 
 @dataclass(frozen=True)
@@ -141,15 +163,18 @@ def sweep(stored: Stored, bar: Bar, workers: int = -1, plan: Plan = PLAN) -> Non
     Raises:
         GreenMachineError: data is missing, or no network could be sent through the passes.
     """
-    for number in range(plan.rounds):
+    samples = {space: plan.samples(len(stored.benchmarks[space])) for space in SPACES}
+    for number in range(max(map(len, samples.values()))):
         for group in plan.groups:
             for dataset in group.datasets:
                 for space in SPACES:
-                    _score(_Piece(number, space, dataset, group), stored, bar, workers, plan)
-                    join(stored, space, dataset, plan)
+                    if number < len(samples[space]):
+                        piece = _Piece(number, space, dataset, group)
+                        _score(piece, samples[space][number], stored, bar, workers)
+                        join(stored, space, dataset, plan)
 
 
-def _score(piece: _Piece, stored: Stored, bar: Bar, workers: int, plan: Plan) -> None:
+def _score(piece: _Piece, chosen: list[int], stored: Stored, bar: Bar, workers: int) -> None:
     path = piece.path(stored.folder)
     if path.is_file():
         return
@@ -163,7 +188,6 @@ def _score(piece: _Piece, stored: Stored, bar: Bar, workers: int, plan: Plan) ->
         seed=0,
         options={},
     )
-    chosen = plan.sample(len(stored.benchmarks[piece.space]), piece.round)
     with bar("networks") as told:
         score_to_file(
             {proxy.name: proxy for proxy in found},
@@ -177,14 +201,14 @@ def _score(piece: _Piece, stored: Stored, bar: Bar, workers: int, plan: Plan) ->
 
 
 def join(stored: Stored, space: str, dataset: str, plan: Plan) -> None:
-    """Write ``<space>-<dataset>.parquet``: of the groups in the first round, the whole rounds."""
+    """Write the file of ``plan``: of the groups in the first round, the whole rounds."""
 
     def path(number: int, group: Group) -> Path:
         return _Piece(number, space, dataset, group).path(stored.folder)
 
     begun = [g for g in plan.groups if dataset in g.datasets and path(0, g).is_file()]
     frames, sources = [], []
-    for number in range(plan.rounds):
+    for number in range(len(plan.samples(len(stored.benchmarks[space])))):
         paths = [path(number, group) for group in begun]
         if paths and all(path.is_file() for path in paths):
             frames.append(read_scores(paths))
@@ -193,7 +217,7 @@ def join(stored: Stored, space: str, dataset: str, plan: Plan) -> None:
         return
     whole = pd.concat(frames, ignore_index=True)
     whole.attrs = frames[0].attrs
-    out = stored.folder / f"{space}-{dataset}.parquet"
+    out = stored.folder / f"{space}-{dataset}{plan.kind}.parquet"
     # A sweep that has just begun must not undo one that went further.
     if out.is_file() and (held := parquet.ParquetFile(out).metadata.num_rows) > len(whole):
         stored.announce(f"{out} stays: it has {held} networks, and {len(whole)} are scored anew")

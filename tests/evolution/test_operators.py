@@ -16,6 +16,7 @@ from greenmachine.evolution.operators import (
     half_and_half,
     mutate,
     owned_random,
+    part,
 )
 from greenmachine.language import parse
 from greenmachine.language.grammar import Grammar
@@ -70,6 +71,26 @@ def test_combine_holds_both_parents_whole(seed: int) -> None:
         GRAMMAR.expression(first),
         GRAMMAR.expression(second),
     )
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=SEEDS)
+def test_part_is_a_score_inside_the_tree(seed: int) -> None:
+    with owned_random(random.Random(seed).getstate()):
+        whole = tree()
+        found = gp.PrimitiveTree(part(whole, GRAMMAR))
+    assert_typed(found)
+    assert GRAMMAR.expression(found) in list(GRAMMAR.expression(whole).walk())
+
+
+def test_node_mutation_reaches_the_root() -> None:
+    with owned_random(random.Random(1).getstate()):
+        roots = set()
+        for _ in range(60):
+            changed = GRAMMAR.tree(parse("sum_layers(l2_norm(weight))"))
+            MUTATIONS["node"](changed, GRAMMAR)
+            roots.add(GRAMMAR.expression(changed).op)
+    assert len(roots) > 5
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ from scipy.stats import spearmanr
 
 from greenmachine.evolution import Run, Search
 from greenmachine.evolution.individual import cleared, distinct
-from greenmachine.language import parse
+from greenmachine.evolution.operators import owned_random
+from greenmachine.language import Expression, parse
+from primitives.registry import NETWORK_SCALAR
 
 from .conftest import Quiet, settings
 
@@ -42,6 +45,47 @@ def test_selection_schemes_run_and_resume(selection: str, tmp_path: Path) -> Non
     Run.resume(tmp_path / "broken", resumed).execute()
     assert resumed.search.state() == whole.search.state()
     assert len(whole.search.population) == 16
+
+
+def test_broods_run_resume_and_cost_no_tensor(tmp_path: Path) -> None:
+    config = settings(evolution={"brood": 12, "combine": 0.5, "generations": 3})
+    whole = Keep()
+    Run(config, tmp_path / "whole", [], whole).execute()
+    broken = Keep(stop_after=1)
+    with pytest.raises(KeyboardInterrupt):
+        Run(config, tmp_path / "broken", [], broken).execute()
+    resumed = Keep()
+    Run.resume(tmp_path / "broken", resumed).execute()
+    assert resumed.search.state() == whole.search.state()
+    search = whole.search
+    before = search.train.counts()["evaluated"]
+    child: list[Any] = []
+    with owned_random(random.Random(0).getstate()):
+        while not child:
+            child = search.breeder._combined(search.population, set())
+    assert search.train.counts()["evaluated"] == before
+    assert search.grammar.expression(child[0]).kind == NETWORK_SCALAR
+
+
+def test_the_best_of_a_brood_is_the_child(tmp_path: Path) -> None:
+    listener = Keep()
+    Run(settings(evolution={"brood": 12}), tmp_path / "run", [], listener).execute()
+    search = listener.search
+    seen: list[tuple[list[str], list[float]]] = []
+
+    def noting(expressions: list[Expression]) -> list[float]:
+        fitness: list[float] = search.train(expressions).fitness.tolist()
+        seen.append(([e.text for e in expressions], fitness))
+        return fitness
+
+    search.breeder.fitness_of = noting
+    with owned_random(random.Random(0).getstate()):
+        children = [search.breeder._combined(search.population, set()) for _ in range(8)]
+    made = [search.grammar.expression(c[0]).text for c in children if c]
+    assert len(made) == len(seen) >= 4
+    for text, (texts, fitness) in zip(made, seen, strict=True):
+        assert fitness[texts.index(text)] == max(fitness)
+        assert len(texts) > 1
 
 
 def test_nsga2_keeps_small_trees(tmp_path: Path) -> None:

@@ -52,6 +52,23 @@ def test_what_every_network_has_joins(stored: Stored, folder: Path) -> None:
         _ = Stored(folder, print).scored
 
 
+def test_what_evolved_joins_where_it_has_the_networks(
+    stored: Stored, folder: Path, told: list[str]
+) -> None:
+    frame = pd.read_parquet(folder / "nats-tss-cifar100.parquet")
+    path = folder / "nats-tss-cifar100.evolved.parquet"
+    more = [i for i in range(len(load_benchmark("nats-tss"))) if i not in set(frame["index"])][:50]
+    found = pd.DataFrame({"index": [*frame["index"], *more], "gm_tss": range(250)})
+    found.to_parquet(path, index=False)
+    scored = stored.scored[0]
+    assert scored.pool.scores["gm_tss"].tolist() == list(range(200))
+    assert set(scored.space.scores) == {n for n in scored.pool.scores if n.startswith("(")}
+    found[1:].to_parquet(path, index=False)
+    scored = Stored(folder, told.append).scored[0]
+    assert "gm_tss" not in scored.pool.scores
+    assert any(line.startswith(f"{path} lacks networks of") for line in told)
+
+
 def test_az_nas_joins_its_components(stored: Stored, change: Change) -> None:
     rng = np.random.default_rng(1)
     parts = {name: rng.normal(size=200) for name in AZ_NAS}

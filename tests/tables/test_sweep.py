@@ -12,8 +12,8 @@ from greenmachine.evaluation import read_scores
 from greenmachine.files import read_json
 from greenmachine.proxies import PROXIES
 from greenmachine.tables import Stored
-from greenmachine.tables.sources import DATASETS, SPACES
-from greenmachine.tables.sweep import PLAN, Group, Plan, join, sweep
+from greenmachine.tables.sources import DATASETS, FOUND, SPACES
+from greenmachine.tables.sweep import EVOLVED_PLAN, PLAN, Group, Plan, join, sweep
 
 from .conftest import no_bar
 
@@ -36,7 +36,7 @@ def test_all_pieces_are_scored_once_and_joined(empty: tuple[Stored, list[str]]) 
             path = stored.folder / f"{space}-{dataset}.parquet"
             frame = read_scores([path])
             size = len(stored.benchmarks[space])
-            sample = [*SMALL.sample(size, 0), *SMALL.sample(size, 1)]
+            sample = [index for found in SMALL.samples(size) for index in found]
             assert frame["index"].tolist() == sorted(sample) and len(set(sample)) == 20
             assert frame.attrs["directions"] == {"sed": 1}
             assert len(read_json(path.with_suffix(".json"))["sources"]) == 2
@@ -65,14 +65,36 @@ def test_a_beginning_undoes_no_larger_sweep(empty: tuple[Stored, list[str]]) -> 
 
 def test_rounds_are_the_sample_of_the_command_line() -> None:
     size = 15_625
-    rounds = [PLAN.sample(size, number) for number in range(PLAN.rounds)]
+    rounds = PLAN.samples(size)
     assert [len(found) for found in rounds] == [1000] * 3
     assert all(found == sorted(found) for found in rounds)
     assert sorted(place for found in rounds for place in found) == sampled(size, 3000, seed=0)
 
 
+def test_rounds_over_a_whole_space_begin_with_those_of_the_zoo() -> None:
+    size = 15_625
+    rounds = EVOLVED_PLAN.samples(size)
+    assert rounds[:3] == PLAN.samples(size)
+    assert max(map(len, rounds)) == 1000
+    assert sorted(place for found in rounds for place in found) == list(range(size))
+
+
+def test_a_plan_of_whole_spaces_has_its_own_files(empty: tuple[Stored, list[str]]) -> None:
+    stored, _ = empty
+    sizes = {space: len(stored.benchmarks[space]) for space in SPACES}
+    plan = Plan(SMALL.groups, networks=max(sizes.values()) // 2, rounds=1, whole=True, kind=FOUND)
+    sweep(stored, no_bar, 1, plan)
+    sweep(stored, no_bar, 1, Plan((Group("count", ("weight_count",)),), networks=4, rounds=1))
+    for scored in stored.scored:
+        name = scored.benchmark.name
+        found = read_scores([stored.folder / f"{name}-{scored.dataset}.evolved.parquet"])
+        assert found["index"].tolist() == list(range(sizes[name]))
+        assert list(scored.pool.scores)[:2] == ["weight_count", "sed"] and len(scored.pool) == 4
+        assert "sed" in scored.space.scores and len(scored.space) == sizes[name]
+
+
 def test_every_proxy_of_the_zoo_is_swept() -> None:
-    swept = [name for group in PLAN.groups for name in group.proxies]
+    swept = [name for p in (PLAN, EVOLVED_PLAN) for group in p.groups for name in group.proxies]
     assert sorted(swept) == sorted(proxy.name for proxy in PROXIES)
 
 
