@@ -39,7 +39,7 @@ def evolve(
         benchmark: its name, or ``my_space.py:accuracies.csv``, or several; default that of
             ``config``.
         config: settings: a YAML file, or a ``RunConfig``; default those of
-            ``greenmachine/config.py``.
+            ``greenmachine/config/``.
         settings: changes of settings by dotted key, such as ``{"evolution.population": 50}``.
         out: folder of the run; default ``runs/NAME-SEED``.
         seed: of everything random; default that of ``config``.

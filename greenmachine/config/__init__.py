@@ -1,0 +1,24 @@
+"""The settings of a run: read from YAML, checked with messages, written back resolved."""
+
+from __future__ import annotations
+
+from greenmachine.config.groups import (
+    CaptureConfig,
+    LanguageConfig,
+    SampleConfig,
+    SamplesConfig,
+)
+from greenmachine.config.loading import load_config
+from greenmachine.config.run import RunConfig
+from greenmachine.config.search import EvolutionConfig, ObjectiveConfig
+
+__all__ = [
+    "CaptureConfig",
+    "EvolutionConfig",
+    "LanguageConfig",
+    "ObjectiveConfig",
+    "RunConfig",
+    "SampleConfig",
+    "SamplesConfig",
+    "load_config",
+]

@@ -1,0 +1,61 @@
+"""Settings from YAML and the command line, with messages of one line."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from greenmachine.config.run import RunConfig
+from greenmachine.errors import ConfigError
+
+__all__ = ["load_config"]
+
+_WORDS = {"extra_forbidden": "there is no such setting"}  # pydantic's word fits code, not a file
+
+
+def load_config(
+    source: Path | RunConfig | None, overrides: Mapping[str, Any] | None = None
+) -> RunConfig:
+    """Read a run's settings.
+
+    Args:
+        source: a YAML file, or settings to start from; None takes the defaults.
+        overrides: values by dotted key, such as ``{"evolution.population": 50}``.
+
+    Raises:
+        ConfigError: the file is missing or no YAML, a key is unknown, or a value is wrong.
+    """
+    settings: Any = {}
+    if isinstance(source, RunConfig):
+        settings = source.model_dump(exclude_unset=True)
+    elif source is not None:
+        try:
+            settings = yaml.safe_load(source.read_text(encoding="utf-8")) or {}
+        except OSError as error:
+            raise ConfigError(f"cannot read {source}: {error.strerror}") from None
+        except yaml.YAMLError as error:
+            raise ConfigError(f"{source} is not YAML: {' '.join(str(error).split())}") from None
+        if not isinstance(settings, dict):
+            raise ConfigError(f"{source} must hold `key: value` lines")
+    for key, value in (overrides or {}).items():
+        *parents, last = key.split(".")
+        place = settings
+        for parent in parents:
+            place = place.setdefault(parent, {})
+            if not isinstance(place, dict):
+                raise ConfigError(f"setting {key}: {parent} is not a group of settings")
+        place[last] = copy.deepcopy(value)  # a later key may change what is inside
+    try:
+        return RunConfig.model_validate(settings)
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(str(p) for p in fault['loc'])}: {_WORDS.get(fault['type'], fault['msg'])}"
+            for fault in error.errors()
+        )
+        where = source if isinstance(source, Path) else "settings"
+        raise ConfigError(f"{where}: {faults}") from None

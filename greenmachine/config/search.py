@@ -1,0 +1,85 @@
+"""Groups of settings: the generation loop, and what it maximises."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from greenmachine.config.groups import Group
+
+__all__ = ["EvolutionConfig", "ObjectiveConfig"]
+
+
+class EvolutionConfig(Group):
+    """The generation loop."""
+
+    population: int = Field(default=400, ge=4)
+    generations: int = Field(default=40, ge=0)
+    selection: Literal["tournament", "double_tournament", "nsga2", "lexicase"] = Field(
+        default="tournament",
+        description="`lexicase` goes by one data set after the other, in random order",
+    )
+    tournament: int = Field(default=3, ge=1)
+    niche: float = Field(
+        default=0.98, gt=0, le=1, description="rank correlation above which two share a niche"
+    )
+    survivors: int = Field(
+        default=0,
+        ge=0,
+        description="mu of a (mu + lambda) scheme: parents are drawn evenly and without niches, "
+        "`population` children join them, and as many as this are chosen from all by tournament; "
+        "0: elites and children are the next generation",
+    )
+    elites: int = Field(default=10, ge=0, description="that go on unchanged")
+    immigrants: float = Field(default=0.05, ge=0, le=1, description="share of new random trees")
+    crossover: float = Field(default=0.4, ge=0, le=1, description="share by subtree exchange")
+    combine: float = Field(
+        default=0.15, ge=0, le=1, description="share that joins two parents; the rest mutates"
+    )
+    brood: int = Field(
+        default=1,
+        ge=1,
+        description="tries of which a joined child is the best on the training sample; parts of "
+        "parents are judged already, so they cost no tensor",
+    )
+    leaf_bias: float = Field(default=0.1, ge=0, le=1, description="chance to move a leaf")
+    mutations: dict[Literal["uniform", "node", "insert", "shrink", "hoist"], float] = Field(
+        default={"uniform": 3.0, "node": 3.0, "insert": 2.0, "shrink": 1.0, "hoist": 1.0},
+        description="relative rates",
+    )
+    racing: int = Field(
+        default=0,
+        ge=0,
+        description="networks of every training sample on which a new individual must not be "
+        "constant, failing or clearly below the last generation's median, or it stops there; 0 "
+        "lets all of them run; changes results",
+    )
+    validate_best: int = Field(default=20, ge=1, description="of a generation")
+    hall_of_fame: int = Field(default=20, ge=1)
+    seeds: tuple[str, ...] = Field(default=(), description="in the first population")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> EvolutionConfig:
+        if self.elites >= self.population:
+            raise ValueError("elites must be fewer than the population")
+        if self.survivors > self.population:
+            raise ValueError("survivors must not exceed the population")
+        if self.survivors and self.selection != "tournament":
+            raise ValueError("survivors go with selection tournament only")
+        if self.crossover + self.combine > 1:
+            raise ValueError("crossover and combine must not exceed 1 together")
+        if (
+            not self.mutations
+            or min(self.mutations.values()) < 0
+            or not sum(self.mutations.values())
+        ):
+            raise ValueError("mutations needs rates of at least 0, one of them above")
+        return self
+
+
+class ObjectiveConfig(Group):
+    """What is maximised: aggregate over tasks of tau-b minus parsimony x nodes."""
+
+    aggregate: Literal["mean", "min"] = "mean"
+    parsimony: float = Field(default=0.0005, ge=0, description="tau that a node costs")
