@@ -49,8 +49,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "brood": {"evolution.brood": 16},
     "large": {"language.max_size": 45},
     "brood, large": {"evolution.brood": 16, "language.max_size": 45},
-    "no joined children": {"evolution.combine": 0.0},
-    "no niches": {"evolution.niche": 1.0},
     "lexicase": {"evolution.selection": "lexicase"},
 }
 """What they change; the first is what the others are compared with."""
