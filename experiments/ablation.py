@@ -49,7 +49,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "brood": {"evolution.brood": 16},
     "large": {"language.max_size": 45},
     "brood, large": {"evolution.brood": 16, "language.max_size": 45},
-    "lexicase": {"evolution.selection": "lexicase"},
 }
 """What they change; the first is what the others are compared with."""
 

@@ -104,7 +104,6 @@ def test_main_command(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.data
-@pytest.mark.skipif(not os.environ.get("GREENMACHINE_DATA"), reason="GREENMACHINE_DATA is not set")
 @pytest.mark.parametrize("document", ["README.md", "docs/sed.md"])
 def test_data_blocks(document: str, tmp_path: Path) -> None:
     assert run(document, ("data",), tmp_path)
