@@ -49,6 +49,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "brood": {"evolution.brood": 16},
     "large": {"language.max_size": 45},
     "brood, large": {"evolution.brood": 16, "language.max_size": 45},
+    "zoo": {"evolution.seeds": ["nwot_inputs", "meco_inputs", "jacov_noise", "l2_norm"]},
 }
 """What they change; the first is what the others are compared with."""
 

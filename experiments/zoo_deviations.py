@@ -3,11 +3,11 @@
     python -m experiments.zoo_deviations --out results/deviations
 
 Three settings that papers leave open or others chose differently are changed on random networks of
-seed 1 (the sweep's are of seed 0), CIFAR-10, full depth:
+seed 1 (the sweep's are of seed 0), full depth, CIFAR-10 where nothing else is said:
 
 - **operations**: FLOPs that count average pools beside convolutions and linear layers (one
   operation an output, or one a window's position); all live cells, no network is built;
-- **batch**: 16 and 64 images, on live cells of the topology space;
+- **batch**: 16 and 64 images, on live cells of the topology space; GraSP's on the other data sets;
 - **image**: what the modules' MeCo sees, a CIFAR-10 image or N(0, 1) noise of 32x32 or 64x64.
 """
 
@@ -39,7 +39,8 @@ from greenmachine.tables.writing import grid
 
 SEED = 1
 BATCHES = (16, 64)
-BATCHED = ("plain", "nwot", "jacov", "grad_norm", "snip", "fisher", "fisher_broadcast", "epe_nas")
+_FIRST = ("plain", "nwot", "jacov", "grad_norm", "snip", "fisher", "fisher_broadcast", "epe_nas")
+BATCHED = {"cifar10": _FIRST, "cifar100": ("grasp",), "imagenet16-120": ("grasp",)}
 
 # Channels and side of the three stages of the topology space, five cells each.
 _STAGES = ((16, 32), (32, 16), (64, 8))
@@ -65,15 +66,15 @@ def operations(benchmark: Benchmark) -> Iterator[Row]:
             yield _row("flops", benchmark, dataset, f"operations a pooled output: {pool}", row)
 
 
-def batches(benchmark: Benchmark, networks: Sequence[int]) -> Iterator[Row]:
+def batches(benchmark: Benchmark, dataset: str, networks: Sequence[int]) -> Iterator[Row]:
     """Yield how proxies rank ``networks`` with batches of several sizes."""
-    proxies = {name: resolve(name) for name in BATCHED}
+    proxies = {name: resolve(name) for name in BATCHED[dataset]}
     expressions = [p.expression for p in proxies.values() if isinstance(p, ExpressionProxy)]
     for batch in BATCHES:
-        say(f"{benchmark.name}: {len(networks)} networks, {batch} images")
+        say(f"{benchmark.name}, {dataset}: {len(networks)} networks, {batch} images")
         spec = capture_spec(
             benchmark.name,
-            "cifar10",
+            dataset,
             [parse(text) for text in expressions],
             batch=batch,
             seed=SEED,
@@ -81,10 +82,10 @@ def batches(benchmark: Benchmark, networks: Sequence[int]) -> Iterator[Row]:
         )
         texts = {name: proxy.text for name, proxy in proxies.items()}
         frame = score_networks(texts, spec, networks, announce=say)
-        accuracy = benchmark.accuracy("cifar10")[frame["index"]]
+        accuracy = benchmark.accuracy(dataset)[frame["index"]]
         for name, proxy in proxies.items():
             row = tau_row(frame[name].to_numpy(), accuracy, proxy.direction)
-            yield _row(name, benchmark, "cifar10", f"batch {batch}", row)
+            yield _row(name, benchmark, dataset, f"batch {batch}", row)
 
 
 def images(benchmark: Benchmark, networks: Sequence[int]) -> Iterator[Row]:
@@ -134,7 +135,9 @@ def main(words: list[str] | None = None) -> int:
     try:
         tss, sss = load_benchmark("nats-tss"), load_benchmark("nats-sss")
         rows = [*operations(tss)]
-        rows += batches(tss, _drawn(np.flatnonzero(tss.live), choice.networks))
+        live = _drawn(np.flatnonzero(tss.live), choice.networks)
+        for dataset in DATASETS:
+            rows += batches(tss, dataset, live)
         for space in (tss, sss):
             rows += images(space, _drawn(np.arange(len(space)), choice.networks))
     except (GreenMachineError, OSError) as error:
