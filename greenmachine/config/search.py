@@ -38,7 +38,7 @@ class EvolutionConfig(Group):
         default=0.15, ge=0, le=1, description="share that joins two parents; the rest mutates"
     )
     brood: int = Field(
-        default=1,
+        default=16,
         ge=1,
         description="tries of which a joined child is the best on the training sample; parts of "
         "parents are judged already, so they cost no tensor",

@@ -69,7 +69,7 @@ def test_broods_run_resume_and_cost_no_tensor(tmp_path: Path) -> None:
 
 def test_the_best_of_a_brood_is_the_child(tmp_path: Path) -> None:
     listener = Keep()
-    Run(settings(evolution={"brood": 12}), tmp_path / "run", [], listener).execute()
+    Run(settings(evolution={"brood": 12, "combine": 0.5}), tmp_path / "run", [], listener).execute()
     search = listener.search
     seen: list[tuple[list[str], list[float]]] = []
 

@@ -300,7 +300,13 @@ def test_a_run_of_one_benchmark_is_as_it_was_recorded(tmp_path: Path) -> None:
         benchmark=["digits-tss"],
         **{
             "capture.options": {},
-            "evolution": {"population": 12, "generations": 3, "elites": 2, "hall_of_fame": 5},
+            "evolution": {
+                "population": 12,
+                "generations": 3,
+                "elites": 2,
+                "hall_of_fame": 5,
+                "brood": 1,
+            },
         },
     )
     found = without_times(Run(config, tmp_path / "run", [], Quiet()).execute())
