@@ -141,8 +141,9 @@ def evolve(
     assert isinstance(evaluator, TimedEvaluator)
     task = Task(settings.dataset, settings.dataset, np.arange(len(accuracy)), accuracy)
     judge = Judge({settings.dataset: evaluator}, [task], ObjectiveConfig())
+    # Tries of a brood cost no tensor and are no individuals: rates would not say what one costs.
     config = EvolutionConfig(
-        population=population, generations=generations, elites=min(10, population // 2)
+        population=population, generations=generations, elites=min(10, population // 2), brood=1
     )
     search = Search(config, LanguageConfig(), grammar, judge, judge, settings.seed)
     started = time.perf_counter()
