@@ -181,7 +181,8 @@ class Stored:
         return [*paths, *(path for path in others if path.is_file())]
 
     def _paths(self, space: str, dataset: str) -> dict[str, Path]:
-        named = {k: self.folder / f"{space}-{dataset}{k}.parquet" for k in ("", EVERY, FOUND)}
+        # In this order: of a column that two files have, the first one's counts.
+        named = {k: self.folder / f"{space}-{dataset}{k}.parquet" for k in ("", FOUND, EVERY)}
         return {kind: path for kind, path in named.items() if path.is_file()}
 
     def _read(self, space: str, dataset: str) -> Scored | None:
@@ -197,12 +198,12 @@ class Stored:
                 f"{paths[EVERY]} has {len(frames[EVERY])} networks of {len(benchmark)}: "
                 "score all of them"
             )
-        (_, compared), *others = frames.items()
+        (first, compared), *others = frames.items()
         for kind, frame in others:
             if compared["index"].isin(frame["index"]).all():
                 compared = _joined(compared, frame)
             else:
-                self.announce(f"{paths[kind]} lacks networks of {paths['']}: it is left out")
+                self.announce(f"{paths[kind]} lacks networks of {paths[first]}: it is left out")
         full = [frame for frame in frames.values() if len(frame) == len(benchmark)]
         whole = reduce(_joined, full) if full else None
         return Scored(benchmark, dataset, compared, whole, paths)
