@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
+from greenmachine.config import RunConfig
 from greenmachine.evolution import Run, Search
 from greenmachine.evolution.individual import cleared, distinct
 from greenmachine.evolution.operators import owned_random
@@ -33,9 +34,7 @@ class Keep(Quiet):
         super().generation(row, search)
 
 
-@pytest.mark.parametrize("selection", ["tournament", "double_tournament", "nsga2"])
-def test_selection_schemes_run_and_resume(selection: str, tmp_path: Path) -> None:
-    config = settings(evolution={"selection": selection, "generations": 3})
+def unbroken_like_resumed(config: RunConfig, tmp_path: Path) -> Keep:
     whole = Keep()
     Run(config, tmp_path / "whole", [], whole).execute()
     broken = Keep(stop_after=1)
@@ -44,19 +43,19 @@ def test_selection_schemes_run_and_resume(selection: str, tmp_path: Path) -> Non
     resumed = Keep()
     Run.resume(tmp_path / "broken", resumed).execute()
     assert resumed.search.state() == whole.search.state()
+    return whole
+
+
+@pytest.mark.parametrize("selection", ["tournament", "double_tournament", "nsga2"])
+def test_selection_schemes_run_and_resume(selection: str, tmp_path: Path) -> None:
+    config = settings(evolution={"selection": selection, "generations": 3})
+    whole = unbroken_like_resumed(config, tmp_path)
     assert len(whole.search.population) == 16
 
 
 def test_broods_run_resume_and_cost_no_tensor(tmp_path: Path) -> None:
     config = settings(evolution={"brood": 12, "combine": 0.5, "generations": 3})
-    whole = Keep()
-    Run(config, tmp_path / "whole", [], whole).execute()
-    broken = Keep(stop_after=1)
-    with pytest.raises(KeyboardInterrupt):
-        Run(config, tmp_path / "broken", [], broken).execute()
-    resumed = Keep()
-    Run.resume(tmp_path / "broken", resumed).execute()
-    assert resumed.search.state() == whole.search.state()
+    whole = unbroken_like_resumed(config, tmp_path)
     search = whole.search
     before = search.train.counts()["evaluated"]
     child: list[Any] = []
