@@ -1,14 +1,11 @@
 """What parts of the search are worth: one setting changed, paired by seed.
 
     python -m experiments.ablation --runs runs/ablation --out results/ablation
-    python -m experiments.ablation --on digits-tss --runs runs/digits --out results/ablation-digits
 
-By default on the topology space of NATS-Bench, CIFAR-10 and ImageNet16-120, with one cell a stage
-instead of five, for time. Of a seed all variants see the same networks and, but for the longer one,
-judge the same number of individuals; what they cost differs, as the seconds of one core tell. Tries
-of a brood that did not become the child are no individuals. The champion is chosen on validation;
-the test networks choose nothing. Runs are kept under ``--runs``: the same command goes
-on after a kill, and skips what is finished.
+On ``digits-tss``, the embedded cells. Of a seed all variants see the same networks and, but for the
+longer one, judge the same number of individuals; tries of a brood that did not become the child are
+none. The champion is chosen on validation; the test networks choose nothing. Runs are kept under
+``--runs``: the same command goes on after a kill, and skips what is finished.
 """
 
 from __future__ import annotations
@@ -32,17 +29,9 @@ from greenmachine.tables.writing import grid
 say = partial(print, file=sys.stderr, flush=True)
 
 SAMPLES = ("train", "validation", "test")
-ON: dict[str, dict[str, Any]] = {
-    "nats-tss": {
-        "datasets": ["cifar10", "imagenet16-120"],
-        "passes": ["noise"],
-        "capture": {"batch": 4, "options": {"cells": 1}},
-        "samples": {"train": {"size": 64}, "validation": {"size": 64}, "test": {"size": 500}},
-        "evolution": {"population": 150, "generations": 15},
-    },
-    "digits-tss": {"evolution": {"generations": 15}},
-}
-"""Settings by benchmark."""
+BENCHMARK = "digits-tss"
+SHARED: dict[str, Any] = {"evolution": {"generations": 15}}
+"""Settings of all variants."""
 
 _ALONE = {"evolution.brood": 1}
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -59,12 +48,12 @@ VARIANTS: dict[str, dict[str, Any]] = {
 """What they change; the first is what the others are compared with."""
 
 
-def row(variant: str, seed: int, on: str, folder: Path) -> dict[str, Any]:
+def row(variant: str, seed: int, folder: Path) -> dict[str, Any]:
     """Run one variant, or go on with it, or read it where it is finished; say what it found."""
     say(f"{variant}, seed {seed}")
     result: Result = evolve(
-        on,
-        settings={**ON[on], **VARIANTS[variant], "workers": 1},
+        BENCHMARK,
+        settings={**SHARED, **VARIANTS[variant], "workers": 1},
         seed=seed,
         out=folder / f"{variant.replace(', ', '-').replace(' ', '-')}-{seed}",
         verbose=True,
@@ -74,14 +63,13 @@ def row(variant: str, seed: int, on: str, folder: Path) -> dict[str, Any]:
         "seed": seed,
         **{sample: fmean(result.tau[sample].values()) for sample in SAMPLES},
         "individuals": result.facts["individuals"],
-        "seconds": result.seconds,
         "size": result.facts["best"]["size"],
         "expression": result.best.expression,
         "direction": result.best.direction,
     }
 
 
-def text_of(table: pd.DataFrame, on: str) -> str:
+def text_of(table: pd.DataFrame) -> str:
     """Return the Markdown: means over the seeds, and differences to the first variant."""
     first = table[table["variant"] == next(iter(VARIANTS))].set_index("seed")
     shown = []
@@ -93,16 +81,15 @@ def text_of(table: pd.DataFrame, on: str) -> str:
             over = own[sample].sub(first[sample]).dropna()
             error = over.std() / math.sqrt(len(over))
             line[f"difference, {sample}"] = f"{over.mean():+.3f} ± {error:.3f}" if error else ""
-        line |= {"nodes": f"{own['size'].mean():.0f}", "seconds": f"{own['seconds'].mean():.0f}"}
-        shown.append(line)
+        shown.append({**line, "nodes": f"{own['size'].mean():.0f}"})
     changed = [{"variant": name, "settings": f"`{VARIANTS[name]}`"} for name in VARIANTS]
     return "\n".join(
         [
-            f"# Parts of the search on {on}\n",
+            f"# Parts of the search on {BENCHMARK}\n",
             f"{__doc__}",
             grid(changed),
-            "Kendall's τ of the champion, the mean over the data sets: mean and standard deviation "
-            "over the seeds;\nits differences, paired by seed, with their standard error:\n",
+            "Kendall's τ of the champion: mean and standard deviation over the seeds; its "
+            "differences,\npaired by seed, with their standard error:\n",
             grid(shown),
         ]
     )
@@ -117,7 +104,6 @@ def main(words: list[str] | None = None) -> int:
     )
     parser.add_argument("--runs", type=Path, required=True, help="folder of the runs")
     parser.add_argument("--out", type=Path, required=True, help="folder of the table")
-    parser.add_argument("--on", choices=list(ON), default="nats-tss", help="[default: nats-tss]")
     parser.add_argument("--seeds", type=int, default=5, help="seeds 0 to N-1 [default: 5]")
     choice = parser.parse_args(words)
     if choice.seeds < 2:
@@ -125,7 +111,7 @@ def main(words: list[str] | None = None) -> int:
     rows = []
     try:
         for seed in range(choice.seeds):
-            rows += [row(variant, seed, choice.on, choice.runs) for variant in VARIANTS]
+            rows += [row(variant, seed, choice.runs) for variant in VARIANTS]
             if not seed:
                 continue
             table = pd.DataFrame(rows).sort_values(
@@ -133,8 +119,8 @@ def main(words: list[str] | None = None) -> int:
                 key=lambda c: c.map(list(VARIANTS).index) if c.name == "variant" else c,
             )
             replace_file(choice.out / "table.csv", partial(table.to_csv, index=False))
-            write_text(choice.out / "table.md", text_of(table, choice.on))
-            facts = manifest(seeds=seed + 1, settings=ON[choice.on])
+            write_text(choice.out / "table.md", text_of(table))
+            facts = manifest(seeds=seed + 1, settings=SHARED)
             write_json(choice.out / "manifest.json", facts)
     except KeyboardInterrupt:
         say("stopped; the same command goes on from here")

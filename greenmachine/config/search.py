@@ -41,7 +41,7 @@ class EvolutionConfig(Group):
         default=16,
         ge=1,
         description="tries of which a joined child is the best on the training sample; parts of "
-        "parents are judged already, so they cost no tensor",
+        "parents are judged already, so they cost no tensor; 1 joins two whole parents by chance",
     )
     leaf_bias: float = Field(default=0.1, ge=0, le=1, description="chance to move a leaf")
     mutations: dict[Literal["uniform", "node", "insert", "shrink", "hoist"], float] = Field(

@@ -23,8 +23,8 @@ def test_variants_are_paired_by_seed(
 ) -> None:
     variants = {"free": {}, "ones, 1": {"passes": ["ones"]}}
     monkeypatch.setattr(ablation, "VARIANTS", variants)
-    monkeypatch.setattr(ablation, "ON", {"digits-tss": SMALL})
-    words = ["--on", "digits-tss", "--seeds", "2", "--out", str(tmp_path / "out")]
+    monkeypatch.setattr(ablation, "SHARED", SMALL)
+    words = ["--seeds", "2", "--out", str(tmp_path / "out")]
     words += ["--runs", str(tmp_path / "runs")]
     assert ablation.main(words) == 0
     table = pd.read_csv(tmp_path / "out" / "table.csv")
