@@ -33,17 +33,20 @@ BENCHMARK = "digits-tss"
 SHARED: dict[str, Any] = {"evolution": {"generations": 15}}
 """Settings of all variants."""
 
-_ALONE = {"evolution.brood": 1}
+_ALONE = {"evolution.brood": 1, "evolution.tune": 0}
+_BROODS = {"evolution.brood": 16, "evolution.tune": 0}
 VARIANTS: dict[str, dict[str, Any]] = {
     "no broods": _ALONE,
     "no broods, longer": {**_ALONE, "evolution.generations": 20},
     "no broods, large": {**_ALONE, "language.max_size": 45},
-    "broods": {"evolution.brood": 16},
-    "broods, large": {"evolution.brood": 16, "language.max_size": 45},
+    "broods": _BROODS,
+    "broods, large": {**_BROODS, "language.max_size": 45},
     "broods, zoo": {
-        "evolution.brood": 16,
+        **_BROODS,
         "evolution.seeds": ["nwot_inputs", "meco_inputs", "jacov_noise", "l2_norm"],
     },
+    "broods, tuned": {"evolution.brood": 16, "evolution.tune": 0.15},
+    "broods, tuned more": {"evolution.brood": 16, "evolution.tune": 0.3},
 }
 """What they change; the first is what the others are compared with."""
 

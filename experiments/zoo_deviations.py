@@ -7,7 +7,8 @@ seed 1 (the sweep's are of seed 0), full depth, CIFAR-10 where nothing else is s
 
 - **operations**: FLOPs that count average pools beside convolutions and linear layers (one
   operation an output, or one a window's position); all live cells, no network is built;
-- **batch**: 16 and 64 images, on live cells of the topology space; GraSP's on the other data sets;
+- **batch**: 16 and 64 images, on live cells of the topology space; `plain` and GraSP on the other
+  data sets too;
 - **image**: what the modules' MeCo sees, a CIFAR-10 image or N(0, 1) noise of 32x32 or 64x64.
 """
 
@@ -40,7 +41,8 @@ from greenmachine.tables.writing import grid
 SEED = 1
 BATCHES = (16, 64)
 _FIRST = ("plain", "nwot", "jacov", "grad_norm", "snip", "fisher", "fisher_broadcast", "epe_nas")
-BATCHED = {"cifar10": _FIRST, "cifar100": ("grasp",), "imagenet16-120": ("grasp",)}
+_OTHERS = ("plain", "grasp")
+BATCHED = {"cifar10": _FIRST, "cifar100": _OTHERS, "imagenet16-120": _OTHERS}
 
 # Channels and side of the three stages of the topology space, five cells each.
 _STAGES = ((16, 32), (32, 16), (64, 8))

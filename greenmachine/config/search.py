@@ -34,14 +34,20 @@ class EvolutionConfig(Group):
     elites: int = Field(default=10, ge=0, description="that go on unchanged")
     immigrants: float = Field(default=0.05, ge=0, le=1, description="share of new random trees")
     crossover: float = Field(default=0.4, ge=0, le=1, description="share by subtree exchange")
-    combine: float = Field(
-        default=0.15, ge=0, le=1, description="share that joins two parents; the rest mutates"
+    combine: float = Field(default=0.15, ge=0, le=1, description="share that joins two parents")
+    tune: float = Field(
+        default=0.15,
+        ge=0,
+        le=1,
+        description="share that changes aggregators, numbers and functions of scalars alone; what "
+        "is left of 1 mutates anywhere",
     )
     brood: int = Field(
         default=16,
         ge=1,
-        description="tries of which a joined child is the best on the training sample; parts of "
-        "parents are judged already, so they cost no tensor; 1 joins two whole parents by chance",
+        description="tries of which a joined or tuned child is the best on the training sample; "
+        "parts of parents are judged already, so they cost no tensor; 1 joins two whole parents, "
+        "and tunes one, by chance",
     )
     leaf_bias: float = Field(default=0.1, ge=0, le=1, description="chance to move a leaf")
     mutations: dict[Literal["uniform", "node", "insert", "shrink", "hoist"], float] = Field(
@@ -67,8 +73,8 @@ class EvolutionConfig(Group):
             raise ValueError("survivors must not exceed the population")
         if self.survivors and self.selection != "tournament":
             raise ValueError("survivors go with selection tournament only")
-        if self.crossover + self.combine > 1:
-            raise ValueError("crossover and combine must not exceed 1 together")
+        if self.crossover + self.combine + self.tune > 1:
+            raise ValueError("crossover, combine and tune must not exceed 1 together")
         if (
             not self.mutations
             or min(self.mutations.values()) < 0

@@ -1,8 +1,9 @@
 """New individuals: random trees, seeds, and children of parents, all within the limits.
 
-Whole scores joined to a new one cost next to nothing to judge: the engine has their values. So a
-child by ``combine`` may be the best of a *brood*, where other children take what chance gives.
-Brood recombination is W. A. Tackett's ("Recombination, selection, and the genetic construction of
+Whole scores joined to a new one cost next to nothing to judge: the engine has their values. It also
+has those of single layers, from which another aggregator makes another score. So a child by
+``combine`` or ``tune`` is the best of a *brood*, where other children take what chance gives. Brood
+recombination is W. A. Tackett's ("Recombination, selection, and the genetic construction of
 computer programs", PhD thesis, University of Southern California, 1994).
 """
 
@@ -17,11 +18,13 @@ from deap import gp
 from greenmachine.config import EvolutionConfig, LanguageConfig
 from greenmachine.evolution.individual import CostFitness, Individual, TauFitness
 from greenmachine.evolution.operators import (
+    Nodes,
     combine,
     crossover,
     half_and_half,
     mutate,
     part,
+    tune,
 )
 from greenmachine.evolution.selection import parents
 from greenmachine.language import Expression, rank_canonical
@@ -103,6 +106,8 @@ class Breeder:
                 crossover(trees[0], trees[1], config.leaf_bias)
             elif drawn < config.crossover + config.combine:
                 trees = self._combined(pool, taken)
+            elif drawn < config.crossover + config.combine + config.tune:
+                trees = self._tuned(pool, taken)
             else:
                 trees = [gp.PrimitiveTree(parent) for parent in self._parents(pool, 1)]
                 mutate(trees[0], self.grammar, config.mutations)
@@ -122,16 +127,29 @@ class Breeder:
             first, second = self._parents(pool, 2)
             return [gp.PrimitiveTree(combine(first, second, self.grammar))]
         (first,) = self._parents(pool, 1)
-        brood: dict[str, Individual] = {}
-        for _ in range(self.evolution.brood):
+
+        def joined() -> Nodes:
             # Partners are drawn evenly: what helps a good score is seldom good alone.
             one, other = (part(tree, self.grammar) for tree in (first, random.choice(pool)))
-            child = self.individual(combine(one, other, self.grammar))
+            return combine(one, other, self.grammar)
+
+        return self._best(joined, taken)
+
+    def _tuned(self, pool: list[Individual], taken: set[str]) -> list[gp.PrimitiveTree]:
+        """Return a parent with its upper part changed, the best of a brood; or none."""
+        (first,) = self._parents(pool, 1)
+        return self._best(lambda: tune(first, self.grammar), taken)
+
+    def _best(self, draw: Callable[[], Nodes], taken: set[str]) -> list[gp.PrimitiveTree]:
+        """Return the best of a brood on the training sample; none where all of it is taken."""
+        brood: dict[str, Individual] = {}
+        for _ in range(self.evolution.brood):
+            child = self.individual(draw())
             if self._fits(child) and child.text not in taken:
                 brood.setdefault(child.text, child)
-        if not brood:
-            return []
         children = list(brood.values())
+        if len(children) < 2:
+            return [*children]
         fitness = self.fitness_of([self.grammar.expression(child) for child in children])
         return [children[max(range(len(children)), key=lambda place: fitness[place])]]
 

@@ -101,6 +101,10 @@ class Grammar:
         """Return the kind that a DEAP node gives."""
         return str(node.ret.__name__)
 
+    def number(self, text: str) -> gp.Terminal:
+        """Return the DEAP leaf of a number, which need not be one of random trees."""
+        return gp.Terminal(text, True, KIND_TYPES[NUMBER])
+
     def tree(self, expression: Expression) -> gp.PrimitiveTree:
         """Return the DEAP tree of ``expression``, without the words that close it.
 
@@ -116,7 +120,7 @@ class Grammar:
             if node.args:
                 found = self._nodes.get((node.op, tuple(a.kind for a in node.args)))
             elif node.kind == NUMBER:
-                found = gp.Terminal(node.op, True, KIND_TYPES[NUMBER])
+                found = self.number(node.op)
             else:
                 found = self.pset.mapping.get(node.op)
             if found is None:

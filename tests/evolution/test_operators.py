@@ -9,6 +9,7 @@ from deap import gp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from greenmachine.engine.graph import boundary_of
 from greenmachine.evolution.operators import (
     MUTATIONS,
     combine,
@@ -17,8 +18,9 @@ from greenmachine.evolution.operators import (
     mutate,
     owned_random,
     part,
+    tune,
 )
-from greenmachine.language import parse
+from greenmachine.language import canonical, parse
 from greenmachine.language.grammar import Grammar
 from primitives.registry import NETWORK_SCALAR
 
@@ -81,6 +83,32 @@ def test_part_is_a_score_inside_the_tree(seed: int) -> None:
         found = gp.PrimitiveTree(part(whole, GRAMMAR))
     assert_typed(found)
     assert GRAMMAR.expression(found) in list(GRAMMAR.expression(whole).walk())
+
+
+@settings(max_examples=200, deadline=None)
+@given(seed=SEEDS)
+def test_tuning_asks_for_no_new_value_of_layers(seed: int) -> None:
+    with owned_random(random.Random(seed).getstate()):
+        whole = tree()
+        tuned = tune(whole, GRAMMAR)
+    assert_typed(tuned)
+    before, after = (canonical(GRAMMAR.expression(t)) for t in (whole, tuned))
+    known = {e.text for e in boundary_of([before])}
+    assert {e.text for e in boundary_of([after])} <= known
+
+
+def test_tuning_reaches_aggregators_numbers_and_functions() -> None:
+    text = "mul(power(sum_layers(l2_norm(weight)), 2.0), log_abs(max_layers(depth)))"
+    with owned_random(random.Random(1).getstate()):
+        before = GRAMMAR.tree(parse(text))
+        made = {GRAMMAR.expression(tune(before, GRAMMAR)) for _ in range(1500)}
+    assert GRAMMAR.expression(before).text == text  # a parent stays as it is
+    words = {word for expression in made for word in (node.op for node in expression.walk())}
+    assert {"mean_layers", "depth2_weighted_sum", "add", "div", "1.6", "4.0", "sqrt_abs"} <= words
+    assert {"l2_norm", "weight"} < words
+    assert not {"l1_norm", "noise_weight_grad"} & words
+    texts = {expression.text for expression in made}
+    assert "mul(power(sum_layers(l2_norm(weight)), 2.0), max_layers(depth))" in texts
 
 
 def test_node_mutation_reaches_the_root() -> None:

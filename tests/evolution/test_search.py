@@ -46,6 +46,15 @@ def unbroken_like_resumed(config: RunConfig, tmp_path: Path) -> Keep:
     return whole
 
 
+def only(kind: str) -> dict[str, float]:
+    return {"combine": 0, "tune": 0, kind: 0.5}
+
+
+def brood_of(search: Search, kind: str) -> list[Any]:
+    make = {"combine": search.breeder._combined, "tune": search.breeder._tuned}[kind]
+    return [*make(search.population, set())]
+
+
 @pytest.mark.parametrize("selection", ["tournament", "double_tournament", "nsga2"])
 def test_selection_schemes_run_and_resume(selection: str, tmp_path: Path) -> None:
     config = settings(evolution={"selection": selection, "generations": 3})
@@ -53,22 +62,24 @@ def test_selection_schemes_run_and_resume(selection: str, tmp_path: Path) -> Non
     assert len(whole.search.population) == 16
 
 
-def test_broods_run_resume_and_cost_no_tensor(tmp_path: Path) -> None:
-    config = settings(evolution={"brood": 12, "combine": 0.5, "generations": 3})
+@pytest.mark.parametrize("kind", ["combine", "tune"])
+def test_broods_run_resume_and_cost_no_tensor(kind: str, tmp_path: Path) -> None:
+    config = settings(evolution={"brood": 12, "generations": 3, **only(kind)})
     whole = unbroken_like_resumed(config, tmp_path)
     search = whole.search
     before = search.train.counts()["evaluated"]
     child: list[Any] = []
     with owned_random(random.Random(0).getstate()):
         while not child:
-            child = search.breeder._combined(search.population, set())
+            child = brood_of(search, kind)
     assert search.train.counts()["evaluated"] == before
     assert search.grammar.expression(child[0]).kind == NETWORK_SCALAR
 
 
-def test_the_best_of_a_brood_is_the_child(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["combine", "tune"])
+def test_the_best_of_a_brood_is_the_child(kind: str, tmp_path: Path) -> None:
     listener = Keep()
-    Run(settings(evolution={"brood": 12, "combine": 0.5}), tmp_path / "run", [], listener).execute()
+    Run(settings(evolution={"brood": 12, **only(kind)}), tmp_path / "run", [], listener).execute()
     search = listener.search
     seen: list[tuple[list[str], list[float]]] = []
 
@@ -79,7 +90,7 @@ def test_the_best_of_a_brood_is_the_child(tmp_path: Path) -> None:
 
     search.breeder.fitness_of = noting
     with owned_random(random.Random(0).getstate()):
-        children = [search.breeder._combined(search.population, set()) for _ in range(8)]
+        children = [brood_of(search, kind) for _ in range(8)]
     made = [search.grammar.expression(c[0]).text for c in children if c]
     assert len(made) == len(seen) >= 4
     for text, (texts, fitness) in zip(made, seen, strict=True):

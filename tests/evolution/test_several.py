@@ -306,6 +306,7 @@ def test_a_run_of_one_benchmark_is_as_it_was_recorded(tmp_path: Path) -> None:
                 "elites": 2,
                 "hall_of_fame": 5,
                 "brood": 1,
+                "tune": 0,
             },
         },
     )
