@@ -141,9 +141,13 @@ def evolve(
     assert isinstance(evaluator, TimedEvaluator)
     task = Task(settings.dataset, settings.dataset, np.arange(len(accuracy)), accuracy)
     judge = Judge({settings.dataset: evaluator}, [task], ObjectiveConfig())
-    # Tries of a brood cost no tensor and are no individuals: rates would not say what one costs.
+    # Broods and tuned children cost no tensor: rates would not say what an individual costs.
     config = EvolutionConfig(
-        population=population, generations=generations, elites=min(10, population // 2), brood=1
+        population=population,
+        generations=generations,
+        elites=min(10, population // 2),
+        brood=1,
+        tune=0,
     )
     search = Search(config, LanguageConfig(), grammar, judge, judge, settings.seed)
     started = time.perf_counter()

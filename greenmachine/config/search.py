@@ -36,7 +36,7 @@ class EvolutionConfig(Group):
     crossover: float = Field(default=0.4, ge=0, le=1, description="share by subtree exchange")
     combine: float = Field(default=0.15, ge=0, le=1, description="share that joins two parents")
     tune: float = Field(
-        default=0.15,
+        default=0.3,
         ge=0,
         le=1,
         description="share that changes aggregators, numbers and functions of scalars alone; what "
