@@ -25,16 +25,17 @@ def reproduce(
     out: Annotated[Path, typer.Option(help="folder of the tables")] = Path("results/tables"),
     recompute: Annotated[
         bool,
-        typer.Option("--recompute", help="first make anew what is stored (hours; resumable)"),
+        typer.Option("--recompute", help="first make what the stored scores lack (hours; resumable)"),
     ] = False,
     workers: Annotated[int, typer.Option(help="processes; -1 takes every core")] = -1,
 ) -> None:
     """Make a table of the papers again: CSV, Markdown and a figure, published figures beside ours.
 
     It reads stored scores, which takes seconds, and the accuracies of NATS-Bench
-    (`greenmachine data list` says where they are looked for). With `--recompute` the networks are
-    scored again, forests fitted and costs measured, as far as the table needs them; the same
-    command goes on after Ctrl-C.
+    (`greenmachine data list` says where they are looked for). With `--recompute` networks are
+    scored, forests fitted and costs measured first, as far as the table needs them; the same
+    command goes on after Ctrl-C. Scores that `--scores` has by the same formulas stay: name an
+    empty folder to make all anew.
 
     Examples:
 

@@ -17,8 +17,8 @@ from greenmachine.files import read_json, write_json
 from greenmachine.manifest import manifest
 from greenmachine.proxies import ArchitectureProxy, Proxy, architecture_scores, resolve
 from greenmachine.tables.base import Bar, Column, Drawing, Table, long_table
+from greenmachine.tables.plan import PLAN
 from greenmachine.tables.sources import AZ_NAS, SPACES, Stored
-from greenmachine.tables.sweep import PLAN
 from greenmachine.workers import Progress, one_thread
 
 __all__ = ["NETWORKS", "TABLE", "Seconds", "measure_cost", "seconds_of"]

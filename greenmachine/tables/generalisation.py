@@ -12,9 +12,10 @@ import pandas as pd
 from greenmachine.proxies import EVOLVED
 from greenmachine.tables.base import Column, Drawing, Table, long_table
 from greenmachine.tables.draws import BINS, DRAWS, SIZE
+from greenmachine.tables.plan import EVOLVED_PLAN
 from greenmachine.tables.ranking import at_once, drawn
 from greenmachine.tables.sources import Scored, Stored
-from greenmachine.tables.sweep import EVOLVED_PLAN, sweep
+from greenmachine.tables.sweep import sweep
 
 __all__ = ["TABLE", "unseen"]
 

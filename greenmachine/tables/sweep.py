@@ -1,140 +1,35 @@
 """Score the zoo, and what evolved, on networks of both NATS-Bench spaces and the three data sets.
 
-The 3,000 random networks of a space are those of ``greenmachine score --sample 3000 --seed 0``, the
-same for every proxy and data set, at full depth. They are scored in three rounds of 1,000, drawn
-evenly: all of the first round comes before any of the second, and in a round what costs little
-before what costs much, so that a sweep that ends early leaves a smaller random sample of
-everything, or of the cheap proxies. Batches hold 16 images, 8 where a proxy costs a backward pass
-an image (``ntk``, ``gradsign``), and for evolved proxies as many as in their runs. ``epe_nas``
-correlates within classes, of which a batch of 16 images has too few where there are more than ten:
-CIFAR-10 only.
-
-What evolved on NATS-Bench is scored on whole spaces: three rounds are those of the zoo, others
-follow.
-
-The same call goes on after Ctrl-C, a kill, or a reboot: what is scored lies in ``parts/``, a file
-of ``greenmachine score --out`` a piece, until someone removes it.
+What is scored, and in which order, is in ``plan.py``. The same call goes on after Ctrl-C, a kill,
+or a reboot: what is scored lies in ``parts/``, a file of ``greenmachine score --out`` a piece,
+until someone removes it. It goes on too from a folder of joined files alone, as a repository keeps
+them: what they hold becomes parts again, if it was made as it would be made now. To make all anew,
+give another folder.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pandas as pd
 from pyarrow import parquet
 
+from greenmachine.errors import DataError
 from greenmachine.evaluation import capture_spec, keep_scores, read_scores, score_to_file
+from greenmachine.files import read_json, replace_file
 from greenmachine.language import parse
 from greenmachine.proxies import ExpressionProxy, resolve
 from greenmachine.tables.base import Bar
-from greenmachine.tables.sources import DATASETS, FOUND, SPACES, Stored
+from greenmachine.tables.plan import PLAN, Group, Plan
+from greenmachine.tables.sources import DATASETS, SPACES, Stored
 
-__all__ = ["EVOLVED_PLAN", "PLAN", "Group", "Plan", "join", "sweep"]
+__all__ = ["join", "restore", "sweep"]
 
-# What one forward and one backward pass give, or less.
-_FORWARD = (
-    "params",
-    "weight_count",
-    "flops",
-    "l2_norm",
-    "grad_norm",
-    "plain",
-    "snip",
-    "synflow",
-    "logsynflow",
-    "fisher",
-    "fisher_broadcast",
-    "jacov_noise",
-    "nwot",
-    "nwot_inputs",
-    "meco",
-    "meco_opt",
-    "meco_modules",
-    "meco_opt_modules",
-    "meco_outputs",
-    "meco_images",
-    "meco_inputs",
-    "zen",
-    "az_expressivity",
-    "az_progressivity",
-    "az_trainability",
-    "sed",
-)
-
-_EVOLVED = ("nats_tss_cifar10", "nats_sss_cifar10", "gm_tss", "gm_sss", "gm_any")
-
-
-@dataclass(frozen=True)
-class Group:
-    """Proxies that are scored together.
-
-    Attributes:
-        name: in the file's name. Files are known by it: a group of other proxies needs another.
-        proxies: names in the zoo.
-        batch: images.
-        datasets: where they are defined.
-    """
-
-    name: str
-    proxies: tuple[str, ...]
-    batch: int = 16
-    datasets: tuple[str, ...] = DATASETS
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A sweep.
-
-    Attributes:
-        groups: of proxies.
-        networks: of a space, or all where it has fewer.
-        rounds: that the networks are scored in.
-        whole: whether rounds as large follow these, until no network of the space is left.
-        kind: what the names of its files have before ``.parquet``.
-    """
-
-    groups: tuple[Group, ...]
-    networks: int
-    rounds: int
-    whole: bool = False
-    kind: str = ""
-
-    def samples(self, size: int) -> list[list[int]]:
-        """Return by round the networks, ascending, of a space of ``size``."""
-        rng = np.random.default_rng(0)
-        chosen = rng.choice(size, min(size, self.networks), replace=False)
-        rounds = np.array_split(rng.permutation(chosen), self.rounds)
-        if self.whole:
-            rest = rng.permutation(np.setdiff1d(np.arange(size), chosen))
-            each = -(-self.networks // self.rounds)
-            rounds += [rest[i : i + each] for i in range(0, len(rest), each)]
-        return [sorted(int(i) for i in networks) for networks in rounds]
-
-
-PLAN = Plan(
-    groups=(
-        Group("forward", _FORWARD),
-        Group("gradient", ("jacov", "zico", "grasp")),
-        Group("classes", ("epe_nas",), datasets=("cifar10",)),
-        Group("embedded", ("digits_tss",), batch=8),
-        Group("per-sample", ("ntk", "gradsign"), batch=8),
-    ),
-    networks=3000,
-    rounds=3,
-)
-"""Of what knows no accuracy of these spaces."""
-
-EVOLVED_PLAN = Plan(
-    # As they were evolved: their exports score batches of this size too.
-    groups=(Group("evolved", _EVOLVED, batch=4),),
-    networks=3000,
-    rounds=3,
-    whole=True,
-    kind=FOUND,
-)
-"""Of what evolved on them."""
+_SEED = 0
 
 
 @dataclass(frozen=True)
@@ -150,6 +45,21 @@ class _Piece:
         name = f"{self.space}-{self.dataset}-{self.group.name}-{self.round}.parquet"
         return folder / "parts" / name
 
+    def fits(self, told: Mapping[str, Any], checksum: str) -> bool:
+        """Whether a file that tells this of itself has scores as this piece would have them.
+
+        Args:
+            told: attributes of a score file.
+            checksum: of the benchmark.
+        """
+        texts = told.get("proxies", {})
+        return (
+            all(texts.get(name) == resolve(name).text for name in self.group.proxies)
+            and told.get("batch") == self.group.batch
+            and told.get("seed") == _SEED
+            and told.get("checksum") == checksum
+        )
+
 
 def sweep(stored: Stored, bar: Bar, workers: int = -1, plan: Plan = PLAN) -> None:
     """Score what is not scored, and join it to the files of ``stored`` after every round.
@@ -164,20 +74,23 @@ def sweep(stored: Stored, bar: Bar, workers: int = -1, plan: Plan = PLAN) -> Non
         GreenMachineError: data is missing, or no network could be sent through the passes.
     """
     samples = {space: plan.samples(len(stored.benchmarks[space])) for space in SPACES}
+    for space in SPACES:
+        for dataset in DATASETS:
+            restore(stored, space, dataset, plan)
+            join(stored, space, dataset, plan)
     for number in range(max(map(len, samples.values()))):
         for group in plan.groups:
             for dataset in group.datasets:
                 for space in SPACES:
                     if number < len(samples[space]):
                         piece = _Piece(number, space, dataset, group)
-                        _score(piece, samples[space][number], stored, bar, workers)
-                        join(stored, space, dataset, plan)
+                        if not piece.path(stored.folder).is_file():
+                            _score(piece, samples[space][number], stored, bar, workers)
+                            join(stored, space, dataset, plan)
 
 
 def _score(piece: _Piece, chosen: list[int], stored: Stored, bar: Bar, workers: int) -> None:
     path = piece.path(stored.folder)
-    if path.is_file():
-        return
     stored.announce(f"{path.stem}: {', '.join(piece.group.proxies)}")
     found = [resolve(name) for name in piece.group.proxies]
     spec = capture_spec(
@@ -185,7 +98,7 @@ def _score(piece: _Piece, chosen: list[int], stored: Stored, bar: Bar, workers: 
         piece.dataset,
         [parse(proxy.expression) for proxy in found if isinstance(proxy, ExpressionProxy)],
         batch=piece.group.batch,
-        seed=0,
+        seed=_SEED,
         options={},
     )
     with bar("networks") as told:
@@ -198,6 +111,43 @@ def _score(piece: _Piece, chosen: list[int], stored: Stored, bar: Bar, workers: 
             progress=told,
             announce=stored.announce,
         )
+
+
+def restore(stored: Stored, space: str, dataset: str, plan: Plan) -> None:
+    """Write the parts that are missing and that the joined file of ``plan`` holds.
+
+    Raises:
+        DataError: the joined file or the manifest beside it is damaged.
+    """
+    path = stored.folder / f"{space}-{dataset}{plan.kind}.parquet"
+    sources = _sources(path)
+    if not sources:
+        return
+    held = read_scores([path])
+    benchmark = stored.benchmarks[space]
+    for number, chosen in enumerate(plan.samples(len(benchmark))):
+        rows = held[held["index"].isin(chosen)]
+        if len(rows) < len(chosen):
+            continue
+        for group in plan.groups:
+            piece = _Piece(number, space, dataset, group)
+            part = piece.path(stored.folder)
+            told = next((t for t in sources if piece.fits(t, benchmark.checksum)), None)
+            if told and not part.is_file() and set(group.proxies) <= set(rows.columns):
+                found = rows[["index", *group.proxies]].reset_index(drop=True)
+                found.attrs = {key: value for key, value in told.items() if key != "sha256"}
+                replace_file(part, partial(found.to_parquet, index=False))
+
+
+def _sources(path: Path) -> list[dict[str, Any]]:
+    """Return what the parts of a joined file told of themselves; none where it has no manifest."""
+    manifest = path.with_suffix(".json")
+    if not (path.is_file() and manifest.is_file()):
+        return []
+    try:
+        return list(read_json(manifest)["sources"].values())
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise DataError(f"{manifest} is damaged: remove it and {path}, or mend it") from None
 
 
 def join(stored: Stored, space: str, dataset: str, plan: Plan) -> None:
