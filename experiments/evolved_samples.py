@@ -4,7 +4,9 @@
 
 Reads ``results/proxies/<name>.json`` of every evolved proxy and writes
 ``greenmachine/proxies/evolved/samples.json``: by proxy and space the training and validation
-networks of its run, and of the runs whose proxies were in its first population.
+networks of its run, and of the runs whose proxies were in its first population. Champions that a
+later run has replaced are in ``results/proxies/earlier``: of several with one name, a run was seeded
+with the last that was there before it.
 """
 
 from __future__ import annotations
@@ -38,14 +40,31 @@ def run_networks(known: Mapping[str, Any]) -> dict[str, list[int]]:
 
 def networks(name: str, folder: Path = FOLDER) -> dict[str, set[int]]:
     """Return by space the networks that chose ``name``, its ancestors' too."""
-    known = read_json(folder / f"{name}.json")
+    return _networks(read_json(folder / f"{name}.json"), folder)
+
+
+def _networks(known: Mapping[str, Any], folder: Path) -> dict[str, set[int]]:
     found = {space: set(sample) for space, sample in run_networks(known).items()}
-    evolved = {proxy.name for proxy in EVOLVED}
     for seed in known["config"]["evolution"]["seeds"]:
-        if Path(seed).stem in evolved:  # by name, or as an exported file
-            for space, sample in networks(Path(seed).stem, folder).items():
+        ancestor = _ancestor(Path(seed).stem, known, folder)  # by name, or as an exported file
+        if ancestor is not None:
+            for space, sample in _networks(ancestor, folder).items():
                 found.setdefault(space, set()).update(sample)
     return found
+
+
+def _ancestor(name: str, known: Mapping[str, Any], folder: Path) -> Any | None:
+    """Return the export of ``name`` that a run could have begun with; None for a proxy of others."""
+    paths = [folder / f"{name}.json", folder / "earlier" / f"{name}.json"]
+    exports = [read_json(path) for path in paths if path.is_file()]
+    before = [e for e in exports if _created(e) < _created(known)]
+    if exports and not before:
+        raise SystemExit(f"{name} seeded {known['name']}, but no export of it is older")
+    return max(before, key=_created, default=None)
+
+
+def _created(export: Mapping[str, Any]) -> str:
+    return str(export["manifest"]["created"])  # ISO 8601, UTC
 
 
 def main() -> None:
