@@ -5,8 +5,8 @@
 Reads ``results/proxies/<name>.json`` of every evolved proxy and writes
 ``greenmachine/proxies/evolved/samples.json``: by proxy and space the training and validation
 networks of its run, and of the runs whose proxies were in its first population. Champions that a
-later run has replaced are in ``results/proxies/earlier``: of several with one name, a run was seeded
-with the last that was there before it.
+later run has replaced are in ``results/proxies/earlier``: of several with one name, a run was
+seeded with the last that was there before it.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def _networks(known: Mapping[str, Any], folder: Path) -> dict[str, set[int]]:
 
 
 def _ancestor(name: str, known: Mapping[str, Any], folder: Path) -> Any | None:
-    """Return the export of ``name`` that a run could have begun with; None for a proxy of others."""
+    """Return the export of ``name`` that a run began with; None for a proxy of others."""
     paths = [folder / f"{name}.json", folder / "earlier" / f"{name}.json"]
     exports = [read_json(path) for path in paths if path.is_file()]
     before = [e for e in exports if _created(e) < _created(known)]

@@ -25,7 +25,7 @@ def reproduce(
     out: Annotated[Path, typer.Option(help="folder of the tables")] = Path("results/tables"),
     recompute: Annotated[
         bool,
-        typer.Option("--recompute", help="first make what the stored scores lack (hours; resumable)"),
+        typer.Option("--recompute", help="first make what the scores lack (hours; resumable)"),
     ] = False,
     workers: Annotated[int, typer.Option(help="processes; -1 takes every core")] = -1,
 ) -> None:
