@@ -1,19 +1,22 @@
 """Make an evolved expression shorter where that costs next to nothing.
 
     python -m experiments.simplify results/proxies/gm_tss.json
-    python -m experiments.simplify results/proxies/gm_any.json --loss 0.005
+    python -m experiments.simplify results/proxies/gm_any.json --loss 0.005 --out shorter.py
 
 Every subtree is replaced by each of its own parts of the same kind, in turn, and all that come of
 that are scored on the training and validation networks of the run, for each of its data sets; the
 test sample is not touched. The shortest that loses no more than ``--loss`` of the mean τ-b, against
 the expression that the run found, is the next start; the search ends where none is left. Each step
-is printed: size, mean τ, τ by task, expression.
+is printed: size, mean τ, τ by task, expression. With ``--out`` the last is exported, with its τ on
+every sample of the run, the test sample too; what the run itself found stands in the .json as
+``shortened_from``.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+import copy
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +25,15 @@ import pandas as pd
 
 from experiments.evolved_samples import run_networks
 from greenmachine.benchmarks import load_benchmark
+from greenmachine.config import RunConfig
 from greenmachine.evaluation import capture_spec, score_networks
+from greenmachine.evolution.entry import by_sample, enter, fitted
 from greenmachine.files import read_json
-from greenmachine.fitness import directed_tau
+from greenmachine.fitness import directed_tau, tau_row
 from greenmachine.language import Expression, parse
+from greenmachine.proxies.discovery import write_discovery
+
+Networks = Mapping[str, Sequence[int]]
 
 
 def shorter(expression: Expression) -> Iterator[str]:
@@ -50,11 +58,20 @@ def parts(expression: Expression) -> Iterator[Expression]:
         yield from parts(argument)
 
 
-def measure(texts: list[str], known: dict[str, Any], workers: int) -> pd.DataFrame:
-    """Return tau of each text (rows) on each task of the run (columns), train and validation."""
+def measure(
+    texts: list[str], known: dict[str, Any], chosen: Networks, workers: int
+) -> dict[str, pd.DataFrame]:
+    """Return by benchmark/data set each text's scores (columns) on ``chosen``, and ``accuracy``.
+
+    Args:
+        texts: expressions.
+        known: the JSON that ``greenmachine export`` wrote.
+        chosen: networks by benchmark.
+        workers: processes.
+    """
     config = known["config"]
-    columns = {}
-    for name, chosen in run_networks(known).items():
+    found = {}
+    for name, indices in chosen.items():
         benchmark = load_benchmark(name)
         for dataset in (d for d in config["datasets"] if d in benchmark.datasets):
             spec = capture_spec(
@@ -65,33 +82,83 @@ def measure(texts: list[str], known: dict[str, Any], workers: int) -> pd.DataFra
                 seed=config["seed"],
                 options=config["capture"]["options"],
             )
-            found = score_networks({text: text for text in texts}, spec, chosen, workers=workers)
-            scores = found[texts].to_numpy(dtype=np.float64).T
-            accuracy = benchmark.accuracy(dataset)[chosen]
-            columns[f"{name}/{dataset}"] = directed_tau(scores, accuracy, known["direction"])
-    return pd.DataFrame(columns, index=texts)
+            scores = score_networks({text: text for text in texts}, spec, indices, workers=workers)
+            accuracy = benchmark.accuracy(dataset)[indices]
+            found[f"{name}/{dataset}"] = scores[texts].assign(accuracy=accuracy)
+    return found
+
+
+def shortest(known: dict[str, Any], loss: float, workers: int) -> Expression:
+    """Return the last step of the search; every step is printed."""
+    best = parse(known["expression"])
+    least = None
+    while True:
+        texts = list(dict.fromkeys([best.text, *(parse(text).text for text in shorter(best))]))
+        found = measure(texts, known, run_networks(known), workers)
+        tau = pd.DataFrame(
+            {
+                task: directed_tau(
+                    of[texts].to_numpy(dtype=np.float64).T,
+                    of["accuracy"].to_numpy(),
+                    known["direction"],
+                )
+                for task, of in found.items()
+            },
+            index=texts,
+        )
+        mean = tau.mean(axis=1).fillna(-1.0)
+        least = mean.iloc[0] - loss if least is None else least
+        by_task = "  ".join(f"{task} {value:.4f}" for task, value in tau.iloc[0].items())
+        print(f"{best.size} nodes  mean {mean.iloc[0]:.4f}  {by_task}\n  {best.text}", flush=True)
+        good = sorted((parse(t).size, -mean[t], t) for t in texts[1:] if mean[t] >= least)
+        if not good:
+            return best
+        best = parse(good[0][2])
+
+
+def judged(best: Expression, known: dict[str, Any], workers: int) -> dict[str, Any]:
+    """Return ``known`` for a shorter expression: its tau in the place of the champion's.
+
+    Raises:
+        SystemExit: this version draws other samples than the run did.
+    """
+    tau = copy.deepcopy(known["tau"])
+    entries = enter(*fitted(RunConfig.model_validate(known["config"])))
+    drawn = by_sample(entries, lambda name, indices: indices.tolist())
+    kept = known["manifest"]["samples"]
+    if any(drawn[name] != kept[name] for name in ("train", "validation")):
+        raise SystemExit(f"other samples are drawn now than at commit {known['manifest']['git']}")
+    for sample, chosen in drawn.items():
+        networks = chosen if isinstance(chosen, dict) else {entries[0].benchmark.name: chosen}
+        found = measure([best.text], known, networks, workers)
+        for entry in entries:
+            for dataset, task in entry.tasks.items():
+                of = found[f"{entry.benchmark.name}/{dataset}"]
+                scores, accuracy = of[best.text].to_numpy(), of["accuracy"].to_numpy()
+                tau[sample][task]["champion"] = tau_row(scores, accuracy, known["direction"])
+    return {
+        **known,
+        "expression": best.text,
+        "size": best.size,
+        "tau": tau,
+        "shortened_from": known.get("shortened_from", known["expression"]),
+    }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("known", type=Path, help="JSON that `greenmachine export` wrote")
     parser.add_argument("--loss", type=float, default=0.002, help="of the mean tau")
+    parser.add_argument("--out", type=Path, help="Python file; a .json goes beside it")
     parser.add_argument("--workers", type=int, default=-1)
     args = parser.parse_args()
     known = read_json(args.known)
-    best = parse(known["expression"])
-    least = None
-    while True:
-        texts = list(dict.fromkeys([best.text, *(parse(text).text for text in shorter(best))]))
-        tau = measure(texts, known, args.workers)
-        mean = tau.mean(axis=1).fillna(-1.0)
-        least = mean.iloc[0] - args.loss if least is None else least
-        by_task = "  ".join(f"{task} {value:.4f}" for task, value in tau.iloc[0].items())
-        print(f"{best.size} nodes  mean {mean.iloc[0]:.4f}  {by_task}\n  {best.text}", flush=True)
-        good = sorted((parse(t).size, -mean[t], t) for t in texts[1:] if mean[t] >= least)
-        if not good:
-            return
-        best = parse(good[0][2])
+    best = shortest(known, args.loss, args.workers)
+    if args.out is not None:
+        shortened = judged(best, known, args.workers)
+        write_discovery(args.out, {**shortened, "name": args.out.stem})
+        for task, rows in shortened["tau"]["test"].items():
+            print(f"test {task} {rows['champion']['tau']:.4f}")
 
 
 if __name__ == "__main__":

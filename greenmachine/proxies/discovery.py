@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,10 @@ from greenmachine.benchmarks import load_benchmark, short_name
 from greenmachine.config import RunConfig
 from greenmachine.errors import ConfigError, RunError
 from greenmachine.files import read_json, write_json
+from greenmachine.language import parse
 from greenmachine.proxies.export import write_export
 
-__all__ = ["export_run"]
+__all__ = ["export_run", "write_discovery"]
 
 
 def export_run(folder: Path, out: Path, rank: int = 1) -> dict[str, Any]:
@@ -51,7 +53,30 @@ def export_run(folder: Path, out: Path, rank: int = 1) -> dict[str, Any]:
         tau |= measured
     benchmark = load_benchmark(config.benchmarks[0])
     dataset = next(name for name in config.datasets if name in benchmark.datasets)
-    shape = (config.capture.batch, *benchmark.input_shape(dataset))
+    known = {
+        "name": out.stem,
+        "expression": famous["expression"],
+        "direction": famous["direction"],
+        "size": famous["size"],
+        "generation": famous["generation"],
+        "tau": tau,
+        "shape": [config.capture.batch, *benchmark.input_shape(dataset)],
+        "config": config.model_dump(mode="json"),
+        "manifest": run,
+    }
+    write_discovery(out, known)
+    return known
+
+
+def write_discovery(out: Path, known: Mapping[str, Any]) -> None:
+    """Write a proxy of a run as Python to ``out``, and what is known of it to a .json beside it.
+
+    Args:
+        out: the Python file.
+        known: what :func:`export_run` returns; ``shortened_from``, where it is there, is the
+            expression that the run found.
+    """
+    config, run = RunConfig.model_validate(known["config"]), known["manifest"]
     names = ", ".join(short_name(name) for name in config.benchmarks)
     provenance = {
         "run": config.name,
@@ -60,31 +85,22 @@ def export_run(folder: Path, out: Path, rank: int = 1) -> dict[str, Any]:
         "networks": ", ".join(
             f"{_networks(value)} {name}" for name, value in run["samples"].items()
         ),
-        "generation": famous["generation"],
+        "generation": known.get("generation", "unknown"),
         "created": run["created"],
         "git": run["git"] or "unknown",
     }
+    if "shortened_from" in known:
+        provenance["shortened from"] = f"{parse(known['shortened_from']).size} nodes"
     write_export(
         out,
-        famous["expression"],
-        direction=famous["direction"],
-        shape=shape,
+        known["expression"],
+        direction=known["direction"],
+        shape=known["shape"],
         name=out.stem,
         provenance=provenance,
-        tau=tau,
+        tau=known["tau"],
     )
-    known = {
-        "name": out.stem,
-        "expression": famous["expression"],
-        "direction": famous["direction"],
-        "size": famous["size"],
-        "tau": tau,
-        "shape": list(shape),
-        "config": config.model_dump(mode="json"),
-        "manifest": run,
-    }
     write_json(out.with_suffix(".json"), known)
-    return known
 
 
 def _networks(sample: Any) -> int:

@@ -2,8 +2,34 @@
 
 from __future__ import annotations
 
-from experiments.simplify import shorter
+import sys
+from pathlib import Path
+
+import pytest
+
+from experiments.simplify import judged, main, shorter
+from greenmachine import evolve
+from greenmachine.config import RunConfig
+from greenmachine.files import read_json
 from greenmachine.language import parse
+from greenmachine.proxies.discovery import export_run
+
+SMALL = RunConfig.model_validate(
+    {
+        "workers": 1,
+        "passes": ["noise"],
+        "capture": {"batch": 2},
+        "samples": {name: {"size": 16} for name in ("train", "validation", "test")},
+        "evolution": {
+            "population": 8,
+            "generations": 1,
+            "elites": 1,
+            "seeds": [
+                "add(sum_layers(l2_norm(abs(weight))), mul(std_layers(depth), max_layers(depth)))"
+            ],
+        },
+    }
+)
 
 
 def test_every_part_of_the_same_kind_takes_its_wholes_place() -> None:
@@ -23,3 +49,32 @@ def test_what_comes_of_it_parses_and_is_shorter() -> None:
 
 def test_a_leaf_has_no_part() -> None:
     assert list(shorter(parse("sum_layers(depth)").args[0])) == []
+
+
+def test_what_is_shorter_is_judged_as_the_run_judges_and_exported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evolve(config=SMALL, out=tmp_path / "run")
+    known = export_run(tmp_path / "run", tmp_path / "found.py")
+    again = judged(parse(known["expression"]), known, workers=1)
+    for sample, tasks in known["tau"].items():
+        for task, rows in tasks.items():
+            found = again["tau"][sample][task]["champion"]
+            assert found == pytest.approx(rows["champion"], abs=1e-6)  # a run rounds
+    out = tmp_path / "shorter.py"
+    words = ["simplify", str(tmp_path / "found.json"), "--loss", "2", "--out", str(out)]
+    monkeypatch.setattr(sys, "argv", [*words, "--workers", "1"])
+    main()
+    short = read_json(out.with_suffix(".json"))
+    assert short["size"] < known["size"] and parse(short["expression"]).size == short["size"]
+    assert short["shortened_from"] == known["expression"] and short["name"] == "shorter"
+    assert f"shortened from: {known['size']} nodes" in out.read_text()
+    assert f"{short['tau']['test']['digits']['champion']['tau']:.4f}" in capsys.readouterr().out
+
+
+def test_other_samples_are_refused(tmp_path: Path) -> None:
+    evolve(config=SMALL, out=tmp_path / "run")
+    known = export_run(tmp_path / "run", tmp_path / "found.py")
+    known["manifest"]["samples"]["train"][0] += 1
+    with pytest.raises(SystemExit, match="other samples"):
+        judged(parse(known["expression"]), known, workers=1)
