@@ -6,6 +6,7 @@ from greenmachine.evaluation.ranking import LEAST_RANKED, tau_table
 from greenmachine.evaluation.score_file import (
     check_rows,
     direction_of,
+    joined_attrs,
     read_scores,
     score_columns,
 )
@@ -17,6 +18,7 @@ __all__ = [
     "capture_spec",
     "check_rows",
     "direction_of",
+    "joined_attrs",
     "keep_scores",
     "read_scores",
     "score_columns",

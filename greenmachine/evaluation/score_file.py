@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,9 @@ from greenmachine.benchmarks.table import read_table
 from greenmachine.errors import ConfigError, DataError
 from greenmachine.proxies import PROXIES
 
-__all__ = ["check_rows", "direction_of", "read_scores", "score_columns"]
+__all__ = ["check_rows", "direction_of", "joined_attrs", "read_scores", "score_columns"]
+
+_BY_COLUMN = ("proxies", "directions")  # attributes that tell something of every column
 
 KEYS = ("index", "arch")
 """Columns that say which network a row is."""
@@ -34,7 +37,8 @@ def read_scores(paths: Sequence[Path]) -> pd.DataFrame:
 
     Returns:
         ``index`` (int64), ``arch`` where a file has it, and a float64 column a proxy; rows in the
-        order of the first file. ``attrs`` are those of the first file, with all directions.
+        order of the first file. ``attrs`` are those of the first file, with the formulas and
+        directions of all.
 
     Raises:
         DataError: a file is missing or damaged, has no index, no scores, or a column that is none;
@@ -53,15 +57,15 @@ def read_scores(paths: Sequence[Path]) -> pd.DataFrame:
             if (joined["arch"] != joined["arch/other"]).any():
                 raise DataError(f"{path} is of another benchmark than the files before it")
             joined = joined.drop(columns="arch/other")
-        directions = _directions(whole) | _directions(frame)
-        joined.attrs = {**whole.attrs, "directions": directions}
+        joined.attrs = joined_attrs(whole, frame)
         whole = joined
     return whole
 
 
-def _directions(frame: pd.DataFrame) -> dict[str, int]:
-    told: dict[str, int] = frame.attrs.get("directions", {})
-    return told
+def joined_attrs(first: pd.DataFrame, last: pd.DataFrame) -> dict[Any, Any]:
+    """Return the attributes of ``first`` with formulas and directions of the columns of both."""
+    told = {key: {**last.attrs.get(key, {}), **first.attrs.get(key, {})} for key in _BY_COLUMN}
+    return {**first.attrs, **{key: value for key, value in told.items() if value}}
 
 
 def check_rows(frame: pd.DataFrame, benchmark: Benchmark) -> None:

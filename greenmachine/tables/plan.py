@@ -60,7 +60,7 @@ class Group:
     """Proxies that are scored together.
 
     Attributes:
-        name: of its parts. They are known by it: a group of other proxies needs another.
+        name: in those of its parts.
         proxies: names in the zoo.
         batch: images.
         datasets: where they are defined.

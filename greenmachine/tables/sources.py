@@ -25,7 +25,14 @@ import pandas as pd
 
 from greenmachine.benchmarks import Benchmark, load_benchmark
 from greenmachine.errors import DataError
-from greenmachine.evaluation import check_rows, direction_of, read_scores, score_columns
+from greenmachine.evaluation import (
+    check_rows,
+    direction_of,
+    joined_attrs,
+    read_scores,
+    score_columns,
+)
+from greenmachine.proxies import PROXIES
 from greenmachine.proxies.zoo.az_nas import az_nas
 
 __all__ = ["AZ_NAS", "DATASETS", "EVERY", "FOUND", "SPACES", "Pool", "Scored", "Stored"]
@@ -191,8 +198,9 @@ class Stored:
             return None
         benchmark = self.benchmarks[space]
         frames = {kind: read_scores([path]) for kind, path in paths.items()}
-        for frame in frames.values():
+        for kind, frame in frames.items():
             check_rows(frame, benchmark)
+            frames[kind] = self._current(frame, paths[kind])
         if EVERY in frames and len(frames[EVERY]) < len(benchmark):
             raise DataError(
                 f"{paths[EVERY]} has {len(frames[EVERY])} networks of {len(benchmark)}: "
@@ -208,12 +216,19 @@ class Stored:
         whole = reduce(_joined, full) if full else None
         return Scored(benchmark, dataset, compared, whole, paths)
 
+    def _current(self, frame: pd.DataFrame, path: Path) -> pd.DataFrame:
+        """Return ``frame`` without the scores of what has another formula by now."""
+        told = frame.attrs.get("proxies", {})
+        named = [name for name in told if name in PROXIES and name in frame.columns]
+        old = [name for name in named if told[name] != PROXIES.find(name).text]
+        if old:
+            self.announce(f"{path}: {', '.join(old)} had another formula then: left out")
+        return frame.drop(columns=old)
+
 
 def _joined(first: pd.DataFrame, last: pd.DataFrame) -> pd.DataFrame:
     """Return ``first`` with the columns that only ``last`` has, for the networks of ``first``."""
     new = [name for name in score_columns(last) if name not in first.columns]
     joined = first.merge(last[["index", *new]], on="index", how="left", validate="1:1")
-    directions = {name: direction_of(first, name) for name in score_columns(first)}
-    directions |= {name: direction_of(last, name) for name in new}
-    joined.attrs = {**first.attrs, "directions": directions}
+    joined.attrs = joined_attrs(first, last)
     return joined

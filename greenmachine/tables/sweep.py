@@ -27,42 +27,71 @@ from greenmachine.tables.base import Bar
 from greenmachine.tables.plan import PLAN, Group, Plan
 from greenmachine.tables.sources import DATASETS, SPACES, Stored
 
-__all__ = ["join", "restore", "sweep"]
+__all__ = ["join", "sweep"]
 
 _SEED = 0
 
 
 @dataclass(frozen=True)
 class _Piece:
-    """One file of the sweep."""
+    """A group of proxies on the networks of a round, and the file that has the scores.
 
-    round: int
+    Attributes:
+        checksum: of the benchmark.
+        networks: ascending.
+    """
+
+    path: Path
     space: str
     dataset: str
+    checksum: str
     group: Group
+    networks: list[int]
 
-    def path(self, folder: Path) -> Path:
-        name = f"{self.space}-{self.dataset}-{self.group.name}-{self.round}.parquet"
-        return folder / "parts" / name
-
-    def fits(self, told: Mapping[str, Any], checksum: str) -> bool:
-        """Whether a file that tells this of itself has scores as this piece would have them.
-
-        Args:
-            told: attributes of a score file.
-            checksum: of the benchmark.
-        """
+    def fits(self, told: Mapping[Any, Any]) -> bool:
+        """Whether a file that tells this of itself has scores as this piece would have them."""
         texts = told.get("proxies", {})
         return (
             all(texts.get(name) == resolve(name).text for name in self.group.proxies)
             and told.get("batch") == self.group.batch
             and told.get("seed") == _SEED
-            and told.get("checksum") == checksum
+            and told.get("checksum") == self.checksum
         )
+
+    @property
+    def scored(self) -> bool:
+        """Whether the file is there, of these formulas and networks."""
+        if not self.path.is_file():
+            return False
+        frame = read_scores([self.path])
+        return self.fits(frame.attrs) and sorted(frame["index"]) == self.networks
+
+    def score(self, stored: Stored, bar: Bar, workers: int) -> None:
+        """Make the file, or go on with what is there of it."""
+        stored.announce(f"{self.path.stem}: {', '.join(self.group.proxies)}")
+        found = [resolve(name) for name in self.group.proxies]
+        spec = capture_spec(
+            self.space,
+            self.dataset,
+            [parse(proxy.expression) for proxy in found if isinstance(proxy, ExpressionProxy)],
+            batch=self.group.batch,
+            seed=_SEED,
+            options={},
+        )
+        with bar("networks") as told:
+            score_to_file(
+                {proxy.name: proxy for proxy in found},
+                spec,
+                self.networks,
+                self.path,
+                workers=workers,
+                progress=told,
+                announce=stored.announce,
+            )
 
 
 def sweep(stored: Stored, bar: Bar, workers: int = -1, plan: Plan = PLAN) -> None:
-    """Score what is not scored, and join it to the files of ``stored`` after every round.
+    """Score what is not scored, and join it to the files of ``stored`` after every piece.
 
     Args:
         stored: where they are or will be.
@@ -71,105 +100,105 @@ def sweep(stored: Stored, bar: Bar, workers: int = -1, plan: Plan = PLAN) -> Non
         plan: what is scored.
 
     Raises:
-        GreenMachineError: data is missing, or no network could be sent through the passes.
+        GreenMachineError: data is missing, a kept file is damaged, or no network could be sent
+            through the passes.
     """
-    samples = {space: plan.samples(len(stored.benchmarks[space])) for space in SPACES}
-    for space in SPACES:
-        for dataset in DATASETS:
-            restore(stored, space, dataset, plan)
-            join(stored, space, dataset, plan)
-    for number in range(max(map(len, samples.values()))):
+    rounds = {
+        (space, dataset): _rounds(stored, space, dataset, plan)
+        for space in SPACES
+        for dataset in DATASETS
+    }
+    for (space, dataset), pieces in rounds.items():
+        _restore(_joined(stored, space, dataset, plan), pieces)
+        join(stored, space, dataset, plan)
+    for number in range(max(map(len, rounds.values()))):
         for group in plan.groups:
             for dataset in group.datasets:
                 for space in SPACES:
-                    if number < len(samples[space]):
-                        piece = _Piece(number, space, dataset, group)
-                        if not piece.path(stored.folder).is_file():
-                            _score(piece, samples[space][number], stored, bar, workers)
+                    for piece in rounds[space, dataset][number : number + 1]:
+                        if not piece[group.name].scored:
+                            piece[group.name].score(stored, bar, workers)
                             join(stored, space, dataset, plan)
 
 
-def _score(piece: _Piece, chosen: list[int], stored: Stored, bar: Bar, workers: int) -> None:
-    path = piece.path(stored.folder)
-    stored.announce(f"{path.stem}: {', '.join(piece.group.proxies)}")
-    found = [resolve(name) for name in piece.group.proxies]
-    spec = capture_spec(
-        piece.space,
-        piece.dataset,
-        [parse(proxy.expression) for proxy in found if isinstance(proxy, ExpressionProxy)],
-        batch=piece.group.batch,
-        seed=_SEED,
-        options={},
-    )
-    with bar("networks") as told:
-        score_to_file(
-            {proxy.name: proxy for proxy in found},
-            spec,
-            chosen,
-            path,
-            workers=workers,
-            progress=told,
-            announce=stored.announce,
-        )
+def _joined(stored: Stored, space: str, dataset: str, plan: Plan) -> Path:
+    return stored.folder / f"{space}-{dataset}{plan.kind}.parquet"
 
 
-def restore(stored: Stored, space: str, dataset: str, plan: Plan) -> None:
-    """Write the parts that are missing and that the joined file of ``plan`` holds.
+def _rounds(stored: Stored, space: str, dataset: str, plan: Plan) -> list[dict[str, _Piece]]:
+    """Return by round the pieces by the name of their group."""
+    benchmark, parts = stored.benchmarks[space], stored.folder / "parts"
+    return [
+        {
+            group.name: _Piece(
+                parts / f"{space}-{dataset}-{group.name}-{number}.parquet",
+                space,
+                dataset,
+                benchmark.checksum,
+                group,
+                networks,
+            )
+            for group in plan.groups
+            if dataset in group.datasets
+        }
+        for number, networks in enumerate(plan.samples(len(benchmark)))
+    ]
+
+
+def _restore(joined: Path, rounds: list[dict[str, _Piece]]) -> None:
+    """Write the parts that are missing and that the joined file holds.
 
     Raises:
         DataError: the joined file or the manifest beside it is damaged.
     """
-    path = stored.folder / f"{space}-{dataset}{plan.kind}.parquet"
-    sources = _sources(path)
+    sources = _sources(joined)
     if not sources:
         return
-    held = read_scores([path])
-    benchmark = stored.benchmarks[space]
-    for number, chosen in enumerate(plan.samples(len(benchmark))):
-        rows = held[held["index"].isin(chosen)]
-        if len(rows) < len(chosen):
-            continue
-        for group in plan.groups:
-            piece = _Piece(number, space, dataset, group)
-            part = piece.path(stored.folder)
-            told = next((t for t in sources if piece.fits(t, benchmark.checksum)), None)
-            if told and not part.is_file() and set(group.proxies) <= set(rows.columns):
-                found = rows[["index", *group.proxies]].reset_index(drop=True)
+    held = read_scores([joined])
+    for pieces in rounds:
+        for piece in pieces.values():
+            rows = held[held["index"].isin(piece.networks)]
+            told = next((told for told in sources if piece.fits(told)), None)
+            names = ["index", *piece.group.proxies]
+            whole = len(rows) == len(piece.networks) and set(names) <= set(rows.columns)
+            if told and whole and not piece.path.is_file():
+                found = rows[names].reset_index(drop=True)
                 found.attrs = {key: value for key, value in told.items() if key != "sha256"}
-                replace_file(part, partial(found.to_parquet, index=False))
+                replace_file(piece.path, partial(found.to_parquet, index=False))
 
 
-def _sources(path: Path) -> list[dict[str, Any]]:
+def _sources(joined: Path) -> list[dict[str, Any]]:
     """Return what the parts of a joined file told of themselves; none where it has no manifest."""
-    manifest = path.with_suffix(".json")
-    if not (path.is_file() and manifest.is_file()):
+    manifest = joined.with_suffix(".json")
+    if not (joined.is_file() and manifest.is_file()):
         return []
     try:
         return list(read_json(manifest)["sources"].values())
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise DataError(f"{manifest} is damaged: remove it and {path}, or mend it") from None
+        raise DataError(f"{manifest} is damaged: remove it and {joined}, or mend it") from None
 
 
 def join(stored: Stored, space: str, dataset: str, plan: Plan) -> None:
     """Write the file of ``plan``: of the groups in the first round, the whole rounds."""
-
-    def path(number: int, group: Group) -> Path:
-        return _Piece(number, space, dataset, group).path(stored.folder)
-
-    begun = [g for g in plan.groups if dataset in g.datasets and path(0, g).is_file()]
+    rounds = _rounds(stored, space, dataset, plan)
+    begun = [name for name, piece in rounds[0].items() if piece.scored]
     frames, sources = [], []
-    for number in range(len(plan.samples(len(stored.benchmarks[space])))):
-        paths = [path(number, group) for group in begun]
-        if paths and all(path.is_file() for path in paths):
+    for pieces in rounds:
+        chosen = [pieces[name] for name in begun]
+        if chosen and all(piece.scored for piece in chosen):
+            paths = [piece.path for piece in chosen]
             frames.append(read_scores(paths))
             sources += paths
     if not frames:
         return
     whole = pd.concat(frames, ignore_index=True)
     whole.attrs = frames[0].attrs
-    out = stored.folder / f"{space}-{dataset}{plan.kind}.parquet"
-    # A sweep that has just begun must not undo one that went further.
-    if out.is_file() and (held := parquet.ParquetFile(out).metadata.num_rows) > len(whole):
+    out = _joined(stored, space, dataset, plan)
+    # A sweep that has just begun must not undo one that went further, of the same formulas.
+    made = _sources(out)
+    same = all(any(rounds[0][name].fits(told) for told in made) for name in begun)
+    held = parquet.ParquetFile(out).metadata.num_rows if out.is_file() else 0
+    if held > len(whole) and (same or not made):
         stored.announce(f"{out} stays: it has {held} networks, and {len(whole)} are scored anew")
         return
     keep_scores(whole, out, sources)

@@ -88,6 +88,29 @@ def test_what_was_made_otherwise_is_scored_again(
     ]
 
 
+def test_scores_of_a_former_formula_are_neither_shown_nor_kept(
+    empty: tuple[Stored, list[str]],
+) -> None:
+    stored, told = empty
+    sweep(stored, no_bar, 1, Plan(SMALL.groups, networks=30, rounds=1))
+    joined = stored.folder / "nats-tss-cifar10.parquet"
+    for path in (joined, stored.folder / "parts" / "nats-tss-cifar10-text-0.parquet"):
+        frame = pd.read_parquet(path)
+        frame.attrs["proxies"] = {"sed": "what sed was before"}
+        frame.to_parquet(path, index=False)
+    manifest = read_json(joined.with_suffix(".json"))
+    for source in manifest["sources"].values():
+        source["proxies"] = {"sed": "what sed was before"}
+    write_json(joined.with_suffix(".json"), manifest)
+    assert ["sed" in scored.pool.scores for scored in stored.scored] == [False] + [True] * 5
+    assert f"{joined}: sed had another formula then: left out" in told
+    sweep(stored, no_bar, 1, SMALL)
+    assert len(read_scores([joined])) == 20
+    again = Stored(stored.folder, told.append)
+    assert all("sed" in scored.pool.scores for scored in again.scored)
+    assert len(read_scores([stored.folder / "nats-sss-cifar10.parquet"])) == 30
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"sources": []}'])
 def test_a_damaged_manifest_is_said(empty: tuple[Stored, list[str]], text: str) -> None:
     stored, _ = empty
