@@ -1,10 +1,17 @@
 """nats_sss_cifar10: a zero-cost proxy exported by GreenMachine; it needs only torch.
 
-Formula (a low score is good):
+Formula (a high score is good):
 
-    div(
-        sum_layers(std(channel_cosine(signed_sqrt(centre_channels(abs(noise_input_grad)))))),
-        depth_weighted_mean(effective_rank(channel_covariance(noise_input)))
+    mul(
+        div(
+            sum_layers(effective_rank(filter_gram(square(cube(weight))))),
+            mean_layers(
+                log1p_abs(
+                    times_depth(previous_layer(previous_layer(previous_layer(std(weight)))))
+                )
+            )
+        ),
+        mean_layers(depth)
     )
 
 Use: ``score(model)`` returns a float. It is what the engine computed, which runs
@@ -13,23 +20,31 @@ with the number of threads, so call ``torch.set_num_threads(1)`` to compare scor
 
 Provenance:
 
-    run: nats-sss-cifar10
+    run: nats-sss-cifar10-weights
     seed: 2
     benchmark: nats-sss, cifar10
-    networks: 128 train, 256 validation, 2000 test
-    generation: 20
-    created: 2026-11-22T12:42:23+00:00
-    git: c21f10cce0e6e7fdc98f483dfbcfd5ea468f8828
+    networks: 256 train, 400 validation, 2000 test
+    generation: 19
+    created: 2026-11-23T13:54:11+00:00
+    git: 55c5863d0c043ce64dee00285e7af4c19cc491c8
 
 Measured Kendall tau-b (with its standard error where known):
 
-    train cifar10                     0.830
-    validation cifar10                0.848
-    test cifar10 champion             0.838 ± 0.004
-    test cifar10 params               0.688 ± 0.008
-    test cifar10 flops                0.438 ± 0.012
-    test cifar10 sum_log_channels     0.810 ± 0.005
-    test cifar10 depth2_log_channels  0.512 ± 0.011
+    train cifar10 champion                  0.870 ± 0.010
+    train cifar10 params                    0.711 ± 0.022
+    train cifar10 flops                     0.469 ± 0.035
+    train cifar10 sum_log_channels          0.812 ± 0.016
+    train cifar10 depth2_log_channels       0.528 ± 0.031
+    validation cifar10 champion             0.862 ± 0.007
+    validation cifar10 params               0.660 ± 0.019
+    validation cifar10 flops                0.419 ± 0.029
+    validation cifar10 sum_log_channels     0.815 ± 0.010
+    validation cifar10 depth2_log_channels  0.504 ± 0.025
+    test cifar10 champion                   0.860 ± 0.003
+    test cifar10 params                     0.680 ± 0.008
+    test cifar10 flops                      0.426 ± 0.013
+    test cifar10 sum_log_channels           0.813 ± 0.004
+    test cifar10 depth2_log_channels        0.515 ± 0.011
 """
 
 import math
@@ -47,10 +62,11 @@ from torch.nn.utils import parametrize
 __all__ = ["DIRECTION", "EXPRESSION", "SHAPE", "score"]
 
 EXPRESSION = (
-    "div(sum_layers(std(channel_cosine(signed_sqrt(centre_channels(abs(noise_input_grad)))))), "
-    "depth_weighted_mean(effective_rank(channel_covariance(noise_input))))"
+    "mul(div(sum_layers(effective_rank(filter_gram(square(cube(weight))))), mean_layers("
+    "log1p_abs(times_depth(previous_layer(previous_layer(previous_layer(std(weight)))))))), "
+    "mean_layers(depth))"
 )
-DIRECTION = -1  # a low score is good
+DIRECTION = 1  # a high score is good
 SHAPE = (4, 3, 32, 32)  # (B, C, H, W) of the noise where no images are given
 
 # --- greenmachine/signals/capture.py --------------------------------------------------------
@@ -84,18 +100,33 @@ class Layer:
 
     def keep(self, signal: str, value: Tensor) -> None:
         """Copy ``value`` into the signals, in the layout of its kind."""
-        copy = weights_of if signal.startswith("weight") else maps_of
-        self.signals[signal] = copy(value, self.module)
+        if signal.startswith("weight"):
+            self.signals[signal] = weights_of(value, self.module)
+        else:  # a gradient is ours alone: nothing that follows can change it
+            self.signals[signal] = maps_of(value, self.module, copy=signal not in GRADIENTS)
 
 
-def maps_of(tensor: Tensor, module: nn.Module) -> Tensor:
-    """Return a detached copy of a layer's feature maps as contiguous (B, H, W, C)."""
+def fresh_copy(images: Tensor) -> Tensor:
+    """Return ``images`` for a network, which may work on them in place; no leaf of autograd.
+
+    Channels last, which is what makes pooling and convolution fast on a CPU.
+    """
+    layout = torch.channels_last if images.dim() == 4 else torch.contiguous_format
+    return images.clone(memory_format=layout)
+
+
+def maps_of(tensor: Tensor, module: nn.Module, *, copy: bool = True) -> Tensor:
+    """Return a layer's detached feature maps as contiguous (B, H, W, C).
+
+    Without ``copy`` they may share the tensor's memory.
+    """
     tensor = tensor.detach()
     if isinstance(module, nn.Conv2d):
-        return tensor.permute(0, 2, 3, 1).clone(memory_format=torch.contiguous_format)
-    # The batch comes first; whatever lies between it and the features are positions.
-    copy = tensor.clone(memory_format=torch.contiguous_format)
-    return copy.reshape(tensor.shape[0], -1, 1, tensor.shape[-1])
+        maps = tensor.permute(0, 2, 3, 1).contiguous()
+    else:
+        # The batch comes first; whatever lies between it and the features are positions.
+        maps = tensor.contiguous().reshape(tensor.shape[0], -1, 1, tensor.shape[-1])
+    return maps.clone() if copy and maps.data_ptr() == tensor.data_ptr() else maps
 
 
 def weights_of(tensor: Tensor, module: nn.Module) -> Tensor:
@@ -222,6 +253,7 @@ def run_pass(
     wanted: set[str],
     *,
     norms: bool = True,
+    absent_as_zero: bool = True,
     seed: int = 0,
 ) -> list[Layer]:
     """Send ``images`` forward, and backward where a gradient is wanted.
@@ -233,6 +265,7 @@ def run_pass(
         wanted: signals to keep: ``input``, ``output``, ``norm_output``, ``weight_grad``,
             ``input_grad``, ``output_grad``.
         norms: False switches normalisation layers off.
+        absent_as_zero: False leaves out a gradient that does not exist.
         seed: of the randomness inside the network (dropout).
 
     Returns:
@@ -244,16 +277,12 @@ def run_pass(
         ValueError: a layer's first dimension is not the batch, so that it has no image axis.
     """
     names = [name for name in GRADIENTS if name in wanted]
-    # channels-last is what makes pooling and convolution fast on a CPU.
-    layout = torch.channels_last if images.dim() == 4 else torch.contiguous_format
     with (
         untouched(model, seed),
         torch.set_grad_enabled(bool(names)),
         recording(model, wanted, norms) as layers,
     ):
-        # A copy that is no leaf: the network may work on its input in place.
-        images = images.detach().requires_grad_(bool(names)).clone(memory_format=layout)
-        output = model(images)
+        output = model(fresh_copy(images.detach().requires_grad_(bool(names))))
         output = getattr(output, "logits", output)
         if not isinstance(output, Tensor):
             raise TypeError(f"the network returned {type(output).__name__}, not a tensor")
@@ -264,8 +293,10 @@ def run_pass(
     for layer in layers:
         for name in names:
             gradient = found.pop(0) if found and name in layer.edges else None
-            end = layer.ends[name.removesuffix("_grad")]
-            layer.keep(name, torch.zeros_like(end) if gradient is None else gradient)
+            if gradient is None and absent_as_zero:
+                gradient = torch.zeros_like(layer.ends[name.removesuffix("_grad")])
+            if gradient is not None:
+                layer.keep(name, gradient)
         if "norm_output" in wanted and "norm_output" not in layer.signals:
             layer.signals["norm_output"] = layer.signals["output"]
         if "output" not in wanted:
@@ -318,9 +349,18 @@ def merged(passes: dict[str, list[Layer]]) -> list[Layer]:
     return layers
 
 
-def maps(layer: Layer, name: str) -> Tensor:
-    """A signal of the shape of feature maps, (1, B, C, H, W), channels last in memory."""
-    return layer.signals[name].unsqueeze(0).permute(0, 1, 4, 2, 3)
+def add_weights(model: nn.Module, layers: list[Layer]) -> None:
+    """Give each layer its weights, those of the model itself, as the signal ``weight``."""
+    for layer in layers:
+        module = model.get_submodule(layer.name.partition("#")[0])
+        weight = module.weight
+        assert isinstance(weight, Tensor)
+        layer.signals["weight"] = weights_of(weight, module)
+
+
+def weights(layer: Layer, name: str) -> Tensor:
+    """A signal of the shape of the weights, (1, O, I, kh, kw)."""
+    return layer.signals[name].unsqueeze(0)
 
 
 def over_layers(values: tuple[Tensor, ...]) -> Tensor:
@@ -346,44 +386,24 @@ def inverse_or_zero(x: Tensor) -> Tensor:
 
 def softened_inverse(x: Tensor) -> Tensor:
     """x/(x² + ε²): 1/x away from zero, 0 at zero, and never above 1/(2ε)."""
-    return x / (x * x + EPSILON**2)
+    energy = (x * x).add_(EPSILON**2)
+    return torch.div(x, energy, out=energy)
 
 
 def centred(x: Tensor, dims: tuple[int, ...]) -> tuple[Tensor, Tensor]:
     """x minus its mean over ``dims``, and its deviation there (0 where x is constant)."""
     mean = x.mean(dim=dims, keepdim=True)
     rest = x - mean
-    std = rest.square().mean(dim=dims, keepdim=True).sqrt()
+    std = rest.square().mean(dim=dims, keepdim=True).sqrt_()
     return rest, torch.where(std <= CONSTANT * mean.abs(), 0.0, std)
-
-
-def positions(x: Tensor) -> Tensor:
-    """(K, B, C, H, W) as (K, B·H·W, C): one row a position; no copy where channels are last."""
-    return x.permute(0, 1, 3, 4, 2).flatten(1, 3)
 
 
 def gram(rows: Tensor) -> Tensor:
     """(..., n, features) to (..., n, n): mean over the features of products of two rows."""
-    return rows @ rows.mT / rows.shape[-1]
-
-
-def covariance(rows: Tensor) -> Tensor:
-    """(..., n, features) to (..., n, n): covariance of each two rows."""
-    return gram(rows - rows.mean(dim=-1, keepdim=True))
-
-
-def unit_rows(matrix: Tensor) -> Tensor:
-    """m_ij / sqrt(|m_ii·m_jj|), with 0 where the diagonal is 0."""
-    scale = inverse_or_zero(matrix.diagonal(dim1=-2, dim2=-1).abs().sqrt())
-    return matrix * scale.unsqueeze(-1) * scale.unsqueeze(-2)
+    return (rows @ rows.mT).div_(rows.shape[-1])
 
 
 # --- primitives/aggregations.py -------------------------------------------------------------
-
-
-def depths(x: Tensor) -> Tensor:
-    """(L,): 1, 2, ..., L."""
-    return torch.arange(1, x.shape[-1] + 1, dtype=x.dtype, device=x.device)
 
 
 def sum_layers(x: Tensor) -> Tensor:
@@ -391,45 +411,45 @@ def sum_layers(x: Tensor) -> Tensor:
     return x.sum(dim=-1)
 
 
-def depth_weighted_mean(x: Tensor) -> Tensor:
-    """Mean over the layers of x, weighted by depth."""
-    return (x * depths(x)).sum(dim=-1) / depths(x).sum()
+def mean_layers(x: Tensor) -> Tensor:
+    """Mean over the layers."""
+    return x.mean(dim=-1)
 
 
 # --- primitives/elementwise.py --------------------------------------------------------------
 
 
-def abs(x: Tensor) -> Tensor:
-    """Magnitude: |x|."""
-    return x.abs()
+def square(x: Tensor) -> Tensor:
+    """Square: x²."""
+    return x * x
 
 
-def signed_sqrt(x: Tensor) -> Tensor:
-    """sign(x)·√|x|."""
-    return torch.sign(x) * x.abs().sqrt()
+def cube(x: Tensor) -> Tensor:
+    """Cube: x³."""
+    return (x * x).mul_(x)
+
+
+def log1p_abs(x: Tensor) -> Tensor:
+    """log(1 + |x|)."""
+    return x.abs().log1p_()
+
+
+def mul(x: Tensor, y: Tensor) -> Tensor:
+    """Product: x·y."""
+    return x * y
 
 
 def div(x: Tensor, y: Tensor) -> Tensor:
     """x/y, softened near y = 0, and 0 where y is 0."""
-    return x * softened_inverse(y)
-
-
-def centre_channels(x: Tensor) -> Tensor:
-    """x minus the mean of its channel over images and positions."""
-    return x - x.mean(dim=(1, 3, 4), keepdim=True)
+    return softened_inverse(y).mul_(x)
 
 
 # --- primitives/matrices.py -----------------------------------------------------------------
 
 
-def channel_covariance(x: Tensor) -> Tensor:
-    """Covariance of each two channels over all positions."""
-    return covariance(positions(x).mT)
-
-
-def channel_cosine(x: Tensor) -> Tensor:
-    """Cosine of each two channels over all positions."""
-    return unit_rows(gram(positions(x).mT))
+def filter_gram(w: Tensor) -> Tensor:
+    """Mean product of each two filters over their weights."""
+    return gram(w.flatten(2))
 
 
 # --- primitives/reductions.py ---------------------------------------------------------------
@@ -438,6 +458,20 @@ def channel_cosine(x: Tensor) -> Tensor:
 def std(x: Tensor) -> Tensor:
     """Standard deviation."""
     return centred(x, layer_dims(x))[1].flatten()
+
+
+# --- primitives/scalars.py ------------------------------------------------------------------
+
+
+def previous_layer(x: Tensor) -> Tensor:
+    """Value of the layer before; its own at the first layer."""
+    return torch.cat([x[..., :1], x[..., :-1]], dim=-1)
+
+
+def times_depth(x: Tensor) -> Tensor:
+    """x times its relative depth, from 1/L at the first layer to 1 at the last."""
+    n = x.shape[-1]
+    return x * (torch.arange(1, n + 1, dtype=x.dtype, device=x.device) / n)
 
 
 # --- primitives/spectra.py ------------------------------------------------------------------
@@ -488,18 +522,19 @@ def effective_rank(spectrum: Tensor) -> Tensor:
 
 def layer_values(layer: Layer) -> tuple[Tensor, ...]:
     """What the formula reads of one layer."""
-    noise_input_grad = maps(layer, "noise_input_grad")
-    noise_input = maps(layer, "noise_input")
-    a = signed_sqrt(centre_channels(abs(noise_input_grad)))
-    b = eigenvalues(channel_covariance(noise_input))
-    return std(channel_cosine(a)), effective_rank(b)
+    weight = weights(layer, "weight")
+    a = eigenvalues(filter_gram(square(cube(weight))))
+    return effective_rank(a), std(weight)
 
 
 def formula(layers: list[Layer]) -> float:
     """The score of a network."""
     each = [layer_values(layer) for layer in layers]
     a, b = (over_layers(values) for values in zip(*each, strict=True))
-    return float(div(sum_layers(a), depth_weighted_mean(b)))
+    depth = torch.arange(1, len(layers) + 1, dtype=torch.float64).unsqueeze(0)
+    c = previous_layer(previous_layer(previous_layer(b)))
+    d = div(sum_layers(a), mean_layers(log1p_abs(times_depth(c))))
+    return float(mul(d, mean_layers(depth)))
 
 
 def signals_of(
@@ -510,9 +545,11 @@ def signals_of(
     shape = shape_for(images, SHAPE)
     noise = noise_images(shape, seed).to(parameter)
     passes = {
-        "noise": noise_pass(model, noise, {"input", "input_grad"}, seed),
+        "noise": noise_pass(model, noise, set(), seed),
     }
-    return merged(passes)
+    layers = merged(passes)
+    add_weights(model, layers)
+    return layers
 
 
 class Proxy:
