@@ -9,20 +9,22 @@ __all__ = ["PROXIES"]
 PROXIES = (
     EvolvedProxy(
         name="nats_sss_cifar10",
-        expression="div("
-        "sum_layers(std(channel_cosine(signed_sqrt(centre_channels(abs(noise_input_grad)))))), "
-        "depth_weighted_mean(effective_rank(channel_covariance(noise_input))))",
-        direction=-1,
+        expression="div(sum_layers(effective_rank(filter_gram(square(cube(weight))))), "
+        "mean_layers(log1p_abs(times_depth(previous_layer(previous_layer(previous_layer("
+        "std(weight))))))))",
         reference="this project, experiments/nats_sss_cifar10.yaml",
-        words="How unevenly the channels of a layer's input resemble each other in where their "
-        "gradient is large, over the number of directions that its activations fill, deep layers "
-        "counting most; low is good.",
-        maths="(Σ_l std(cos(r(|D_l| − mean_c |D_l|)))) / (Σ_l l · exp(H(λ(cov X_l))) / Σ_l l), "
-        "where X_l are the inputs of layer l by channel, D_l the gradients of them, r(x) = "
-        "sign(x) √|x|, and H the entropy of the normalised eigenvalues λ",
-        reason="The divisor grows with the channels, late ones most, but by what they add beyond "
-        "the others rather than by their number. The dividend falls as channels grow more: many "
-        "random directions are nearly orthogonal.",
+        words="In how many directions the sixth powers of the filters of a layer point, summed "
+        "over the layers, over the spread of the weights three layers before, late layers "
+        "counting most.",
+        maths="Σ_l exp(H(λ(V_l V_lᵀ))) / mean_l log(1 + (l / L) std(W_{l−3})), where row i of V_l "
+        "are the sixth powers of the weights of filter i of layer l, W_{l−3} are the weights "
+        "three layers before (the first where there is none), and H is the entropy of the "
+        "normalised eigenvalues λ",
+        reason="Both read widths alone, as all networks of this space have one shape. Sixth powers "
+        "are positive and have one large common direction, so the rank grows more slowly than the "
+        "number of filters: wide layers saturate, as they do in accuracy. Weights are drawn the "
+        "smaller the wider the layer, so the divisor falls with widths; that of three layers "
+        "before at depth l leaves out the last layers, whose widths on CIFAR-10 matter least.",
         evolved_on="nats-sss cifar10",
     ),
     EvolvedProxy(
