@@ -2,17 +2,26 @@
 
 Formula (a high score is good):
 
-    mul(
-        mul(
-            early_half_sum(
-                median_eigenvalue(signed_log1p(filter_cosine(log1p_abs(noise_weight_grad))))
+    tanh(
+        minimum(
+            add(
+                early_half_sum(
+                    median_eigenvalue(
+                        signed_log1p(filter_cosine(log1p_abs(log1p_abs(noise_weight_grad))))
+                    )
+                ),
+                minimum(
+                    early_half_sum(
+                        cumulative_sum(
+                            min_eigenvalue(filter_cosine(log1p_abs(noise_weight_grad)))
+                        )
+                    ),
+                    sum_layers(
+                        median_eigenvalue(signed_log1p(filter_correlation(noise_weight_grad)))
+                    )
+                )
             ),
-            sum_layers(min_eigenvalue(channel_correlation(noise_input)))
-        ),
-        std_layers(
-            median_eigenvalue(
-                signed_log1p(abs(filter_cosine(log1p_abs(sqrt_abs(noise_weight_grad)))))
-            )
+            sqrt_abs(depth2_weighted_sum(cube(min_eigenvalue(channel_correlation(noise_input)))))
         )
     )
 
@@ -22,49 +31,49 @@ with the number of threads, so call ``torch.set_num_threads(1)`` to compare scor
 
 Provenance:
 
-    run: gm-tss
+    run: gm-tss-joined
     seed: 2
     benchmark: nats-tss, cifar10, cifar100, imagenet16-120
     networks: 128 train, 256 validation, 1000 test
-    generation: 21
-    created: 2026-11-23T04:11:06+00:00
-    git: 3401bdae0d3a404917f0d0d46fc918aeb6387847
+    generation: 20
+    created: 2026-11-23T14:14:32+00:00
+    git: b40fe6932e9915f9b997479543facea78cbe08e7
 
 Measured Kendall tau-b (with its standard error where known):
 
-    train cifar10 champion                  0.793 ± 0.018
+    train cifar10 champion                  0.819 ± 0.017
     train cifar10 params                    0.566 ± 0.038
     train cifar10 flops                     0.566 ± 0.038
     train cifar10 convolutions              0.604 ± 0.040
-    train cifar100 champion                 0.776 ± 0.020
+    train cifar100 champion                 0.803 ± 0.019
     train cifar100 params                   0.536 ± 0.040
     train cifar100 flops                    0.536 ± 0.040
     train cifar100 convolutions             0.605 ± 0.038
-    train imagenet16-120 champion           0.736 ± 0.025
+    train imagenet16-120 champion           0.750 ± 0.029
     train imagenet16-120 params             0.486 ± 0.041
     train imagenet16-120 flops              0.486 ± 0.041
     train imagenet16-120 convolutions       0.584 ± 0.039
-    validation cifar10 champion             0.797 ± 0.015
+    validation cifar10 champion             0.809 ± 0.014
     validation cifar10 params               0.615 ± 0.028
     validation cifar10 flops                0.615 ± 0.028
     validation cifar10 convolutions         0.546 ± 0.037
-    validation cifar100 champion            0.783 ± 0.016
+    validation cifar100 champion            0.785 ± 0.017
     validation cifar100 params              0.573 ± 0.030
     validation cifar100 flops               0.573 ± 0.030
     validation cifar100 convolutions        0.590 ± 0.033
-    validation imagenet16-120 champion      0.723 ± 0.017
+    validation imagenet16-120 champion      0.742 ± 0.018
     validation imagenet16-120 params        0.519 ± 0.031
     validation imagenet16-120 flops         0.519 ± 0.031
     validation imagenet16-120 convolutions  0.554 ± 0.034
-    test cifar10 champion                   0.784 ± 0.007
+    test cifar10 champion                   0.801 ± 0.007
     test cifar10 params                     0.594 ± 0.013
     test cifar10 flops                      0.594 ± 0.013
     test cifar10 convolutions               0.595 ± 0.015
-    test cifar100 champion                  0.763 ± 0.009
+    test cifar100 champion                  0.777 ± 0.008
     test cifar100 params                    0.561 ± 0.014
     test cifar100 flops                     0.561 ± 0.014
     test cifar100 convolutions              0.612 ± 0.014
-    test imagenet16-120 champion            0.714 ± 0.010
+    test imagenet16-120 champion            0.735 ± 0.011
     test imagenet16-120 params              0.517 ± 0.016
     test imagenet16-120 flops               0.517 ± 0.016
     test imagenet16-120 convolutions        0.591 ± 0.015
@@ -85,10 +94,11 @@ from torch.nn.utils import parametrize
 __all__ = ["DIRECTION", "EXPRESSION", "SHAPE", "score"]
 
 EXPRESSION = (
-    "mul(mul(early_half_sum(median_eigenvalue(signed_log1p(filter_cosine(log1p_abs("
-    "noise_weight_grad))))), sum_layers(min_eigenvalue(channel_correlation(noise_input)))), "
-    "std_layers(median_eigenvalue(signed_log1p(abs(filter_cosine(log1p_abs(sqrt_abs("
-    "noise_weight_grad))))))))"
+    "tanh(minimum(add(early_half_sum(median_eigenvalue(signed_log1p(filter_cosine(log1p_abs("
+    "log1p_abs(noise_weight_grad)))))), minimum(early_half_sum(cumulative_sum(min_eigenvalue("
+    "filter_cosine(log1p_abs(noise_weight_grad))))), sum_layers(median_eigenvalue(signed_log1p("
+    "filter_correlation(noise_weight_grad)))))), sqrt_abs(depth2_weighted_sum(cube("
+    "min_eigenvalue(channel_correlation(noise_input)))))))"
 )
 DIRECTION = 1  # a high score is good
 SHAPE = (4, 3, 32, 32)  # (B, C, H, W) of the noise where no images are given
@@ -393,6 +403,11 @@ def over_layers(values: tuple[Tensor, ...]) -> Tensor:
 CONSTANT = 1e-6  # a deviation below this share of the mean is rounding of a constant
 
 
+def keep_failure(value: Tensor, source: Tensor) -> Tensor:
+    """``value``, changed to NaN wherever ``source`` is not finite (0·inf and 0·NaN are NaN)."""
+    return value.add_(source, alpha=0.0)
+
+
 def inverse_or_zero(x: Tensor) -> Tensor:
     """1/x, with 0 where x is 0."""
     return torch.where(x == 0, 0.0, 1 / x)
@@ -426,6 +441,11 @@ def correlation_of_rows(rows: Tensor) -> Tensor:
 # --- primitives/aggregations.py -------------------------------------------------------------
 
 
+def depths(x: Tensor) -> Tensor:
+    """(L,): 1, 2, ..., L."""
+    return torch.arange(1, x.shape[-1] + 1, dtype=x.dtype, device=x.device)
+
+
 def half(x: Tensor) -> int:
     """Number of layers in a half, rounded up."""
     return (x.shape[-1] + 1) // 2
@@ -436,9 +456,9 @@ def sum_layers(x: Tensor) -> Tensor:
     return x.sum(dim=-1)
 
 
-def std_layers(x: Tensor) -> Tensor:
-    """Standard deviation over the layers."""
-    return x.std(dim=-1, correction=0)
+def depth2_weighted_sum(x: Tensor) -> Tensor:
+    """Sum over the layers of depth²·x."""
+    return (x * depths(x).square()).sum(dim=-1)
 
 
 def early_half_sum(x: Tensor) -> Tensor:
@@ -449,9 +469,9 @@ def early_half_sum(x: Tensor) -> Tensor:
 # --- primitives/elementwise.py --------------------------------------------------------------
 
 
-def abs(x: Tensor) -> Tensor:
-    """Magnitude: |x|."""
-    return x.abs()
+def cube(x: Tensor) -> Tensor:
+    """Cube: x³."""
+    return (x * x).mul_(x)
 
 
 def sqrt_abs(x: Tensor) -> Tensor:
@@ -469,9 +489,22 @@ def signed_log1p(x: Tensor) -> Tensor:
     return x.abs().log1p_().mul_(torch.sign(x))
 
 
-def mul(x: Tensor, y: Tensor) -> Tensor:
-    """Product: x·y."""
-    return x * y
+def tanh(x: Tensor) -> Tensor:
+    """Hyperbolic tangent of x."""
+    # (1 - e)/(1 + e) with e = exp(-2|x|), exact for small x too, and faster than torch.tanh.
+    less = x.abs().mul_(-2).expm1_()
+    more = less + 2
+    return keep_failure(torch.div(less, more, out=more).neg_().mul_(torch.sign(x)), x)
+
+
+def add(x: Tensor, y: Tensor) -> Tensor:
+    """Sum: x + y."""
+    return x + y
+
+
+def minimum(x: Tensor, y: Tensor) -> Tensor:
+    """Smaller of x and y."""
+    return torch.minimum(x, y)
 
 
 # --- primitives/matrices.py -----------------------------------------------------------------
@@ -482,9 +515,22 @@ def channel_correlation(x: Tensor) -> Tensor:
     return correlation_of_rows(positions(x).mT)
 
 
+def filter_correlation(w: Tensor) -> Tensor:
+    """Pearson correlation of each two filters over their weights."""
+    return correlation_of_rows(w.flatten(2))
+
+
 def filter_cosine(w: Tensor) -> Tensor:
     """Cosine of each two filters over their weights."""
     return unit_rows(gram(w.flatten(2)))
+
+
+# --- primitives/scalars.py ------------------------------------------------------------------
+
+
+def cumulative_sum(x: Tensor) -> Tensor:
+    """Sum over the layers up to each one."""
+    return x.cumsum(dim=-1)
 
 
 # --- primitives/spectra.py ------------------------------------------------------------------
@@ -529,21 +575,25 @@ def layer_values(layer: Layer) -> tuple[Tensor, ...]:
     """What the formula reads of one layer."""
     noise_weight_grad = weights(layer, "noise_weight_grad")
     noise_input = maps(layer, "noise_input")
-    a = filter_cosine(log1p_abs(noise_weight_grad))
-    b = eigenvalues(channel_correlation(noise_input))
-    c = filter_cosine(log1p_abs(sqrt_abs(noise_weight_grad)))
+    a = log1p_abs(noise_weight_grad)
+    b = signed_log1p(filter_cosine(log1p_abs(a)))
+    c = signed_log1p(filter_correlation(noise_weight_grad))
+    d = eigenvalues(channel_correlation(noise_input))
     return (
-        median_eigenvalue(eigenvalues(signed_log1p(a))),
-        min_eigenvalue(b),
-        median_eigenvalue(eigenvalues(signed_log1p(abs(c)))),
+        median_eigenvalue(eigenvalues(b)),
+        min_eigenvalue(eigenvalues(filter_cosine(a))),
+        median_eigenvalue(eigenvalues(c)),
+        min_eigenvalue(d),
     )
 
 
 def formula(layers: list[Layer]) -> float:
     """The score of a network."""
     each = [layer_values(layer) for layer in layers]
-    a, b, c = (over_layers(values) for values in zip(*each, strict=True))
-    return float(mul(mul(early_half_sum(a), sum_layers(b)), std_layers(c)))
+    a, b, c, d = (over_layers(values) for values in zip(*each, strict=True))
+    e = minimum(early_half_sum(cumulative_sum(b)), sum_layers(c))
+    f = minimum(add(early_half_sum(a), e), sqrt_abs(depth2_weighted_sum(cube(d))))
+    return float(tanh(f))
 
 
 def signals_of(

@@ -6,9 +6,7 @@ Formula (a high score is good):
         div(
             depth2_weighted_sum(times_depth(effective_rank(filter_correlation(weight)))),
             depth_weighted_mean(
-                log1p_abs(
-                    off_diagonal_mean_abs(square(tanh(signed_log1p(filter_cosine(weight)))))
-                )
+                off_diagonal_mean_abs(square(tanh(signed_log1p(filter_cosine(weight)))))
             )
         ),
         signed_log1p(
@@ -26,23 +24,24 @@ Provenance:
     seed: 2
     benchmark: nats-sss, cifar100
     networks: 256 train, 400 validation, 2000 test
-    generation: 26
+    generation: unknown
     created: 2026-11-23T13:27:46+00:00
     git: 6e774f518c841f18ec59054c4eca3e7f3b7311b5
+    shortened from: 22 nodes
 
 Measured Kendall tau-b (with its standard error where known):
 
-    train cifar100 champion                  0.911 ± 0.007
+    train cifar100 champion                  0.910 ± 0.007
     train cifar100 params                    0.583 ± 0.028
     train cifar100 flops                     0.247 ± 0.037
     train cifar100 sum_log_channels          0.650 ± 0.025
     train cifar100 depth2_log_channels       0.824 ± 0.011
-    validation cifar100 champion             0.909 ± 0.005
+    validation cifar100 champion             0.908 ± 0.005
     validation cifar100 params               0.506 ± 0.026
     validation cifar100 flops                0.181 ± 0.033
     validation cifar100 sum_log_channels     0.612 ± 0.021
     validation cifar100 depth2_log_channels  0.822 ± 0.008
-    test cifar100 champion                   0.901 ± 0.002
+    test cifar100 champion                   0.900 ± 0.002
     test cifar100 params                     0.524 ± 0.011
     test cifar100 flops                      0.176 ± 0.014
     test cifar100 sum_log_channels           0.617 ± 0.009
@@ -65,8 +64,8 @@ __all__ = ["DIRECTION", "EXPRESSION", "SHAPE", "score"]
 
 EXPRESSION = (
     "div(div(depth2_weighted_sum(times_depth(effective_rank(filter_correlation(weight)))), "
-    "depth_weighted_mean(log1p_abs(off_diagonal_mean_abs(square(tanh(signed_log1p(filter_cosine("
-    "weight)))))))), signed_log1p(late_half_sum(normalise_layers(previous_layer(log_abs(numel("
+    "depth_weighted_mean(off_diagonal_mean_abs(square(tanh(signed_log1p(filter_cosine("
+    "weight))))))), signed_log1p(late_half_sum(normalise_layers(previous_layer(log_abs(numel("
     "noise_weight_grad)))))))"
 )
 DIRECTION = 1  # a high score is good
@@ -450,11 +449,6 @@ def square(x: Tensor) -> Tensor:
     return x * x
 
 
-def log1p_abs(x: Tensor) -> Tensor:
-    """log(1 + |x|)."""
-    return x.abs().log1p_()
-
-
 def signed_log1p(x: Tensor) -> Tensor:
     """sign(x)·log(1 + |x|)."""
     return x.abs().log1p_().mul_(torch.sign(x))
@@ -602,7 +596,7 @@ def formula(layers: list[Layer]) -> float:
     """The score of a network."""
     each = [layer_values(layer) for layer in layers]
     a, b, c = (over_layers(values) for values in zip(*each, strict=True))
-    d = div(depth2_weighted_sum(times_depth(a)), depth_weighted_mean(log1p_abs(b)))
+    d = div(depth2_weighted_sum(times_depth(a)), depth_weighted_mean(b))
     e = normalise_layers(previous_layer(log_abs(c)))
     return float(div(d, signed_log1p(late_half_sum(e))))
 
