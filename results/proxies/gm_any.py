@@ -2,9 +2,21 @@
 
 Formula (a high score is good):
 
-    mul(
-        late_half_mean(spectral_entropy(filter_correlation(weight))),
-        sum_layers(effective_rank(filter_gram(noise_weight_grad)))
+    div(
+        mean_layers(
+            signed_sqrt(
+                times_depth(
+                    previous_layer(previous_layer(previous_layer(times_depth(std(weight)))))
+                )
+            )
+        ),
+        sub(
+            sum_log_layers(skewness(sqrt_abs(add(noise_weight_grad, weight)))),
+            mul(
+                last_layer(spectral_entropy(filter_correlation(weight))),
+                sum_layers(effective_rank(filter_correlation(noise_weight_grad)))
+            )
+        )
     )
 
 Use: ``score(model)`` returns a float. It is what the engine computed, which runs
@@ -13,97 +25,97 @@ with the number of threads, so call ``torch.set_num_threads(1)`` to compare scor
 
 Provenance:
 
-    run: gm-any
+    run: gm-any-joined
     seed: 2
     benchmark: nats-tss, nats-sss, cifar10, cifar100, imagenet16-120
-    networks: 128 train, 192 validation, 1000 test
-    generation: 27
-    created: 2026-11-23T02:59:54+00:00
-    git: 3401bdae0d3a404917f0d0d46fc918aeb6387847
+    networks: 160 train, 320 validation, 1000 test
+    generation: 17
+    created: 2026-11-23T14:33:44+00:00
+    git: 84f2ee17ea23c34e3616fae0e63189936f709316
 
 Measured Kendall tau-b (with its standard error where known):
 
-    train nats-tss/cifar10 champion                         0.784 ± 0.037
-    train nats-tss/cifar10 params                           0.544 ± 0.070
-    train nats-tss/cifar10 flops                            0.544 ± 0.070
-    train nats-tss/cifar10 convolutions                     0.588 ± 0.062
-    train nats-tss/cifar100 champion                        0.766 ± 0.039
-    train nats-tss/cifar100 params                          0.530 ± 0.067
-    train nats-tss/cifar100 flops                           0.530 ± 0.067
-    train nats-tss/cifar100 convolutions                    0.617 ± 0.062
-    train nats-tss/imagenet16-120 champion                  0.750 ± 0.047
-    train nats-tss/imagenet16-120 params                    0.496 ± 0.075
-    train nats-tss/imagenet16-120 flops                     0.496 ± 0.075
-    train nats-tss/imagenet16-120 convolutions              0.594 ± 0.071
-    train nats-sss/cifar10 champion                         0.702 ± 0.043
-    train nats-sss/cifar10 params                           0.686 ± 0.040
-    train nats-sss/cifar10 flops                            0.549 ± 0.065
-    train nats-sss/cifar10 sum_log_channels                 0.766 ± 0.031
-    train nats-sss/cifar10 depth2_log_channels              0.352 ± 0.086
-    train nats-sss/cifar100 champion                        0.655 ± 0.054
-    train nats-sss/cifar100 params                          0.519 ± 0.080
-    train nats-sss/cifar100 flops                           0.205 ± 0.087
-    train nats-sss/cifar100 sum_log_channels                0.536 ± 0.069
-    train nats-sss/cifar100 depth2_log_channels             0.799 ± 0.032
-    train nats-sss/imagenet16-120 champion                  0.791 ± 0.037
-    train nats-sss/imagenet16-120 params                    0.624 ± 0.056
-    train nats-sss/imagenet16-120 flops                     0.514 ± 0.073
-    train nats-sss/imagenet16-120 sum_log_channels          0.765 ± 0.043
-    train nats-sss/imagenet16-120 depth2_log_channels       0.504 ± 0.067
-    validation nats-tss/cifar10 champion                    0.802 ± 0.024
-    validation nats-tss/cifar10 params                      0.535 ± 0.055
-    validation nats-tss/cifar10 flops                       0.535 ± 0.055
-    validation nats-tss/cifar10 convolutions                0.578 ± 0.048
-    validation nats-tss/cifar100 champion                   0.788 ± 0.026
-    validation nats-tss/cifar100 params                     0.501 ± 0.057
-    validation nats-tss/cifar100 flops                      0.501 ± 0.057
-    validation nats-tss/cifar100 convolutions               0.566 ± 0.050
-    validation nats-tss/imagenet16-120 champion             0.766 ± 0.029
-    validation nats-tss/imagenet16-120 params               0.469 ± 0.060
-    validation nats-tss/imagenet16-120 flops                0.469 ± 0.060
-    validation nats-tss/imagenet16-120 convolutions         0.553 ± 0.052
-    validation nats-sss/cifar10 champion                    0.756 ± 0.030
-    validation nats-sss/cifar10 params                      0.692 ± 0.036
-    validation nats-sss/cifar10 flops                       0.431 ± 0.062
-    validation nats-sss/cifar10 sum_log_channels            0.830 ± 0.022
-    validation nats-sss/cifar10 depth2_log_channels         0.523 ± 0.055
-    validation nats-sss/cifar100 champion                   0.720 ± 0.033
-    validation nats-sss/cifar100 params                     0.575 ± 0.047
-    validation nats-sss/cifar100 flops                      0.237 ± 0.066
-    validation nats-sss/cifar100 sum_log_channels           0.605 ± 0.042
-    validation nats-sss/cifar100 depth2_log_channels        0.847 ± 0.017
-    validation nats-sss/imagenet16-120 champion             0.839 ± 0.019
-    validation nats-sss/imagenet16-120 params               0.695 ± 0.034
-    validation nats-sss/imagenet16-120 flops                0.446 ± 0.055
-    validation nats-sss/imagenet16-120 sum_log_channels     0.783 ± 0.025
-    validation nats-sss/imagenet16-120 depth2_log_channels  0.653 ± 0.042
+    train nats-tss/cifar10 champion                         0.775 ± 0.029
+    train nats-tss/cifar10 params                           0.609 ± 0.046
+    train nats-tss/cifar10 flops                            0.609 ± 0.046
+    train nats-tss/cifar10 convolutions                     0.616 ± 0.050
+    train nats-tss/cifar100 champion                        0.794 ± 0.029
+    train nats-tss/cifar100 params                          0.587 ± 0.049
+    train nats-tss/cifar100 flops                           0.587 ± 0.049
+    train nats-tss/cifar100 convolutions                    0.649 ± 0.045
+    train nats-tss/imagenet16-120 champion                  0.760 ± 0.031
+    train nats-tss/imagenet16-120 params                    0.561 ± 0.050
+    train nats-tss/imagenet16-120 flops                     0.561 ± 0.050
+    train nats-tss/imagenet16-120 convolutions              0.638 ± 0.045
+    train nats-sss/cifar10 champion                         0.787 ± 0.026
+    train nats-sss/cifar10 params                           0.708 ± 0.039
+    train nats-sss/cifar10 flops                            0.513 ± 0.064
+    train nats-sss/cifar10 sum_log_channels                 0.799 ± 0.023
+    train nats-sss/cifar10 depth2_log_channels              0.482 ± 0.056
+    train nats-sss/cifar100 champion                        0.823 ± 0.021
+    train nats-sss/cifar100 params                          0.584 ± 0.055
+    train nats-sss/cifar100 flops                           0.252 ± 0.072
+    train nats-sss/cifar100 sum_log_channels                0.649 ± 0.039
+    train nats-sss/cifar100 depth2_log_channels             0.805 ± 0.028
+    train nats-sss/imagenet16-120 champion                  0.884 ± 0.015
+    train nats-sss/imagenet16-120 params                    0.698 ± 0.037
+    train nats-sss/imagenet16-120 flops                     0.469 ± 0.064
+    train nats-sss/imagenet16-120 sum_log_channels          0.828 ± 0.020
+    train nats-sss/imagenet16-120 depth2_log_channels       0.608 ± 0.044
+    validation nats-tss/cifar10 champion                    0.741 ± 0.024
+    validation nats-tss/cifar10 params                      0.545 ± 0.039
+    validation nats-tss/cifar10 flops                       0.545 ± 0.039
+    validation nats-tss/cifar10 convolutions                0.525 ± 0.046
+    validation nats-tss/cifar100 champion                   0.758 ± 0.023
+    validation nats-tss/cifar100 params                     0.542 ± 0.040
+    validation nats-tss/cifar100 flops                      0.542 ± 0.040
+    validation nats-tss/cifar100 convolutions               0.563 ± 0.047
+    validation nats-tss/imagenet16-120 champion             0.721 ± 0.026
+    validation nats-tss/imagenet16-120 params               0.514 ± 0.040
+    validation nats-tss/imagenet16-120 flops                0.514 ± 0.040
+    validation nats-tss/imagenet16-120 convolutions         0.542 ± 0.046
+    validation nats-sss/cifar10 champion                    0.781 ± 0.019
+    validation nats-sss/cifar10 params                      0.678 ± 0.029
+    validation nats-sss/cifar10 flops                       0.403 ± 0.047
+    validation nats-sss/cifar10 sum_log_channels            0.830 ± 0.014
+    validation nats-sss/cifar10 depth2_log_channels         0.557 ± 0.036
+    validation nats-sss/cifar100 champion                   0.809 ± 0.016
+    validation nats-sss/cifar100 params                     0.537 ± 0.035
+    validation nats-sss/cifar100 flops                      0.201 ± 0.052
+    validation nats-sss/cifar100 sum_log_channels           0.646 ± 0.028
+    validation nats-sss/cifar100 depth2_log_channels        0.815 ± 0.017
+    validation nats-sss/imagenet16-120 champion             0.872 ± 0.010
+    validation nats-sss/imagenet16-120 params               0.669 ± 0.028
+    validation nats-sss/imagenet16-120 flops                0.395 ± 0.049
+    validation nats-sss/imagenet16-120 sum_log_channels     0.772 ± 0.022
+    validation nats-sss/imagenet16-120 depth2_log_channels  0.645 ± 0.029
     test nats-tss/cifar10 champion                          0.762 ± 0.011
-    test nats-tss/cifar10 params                            0.613 ± 0.019
-    test nats-tss/cifar10 flops                             0.613 ± 0.019
-    test nats-tss/cifar10 convolutions                      0.614 ± 0.021
-    test nats-tss/cifar100 champion                         0.749 ± 0.013
-    test nats-tss/cifar100 params                           0.587 ± 0.020
-    test nats-tss/cifar100 flops                            0.587 ± 0.020
-    test nats-tss/cifar100 convolutions                     0.630 ± 0.020
-    test nats-tss/imagenet16-120 champion                   0.714 ± 0.016
-    test nats-tss/imagenet16-120 params                     0.539 ± 0.023
-    test nats-tss/imagenet16-120 flops                      0.539 ± 0.023
-    test nats-tss/imagenet16-120 convolutions               0.603 ± 0.021
-    test nats-sss/cifar10 champion                          0.772 ± 0.013
-    test nats-sss/cifar10 params                            0.665 ± 0.017
-    test nats-sss/cifar10 flops                             0.429 ± 0.028
-    test nats-sss/cifar10 sum_log_channels                  0.805 ± 0.011
-    test nats-sss/cifar10 depth2_log_channels               0.519 ± 0.022
-    test nats-sss/cifar100 champion                         0.703 ± 0.014
-    test nats-sss/cifar100 params                           0.530 ± 0.021
-    test nats-sss/cifar100 flops                            0.190 ± 0.029
-    test nats-sss/cifar100 sum_log_channels                 0.638 ± 0.017
-    test nats-sss/cifar100 depth2_log_channels              0.827 ± 0.007
-    test nats-sss/imagenet16-120 champion                   0.812 ± 0.010
-    test nats-sss/imagenet16-120 params                     0.671 ± 0.016
-    test nats-sss/imagenet16-120 flops                      0.411 ± 0.026
-    test nats-sss/imagenet16-120 sum_log_channels           0.785 ± 0.012
-    test nats-sss/imagenet16-120 depth2_log_channels        0.620 ± 0.017
+    test nats-tss/cifar10 params                            0.603 ± 0.019
+    test nats-tss/cifar10 flops                             0.603 ± 0.019
+    test nats-tss/cifar10 convolutions                      0.599 ± 0.021
+    test nats-tss/cifar100 champion                         0.756 ± 0.013
+    test nats-tss/cifar100 params                           0.579 ± 0.020
+    test nats-tss/cifar100 flops                            0.579 ± 0.020
+    test nats-tss/cifar100 convolutions                     0.625 ± 0.019
+    test nats-tss/imagenet16-120 champion                   0.714 ± 0.015
+    test nats-tss/imagenet16-120 params                     0.538 ± 0.021
+    test nats-tss/imagenet16-120 flops                      0.538 ± 0.021
+    test nats-tss/imagenet16-120 convolutions               0.602 ± 0.019
+    test nats-sss/cifar10 champion                          0.787 ± 0.012
+    test nats-sss/cifar10 params                            0.673 ± 0.016
+    test nats-sss/cifar10 flops                             0.425 ± 0.027
+    test nats-sss/cifar10 sum_log_channels                  0.816 ± 0.009
+    test nats-sss/cifar10 depth2_log_channels               0.521 ± 0.023
+    test nats-sss/cifar100 champion                         0.792 ± 0.010
+    test nats-sss/cifar100 params                           0.521 ± 0.023
+    test nats-sss/cifar100 flops                            0.167 ± 0.030
+    test nats-sss/cifar100 sum_log_channels                 0.609 ± 0.019
+    test nats-sss/cifar100 depth2_log_channels              0.829 ± 0.008
+    test nats-sss/imagenet16-120 champion                   0.863 ± 0.008
+    test nats-sss/imagenet16-120 params                     0.647 ± 0.018
+    test nats-sss/imagenet16-120 flops                      0.405 ± 0.026
+    test nats-sss/imagenet16-120 sum_log_channels           0.779 ± 0.012
+    test nats-sss/imagenet16-120 depth2_log_channels        0.597 ± 0.019
 """
 
 import math
@@ -121,8 +133,10 @@ from torch.nn.utils import parametrize
 __all__ = ["DIRECTION", "EXPRESSION", "SHAPE", "score"]
 
 EXPRESSION = (
-    "mul(late_half_mean(spectral_entropy(filter_correlation(weight))), sum_layers(effective_rank("
-    "filter_gram(noise_weight_grad))))"
+    "div(mean_layers(signed_sqrt(times_depth(previous_layer(previous_layer(previous_layer("
+    "times_depth(std(weight)))))))), sub(sum_log_layers(skewness(sqrt_abs(add(noise_weight_grad, "
+    "weight)))), mul(last_layer(spectral_entropy(filter_correlation(weight))), sum_layers("
+    "effective_rank(filter_correlation(noise_weight_grad))))))"
 )
 DIRECTION = 1  # a high score is good
 SHAPE = (4, 3, 32, 32)  # (B, C, H, W) of the noise where no images are given
@@ -428,12 +442,33 @@ def over_layers(values: tuple[Tensor, ...]) -> Tensor:
 
 # --- primitives/_helpers.py -----------------------------------------------------------------
 
+EPSILON = 1e-8  # softens division by elements near zero
+FLOOR = 1e-10  # smallest magnitude whose logarithm is taken
 CONSTANT = 1e-6  # a deviation below this share of the mean is rounding of a constant
+
+
+def layer_dims(x: Tensor) -> tuple[int, ...]:
+    """All dimensions but the stack's."""
+    return tuple(range(1, x.ndim))
 
 
 def inverse_or_zero(x: Tensor) -> Tensor:
     """1/x, with 0 where x is 0."""
     return torch.where(x == 0, 0.0, 1 / x)
+
+
+def softened_inverse(x: Tensor) -> Tensor:
+    """x/(x² + ε²): 1/x away from zero, 0 at zero, and never above 1/(2ε)."""
+    energy = (x * x).add_(EPSILON**2)
+    return torch.div(x, energy, out=energy)
+
+
+def centred(x: Tensor, dims: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """x minus its mean over ``dims``, and its deviation there (0 where x is constant)."""
+    mean = x.mean(dim=dims, keepdim=True)
+    rest = x - mean
+    std = rest.square().mean(dim=dims, keepdim=True).sqrt_()
+    return rest, torch.where(std <= CONSTANT * mean.abs(), 0.0, std)
 
 
 def gram(rows: Tensor) -> Tensor:
@@ -453,22 +488,47 @@ def correlation_of_rows(rows: Tensor) -> Tensor:
 # --- primitives/aggregations.py -------------------------------------------------------------
 
 
-def half(x: Tensor) -> int:
-    """Number of layers in a half, rounded up."""
-    return (x.shape[-1] + 1) // 2
-
-
 def sum_layers(x: Tensor) -> Tensor:
     """Sum over the layers."""
     return x.sum(dim=-1)
 
 
-def late_half_mean(x: Tensor) -> Tensor:
-    """Mean over the last half of the layers."""
-    return x[..., -half(x) :].mean(dim=-1)
+def mean_layers(x: Tensor) -> Tensor:
+    """Mean over the layers."""
+    return x.mean(dim=-1)
+
+
+def sum_log_layers(x: Tensor) -> Tensor:
+    """Sum over the layers of log|x|, floored."""
+    return x.abs().clamp_min(FLOOR).log().sum(dim=-1)
+
+
+def last_layer(x: Tensor) -> Tensor:
+    """Value of the last layer."""
+    return x[..., -1]
 
 
 # --- primitives/elementwise.py --------------------------------------------------------------
+
+
+def sqrt_abs(x: Tensor) -> Tensor:
+    """Square root of |x|."""
+    return x.abs().sqrt_()
+
+
+def signed_sqrt(x: Tensor) -> Tensor:
+    """sign(x)·√|x|."""
+    return x.abs().sqrt_().mul_(torch.sign(x))
+
+
+def add(x: Tensor, y: Tensor) -> Tensor:
+    """Sum: x + y."""
+    return x + y
+
+
+def sub(x: Tensor, y: Tensor) -> Tensor:
+    """Difference: x - y."""
+    return x - y
 
 
 def mul(x: Tensor, y: Tensor) -> Tensor:
@@ -476,17 +536,45 @@ def mul(x: Tensor, y: Tensor) -> Tensor:
     return x * y
 
 
+def div(x: Tensor, y: Tensor) -> Tensor:
+    """x/y, softened near y = 0, and 0 where y is 0."""
+    return softened_inverse(y).mul_(x)
+
+
 # --- primitives/matrices.py -----------------------------------------------------------------
-
-
-def filter_gram(w: Tensor) -> Tensor:
-    """Mean product of each two filters over their weights."""
-    return gram(w.flatten(2))
 
 
 def filter_correlation(w: Tensor) -> Tensor:
     """Pearson correlation of each two filters over their weights."""
     return correlation_of_rows(w.flatten(2))
+
+
+# --- primitives/reductions.py ---------------------------------------------------------------
+
+
+def std(x: Tensor) -> Tensor:
+    """Standard deviation."""
+    return centred(x, layer_dims(x))[1].flatten()
+
+
+def skewness(x: Tensor) -> Tensor:
+    """Mean cube of the standardised elements."""
+    rest, deviation = centred(x, layer_dims(x))
+    return rest.mul_(inverse_or_zero(deviation)).pow_(3).mean(dim=layer_dims(x))
+
+
+# --- primitives/scalars.py ------------------------------------------------------------------
+
+
+def previous_layer(x: Tensor) -> Tensor:
+    """Value of the layer before; its own at the first layer."""
+    return torch.cat([x[..., :1], x[..., :-1]], dim=-1)
+
+
+def times_depth(x: Tensor) -> Tensor:
+    """x times its relative depth, from 1/L at the first layer to 1 at the last."""
+    n = x.shape[-1]
+    return x * (torch.arange(1, n + 1, dtype=x.dtype, device=x.device) / n)
 
 
 # --- primitives/spectra.py ------------------------------------------------------------------
@@ -544,15 +632,23 @@ def layer_values(layer: Layer) -> tuple[Tensor, ...]:
     """What the formula reads of one layer."""
     weight = weights(layer, "weight")
     noise_weight_grad = weights(layer, "noise_weight_grad")
-    a = eigenvalues(filter_gram(noise_weight_grad))
-    return spectral_entropy(eigenvalues(filter_correlation(weight))), effective_rank(a)
+    a = eigenvalues(filter_correlation(noise_weight_grad))
+    return (
+        std(weight),
+        skewness(sqrt_abs(add(noise_weight_grad, weight))),
+        spectral_entropy(eigenvalues(filter_correlation(weight))),
+        effective_rank(a),
+    )
 
 
 def formula(layers: list[Layer]) -> float:
     """The score of a network."""
     each = [layer_values(layer) for layer in layers]
-    a, b = (over_layers(values) for values in zip(*each, strict=True))
-    return float(mul(late_half_mean(a), sum_layers(b)))
+    a, b, c, d = (over_layers(values) for values in zip(*each, strict=True))
+    e = previous_layer(previous_layer(times_depth(a)))
+    f = signed_sqrt(times_depth(previous_layer(e)))
+    g = sub(sum_log_layers(b), mul(last_layer(c), sum_layers(d)))
+    return float(div(mean_layers(f), g))
 
 
 def signals_of(
