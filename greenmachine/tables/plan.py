@@ -52,7 +52,14 @@ _FORWARD = (
     "sed",
 )
 
-_EVOLVED = ("nats_tss_cifar10", "nats_sss_cifar10", "gm_tss", "gm_sss", "gm_any")
+_EVOLVED = (
+    "nats_tss_cifar10",
+    "nats_sss_cifar10",
+    "nats_sss_cifar100",
+    "gm_tss",
+    "gm_sss",
+    "gm_any",
+)
 
 
 @dataclass(frozen=True)

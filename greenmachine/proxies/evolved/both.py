@@ -9,21 +9,28 @@ __all__ = ["PROXIES"]
 PROXIES = (
     EvolvedProxy(
         name="gm_any",
-        expression="mul(late_half_mean(spectral_entropy(filter_correlation(weight))), "
-        "sum_layers(effective_rank(filter_gram(noise_weight_grad))))",
-        reference="this project, experiments/gm_any.yaml",
-        words="In how many directions the gradients of the filters of a layer point when noise "
-        "goes through, summed over all layers, times the mean entropy of the late layers' filters.",
-        maths="mean_{l > L/2} H(λ(corr W_l)) · Σ_l exp(H(λ(G_l G_lᵀ))), where row i of W_l are "
-        "the weights of filter i of layer l and of G_l the gradients of them, and H is the entropy "
-        "of the normalised eigenvalues λ",
-        reason="A layer learns as many things as its gradients have directions; one that no "
-        "gradient reaches adds nothing, and one that repeats another's input adds little. The "
-        "first factor reads no gradient: of random weights it is nearly the mean logarithm of the "
-        "late layers' widths, the head's being that of classes or channels, whichever are fewer. "
-        "So it favours late widths, more so where there are many classes; in the topology space, "
-        "whose widths are fixed, it is nearly constant.",
-        evolved_on="nats-tss cifar10, cifar100, imagenet16-120; "
-        "nats-sss cifar10, cifar100, imagenet16-120",
+        expression="div(mean_layers(signed_sqrt(times_depth(previous_layer(previous_layer("
+        "previous_layer(times_depth(std(weight)))))))), sub(sum_log_layers(skewness("
+        "sqrt_abs(add(noise_weight_grad, weight)))), mul(last_layer(spectral_entropy("
+        "filter_correlation(weight))), sum_layers(effective_rank(filter_correlation("
+        "noise_weight_grad))))))",
+        reference="this project, experiments/gm_any_joined.yaml",
+        words="In how many directions the gradients of the filters point when noise goes "
+        "through, summed over the layers, times the entropy of the last layer's "
+        "filters, less a sum of log skewness; over the spread of the weights three "
+        "layers before, late layers counting most. The score is minus the inverse of that: "
+        "high is good.",
+        maths="−N / (H(λ(corr W_L)) · Σ_l exp(H(λ(corr G_l))) − Σ_l log|skew(√|G_l + "
+        "W_l|)|), N = mean_l √((l / L) ((l − 3) / L) std(W_{l−3})), where row i of "
+        "W_l are the weights of filter i of layer l and of G_l the gradients of them, "
+        "the first layer stands for those before it, and H is the entropy of the "
+        "normalised eigenvalues λ",
+        reason="A layer learns as many things as its gradients have directions, and the "
+        "entropy of the head is that of the last "
+        "width or of the classes, whichever are fewer. N falls as widths grow, those "
+        "before the last layers; in the topology space it hardly moves. The skewness "
+        "tells layers that no gradient reaches, whose weights stand alone.",
+        evolved_on="nats-tss cifar10, cifar100, imagenet16-120; nats-sss cifar10, cifar100, "
+        "imagenet16-120",
     ),
 )

@@ -28,6 +28,29 @@ PROXIES = (
         evolved_on="nats-sss cifar10",
     ),
     EvolvedProxy(
+        name="nats_sss_cifar100",
+        expression="div(div(depth2_weighted_sum(times_depth(effective_rank(filter_correlation("
+        "weight)))), depth_weighted_mean(off_diagonal_mean_abs(square(tanh("
+        "signed_log1p(filter_cosine(weight))))))), signed_log1p(late_half_sum("
+        "normalise_layers(previous_layer(log_abs(numel(noise_weight_grad)))))))",
+        reference="this project, experiments/nats_sss_cifar100.yaml",
+        words="In how many directions the filters of a layer point, late layers counting "
+        "most by far, over how much the filters overlap, late layers counting more, "
+        "and over the share of the sizes of weights, as logarithms, that the late "
+        "layers' predecessors have.",
+        maths="Σ_l (l³ / L) exp(H(λ(corr W_l))) / (Σ_l l · mean_{i≠j} "
+        "|tanh(s(cos(W_l)_ij))|² / Σ_l l) / s(Σ_{l > L/2} p_{l−1}), p_l = log|W_l| / "
+        "Σ_k log|W_k|, where row i of W_l are the weights of filter i of layer l, "
+        "|W_l| is their number, s(x) = sign(x) log(1 + |x|), and H is the entropy of "
+        "the normalised eigenvalues λ",
+        reason="All read widths alone, as all networks of this space have one shape. The "
+        "rank is that of the head too: the width of its input or the number of "
+        "classes, whichever is less. With a hundred classes the last widths decide, "
+        "and depth to the third power says so; random filters overlap the less the "
+        "longer they are, which is what the second term adds.",
+        evolved_on="nats-sss cifar100",
+    ),
+    EvolvedProxy(
         name="gm_sss",
         expression="add(depth_weighted_mean(l2_norm(filter_gram(weight))), "
         "div(depth_weighted_mean(signed_sqrt(largest(sqrt_abs(noise_input)))), "

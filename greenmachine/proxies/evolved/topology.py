@@ -25,22 +25,27 @@ PROXIES = (
     ),
     EvolvedProxy(
         name="gm_tss",
-        expression="mul(mul(early_half_sum(median_eigenvalue(signed_log1p(filter_cosine(log1p_abs("
-        "noise_weight_grad))))), sum_layers(min_eigenvalue(channel_correlation(noise_input)))), "
-        "std_layers(median_eigenvalue(signed_log1p(abs(filter_cosine(log1p_abs(sqrt_abs("
-        "noise_weight_grad))))))))",
-        reference="this project, experiments/gm_tss.yaml",
-        words="How different the filters of an early layer are in how large their gradients are, "
-        "times how independent the channels of every layer's input are (MeCo at the inputs), times "
-        "how much the former moves from layer to layer.",
-        maths="Σ_{l ≤ L/2} λ_med(s(cos(g(G_l)))) · Σ_l λ_min(corr X_l) · "
-        "std_l λ_med(s(|cos(g(√|G_l|))|)), where row i of G_l is the gradient of filter i of "
-        "layer l, X_l are the inputs of layer l by channel, g(x) = log(1 + |x|) and s(x) = "
-        "sign(x) log(1 + |x|)",
-        reason="The first two factors are sums over layers, so layers count, but only those "
-        "whose channels and gradients are not copies of each other: a cell of skips and pools "
-        "repeats what it was given. The last is the least obvious; it is small where all layers "
-        "are in one state.",
+        expression="tanh(minimum(add(early_half_sum(median_eigenvalue(signed_log1p(filter_cosine("
+        "log1p_abs(log1p_abs(noise_weight_grad)))))), minimum(early_half_sum("
+        "cumulative_sum(min_eigenvalue(filter_cosine(log1p_abs(noise_weight_grad))))), "
+        "sum_layers(median_eigenvalue(signed_log1p(filter_correlation("
+        "noise_weight_grad)))))), sqrt_abs(depth2_weighted_sum(cube(min_eigenvalue("
+        "channel_correlation(noise_input)))))))",
+        reference="this project, experiments/gm_tss_joined.yaml",
+        words="The lesser of two: how different the filters of the layers are in the "
+        "gradients that noise gives them, by the least and the median eigenvalue of "
+        "their cosines and correlations, the early half counting most; and how "
+        "independent the channels of every layer's input are (MeCo at the inputs), "
+        "late layers counting most.",
+        maths="tanh(min(Σ_{l ≤ L/2} λ_med(s(cos(g(g(G_l))))) + min(Σ_{l ≤ L/2} Σ_{k ≤ l} "
+        "λ_min(cos(g(G_k))), Σ_l λ_med(s(corr(G_l)))), √|Σ_l l² λ_min(corr X_l)³|)), "
+        "where row i of G_l is the gradient of filter i of layer l, X_l are the "
+        "inputs of layer l by channel, g(x) = log(1 + |x|) and s(x) = sign(x) log(1 + "
+        "|x|)",
+        reason="Two things must hold: filters that learn different things, which "
+        "nats_tss_cifar10 measures, and channels that carry different things; a cell "
+        "is worth the lesser. It is short of either where paths are dead, or repeat "
+        "what they were given. tanh changes no rank, but for what it saturates.",
         evolved_on="nats-tss cifar10, cifar100, imagenet16-120",
     ),
 )
