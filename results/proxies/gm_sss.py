@@ -1,12 +1,17 @@
 """gm_sss: a zero-cost proxy exported by GreenMachine; it needs only torch.
 
-Formula (a low score is good):
+Formula (a high score is good):
 
-    add(
-        depth_weighted_mean(l2_norm(filter_gram(weight))),
+    div(
+        signed_sqrt(
+            mul(
+                last_layer(sqrt_abs(effective_rank(filter_correlation(weight)))),
+                sum_layers(effective_rank(filter_correlation(weight)))
+            )
+        ),
         div(
-            depth_weighted_mean(signed_sqrt(largest(sqrt_abs(noise_input)))),
-            mean_layers(l2_norm(weight))
+            mean_layers(times_depth(previous_layer(previous_layer(std(weight))))),
+            late_half_mean(square(depth))
         )
     )
 
@@ -16,63 +21,64 @@ with the number of threads, so call ``torch.set_num_threads(1)`` to compare scor
 
 Provenance:
 
-    run: gm-sss
+    run: gm-sss-joined
     seed: 2
     benchmark: nats-sss, cifar10, cifar100, imagenet16-120
-    networks: 80 train, 160 validation, 800 test
-    generation: 23
-    created: 2026-11-23T03:37:48+00:00
-    git: 3401bdae0d3a404917f0d0d46fc918aeb6387847
+    networks: 128 train, 256 validation, 1000 test
+    generation: 16
+    created: 2026-11-23T15:00:59+00:00
+    git: bd1555223c1f7a5dd4816f93c9823683f6fb4190
 
 Measured Kendall tau-b (with its standard error where known):
 
-    train cifar10 champion                         0.818 ± 0.020
-    train cifar10 params                           0.708 ± 0.039
-    train cifar10 flops                            0.513 ± 0.064
-    train cifar10 sum_log_channels                 0.799 ± 0.023
-    train cifar10 depth2_log_channels              0.482 ± 0.056
-    train cifar100 champion                        0.761 ± 0.030
-    train cifar100 params                          0.584 ± 0.055
-    train cifar100 flops                           0.252 ± 0.072
-    train cifar100 sum_log_channels                0.649 ± 0.039
-    train cifar100 depth2_log_channels             0.805 ± 0.028
-    train imagenet16-120 champion                  0.880 ± 0.013
-    train imagenet16-120 params                    0.698 ± 0.037
-    train imagenet16-120 flops                     0.469 ± 0.064
-    train imagenet16-120 sum_log_channels          0.828 ± 0.020
-    train imagenet16-120 depth2_log_channels       0.608 ± 0.044
-    validation cifar10 champion                    0.845 ± 0.013
-    validation cifar10 params                      0.678 ± 0.029
-    validation cifar10 flops                       0.403 ± 0.047
-    validation cifar10 sum_log_channels            0.830 ± 0.014
-    validation cifar10 depth2_log_channels         0.557 ± 0.036
-    validation cifar100 champion                   0.750 ± 0.020
-    validation cifar100 params                     0.537 ± 0.035
-    validation cifar100 flops                      0.201 ± 0.052
-    validation cifar100 sum_log_channels           0.646 ± 0.028
-    validation cifar100 depth2_log_channels        0.815 ± 0.017
-    validation imagenet16-120 champion             0.854 ± 0.011
-    validation imagenet16-120 params               0.669 ± 0.028
-    validation imagenet16-120 flops                0.395 ± 0.049
-    validation imagenet16-120 sum_log_channels     0.772 ± 0.022
-    validation imagenet16-120 depth2_log_channels  0.645 ± 0.029
-    test cifar10 champion                          0.809 ± 0.007
-    test cifar10 params                            0.671 ± 0.013
-    test cifar10 flops                             0.434 ± 0.020
-    test cifar10 sum_log_channels                  0.809 ± 0.008
-    test cifar10 depth2_log_channels               0.518 ± 0.017
-    test cifar100 champion                         0.724 ± 0.010
-    test cifar100 params                           0.539 ± 0.017
-    test cifar100 flops                            0.199 ± 0.022
-    test cifar100 sum_log_channels                 0.619 ± 0.014
-    test cifar100 depth2_log_channels              0.820 ± 0.007
-    test imagenet16-120 champion                   0.863 ± 0.005
-    test imagenet16-120 params                     0.675 ± 0.014
-    test imagenet16-120 flops                      0.427 ± 0.020
-    test imagenet16-120 sum_log_channels           0.775 ± 0.009
-    test imagenet16-120 depth2_log_channels        0.598 ± 0.014
+    train cifar10 champion                         0.803 ± 0.023
+    train cifar10 params                           0.707 ± 0.028
+    train cifar10 flops                            0.448 ± 0.049
+    train cifar10 sum_log_channels                 0.795 ± 0.022
+    train cifar10 depth2_log_channels              0.463 ± 0.050
+    train cifar100 champion                        0.777 ± 0.022
+    train cifar100 params                          0.476 ± 0.051
+    train cifar100 flops                           0.101 ± 0.060
+    train cifar100 sum_log_channels                0.593 ± 0.040
+    train cifar100 depth2_log_channels             0.812 ± 0.020
+    train imagenet16-120 champion                  0.846 ± 0.017
+    train imagenet16-120 params                    0.635 ± 0.045
+    train imagenet16-120 flops                     0.357 ± 0.058
+    train imagenet16-120 sum_log_channels          0.798 ± 0.027
+    train imagenet16-120 depth2_log_channels       0.590 ± 0.041
+    validation cifar10 champion                    0.821 ± 0.012
+    validation cifar10 params                      0.660 ± 0.021
+    validation cifar10 flops                       0.414 ± 0.037
+    validation cifar10 sum_log_channels            0.811 ± 0.012
+    validation cifar10 depth2_log_channels         0.494 ± 0.029
+    validation cifar100 champion                   0.799 ± 0.012
+    validation cifar100 params                     0.494 ± 0.028
+    validation cifar100 flops                      0.183 ± 0.037
+    validation cifar100 sum_log_channels           0.620 ± 0.022
+    validation cifar100 depth2_log_channels        0.815 ± 0.011
+    validation imagenet16-120 champion             0.857 ± 0.009
+    validation imagenet16-120 params               0.657 ± 0.022
+    validation imagenet16-120 flops                0.398 ± 0.033
+    validation imagenet16-120 sum_log_channels     0.788 ± 0.014
+    validation imagenet16-120 depth2_log_channels  0.614 ± 0.022
+    test cifar10 champion                          0.813 ± 0.007
+    test cifar10 params                            0.667 ± 0.011
+    test cifar10 flops                             0.404 ± 0.019
+    test cifar10 sum_log_channels                  0.798 ± 0.008
+    test cifar10 depth2_log_channels               0.492 ± 0.016
+    test cifar100 champion                         0.803 ± 0.006
+    test cifar100 params                           0.498 ± 0.016
+    test cifar100 flops                            0.121 ± 0.021
+    test cifar100 sum_log_channels                 0.612 ± 0.013
+    test cifar100 depth2_log_channels              0.827 ± 0.005
+    test imagenet16-120 champion                   0.833 ± 0.006
+    test imagenet16-120 params                     0.642 ± 0.013
+    test imagenet16-120 flops                      0.355 ± 0.020
+    test imagenet16-120 sum_log_channels           0.778 ± 0.008
+    test imagenet16-120 depth2_log_channels        0.597 ± 0.013
 """
 
+import math
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -87,10 +93,11 @@ from torch.nn.utils import parametrize
 __all__ = ["DIRECTION", "EXPRESSION", "SHAPE", "score"]
 
 EXPRESSION = (
-    "add(depth_weighted_mean(l2_norm(filter_gram(weight))), div(depth_weighted_mean(signed_sqrt("
-    "largest(sqrt_abs(noise_input)))), mean_layers(l2_norm(weight))))"
+    "div(signed_sqrt(mul(last_layer(sqrt_abs(effective_rank(filter_correlation(weight)))), "
+    "sum_layers(effective_rank(filter_correlation(weight))))), div(mean_layers(times_depth("
+    "previous_layer(previous_layer(std(weight))))), late_half_mean(square(depth))))"
 )
-DIRECTION = -1  # a low score is good
+DIRECTION = 1  # a high score is good
 SHAPE = (4, 3, 32, 32)  # (B, C, H, W) of the noise where no images are given
 
 # --- greenmachine/signals/capture.py --------------------------------------------------------
@@ -387,11 +394,6 @@ def weights(layer: Layer, name: str) -> Tensor:
     return layer.signals[name].unsqueeze(0)
 
 
-def maps(layer: Layer, name: str) -> Tensor:
-    """A signal of the shape of feature maps, (1, B, C, H, W), channels last in memory."""
-    return layer.signals[name].unsqueeze(0).permute(0, 1, 4, 2, 3)
-
-
 def over_layers(values: tuple[Tensor, ...]) -> Tensor:
     """One value a layer, each (1, ...), as one network: (1, L, ...) float64."""
     return torch.cat(values).to("cpu", torch.float64).unsqueeze(0)
@@ -400,11 +402,17 @@ def over_layers(values: tuple[Tensor, ...]) -> Tensor:
 # --- primitives/_helpers.py -----------------------------------------------------------------
 
 EPSILON = 1e-8  # softens division by elements near zero
+CONSTANT = 1e-6  # a deviation below this share of the mean is rounding of a constant
 
 
 def layer_dims(x: Tensor) -> tuple[int, ...]:
     """All dimensions but the stack's."""
     return tuple(range(1, x.ndim))
+
+
+def inverse_or_zero(x: Tensor) -> Tensor:
+    """1/x, with 0 where x is 0."""
+    return torch.where(x == 0, 0.0, 1 / x)
 
 
 def softened_inverse(x: Tensor) -> Tensor:
@@ -413,17 +421,39 @@ def softened_inverse(x: Tensor) -> Tensor:
     return torch.div(x, energy, out=energy)
 
 
+def centred(x: Tensor, dims: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """x minus its mean over ``dims``, and its deviation there (0 where x is constant)."""
+    mean = x.mean(dim=dims, keepdim=True)
+    rest = x - mean
+    std = rest.square().mean(dim=dims, keepdim=True).sqrt_()
+    return rest, torch.where(std <= CONSTANT * mean.abs(), 0.0, std)
+
+
 def gram(rows: Tensor) -> Tensor:
     """(..., n, features) to (..., n, n): mean over the features of products of two rows."""
     return (rows @ rows.mT).div_(rows.shape[-1])
 
 
+def correlation_of_rows(rows: Tensor) -> Tensor:
+    """(..., n, features) to (..., n, n): Pearson correlation, 0 where a row is constant."""
+    mean = rows.mean(dim=-1, keepdim=True)
+    products = gram(rows - mean)
+    std = products.diagonal(dim1=-2, dim2=-1).sqrt()
+    scale = inverse_or_zero(torch.where(std <= CONSTANT * mean.squeeze(-1).abs(), 0.0, std))
+    return products * scale.unsqueeze(-1) * scale.unsqueeze(-2)
+
+
 # --- primitives/aggregations.py -------------------------------------------------------------
 
 
-def depths(x: Tensor) -> Tensor:
-    """(L,): 1, 2, ..., L."""
-    return torch.arange(1, x.shape[-1] + 1, dtype=x.dtype, device=x.device)
+def half(x: Tensor) -> int:
+    """Number of layers in a half, rounded up."""
+    return (x.shape[-1] + 1) // 2
+
+
+def sum_layers(x: Tensor) -> Tensor:
+    """Sum over the layers."""
+    return x.sum(dim=-1)
 
 
 def mean_layers(x: Tensor) -> Tensor:
@@ -431,12 +461,22 @@ def mean_layers(x: Tensor) -> Tensor:
     return x.mean(dim=-1)
 
 
-def depth_weighted_mean(x: Tensor) -> Tensor:
-    """Mean over the layers of x, weighted by depth."""
-    return (x * depths(x)).sum(dim=-1) / depths(x).sum()
+def last_layer(x: Tensor) -> Tensor:
+    """Value of the last layer."""
+    return x[..., -1]
+
+
+def late_half_mean(x: Tensor) -> Tensor:
+    """Mean over the last half of the layers."""
+    return x[..., -half(x) :].mean(dim=-1)
 
 
 # --- primitives/elementwise.py --------------------------------------------------------------
+
+
+def square(x: Tensor) -> Tensor:
+    """Square: x²."""
+    return x * x
 
 
 def sqrt_abs(x: Tensor) -> Tensor:
@@ -449,9 +489,9 @@ def signed_sqrt(x: Tensor) -> Tensor:
     return x.abs().sqrt_().mul_(torch.sign(x))
 
 
-def add(x: Tensor, y: Tensor) -> Tensor:
-    """Sum: x + y."""
-    return x + y
+def mul(x: Tensor, y: Tensor) -> Tensor:
+    """Product: x·y."""
+    return x * y
 
 
 def div(x: Tensor, y: Tensor) -> Tensor:
@@ -462,28 +502,74 @@ def div(x: Tensor, y: Tensor) -> Tensor:
 # --- primitives/matrices.py -----------------------------------------------------------------
 
 
-def filter_gram(w: Tensor) -> Tensor:
-    """Mean product of each two filters over their weights."""
-    return gram(w.flatten(2))
+def filter_correlation(w: Tensor) -> Tensor:
+    """Pearson correlation of each two filters over their weights."""
+    return correlation_of_rows(w.flatten(2))
 
 
 # --- primitives/reductions.py ---------------------------------------------------------------
 
 
-def euclidean(x: Tensor) -> Tensor:
-    """(K,): Euclidean norm of each layer."""
-    norm: Tensor = torch.linalg.vector_norm(x, dim=layer_dims(x))
-    return norm
+def std(x: Tensor) -> Tensor:
+    """Standard deviation."""
+    return centred(x, layer_dims(x))[1].flatten()
 
 
-def largest(x: Tensor) -> Tensor:
-    """Largest element."""
-    return x.amax(dim=layer_dims(x))
+# --- primitives/scalars.py ------------------------------------------------------------------
 
 
-def l2_norm(x: Tensor) -> Tensor:
-    """Euclidean norm."""
-    return euclidean(x)
+def previous_layer(x: Tensor) -> Tensor:
+    """Value of the layer before; its own at the first layer."""
+    return torch.cat([x[..., :1], x[..., :-1]], dim=-1)
+
+
+def times_depth(x: Tensor) -> Tensor:
+    """x times its relative depth, from 1/L at the first layer to 1 at the last."""
+    n = x.shape[-1]
+    return x * (torch.arange(1, n + 1, dtype=x.dtype, device=x.device) / n)
+
+
+# --- primitives/spectra.py ------------------------------------------------------------------
+
+ROUNDING = 1e-6  # eigenvalues below this share of the largest are rounding
+
+
+def eigenvalues(matrix: Tensor) -> Tensor:
+    """Eigenvalues of a stack of symmetric matrices, ascending, float64; not a primitive.
+
+    Args:
+        matrix: (..., n, n). Its symmetric part counts.
+
+    Returns:
+        (..., n). All NaN for a matrix with an entry that is not finite; exactly 0 where the
+        magnitude is below 1e-6 of the matrix's largest.
+    """
+    exact = matrix.double()
+    exact = (exact + exact.mT) / 2
+    failed = ~torch.isfinite(exact).flatten(-2).all(dim=-1)
+    values: Tensor = torch.linalg.eigvalsh(exact.masked_fill(failed[..., None, None], 0.0))
+    sizes = values.abs()
+    values = values.masked_fill(sizes < ROUNDING * sizes.amax(dim=-1, keepdim=True), 0.0)
+    return values.masked_fill(failed[..., None], math.nan)
+
+
+def shares(spectrum: Tensor) -> Tensor:
+    """Magnitudes divided by their sum; 0 for a zero matrix."""
+    sizes = spectrum.abs()
+    return sizes * inverse_or_zero(sizes.sum(dim=-1, keepdim=True))
+
+
+def information(share: Tensor) -> Tensor:
+    """Entropy of shares that sum to 1, in nats."""
+    terms: Tensor = torch.special.entr(share)
+    return terms.sum(dim=-1)
+
+
+def effective_rank(spectrum: Tensor) -> Tensor:
+    """Exponential of the entropy of the normalised magnitudes of the eigenvalues."""
+    share = shares(spectrum)
+    not_zero = share.sum(dim=-1).round()  # 1, or 0 for a zero matrix
+    return information(share).exp() * not_zero
 
 
 # --- the proxy ------------------------------------------------------------------------------
@@ -492,16 +578,18 @@ def l2_norm(x: Tensor) -> Tensor:
 def layer_values(layer: Layer) -> tuple[Tensor, ...]:
     """What the formula reads of one layer."""
     weight = weights(layer, "weight")
-    noise_input = maps(layer, "noise_input")
-    return l2_norm(filter_gram(weight)), largest(sqrt_abs(noise_input)), l2_norm(weight)
+    return effective_rank(eigenvalues(filter_correlation(weight))), std(weight)
 
 
 def formula(layers: list[Layer]) -> float:
     """The score of a network."""
     each = [layer_values(layer) for layer in layers]
-    a, b, c = (over_layers(values) for values in zip(*each, strict=True))
-    d = div(depth_weighted_mean(signed_sqrt(b)), mean_layers(c))
-    return float(add(depth_weighted_mean(a), d))
+    a, b = (over_layers(values) for values in zip(*each, strict=True))
+    depth = torch.arange(1, len(layers) + 1, dtype=torch.float64).unsqueeze(0)
+    c = mul(last_layer(sqrt_abs(a)), sum_layers(a))
+    d = times_depth(previous_layer(previous_layer(b)))
+    e = div(mean_layers(d), late_half_mean(square(depth)))
+    return float(div(signed_sqrt(c), e))
 
 
 def signals_of(
@@ -512,7 +600,7 @@ def signals_of(
     shape = shape_for(images, SHAPE)
     noise = noise_images(shape, seed).to(parameter)
     passes = {
-        "noise": noise_pass(model, noise, {"input"}, seed),
+        "noise": noise_pass(model, noise, set(), seed),
     }
     layers = merged(passes)
     add_weights(model, layers)

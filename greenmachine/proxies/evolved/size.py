@@ -52,21 +52,23 @@ PROXIES = (
     ),
     EvolvedProxy(
         name="gm_sss",
-        expression="add(depth_weighted_mean(l2_norm(filter_gram(weight))), "
-        "div(depth_weighted_mean(signed_sqrt(largest(sqrt_abs(noise_input)))), "
-        "mean_layers(l2_norm(weight))))",
-        direction=-1,
-        reference="this project, experiments/gm_sss.yaml",
-        words="How much the filters of a layer overlap, late layers counting most, plus the reach "
-        "of the activations over the mean length of a layer's weights; low is good.",
-        maths="Σ_l l · ‖K(W_l)‖ / Σ_l l + (Σ_l l · max|X_l|^¼ / Σ_l l) / mean_l ‖W_l‖, where row i "
-        "of W_l are the weights of filter i of layer l, K their mean products, X_l the inputs of "
-        "the layer on noise, and ‖·‖ the square root of the sum of squares",
-        reason="The size of a layer's weights at the start tells its widths, each about equally, "
-        "and max|X|^¼ hardly moves. What the first term adds is the head: drawn by the width of "
-        "its input, its products fall with the last width, and there are the more of them the "
-        "more classes there are. So the last width counts double where there are a hundred "
-        "classes, as it does for accuracy.",
+        expression="div(signed_sqrt(mul(last_layer(sqrt_abs(effective_rank(filter_correlation("
+        "weight)))), sum_layers(effective_rank(filter_correlation(weight))))), "
+        "div(mean_layers(times_depth(previous_layer(previous_layer(std(weight))))), "
+        "late_half_mean(square(depth))))",
+        reference="this project, experiments/gm_sss_joined.yaml",
+        words="In how many directions the filters of the layers point, all together and those of "
+        "the last layer again, over the spread of the weights two layers before, late layers "
+        "counting most; times a factor of the number of layers alone.",
+        maths="√(√r_L · Σ_l r_l) / mean_l((l / L) std(W_{l−2})) · mean_{l > L/2} l², r_l = "
+        "exp(H(λ(corr W_l))), where row i of W_l are the weights of filter i of layer l (of the "
+        "first where there is none two before), and H is the entropy of the normalised "
+        "eigenvalues λ",
+        reason="All read widths alone, as all networks of this space have one shape. Of random "
+        "filters the rank is nearly their number, or the length of a filter where that is less; "
+        "the head's is the last width, or the number of classes. Weights are drawn the smaller "
+        "the wider the layer. A shortcut has a convolution only where widths differ or a stage "
+        "begins, so that the number of layers tells a little of the widths too.",
         evolved_on="nats-sss cifar10, cifar100, imagenet16-120",
     ),
 )
