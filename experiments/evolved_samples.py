@@ -6,7 +6,8 @@ Reads ``results/proxies/<name>.json`` of every evolved proxy and writes
 ``greenmachine/proxies/evolved/samples.json``: by proxy and space the training and validation
 networks of its run, and of the runs whose proxies were in its first population. Champions that a
 later run has replaced are in ``results/proxies/earlier``: of several with one name, a run was
-seeded with the last that was there before it.
+seeded with the last that was there before it. A run that begins with expressions of another's hall
+of fame must name that one's champion among its seeds too, as no expression tells where it is from.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ def networks(name: str, folder: Path = FOLDER) -> dict[str, set[int]]:
 
 def _networks(known: Mapping[str, Any], folder: Path) -> dict[str, set[int]]:
     found = {space: set(sample) for space, sample in run_networks(known).items()}
-    for seed in known["config"]["evolution"]["seeds"]:
+    seeds = known["config"]["evolution"]["seeds"]
+    for seed in (s for s in seeds if "(" not in s):  # an expression tells nothing of itself
         ancestor = _ancestor(Path(seed).stem, known, folder)  # by name, or as an exported file
         if ancestor is not None:
             for space, sample in _networks(ancestor, folder).items():

@@ -56,6 +56,7 @@ _EVOLVED = (
     "nats_tss_cifar10",
     "nats_sss_cifar10",
     "nats_sss_cifar100",
+    "nats_sss_imagenet16",
     "gm_tss",
     "gm_sss",
     "gm_any",

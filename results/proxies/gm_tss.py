@@ -2,26 +2,16 @@
 
 Formula (a high score is good):
 
-    tanh(
-        minimum(
-            add(
-                early_half_sum(
-                    median_eigenvalue(
-                        signed_log1p(filter_cosine(log1p_abs(log1p_abs(noise_weight_grad))))
-                    )
-                ),
-                minimum(
+    add(
+        max_layers(times_depth(sqrt_abs(min_eigenvalue(channel_correlation(noise_input))))),
+        square(
+            tanh(
+                signed_log1p(
                     early_half_sum(
-                        cumulative_sum(
-                            min_eigenvalue(filter_cosine(log1p_abs(noise_weight_grad)))
-                        )
-                    ),
-                    sum_layers(
-                        median_eigenvalue(signed_log1p(filter_correlation(noise_weight_grad)))
+                        median_eigenvalue(filter_cosine(log1p_abs(noise_weight_grad)))
                     )
                 )
-            ),
-            sqrt_abs(depth2_weighted_sum(cube(min_eigenvalue(channel_correlation(noise_input)))))
+            )
         )
     )
 
@@ -31,52 +21,53 @@ with the number of threads, so call ``torch.set_num_threads(1)`` to compare scor
 
 Provenance:
 
-    run: gm-tss-joined
+    run: gm-tss-third
     seed: 2
     benchmark: nats-tss, cifar10, cifar100, imagenet16-120
-    networks: 128 train, 256 validation, 1000 test
-    generation: 20
-    created: 2026-11-23T14:14:32+00:00
-    git: b40fe6932e9915f9b997479543facea78cbe08e7
+    networks: 384 train, 256 validation, 1000 test
+    generation: 17
+    created: 2026-11-23T16:05:41+00:00
+    git: d1d5530ed4fb37c1798eabbb4d2fe0849f96f50f
+    shortened from: 16 nodes
 
 Measured Kendall tau-b (with its standard error where known):
 
-    train cifar10 champion                  0.819 ± 0.017
-    train cifar10 params                    0.566 ± 0.038
-    train cifar10 flops                     0.566 ± 0.038
-    train cifar10 convolutions              0.604 ± 0.040
-    train cifar100 champion                 0.803 ± 0.019
-    train cifar100 params                   0.536 ± 0.040
-    train cifar100 flops                    0.536 ± 0.040
-    train cifar100 convolutions             0.605 ± 0.038
-    train imagenet16-120 champion           0.750 ± 0.029
-    train imagenet16-120 params             0.486 ± 0.041
-    train imagenet16-120 flops              0.486 ± 0.041
-    train imagenet16-120 convolutions       0.584 ± 0.039
-    validation cifar10 champion             0.809 ± 0.014
-    validation cifar10 params               0.615 ± 0.028
-    validation cifar10 flops                0.615 ± 0.028
-    validation cifar10 convolutions         0.546 ± 0.037
-    validation cifar100 champion            0.785 ± 0.017
-    validation cifar100 params              0.573 ± 0.030
-    validation cifar100 flops               0.573 ± 0.030
-    validation cifar100 convolutions        0.590 ± 0.033
+    train cifar10 champion                  0.831 ± 0.009
+    train cifar10 params                    0.621 ± 0.020
+    train cifar10 flops                     0.621 ± 0.020
+    train cifar10 convolutions              0.617 ± 0.022
+    train cifar100 champion                 0.823 ± 0.010
+    train cifar100 params                   0.603 ± 0.021
+    train cifar100 flops                    0.603 ± 0.021
+    train cifar100 convolutions             0.643 ± 0.021
+    train imagenet16-120 champion           0.784 ± 0.012
+    train imagenet16-120 params             0.583 ± 0.022
+    train imagenet16-120 flops              0.583 ± 0.022
+    train imagenet16-120 convolutions       0.627 ± 0.022
+    validation cifar10 champion             0.781 ± 0.017
+    validation cifar10 params               0.594 ± 0.026
+    validation cifar10 flops                0.594 ± 0.026
+    validation cifar10 convolutions         0.568 ± 0.033
+    validation cifar100 champion            0.790 ± 0.016
+    validation cifar100 params              0.580 ± 0.026
+    validation cifar100 flops               0.580 ± 0.026
+    validation cifar100 convolutions        0.591 ± 0.031
     validation imagenet16-120 champion      0.742 ± 0.018
-    validation imagenet16-120 params        0.519 ± 0.031
-    validation imagenet16-120 flops         0.519 ± 0.031
-    validation imagenet16-120 convolutions  0.554 ± 0.034
-    test cifar10 champion                   0.801 ± 0.007
-    test cifar10 params                     0.594 ± 0.013
-    test cifar10 flops                      0.594 ± 0.013
-    test cifar10 convolutions               0.595 ± 0.015
-    test cifar100 champion                  0.777 ± 0.008
-    test cifar100 params                    0.561 ± 0.014
-    test cifar100 flops                     0.561 ± 0.014
-    test cifar100 convolutions              0.612 ± 0.014
-    test imagenet16-120 champion            0.735 ± 0.011
-    test imagenet16-120 params              0.517 ± 0.016
-    test imagenet16-120 flops               0.517 ± 0.016
-    test imagenet16-120 convolutions        0.591 ± 0.015
+    validation imagenet16-120 params        0.530 ± 0.029
+    validation imagenet16-120 flops         0.530 ± 0.029
+    validation imagenet16-120 convolutions  0.557 ± 0.032
+    test cifar10 champion                   0.804 ± 0.006
+    test cifar10 params                     0.629 ± 0.012
+    test cifar10 flops                      0.629 ± 0.012
+    test cifar10 convolutions               0.614 ± 0.015
+    test cifar100 champion                  0.779 ± 0.008
+    test cifar100 params                    0.600 ± 0.013
+    test cifar100 flops                     0.600 ± 0.013
+    test cifar100 convolutions              0.635 ± 0.014
+    test imagenet16-120 champion            0.731 ± 0.009
+    test imagenet16-120 params              0.552 ± 0.015
+    test imagenet16-120 flops               0.552 ± 0.015
+    test imagenet16-120 convolutions        0.606 ± 0.015
 """
 
 import math
@@ -94,11 +85,9 @@ from torch.nn.utils import parametrize
 __all__ = ["DIRECTION", "EXPRESSION", "SHAPE", "score"]
 
 EXPRESSION = (
-    "tanh(minimum(add(early_half_sum(median_eigenvalue(signed_log1p(filter_cosine(log1p_abs("
-    "log1p_abs(noise_weight_grad)))))), minimum(early_half_sum(cumulative_sum(min_eigenvalue("
-    "filter_cosine(log1p_abs(noise_weight_grad))))), sum_layers(median_eigenvalue(signed_log1p("
-    "filter_correlation(noise_weight_grad)))))), sqrt_abs(depth2_weighted_sum(cube("
-    "min_eigenvalue(channel_correlation(noise_input)))))))"
+    "add(max_layers(times_depth(sqrt_abs(min_eigenvalue(channel_correlation(noise_input))))), "
+    "square(tanh(signed_log1p(early_half_sum(median_eigenvalue(filter_cosine(log1p_abs("
+    "noise_weight_grad))))))))"
 )
 DIRECTION = 1  # a high score is good
 SHAPE = (4, 3, 32, 32)  # (B, C, H, W) of the noise where no images are given
@@ -441,24 +430,14 @@ def correlation_of_rows(rows: Tensor) -> Tensor:
 # --- primitives/aggregations.py -------------------------------------------------------------
 
 
-def depths(x: Tensor) -> Tensor:
-    """(L,): 1, 2, ..., L."""
-    return torch.arange(1, x.shape[-1] + 1, dtype=x.dtype, device=x.device)
-
-
 def half(x: Tensor) -> int:
     """Number of layers in a half, rounded up."""
     return (x.shape[-1] + 1) // 2
 
 
-def sum_layers(x: Tensor) -> Tensor:
-    """Sum over the layers."""
-    return x.sum(dim=-1)
-
-
-def depth2_weighted_sum(x: Tensor) -> Tensor:
-    """Sum over the layers of depth²·x."""
-    return (x * depths(x).square()).sum(dim=-1)
+def max_layers(x: Tensor) -> Tensor:
+    """Largest value of a layer."""
+    return x.amax(dim=-1)
 
 
 def early_half_sum(x: Tensor) -> Tensor:
@@ -469,9 +448,9 @@ def early_half_sum(x: Tensor) -> Tensor:
 # --- primitives/elementwise.py --------------------------------------------------------------
 
 
-def cube(x: Tensor) -> Tensor:
-    """Cube: x³."""
-    return (x * x).mul_(x)
+def square(x: Tensor) -> Tensor:
+    """Square: x²."""
+    return x * x
 
 
 def sqrt_abs(x: Tensor) -> Tensor:
@@ -502,22 +481,12 @@ def add(x: Tensor, y: Tensor) -> Tensor:
     return x + y
 
 
-def minimum(x: Tensor, y: Tensor) -> Tensor:
-    """Smaller of x and y."""
-    return torch.minimum(x, y)
-
-
 # --- primitives/matrices.py -----------------------------------------------------------------
 
 
 def channel_correlation(x: Tensor) -> Tensor:
     """Pearson correlation of each two channels over all positions of all images."""
     return correlation_of_rows(positions(x).mT)
-
-
-def filter_correlation(w: Tensor) -> Tensor:
-    """Pearson correlation of each two filters over their weights."""
-    return correlation_of_rows(w.flatten(2))
 
 
 def filter_cosine(w: Tensor) -> Tensor:
@@ -528,9 +497,10 @@ def filter_cosine(w: Tensor) -> Tensor:
 # --- primitives/scalars.py ------------------------------------------------------------------
 
 
-def cumulative_sum(x: Tensor) -> Tensor:
-    """Sum over the layers up to each one."""
-    return x.cumsum(dim=-1)
+def times_depth(x: Tensor) -> Tensor:
+    """x times its relative depth, from 1/L at the first layer to 1 at the last."""
+    n = x.shape[-1]
+    return x * (torch.arange(1, n + 1, dtype=x.dtype, device=x.device) / n)
 
 
 # --- primitives/spectra.py ------------------------------------------------------------------
@@ -573,27 +543,19 @@ def median_eigenvalue(spectrum: Tensor) -> Tensor:
 
 def layer_values(layer: Layer) -> tuple[Tensor, ...]:
     """What the formula reads of one layer."""
-    noise_weight_grad = weights(layer, "noise_weight_grad")
     noise_input = maps(layer, "noise_input")
-    a = log1p_abs(noise_weight_grad)
-    b = signed_log1p(filter_cosine(log1p_abs(a)))
-    c = signed_log1p(filter_correlation(noise_weight_grad))
-    d = eigenvalues(channel_correlation(noise_input))
-    return (
-        median_eigenvalue(eigenvalues(b)),
-        min_eigenvalue(eigenvalues(filter_cosine(a))),
-        median_eigenvalue(eigenvalues(c)),
-        min_eigenvalue(d),
-    )
+    noise_weight_grad = weights(layer, "noise_weight_grad")
+    a = eigenvalues(channel_correlation(noise_input))
+    b = filter_cosine(log1p_abs(noise_weight_grad))
+    return min_eigenvalue(a), median_eigenvalue(eigenvalues(b))
 
 
 def formula(layers: list[Layer]) -> float:
     """The score of a network."""
     each = [layer_values(layer) for layer in layers]
-    a, b, c, d = (over_layers(values) for values in zip(*each, strict=True))
-    e = minimum(early_half_sum(cumulative_sum(b)), sum_layers(c))
-    f = minimum(add(early_half_sum(a), e), sqrt_abs(depth2_weighted_sum(cube(d))))
-    return float(tanh(f))
+    a, b = (over_layers(values) for values in zip(*each, strict=True))
+    c = square(tanh(signed_log1p(early_half_sum(b))))
+    return float(add(max_layers(times_depth(sqrt_abs(a))), c))
 
 
 def signals_of(

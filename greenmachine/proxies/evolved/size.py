@@ -51,6 +51,27 @@ PROXIES = (
         evolved_on="nats-sss cifar100",
     ),
     EvolvedProxy(
+        name="nats_sss_imagenet16",
+        expression="div(power(mean_layers(std(weight)), 2.0), mul(last_layer(spectral_entropy("
+        "filter_correlation(weight))), sum_layers(previous_layer(effective_rank("
+        "filter_cosine(noise_weight_grad))))))",
+        reference="this project, experiments/nats_sss_imagenet16.yaml",
+        direction=-1,
+        words="The square of the mean spread of a layer's weights, over the entropy of the last "
+        "layer's filters times the number of directions in which the gradients of the filters "
+        "point, summed over all layers but the last.",
+        maths="(mean_l std(W_l))² / (H(λ(corr W_L)) · Σ_l exp(H(λ(cos G_{l−1})))), where row i of "
+        "W_l are the weights of filter i of layer l and of G_l the gradients of them (of the "
+        "first layer where there is none before), and H is the entropy of the normalised "
+        "eigenvalues λ",
+        reason="All read widths alone, as all networks of this space have one shape. Weights are "
+        "drawn the smaller the wider the layer, so the spread falls with widths, and most in the "
+        "narrow layers, where a channel more is worth most; gradients have as many directions as "
+        "a layer has filters, or few; the entropy of the head is that of the last width or of the "
+        "120 classes, whichever are fewer.",
+        evolved_on="nats-sss imagenet16-120",
+    ),
+    EvolvedProxy(
         name="gm_sss",
         expression="div(signed_sqrt(mul(last_layer(sqrt_abs(effective_rank(filter_correlation("
         "weight)))), sum_layers(effective_rank(filter_correlation(weight))))), "

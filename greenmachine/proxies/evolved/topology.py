@@ -25,27 +25,23 @@ PROXIES = (
     ),
     EvolvedProxy(
         name="gm_tss",
-        expression="tanh(minimum(add(early_half_sum(median_eigenvalue(signed_log1p(filter_cosine("
-        "log1p_abs(log1p_abs(noise_weight_grad)))))), minimum(early_half_sum("
-        "cumulative_sum(min_eigenvalue(filter_cosine(log1p_abs(noise_weight_grad))))), "
-        "sum_layers(median_eigenvalue(signed_log1p(filter_correlation("
-        "noise_weight_grad)))))), sqrt_abs(depth2_weighted_sum(cube(min_eigenvalue("
-        "channel_correlation(noise_input)))))))",
-        reference="this project, experiments/gm_tss_joined.yaml",
-        words="The lesser of two: how different the filters of the layers are in the "
-        "gradients that noise gives them, by the least and the median eigenvalue of "
-        "their cosines and correlations, the early half counting most; and how "
-        "independent the channels of every layer's input are (MeCo at the inputs), "
-        "late layers counting most.",
-        maths="tanh(min(Σ_{l ≤ L/2} λ_med(s(cos(g(g(G_l))))) + min(Σ_{l ≤ L/2} Σ_{k ≤ l} "
-        "λ_min(cos(g(G_k))), Σ_l λ_med(s(corr(G_l)))), √|Σ_l l² λ_min(corr X_l)³|)), "
-        "where row i of G_l is the gradient of filter i of layer l, X_l are the "
-        "inputs of layer l by channel, g(x) = log(1 + |x|) and s(x) = sign(x) log(1 + "
-        "|x|)",
-        reason="Two things must hold: filters that learn different things, which "
-        "nats_tss_cifar10 measures, and channels that carry different things; a cell "
-        "is worth the lesser. It is short of either where paths are dead, or repeat "
-        "what they were given. tanh changes no rank, but for what it saturates.",
+        expression="add(max_layers(times_depth(sqrt_abs(min_eigenvalue(channel_correlation("
+        "noise_input))))), square(tanh(signed_log1p(early_half_sum(median_eigenvalue("
+        "filter_cosine(log1p_abs(noise_weight_grad))))))))",
+        reference="this project, experiments/gm_tss_third.yaml",
+        words="How independent the channels of a layer's input are when noise goes through, by "
+        "the least eigenvalue of their correlations (MeCo at the inputs), at the layer where this "
+        "times depth is largest; and how different the filters are in the gradients that noise "
+        "gives them, by the median eigenvalue of the cosines of log |gradient|, summed over the "
+        "first half of the layers and saturating.",
+        maths="max_l((l / L) √|λ_min(corr X_l)|) + tanh²(log(1 + Σ_{l ≤ L/2} "
+        "λ_med(cos(log(1 + |G_l|))))), where X_l are the inputs of layer l by channel, and row i "
+        "of G_l is the gradient of filter i of layer l",
+        reason="Two things are asked of a cell: channels that still carry different things deep "
+        "in the network, and filters that learn different things early in it. Cells with dead or "
+        "pooled paths are short of the second, chains that repeat what they were given of the "
+        "first. The second saturates, so that among cells whose gradients are in order the first "
+        "decides.",
         evolved_on="nats-tss cifar10, cifar100, imagenet16-120",
     ),
 )
