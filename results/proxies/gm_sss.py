@@ -3,15 +3,10 @@
 Formula (a high score is good):
 
     div(
-        signed_sqrt(
-            mul(
-                last_layer(sqrt_abs(effective_rank(filter_correlation(weight)))),
-                sum_layers(effective_rank(filter_correlation(weight)))
-            )
-        ),
-        div(
-            mean_layers(times_depth(previous_layer(previous_layer(std(weight))))),
-            late_half_mean(square(depth))
+        mean_layers(times_depth(previous_layer(previous_layer(previous_layer(smallest(weight)))))),
+        mul(
+            last_layer(signed_sqrt(shift(effective_rank(filter_correlation(weight)), 3.0))),
+            sum_layers(effective_rank(filter_correlation(noise_weight_grad)))
         )
     )
 
@@ -21,61 +16,61 @@ with the number of threads, so call ``torch.set_num_threads(1)`` to compare scor
 
 Provenance:
 
-    run: gm-sss-joined
+    run: gm-sss-third
     seed: 2
     benchmark: nats-sss, cifar10, cifar100, imagenet16-120
-    networks: 128 train, 256 validation, 1000 test
-    generation: 16
-    created: 2026-11-23T15:00:59+00:00
-    git: bd1555223c1f7a5dd4816f93c9823683f6fb4190
+    networks: 256 train, 400 validation, 1000 test
+    generation: 29
+    created: 2026-11-23T16:48:00+00:00
+    git: d1d5530ed4fb37c1798eabbb4d2fe0849f96f50f
 
 Measured Kendall tau-b (with its standard error where known):
 
-    train cifar10 champion                         0.803 ± 0.023
-    train cifar10 params                           0.707 ± 0.028
-    train cifar10 flops                            0.448 ± 0.049
-    train cifar10 sum_log_channels                 0.795 ± 0.022
-    train cifar10 depth2_log_channels              0.463 ± 0.050
-    train cifar100 champion                        0.777 ± 0.022
-    train cifar100 params                          0.476 ± 0.051
-    train cifar100 flops                           0.101 ± 0.060
-    train cifar100 sum_log_channels                0.593 ± 0.040
-    train cifar100 depth2_log_channels             0.812 ± 0.020
-    train imagenet16-120 champion                  0.846 ± 0.017
-    train imagenet16-120 params                    0.635 ± 0.045
-    train imagenet16-120 flops                     0.357 ± 0.058
-    train imagenet16-120 sum_log_channels          0.798 ± 0.027
-    train imagenet16-120 depth2_log_channels       0.590 ± 0.041
-    validation cifar10 champion                    0.821 ± 0.012
-    validation cifar10 params                      0.660 ± 0.021
-    validation cifar10 flops                       0.414 ± 0.037
-    validation cifar10 sum_log_channels            0.811 ± 0.012
-    validation cifar10 depth2_log_channels         0.494 ± 0.029
-    validation cifar100 champion                   0.799 ± 0.012
-    validation cifar100 params                     0.494 ± 0.028
-    validation cifar100 flops                      0.183 ± 0.037
-    validation cifar100 sum_log_channels           0.620 ± 0.022
-    validation cifar100 depth2_log_channels        0.815 ± 0.011
-    validation imagenet16-120 champion             0.857 ± 0.009
-    validation imagenet16-120 params               0.657 ± 0.022
-    validation imagenet16-120 flops                0.398 ± 0.033
-    validation imagenet16-120 sum_log_channels     0.788 ± 0.014
-    validation imagenet16-120 depth2_log_channels  0.614 ± 0.022
-    test cifar10 champion                          0.813 ± 0.007
-    test cifar10 params                            0.667 ± 0.011
-    test cifar10 flops                             0.404 ± 0.019
-    test cifar10 sum_log_channels                  0.798 ± 0.008
-    test cifar10 depth2_log_channels               0.492 ± 0.016
-    test cifar100 champion                         0.803 ± 0.006
-    test cifar100 params                           0.498 ± 0.016
-    test cifar100 flops                            0.121 ± 0.021
-    test cifar100 sum_log_channels                 0.612 ± 0.013
-    test cifar100 depth2_log_channels              0.827 ± 0.005
-    test imagenet16-120 champion                   0.833 ± 0.006
-    test imagenet16-120 params                     0.642 ± 0.013
-    test imagenet16-120 flops                      0.355 ± 0.020
-    test imagenet16-120 sum_log_channels           0.778 ± 0.008
-    test imagenet16-120 depth2_log_channels        0.597 ± 0.013
+    train cifar10 champion                         0.838 ± 0.012
+    train cifar10 params                           0.711 ± 0.022
+    train cifar10 flops                            0.469 ± 0.035
+    train cifar10 sum_log_channels                 0.812 ± 0.016
+    train cifar10 depth2_log_channels              0.528 ± 0.031
+    train cifar100 champion                        0.817 ± 0.011
+    train cifar100 params                          0.583 ± 0.028
+    train cifar100 flops                           0.247 ± 0.037
+    train cifar100 sum_log_channels                0.650 ± 0.025
+    train cifar100 depth2_log_channels             0.824 ± 0.011
+    train imagenet16-120 champion                  0.885 ± 0.009
+    train imagenet16-120 params                    0.702 ± 0.023
+    train imagenet16-120 flops                     0.442 ± 0.033
+    train imagenet16-120 sum_log_channels          0.782 ± 0.018
+    train imagenet16-120 depth2_log_channels       0.642 ± 0.022
+    validation cifar10 champion                    0.826 ± 0.010
+    validation cifar10 params                      0.660 ± 0.019
+    validation cifar10 flops                       0.419 ± 0.029
+    validation cifar10 sum_log_channels            0.815 ± 0.010
+    validation cifar10 depth2_log_channels         0.504 ± 0.025
+    validation cifar100 champion                   0.806 ± 0.010
+    validation cifar100 params                     0.506 ± 0.026
+    validation cifar100 flops                      0.181 ± 0.033
+    validation cifar100 sum_log_channels           0.612 ± 0.021
+    validation cifar100 depth2_log_channels        0.822 ± 0.008
+    validation imagenet16-120 champion             0.865 ± 0.008
+    validation imagenet16-120 params               0.650 ± 0.020
+    validation imagenet16-120 flops                0.401 ± 0.029
+    validation imagenet16-120 sum_log_channels     0.768 ± 0.014
+    validation imagenet16-120 depth2_log_channels  0.603 ± 0.021
+    test cifar10 champion                          0.832 ± 0.006
+    test cifar10 params                            0.666 ± 0.011
+    test cifar10 flops                             0.427 ± 0.018
+    test cifar10 sum_log_channels                  0.807 ± 0.007
+    test cifar10 depth2_log_channels               0.507 ± 0.015
+    test cifar100 champion                         0.796 ± 0.006
+    test cifar100 params                           0.523 ± 0.015
+    test cifar100 flops                            0.184 ± 0.021
+    test cifar100 sum_log_channels                 0.613 ± 0.012
+    test cifar100 depth2_log_channels              0.818 ± 0.006
+    test imagenet16-120 champion                   0.866 ± 0.005
+    test imagenet16-120 params                     0.662 ± 0.012
+    test imagenet16-120 flops                      0.412 ± 0.018
+    test imagenet16-120 sum_log_channels           0.769 ± 0.008
+    test imagenet16-120 depth2_log_channels        0.597 ± 0.012
 """
 
 import math
@@ -93,9 +88,9 @@ from torch.nn.utils import parametrize
 __all__ = ["DIRECTION", "EXPRESSION", "SHAPE", "score"]
 
 EXPRESSION = (
-    "div(signed_sqrt(mul(last_layer(sqrt_abs(effective_rank(filter_correlation(weight)))), "
-    "sum_layers(effective_rank(filter_correlation(weight))))), div(mean_layers(times_depth("
-    "previous_layer(previous_layer(std(weight))))), late_half_mean(square(depth))))"
+    "div(mean_layers(times_depth(previous_layer(previous_layer(previous_layer(smallest("
+    "weight)))))), mul(last_layer(signed_sqrt(shift(effective_rank(filter_correlation(weight)), "
+    "3.0))), sum_layers(effective_rank(filter_correlation(noise_weight_grad)))))"
 )
 DIRECTION = 1  # a high score is good
 SHAPE = (4, 3, 32, 32)  # (B, C, H, W) of the noise where no images are given
@@ -421,14 +416,6 @@ def softened_inverse(x: Tensor) -> Tensor:
     return torch.div(x, energy, out=energy)
 
 
-def centred(x: Tensor, dims: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    """x minus its mean over ``dims``, and its deviation there (0 where x is constant)."""
-    mean = x.mean(dim=dims, keepdim=True)
-    rest = x - mean
-    std = rest.square().mean(dim=dims, keepdim=True).sqrt_()
-    return rest, torch.where(std <= CONSTANT * mean.abs(), 0.0, std)
-
-
 def gram(rows: Tensor) -> Tensor:
     """(..., n, features) to (..., n, n): mean over the features of products of two rows."""
     return (rows @ rows.mT).div_(rows.shape[-1])
@@ -446,11 +433,6 @@ def correlation_of_rows(rows: Tensor) -> Tensor:
 # --- primitives/aggregations.py -------------------------------------------------------------
 
 
-def half(x: Tensor) -> int:
-    """Number of layers in a half, rounded up."""
-    return (x.shape[-1] + 1) // 2
-
-
 def sum_layers(x: Tensor) -> Tensor:
     """Sum over the layers."""
     return x.sum(dim=-1)
@@ -466,22 +448,7 @@ def last_layer(x: Tensor) -> Tensor:
     return x[..., -1]
 
 
-def late_half_mean(x: Tensor) -> Tensor:
-    """Mean over the last half of the layers."""
-    return x[..., -half(x) :].mean(dim=-1)
-
-
 # --- primitives/elementwise.py --------------------------------------------------------------
-
-
-def square(x: Tensor) -> Tensor:
-    """Square: x²."""
-    return x * x
-
-
-def sqrt_abs(x: Tensor) -> Tensor:
-    """Square root of |x|."""
-    return x.abs().sqrt_()
 
 
 def signed_sqrt(x: Tensor) -> Tensor:
@@ -510,12 +477,17 @@ def filter_correlation(w: Tensor) -> Tensor:
 # --- primitives/reductions.py ---------------------------------------------------------------
 
 
-def std(x: Tensor) -> Tensor:
-    """Standard deviation."""
-    return centred(x, layer_dims(x))[1].flatten()
+def smallest(x: Tensor) -> Tensor:
+    """Smallest element."""
+    return x.amin(dim=layer_dims(x))
 
 
 # --- primitives/scalars.py ------------------------------------------------------------------
+
+
+def shift(x: Tensor, c: float) -> Tensor:
+    """Sum with a number: x + c."""
+    return x + c
 
 
 def previous_layer(x: Tensor) -> Tensor:
@@ -578,18 +550,22 @@ def effective_rank(spectrum: Tensor) -> Tensor:
 def layer_values(layer: Layer) -> tuple[Tensor, ...]:
     """What the formula reads of one layer."""
     weight = weights(layer, "weight")
-    return effective_rank(eigenvalues(filter_correlation(weight))), std(weight)
+    noise_weight_grad = weights(layer, "noise_weight_grad")
+    a = eigenvalues(filter_correlation(noise_weight_grad))
+    return (
+        smallest(weight),
+        effective_rank(eigenvalues(filter_correlation(weight))),
+        effective_rank(a),
+    )
 
 
 def formula(layers: list[Layer]) -> float:
     """The score of a network."""
     each = [layer_values(layer) for layer in layers]
-    a, b = (over_layers(values) for values in zip(*each, strict=True))
-    depth = torch.arange(1, len(layers) + 1, dtype=torch.float64).unsqueeze(0)
-    c = mul(last_layer(sqrt_abs(a)), sum_layers(a))
-    d = times_depth(previous_layer(previous_layer(b)))
-    e = div(mean_layers(d), late_half_mean(square(depth)))
-    return float(div(signed_sqrt(c), e))
+    a, b, c = (over_layers(values) for values in zip(*each, strict=True))
+    d = previous_layer(previous_layer(previous_layer(a)))
+    e = mul(last_layer(signed_sqrt(shift(b, 3.0))), sum_layers(c))
+    return float(div(mean_layers(times_depth(d)), e))
 
 
 def signals_of(
@@ -600,7 +576,7 @@ def signals_of(
     shape = shape_for(images, SHAPE)
     noise = noise_images(shape, seed).to(parameter)
     passes = {
-        "noise": noise_pass(model, noise, set(), seed),
+        "noise": noise_pass(model, noise, {"weight_grad"}, seed),
     }
     layers = merged(passes)
     add_weights(model, layers)

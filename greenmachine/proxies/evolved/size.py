@@ -73,23 +73,24 @@ PROXIES = (
     ),
     EvolvedProxy(
         name="gm_sss",
-        expression="div(signed_sqrt(mul(last_layer(sqrt_abs(effective_rank(filter_correlation("
-        "weight)))), sum_layers(effective_rank(filter_correlation(weight))))), "
-        "div(mean_layers(times_depth(previous_layer(previous_layer(std(weight))))), "
-        "late_half_mean(square(depth))))",
-        reference="this project, experiments/gm_sss_joined.yaml",
-        words="In how many directions the filters of the layers point, all together and those of "
-        "the last layer again, over the spread of the weights two layers before, late layers "
-        "counting most; times a factor of the number of layers alone.",
-        maths="√(√r_L · Σ_l r_l) / mean_l((l / L) std(W_{l−2})) · mean_{l > L/2} l², r_l = "
-        "exp(H(λ(corr W_l))), where row i of W_l are the weights of filter i of layer l (of the "
-        "first where there is none two before), and H is the entropy of the normalised "
-        "eigenvalues λ",
-        reason="All read widths alone, as all networks of this space have one shape. Of random "
-        "filters the rank is nearly their number, or the length of a filter where that is less; "
-        "the head's is the last width, or the number of classes. Weights are drawn the smaller "
-        "the wider the layer. A shortcut has a convolution only where widths differ or a stage "
-        "begins, so that the number of layers tells a little of the widths too.",
+        expression="div(mean_layers(times_depth(previous_layer(previous_layer(previous_layer("
+        "smallest(weight)))))), mul(last_layer(signed_sqrt(shift(effective_rank("
+        "filter_correlation(weight)), 3.0))), sum_layers(effective_rank(filter_correlation("
+        "noise_weight_grad)))))",
+        reference="this project, experiments/gm_sss_third.yaml",
+        words="In how many directions the gradients of the filters point when noise goes through, "
+        "summed over the layers, times the root of in how many the last layer's filters do, over "
+        "the size of the least weight three layers before, late layers counting most. The score "
+        "is minus the inverse of that: high is good.",
+        maths="−N / (√(r(W_L) + 3) · Σ_l r(G_l)), N = −mean_l (l / L) min(W_{l−3}), r(M) = "
+        "exp(H(λ(corr M))), where row i of W_l are the weights of filter i of layer l and of G_l "
+        "the gradients of them (the first layer stands for those before it), and H is the entropy "
+        "of the normalised eigenvalues λ",
+        reason="All read widths alone, as all networks of this space have one shape. A layer "
+        "learns as many things as its gradients have directions, and the rank of the head is the "
+        "last width, or the number of classes where that is less. Weights are drawn the smaller "
+        "the wider the layer, so N falls with widths; that of three layers before leaves out the "
+        "last ones, which the head already counts.",
         evolved_on="nats-sss cifar10, cifar100, imagenet16-120",
     ),
 )
