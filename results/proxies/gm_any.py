@@ -3,20 +3,11 @@
 Formula (a high score is good):
 
     div(
-        mean_layers(
-            signed_sqrt(
-                times_depth(
-                    previous_layer(previous_layer(previous_layer(times_depth(std(weight)))))
-                )
-            )
+        mul(
+            sqrt_abs(last_layer(effective_rank(filter_correlation(weight)))),
+            sum_layers(effective_rank(filter_correlation(noise_weight_grad)))
         ),
-        sub(
-            sum_log_layers(skewness(sqrt_abs(add(noise_weight_grad, weight)))),
-            mul(
-                last_layer(spectral_entropy(filter_correlation(weight))),
-                sum_layers(effective_rank(filter_correlation(noise_weight_grad)))
-            )
-        )
+        mean_layers(times_depth(previous_layer(previous_layer(previous_layer(std(weight))))))
     )
 
 Use: ``score(model)`` returns a float. It is what the engine computed, which runs
@@ -25,93 +16,93 @@ with the number of threads, so call ``torch.set_num_threads(1)`` to compare scor
 
 Provenance:
 
-    run: gm-any-joined
+    run: gm-any-third
     seed: 2
     benchmark: nats-tss, nats-sss, cifar10, cifar100, imagenet16-120
     networks: 160 train, 320 validation, 1000 test
-    generation: 17
-    created: 2026-11-23T14:33:44+00:00
-    git: 84f2ee17ea23c34e3616fae0e63189936f709316
+    generation: 19
+    created: 2026-11-23T17:12:08+00:00
+    git: d1d5530ed4fb37c1798eabbb4d2fe0849f96f50f+
 
 Measured Kendall tau-b (with its standard error where known):
 
-    train nats-tss/cifar10 champion                         0.775 ± 0.029
+    train nats-tss/cifar10 champion                         0.759 ± 0.034
     train nats-tss/cifar10 params                           0.609 ± 0.046
     train nats-tss/cifar10 flops                            0.609 ± 0.046
     train nats-tss/cifar10 convolutions                     0.616 ± 0.050
-    train nats-tss/cifar100 champion                        0.794 ± 0.029
+    train nats-tss/cifar100 champion                        0.754 ± 0.034
     train nats-tss/cifar100 params                          0.587 ± 0.049
     train nats-tss/cifar100 flops                           0.587 ± 0.049
     train nats-tss/cifar100 convolutions                    0.649 ± 0.045
-    train nats-tss/imagenet16-120 champion                  0.760 ± 0.031
+    train nats-tss/imagenet16-120 champion                  0.725 ± 0.038
     train nats-tss/imagenet16-120 params                    0.561 ± 0.050
     train nats-tss/imagenet16-120 flops                     0.561 ± 0.050
     train nats-tss/imagenet16-120 convolutions              0.638 ± 0.045
-    train nats-sss/cifar10 champion                         0.787 ± 0.026
+    train nats-sss/cifar10 champion                         0.815 ± 0.022
     train nats-sss/cifar10 params                           0.708 ± 0.039
     train nats-sss/cifar10 flops                            0.513 ± 0.064
     train nats-sss/cifar10 sum_log_channels                 0.799 ± 0.023
     train nats-sss/cifar10 depth2_log_channels              0.482 ± 0.056
-    train nats-sss/cifar100 champion                        0.823 ± 0.021
+    train nats-sss/cifar100 champion                        0.848 ± 0.018
     train nats-sss/cifar100 params                          0.584 ± 0.055
     train nats-sss/cifar100 flops                           0.252 ± 0.072
     train nats-sss/cifar100 sum_log_channels                0.649 ± 0.039
     train nats-sss/cifar100 depth2_log_channels             0.805 ± 0.028
-    train nats-sss/imagenet16-120 champion                  0.884 ± 0.015
+    train nats-sss/imagenet16-120 champion                  0.863 ± 0.017
     train nats-sss/imagenet16-120 params                    0.698 ± 0.037
     train nats-sss/imagenet16-120 flops                     0.469 ± 0.064
     train nats-sss/imagenet16-120 sum_log_channels          0.828 ± 0.020
     train nats-sss/imagenet16-120 depth2_log_channels       0.608 ± 0.044
-    validation nats-tss/cifar10 champion                    0.741 ± 0.024
+    validation nats-tss/cifar10 champion                    0.721 ± 0.026
     validation nats-tss/cifar10 params                      0.545 ± 0.039
     validation nats-tss/cifar10 flops                       0.545 ± 0.039
     validation nats-tss/cifar10 convolutions                0.525 ± 0.046
-    validation nats-tss/cifar100 champion                   0.758 ± 0.023
+    validation nats-tss/cifar100 champion                   0.728 ± 0.025
     validation nats-tss/cifar100 params                     0.542 ± 0.040
     validation nats-tss/cifar100 flops                      0.542 ± 0.040
     validation nats-tss/cifar100 convolutions               0.563 ± 0.047
-    validation nats-tss/imagenet16-120 champion             0.721 ± 0.026
+    validation nats-tss/imagenet16-120 champion             0.701 ± 0.028
     validation nats-tss/imagenet16-120 params               0.514 ± 0.040
     validation nats-tss/imagenet16-120 flops                0.514 ± 0.040
     validation nats-tss/imagenet16-120 convolutions         0.542 ± 0.046
-    validation nats-sss/cifar10 champion                    0.781 ± 0.019
+    validation nats-sss/cifar10 champion                    0.828 ± 0.014
     validation nats-sss/cifar10 params                      0.678 ± 0.029
     validation nats-sss/cifar10 flops                       0.403 ± 0.047
     validation nats-sss/cifar10 sum_log_channels            0.830 ± 0.014
     validation nats-sss/cifar10 depth2_log_channels         0.557 ± 0.036
-    validation nats-sss/cifar100 champion                   0.809 ± 0.016
+    validation nats-sss/cifar100 champion                   0.831 ± 0.013
     validation nats-sss/cifar100 params                     0.537 ± 0.035
     validation nats-sss/cifar100 flops                      0.201 ± 0.052
     validation nats-sss/cifar100 sum_log_channels           0.646 ± 0.028
     validation nats-sss/cifar100 depth2_log_channels        0.815 ± 0.017
-    validation nats-sss/imagenet16-120 champion             0.872 ± 0.010
+    validation nats-sss/imagenet16-120 champion             0.864 ± 0.011
     validation nats-sss/imagenet16-120 params               0.669 ± 0.028
     validation nats-sss/imagenet16-120 flops                0.395 ± 0.049
     validation nats-sss/imagenet16-120 sum_log_channels     0.772 ± 0.022
     validation nats-sss/imagenet16-120 depth2_log_channels  0.645 ± 0.029
-    test nats-tss/cifar10 champion                          0.762 ± 0.011
+    test nats-tss/cifar10 champion                          0.745 ± 0.012
     test nats-tss/cifar10 params                            0.603 ± 0.019
     test nats-tss/cifar10 flops                             0.603 ± 0.019
     test nats-tss/cifar10 convolutions                      0.599 ± 0.021
-    test nats-tss/cifar100 champion                         0.756 ± 0.013
+    test nats-tss/cifar100 champion                         0.728 ± 0.014
     test nats-tss/cifar100 params                           0.579 ± 0.020
     test nats-tss/cifar100 flops                            0.579 ± 0.020
     test nats-tss/cifar100 convolutions                     0.625 ± 0.019
-    test nats-tss/imagenet16-120 champion                   0.714 ± 0.015
+    test nats-tss/imagenet16-120 champion                   0.693 ± 0.017
     test nats-tss/imagenet16-120 params                     0.538 ± 0.021
     test nats-tss/imagenet16-120 flops                      0.538 ± 0.021
     test nats-tss/imagenet16-120 convolutions               0.602 ± 0.019
-    test nats-sss/cifar10 champion                          0.787 ± 0.012
+    test nats-sss/cifar10 champion                          0.828 ± 0.009
     test nats-sss/cifar10 params                            0.673 ± 0.016
     test nats-sss/cifar10 flops                             0.425 ± 0.027
     test nats-sss/cifar10 sum_log_channels                  0.816 ± 0.009
     test nats-sss/cifar10 depth2_log_channels               0.521 ± 0.023
-    test nats-sss/cifar100 champion                         0.792 ± 0.010
+    test nats-sss/cifar100 champion                         0.814 ± 0.009
     test nats-sss/cifar100 params                           0.521 ± 0.023
     test nats-sss/cifar100 flops                            0.167 ± 0.030
     test nats-sss/cifar100 sum_log_channels                 0.609 ± 0.019
     test nats-sss/cifar100 depth2_log_channels              0.829 ± 0.008
-    test nats-sss/imagenet16-120 champion                   0.863 ± 0.008
+    test nats-sss/imagenet16-120 champion                   0.848 ± 0.008
     test nats-sss/imagenet16-120 params                     0.647 ± 0.018
     test nats-sss/imagenet16-120 flops                      0.405 ± 0.026
     test nats-sss/imagenet16-120 sum_log_channels           0.779 ± 0.012
@@ -133,10 +124,9 @@ from torch.nn.utils import parametrize
 __all__ = ["DIRECTION", "EXPRESSION", "SHAPE", "score"]
 
 EXPRESSION = (
-    "div(mean_layers(signed_sqrt(times_depth(previous_layer(previous_layer(previous_layer("
-    "times_depth(std(weight)))))))), sub(sum_log_layers(skewness(sqrt_abs(add(noise_weight_grad, "
-    "weight)))), mul(last_layer(spectral_entropy(filter_correlation(weight))), sum_layers("
-    "effective_rank(filter_correlation(noise_weight_grad))))))"
+    "div(mul(sqrt_abs(last_layer(effective_rank(filter_correlation(weight)))), sum_layers("
+    "effective_rank(filter_correlation(noise_weight_grad)))), mean_layers(times_depth("
+    "previous_layer(previous_layer(previous_layer(std(weight)))))))"
 )
 DIRECTION = 1  # a high score is good
 SHAPE = (4, 3, 32, 32)  # (B, C, H, W) of the noise where no images are given
@@ -443,7 +433,6 @@ def over_layers(values: tuple[Tensor, ...]) -> Tensor:
 # --- primitives/_helpers.py -----------------------------------------------------------------
 
 EPSILON = 1e-8  # softens division by elements near zero
-FLOOR = 1e-10  # smallest magnitude whose logarithm is taken
 CONSTANT = 1e-6  # a deviation below this share of the mean is rounding of a constant
 
 
@@ -498,11 +487,6 @@ def mean_layers(x: Tensor) -> Tensor:
     return x.mean(dim=-1)
 
 
-def sum_log_layers(x: Tensor) -> Tensor:
-    """Sum over the layers of log|x|, floored."""
-    return x.abs().clamp_min(FLOOR).log().sum(dim=-1)
-
-
 def last_layer(x: Tensor) -> Tensor:
     """Value of the last layer."""
     return x[..., -1]
@@ -514,21 +498,6 @@ def last_layer(x: Tensor) -> Tensor:
 def sqrt_abs(x: Tensor) -> Tensor:
     """Square root of |x|."""
     return x.abs().sqrt_()
-
-
-def signed_sqrt(x: Tensor) -> Tensor:
-    """sign(x)·√|x|."""
-    return x.abs().sqrt_().mul_(torch.sign(x))
-
-
-def add(x: Tensor, y: Tensor) -> Tensor:
-    """Sum: x + y."""
-    return x + y
-
-
-def sub(x: Tensor, y: Tensor) -> Tensor:
-    """Difference: x - y."""
-    return x - y
 
 
 def mul(x: Tensor, y: Tensor) -> Tensor:
@@ -555,12 +524,6 @@ def filter_correlation(w: Tensor) -> Tensor:
 def std(x: Tensor) -> Tensor:
     """Standard deviation."""
     return centred(x, layer_dims(x))[1].flatten()
-
-
-def skewness(x: Tensor) -> Tensor:
-    """Mean cube of the standardised elements."""
-    rest, deviation = centred(x, layer_dims(x))
-    return rest.mul_(inverse_or_zero(deviation)).pow_(3).mean(dim=layer_dims(x))
 
 
 # --- primitives/scalars.py ------------------------------------------------------------------
@@ -613,11 +576,6 @@ def information(share: Tensor) -> Tensor:
     return terms.sum(dim=-1)
 
 
-def spectral_entropy(spectrum: Tensor) -> Tensor:
-    """Entropy of the normalised magnitudes of the eigenvalues."""
-    return information(shares(spectrum))
-
-
 def effective_rank(spectrum: Tensor) -> Tensor:
     """Exponential of the entropy of the normalised magnitudes of the eigenvalues."""
     share = shares(spectrum)
@@ -633,22 +591,16 @@ def layer_values(layer: Layer) -> tuple[Tensor, ...]:
     weight = weights(layer, "weight")
     noise_weight_grad = weights(layer, "noise_weight_grad")
     a = eigenvalues(filter_correlation(noise_weight_grad))
-    return (
-        std(weight),
-        skewness(sqrt_abs(add(noise_weight_grad, weight))),
-        spectral_entropy(eigenvalues(filter_correlation(weight))),
-        effective_rank(a),
-    )
+    return effective_rank(eigenvalues(filter_correlation(weight))), effective_rank(a), std(weight)
 
 
 def formula(layers: list[Layer]) -> float:
     """The score of a network."""
     each = [layer_values(layer) for layer in layers]
-    a, b, c, d = (over_layers(values) for values in zip(*each, strict=True))
-    e = previous_layer(previous_layer(times_depth(a)))
-    f = signed_sqrt(times_depth(previous_layer(e)))
-    g = sub(sum_log_layers(b), mul(last_layer(c), sum_layers(d)))
-    return float(div(mean_layers(f), g))
+    a, b, c = (over_layers(values) for values in zip(*each, strict=True))
+    d = mul(sqrt_abs(last_layer(a)), sum_layers(b))
+    e = previous_layer(previous_layer(previous_layer(c)))
+    return float(div(d, mean_layers(times_depth(e))))
 
 
 def signals_of(

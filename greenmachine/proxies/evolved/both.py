@@ -9,27 +9,21 @@ __all__ = ["PROXIES"]
 PROXIES = (
     EvolvedProxy(
         name="gm_any",
-        expression="div(mean_layers(signed_sqrt(times_depth(previous_layer(previous_layer("
-        "previous_layer(times_depth(std(weight)))))))), sub(sum_log_layers(skewness("
-        "sqrt_abs(add(noise_weight_grad, weight)))), mul(last_layer(spectral_entropy("
-        "filter_correlation(weight))), sum_layers(effective_rank(filter_correlation("
-        "noise_weight_grad))))))",
-        reference="this project, experiments/gm_any_joined.yaml",
+        expression="div(mul(sqrt_abs(last_layer(effective_rank(filter_correlation(weight)))), "
+        "sum_layers(effective_rank(filter_correlation(noise_weight_grad)))), mean_layers("
+        "times_depth(previous_layer(previous_layer(previous_layer(std(weight)))))))",
+        reference="this project, experiments/gm_any_third.yaml",
         words="In how many directions the gradients of the filters point when noise goes "
-        "through, summed over the layers, times the entropy of the last layer's "
-        "filters, less a sum of log skewness; over the spread of the weights three "
-        "layers before, late layers counting most. The score is minus the inverse of that: "
-        "high is good.",
-        maths="−N / (H(λ(corr W_L)) · Σ_l exp(H(λ(corr G_l))) − Σ_l log|skew(√|G_l + "
-        "W_l|)|), N = mean_l √((l / L) ((l − 3) / L) std(W_{l−3})), where row i of "
-        "W_l are the weights of filter i of layer l and of G_l the gradients of them, "
-        "the first layer stands for those before it, and H is the entropy of the "
+        "through, summed over the layers, times the root of in how many the last layer's filters "
+        "do, over the spread of the weights three layers before, late layers counting most.",
+        maths="√r(W_L) · Σ_l r(G_l) / mean_l((l / L) std(W_{l−3})), r(M) = exp(H(λ(corr M))), "
+        "where row i of W_l are the weights of filter i of layer l and of G_l the gradients of "
+        "them (the first layer stands for those before it), and H is the entropy of the "
         "normalised eigenvalues λ",
-        reason="A layer learns as many things as its gradients have directions, and the "
-        "entropy of the head is that of the last "
-        "width or of the classes, whichever are fewer. N falls as widths grow, those "
-        "before the last layers; in the topology space it hardly moves. The skewness "
-        "tells layers that no gradient reaches, whose weights stand alone.",
+        reason="A layer learns as many things as its gradients have directions: few where paths "
+        "are dead, pooled or copied, which is what tells cells apart. The rank of the head is the "
+        "last width, or the number of classes where that is less, and weights are drawn the "
+        "smaller the wider the layer: both hardly move among cells, and tell widths apart.",
         evolved_on="nats-tss cifar10, cifar100, imagenet16-120; nats-sss cifar10, cifar100, "
         "imagenet16-120",
     ),
