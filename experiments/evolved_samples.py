@@ -57,8 +57,10 @@ def _networks(known: Mapping[str, Any], folder: Path) -> dict[str, set[int]]:
 
 def _ancestor(name: str, known: Mapping[str, Any], folder: Path) -> Any | None:
     """Return the export of ``name`` that a run began with; None for a proxy of others."""
-    paths = [folder / f"{name}.json", folder / "earlier" / f"{name}.json"]
-    exports = [read_json(path) for path in paths if path.is_file()]
+    paths = sorted([*folder.glob("*.json"), *folder.glob("earlier/*.json")])
+    held = [(path.stem, read_json(path)) for path in paths]
+    # What had the name then may be in a file of another one now: gm_any in gm_any_second.json.
+    exports = [export for stem, export in held if name in (stem, export["name"])]
     before = [e for e in exports if _created(e) < _created(known)]
     if exports and not before:
         raise SystemExit(f"{name} seeded {known['name']}, but no export of it is older")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from experiments.evolved_samples import FOLDER, networks
+from experiments.evolved_samples import FOLDER, networks, run_networks
 from greenmachine.config import RunConfig
 from greenmachine.files import read_json
 from greenmachine.networks import build_size, build_topology
@@ -48,6 +48,17 @@ def test_the_networks_that_chose_it(proxy: EvolvedProxy) -> None:
     datasets = ", ".join(config.datasets)
     assert proxy.evolved_on == "; ".join(f"{space} {datasets}" for space in config.benchmarks)
     assert set(config.benchmarks) <= set(chose) and proxy.seen("a space of one's own") == ()
+
+
+def test_networks_of_an_ancestor_whose_name_another_took() -> None:
+    ancestor = run_networks(read_json(RESULTS / "earlier" / "gm_any_second.json"))
+    assert (
+        "results/proxies/gm_any.py"
+        in read_json(RESULTS / "gm_tss.json")["config"]["evolution"]["seeds"]
+    )
+    assert all(
+        set(sample) <= networks("gm_tss", RESULTS)[space] for space, sample in ancestor.items()
+    )
 
 
 @EACH
