@@ -89,6 +89,8 @@ class Scored:
         dataset: its data set.
         frame: of ``read_scores``: the networks that the tables compare.
         whole: the same for every network of the space, of the files that have them all.
+        evolved: the same for the networks that evolved proxies were scored on, a random sample or
+            the space; None where they have no file.
         paths: of the files, by what their names have before ``.parquet``.
     """
 
@@ -96,6 +98,7 @@ class Scored:
     dataset: str
     frame: pd.DataFrame
     whole: pd.DataFrame | None
+    evolved: pd.DataFrame | None
     paths: Mapping[str, Path]
 
     @property
@@ -121,6 +124,11 @@ class Scored:
         if self.whole is not None:
             return self._pool(self.whole)
         return self._pool(pd.DataFrame({"index": np.arange(len(self.benchmark))}))
+
+    @cached_property
+    def evolved_pool(self) -> Pool:
+        """The networks of ``evolved``, or those of ``frame`` where there is none."""
+        return self.pool if self.evolved is None else self._pool(self.evolved)
 
     def _pool(self, frame: pd.DataFrame) -> Pool:
         indices = frame["index"].to_numpy()
@@ -214,7 +222,7 @@ class Stored:
                 self.announce(f"{paths[kind]} lacks networks of {paths[first]}: it is left out")
         full = [frame for frame in frames.values() if len(frame) == len(benchmark)]
         whole = reduce(_joined, full) if full else None
-        return Scored(benchmark, dataset, compared, whole, paths)
+        return Scored(benchmark, dataset, compared, whole, frames.get(FOUND), paths)
 
     def _current(self, frame: pd.DataFrame, path: Path) -> pd.DataFrame:
         """Return ``frame`` without the scores of what has another formula by now."""

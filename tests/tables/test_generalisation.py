@@ -51,6 +51,26 @@ def test_no_network_that_chose_one_counts(evolved: Stored) -> None:
     assert {proxy.name for proxy in EVOLVED} < names and "nwot" not in names
 
 
+def test_more_networks_than_others_were_scored_on(folder: Path, stored: Stored) -> None:
+    space = load_benchmark("nats-tss")
+    compared = pd.read_parquet(folder / "nats-tss-cifar100.parquet")["index"]
+    index = np.union1d(compared, np.arange(0, len(space), 3))
+    scores = np.random.default_rng(1).normal(size=len(index))
+    frame = pd.DataFrame({"index": index, "nats_tss_cifar10": scores})
+    frame.to_parquet(folder / "nats-tss-cifar100.evolved.parquet", index=False)
+
+    scored = stored.scored[0]
+    rows = TABLES["generalisation"].rows(stored).set_index(KEYS).sort_index()
+    row = rows.loc[("nats-tss", "cifar100", "nats_tss_cifar10")].xs("tau", level="metric")
+    left = unseen(scored, index)
+    accuracy = space.accuracy("cifar100")[index]
+    for protocol, part in (("scored", np.ones_like(left)), ("scored_unseen", left)):
+        expected = stats.kendalltau(scores[part], accuracy[part]).statistic
+        assert row.loc[protocol, "mean"] == pytest.approx(expected)
+        assert row.loc[protocol, "networks"] == part.sum()
+    assert row.loc["unseen", "networks"] == unseen(scored, compared.to_numpy()).sum()
+
+
 def test_its_files(evolved: Stored, tmp_path: Path) -> None:
     made = reproduce(TABLES["generalisation"], evolved, tmp_path / "out")
     text = made[1].read_text()
