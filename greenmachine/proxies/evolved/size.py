@@ -59,7 +59,7 @@ PROXIES = (
         direction=-1,
         words="The square of the mean spread of a layer's weights, over the entropy of the last "
         "layer's filters times the number of directions in which the gradients of the filters "
-        "point, summed over all layers but the last.",
+        "point, summed over all layers but the last: low is good.",
         maths="(mean_l std(W_l))² / (H(λ(corr W_L)) · Σ_l exp(H(λ(cos G_{l−1})))), where row i of "
         "W_l are the weights of filter i of layer l and of G_l the gradients of them (of the "
         "first layer where there is none before), and H is the entropy of the normalised "
