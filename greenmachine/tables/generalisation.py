@@ -37,10 +37,9 @@ def _measure(scored: Scored) -> Iterator[dict[str, object]]:
     pool = scored.pool.only(_shown).part(unseen(scored, _indices(scored.frame)))
     yield from at_once("unseen", pool)
     yield from drawn(pool, scored.space.accuracy)
-    frame = scored.frame if scored.evolved is None else scored.evolved
     every = scored.evolved_pool.only(_shown)
     yield from at_once("scored", every)
-    yield from at_once("scored_unseen", every.part(unseen(scored, _indices(frame))))
+    yield from at_once("scored_unseen", every.part(unseen(scored, _indices(scored.evolved))))
 
 
 def _indices(frame: pd.DataFrame) -> npt.NDArray[np.int64]:
@@ -80,8 +79,8 @@ brackets are trivial scores of the same networks.
 - `random`, `stratified`: {DRAWS} draws from those of `unseen`, of {SIZE} or of {SIZE // BINS} in
   each of {BINS} bins of equal width in accuracy; mean and standard deviation.
 
-`best 10 %` is tau among the most accurate tenth, `top` the accuracy of the one that ranks first,
-`regret` what the best one has more.""",
+`best 10 %` is tau among the most accurate tenth, of `unseen` or of `scored`; `top` the accuracy of
+the one of `unseen` that ranks first, `regret` what the best one has more.""",
     rows=_rows,
     columns=(
         Column("τ unseen", "unseen", "tau"),
@@ -90,6 +89,7 @@ brackets are trivial scores of the same networks.
         Column("τ random", "random", "tau"),
         Column("τ stratified", "stratified", "tau"),
         Column("τ best 10 %", "unseen", "tau_best"),
+        Column("τ best 10 % scored", "scored", "tau_best"),
         Column("top, %", "unseen", "top_accuracy", ".2f"),
         Column("regret", "unseen", "regret", ".2f"),
     ),

@@ -90,7 +90,7 @@ class Scored:
         frame: of ``read_scores``: the networks that the tables compare.
         whole: the same for every network of the space, of the files that have them all.
         evolved: the same for the networks that evolved proxies were scored on, a random sample or
-            the space; None where they have no file.
+            the space; ``frame`` where they have no file of their own.
         paths: of the files, by what their names have before ``.parquet``.
     """
 
@@ -98,7 +98,7 @@ class Scored:
     dataset: str
     frame: pd.DataFrame
     whole: pd.DataFrame | None
-    evolved: pd.DataFrame | None
+    evolved: pd.DataFrame
     paths: Mapping[str, Path]
 
     @property
@@ -127,8 +127,8 @@ class Scored:
 
     @cached_property
     def evolved_pool(self) -> Pool:
-        """The networks of ``evolved``, or those of ``frame`` where there is none."""
-        return self.pool if self.evolved is None else self._pool(self.evolved)
+        """The networks of ``evolved`` with what was scored on them and the trivial scores."""
+        return self._pool(self.evolved)
 
     def _pool(self, frame: pd.DataFrame) -> Pool:
         indices = frame["index"].to_numpy()
@@ -222,7 +222,7 @@ class Stored:
                 self.announce(f"{paths[kind]} lacks networks of {paths[first]}: it is left out")
         full = [frame for frame in frames.values() if len(frame) == len(benchmark)]
         whole = reduce(_joined, full) if full else None
-        return Scored(benchmark, dataset, compared, whole, frames.get(FOUND), paths)
+        return Scored(benchmark, dataset, compared, whole, frames.get(FOUND, compared), paths)
 
     def _current(self, frame: pd.DataFrame, path: Path) -> pd.DataFrame:
         """Return ``frame`` without the scores of what has another formula by now."""
