@@ -125,7 +125,11 @@ PLAN = Plan(
 
 EVOLVED_PLAN = Plan(
     # As they were evolved: their exports score batches of this size too.
-    groups=(Group("evolved", _EVOLVED, batch=4),),
+    groups=(
+        Group("evolved", _EVOLVED, batch=4),
+        # Found when whole spaces were scored: apart, so that what the others have stays.
+        Group("cells", ("nats_tss_imagenet16",), batch=4),
+    ),
     networks=3000,
     rounds=6,
     whole=True,

@@ -44,4 +44,26 @@ PROXIES = (
         "decides.",
         evolved_on="nats-tss cifar10, cifar100, imagenet16-120",
     ),
+    EvolvedProxy(
+        name="nats_tss_imagenet16",
+        expression="minimum(max_layers(signed_sqrt(min_eigenvalue(channel_correlation("
+        "noise_input)))), mul(mul(max_layers(signed_sqrt(times_depth(signed_sqrt(min_eigenvalue("
+        "channel_correlation(noise_input)))))), tanh(early_half_sum(median_eigenvalue("
+        "signed_log1p(filter_cosine(log1p_abs(noise_weight_grad))))))), signed_sqrt("
+        "mean_log_layers(depth))))",
+        reference="this project, experiments/nats_tss_imagenet16.yaml",
+        words="What gm_tss asks, channels of the inputs that are independent deep in the network "
+        "and filters whose gradients differ early in it, here multiplied, and times a factor that "
+        "grows with the number of layers; but no more than the independence of channels at the "
+        "layer where it is largest, wherever that is.",
+        maths="min(max_l √λ_l, max_l √((l / L) √λ_l) · tanh(Σ_{l ≤ L/2} "
+        "λ_med(s(cos(log(1 + |G_l|))))) · √(mean_l log l)), where λ_l = λ_min(corr X_l), X_l are "
+        "the inputs of layer l by channel, row i of G_l is the gradient of filter i of layer l, "
+        "and s(x) = sign(x) log(1 + |x|); roots keep signs",
+        reason="As for gm_tss: dead and pooled paths are short of the second, chains that repeat "
+        "what they were given of the first. Where accuracies are far from saturated, as with "
+        "these 120 classes, a cell pays for being short of either, so they multiply, and more "
+        "convolutions help a cell that has both.",
+        evolved_on="nats-tss imagenet16-120",
+    ),
 )
