@@ -64,11 +64,26 @@ def test_more_networks_than_others_were_scored_on(folder: Path, stored: Stored) 
     row = rows.loc[("nats-tss", "cifar100", "nats_tss_cifar10")].xs("tau", level="metric")
     left = unseen(scored, index)
     accuracy = space.accuracy("cifar100")[index]
-    for protocol, part in (("scored", np.ones_like(left)), ("scored_unseen", left)):
+    for protocol, part in (("scored", np.ones_like(left)), ("unseen", left)):
         expected = stats.kendalltau(scores[part], accuracy[part]).statistic
         assert row.loc[protocol, "mean"] == pytest.approx(expected)
         assert row.loc[protocol, "networks"] == part.sum()
-    assert row.loc["unseen", "networks"] == unseen(scored, compared.to_numpy()).sum()
+
+
+def test_what_evolved_elsewhere_is_judged_on_the_networks_of_the_zoo(
+    folder: Path, change: Change, stored: Stored
+) -> None:
+    change("nats-tss-cifar100", lambda frame: frame.assign(digits_tss=-1.0 * frame["index"]))
+    index = np.arange(len(load_benchmark("nats-tss")))
+    frame = pd.DataFrame({"index": index, "nats_tss_cifar10": np.sin(index)})
+    frame.to_parquet(folder / "nats-tss-cifar100.evolved.parquet", index=False)
+
+    rows = TABLES["generalisation"].rows(stored).set_index(KEYS).sort_index()
+    taus = rows.loc[("nats-tss", "cifar100")].xs("tau", level="metric")["networks"]
+    compared = len(stored.scored[0].frame)
+    assert taus["digits_tss"][["scored", "unseen"]].tolist() == [compared, compared]
+    assert taus["nats_tss_cifar10"]["scored"] == len(index) > compared
+    assert not rows.index.has_duplicates
 
 
 def test_its_files(evolved: Stored, tmp_path: Path) -> None:
