@@ -1,11 +1,12 @@
 """What parts of the search are worth: one setting changed, paired by seed.
 
     python -m experiments.ablation --runs runs/ablation --out results/ablation
+    python -m experiments.ablation --study nats-tss --runs runs/ablation --out results/ablation/tss
 
-On ``digits-tss``, the embedded cells. Of a seed all variants see the same networks and, but for the
-longer one, judge the same number of individuals; tries of a brood that did not become the child are
-none. The champion is chosen on validation; the test networks choose nothing. Runs are kept under
-``--runs``: the same command goes on after a kill, and skips what is finished.
+Of a seed all variants see the same networks and, but for a longer one, judge the same number of
+individuals; tries of a brood that did not become the child are none. The champion is chosen on
+validation; the test networks choose nothing. Runs are kept under ``--runs``: the same command goes
+on after a kill, and skips what is finished.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import math
 import sys
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import fmean
@@ -29,36 +31,74 @@ from greenmachine.tables.writing import grid
 say = partial(print, file=sys.stderr, flush=True)
 
 SAMPLES = ("train", "validation", "test")
-BENCHMARK = "digits-tss"
-SHARED: dict[str, Any] = {"evolution": {"generations": 15}}
-"""Settings of all variants."""
-
 _ALONE = {"evolution.brood": 1, "evolution.tune": 0}
 _BROODS = {"evolution.brood": 16, "evolution.tune": 0}
-VARIANTS: dict[str, dict[str, Any]] = {
-    "no broods": _ALONE,
-    "no broods, longer": {**_ALONE, "evolution.generations": 20},
-    "no broods, large": {**_ALONE, "language.max_size": 45},
-    "broods": _BROODS,
-    "broods, large": {**_BROODS, "language.max_size": 45},
-    "broods, zoo": {
-        **_BROODS,
-        "evolution.seeds": ["nwot_inputs", "meco_inputs", "jacov_noise", "l2_norm"],
-    },
-    "broods, tuned": {"evolution.brood": 16, "evolution.tune": 0.15},
-    "broods, tuned more": {"evolution.brood": 16, "evolution.tune": 0.3},
+_ZOO = {"evolution.seeds": ["nwot_inputs", "meco_inputs", "jacov_noise", "l2_norm"]}
+
+
+@dataclass(frozen=True)
+class Study:
+    """Runs that differ in one thing.
+
+    Attributes:
+        benchmark: that they are on.
+        shared: settings of all variants.
+        variants: what they change, by name; the first is what the others are compared with.
+        seeds: runs of a variant, unless the command says otherwise.
+    """
+
+    benchmark: str
+    shared: dict[str, Any]
+    variants: dict[str, dict[str, Any]]
+    seeds: int
+
+
+def _nats(space: str) -> Study:
+    """Return where a run on a space of NATS-Bench may begin: by chance, or with the zoo."""
+    shared = {
+        "datasets": ["cifar10"],
+        "passes": ["noise"],
+        "samples": {
+            "train": {"size": 80},
+            "validation": {"size": 128},
+            "test": {"size": 1000},
+        },
+        "capture": {"batch": 4},
+        "language": {"exclude": ["noise_output", "noise_output_grad"]},
+        "evolution": {"population": 120, "generations": 14},
+    }
+    return Study(space, shared, {"from scratch": {}, "zoo": _ZOO}, seeds=3)
+
+
+STUDIES = {
+    "parts": Study(
+        benchmark="digits-tss",
+        shared={"evolution": {"generations": 15}, "workers": 1},
+        variants={
+            "no broods": _ALONE,
+            "no broods, longer": {**_ALONE, "evolution.generations": 20},
+            "no broods, large": {**_ALONE, "language.max_size": 45},
+            "broods": _BROODS,
+            "broods, large": {**_BROODS, "language.max_size": 45},
+            "broods, zoo": {**_BROODS, **_ZOO},
+            "broods, tuned": {"evolution.brood": 16, "evolution.tune": 0.15},
+            "broods, tuned more": {"evolution.brood": 16, "evolution.tune": 0.3},
+        },
+        seeds=5,
+    ),
+    "nats-tss": _nats("nats-tss"),
+    "nats-sss": _nats("nats-sss"),
 }
-"""What they change; the first is what the others are compared with."""
 
 
-def row(variant: str, seed: int, folder: Path) -> dict[str, Any]:
+def row(study: Study, variant: str, seed: int, folder: Path) -> dict[str, Any]:
     """Run one variant, or go on with it, or read it where it is finished; say what it found."""
     say(f"{variant}, seed {seed}")
     result: Result = evolve(
-        BENCHMARK,
-        settings={**SHARED, **VARIANTS[variant], "workers": 1},
+        study.benchmark,
+        settings={**study.shared, **study.variants[variant]},
         seed=seed,
-        out=folder / f"{variant.replace(', ', '-').replace(' ', '-')}-{seed}",
+        out=folder / f"{study.benchmark}-{variant.replace(', ', '-').replace(' ', '-')}-{seed}",
         verbose=True,
     )
     return {
@@ -72,9 +112,9 @@ def row(variant: str, seed: int, folder: Path) -> dict[str, Any]:
     }
 
 
-def text_of(table: pd.DataFrame) -> str:
+def text_of(table: pd.DataFrame, study: Study) -> str:
     """Return the Markdown: means over the seeds, and differences to the first variant."""
-    first = table[table["variant"] == next(iter(VARIANTS))].set_index("seed")
+    first = table[table["variant"] == next(iter(study.variants))].set_index("seed")
     shown = []
     for name, part in table.groupby("variant", sort=False):
         own = part.set_index("seed")
@@ -85,11 +125,12 @@ def text_of(table: pd.DataFrame) -> str:
             error = over.std() / math.sqrt(len(over))
             line[f"difference, {sample}"] = f"{over.mean():+.3f} ± {error:.3f}" if error else ""
         shown.append({**line, "nodes": f"{own['size'].mean():.0f}"})
-    changed = [{"variant": name, "settings": f"`{VARIANTS[name]}`"} for name in VARIANTS]
+    changed = [{"variant": name, "settings": f"`{own}`"} for name, own in study.variants.items()]
     return "\n".join(
         [
-            f"# Parts of the search on {BENCHMARK}\n",
+            f"# Parts of the search on {study.benchmark}\n",
             f"{__doc__}",
+            f"Here all variants have `{study.shared}`, and\n",
             grid(changed),
             "Kendall's τ of the champion: mean and standard deviation over the seeds; its "
             "differences,\npaired by seed, with their standard error:\n",
@@ -107,23 +148,26 @@ def main(words: list[str] | None = None) -> int:
     )
     parser.add_argument("--runs", type=Path, required=True, help="folder of the runs")
     parser.add_argument("--out", type=Path, required=True, help="folder of the table")
-    parser.add_argument("--seeds", type=int, default=5, help="seeds 0 to N-1 [default: 5]")
+    parser.add_argument("--study", choices=STUDIES, default="parts", help="[default: parts]")
+    parser.add_argument("--seeds", type=int, help="seeds 0 to N-1 [default: 5, on NATS-Bench 3]")
     choice = parser.parse_args(words)
-    if choice.seeds < 2:
-        parser.error(f"--seeds {choice.seeds}: a spread needs 2 or more")
+    study = STUDIES[choice.study]
+    seeds = study.seeds if choice.seeds is None else choice.seeds
+    if seeds < 2:
+        parser.error(f"--seeds {seeds}: a spread needs 2 or more")
     rows = []
     try:
-        for seed in range(choice.seeds):
-            rows += [row(variant, seed, choice.runs) for variant in VARIANTS]
+        for seed in range(seeds):
+            rows += [row(study, variant, seed, choice.runs) for variant in study.variants]
             if not seed:
                 continue
             table = pd.DataFrame(rows).sort_values(
                 ["variant", "seed"],
-                key=lambda c: c.map(list(VARIANTS).index) if c.name == "variant" else c,
+                key=lambda c: c.map(list(study.variants).index) if c.name == "variant" else c,
             )
             replace_file(choice.out / "table.csv", partial(table.to_csv, index=False))
-            write_text(choice.out / "table.md", text_of(table))
-            facts = manifest(seeds=seed + 1, settings=SHARED)
+            write_text(choice.out / "table.md", text_of(table, study))
+            facts = manifest(seeds=seed + 1, settings=study.shared)
             write_json(choice.out / "manifest.json", facts)
     except KeyboardInterrupt:
         say("stopped; the same command goes on from here")

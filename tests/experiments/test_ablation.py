@@ -22,10 +22,9 @@ def test_variants_are_paired_by_seed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     variants = {"free": {}, "ones, 1": {"passes": ["ones"]}}
-    monkeypatch.setattr(ablation, "VARIANTS", variants)
-    monkeypatch.setattr(ablation, "SHARED", SMALL)
-    words = ["--seeds", "2", "--out", str(tmp_path / "out")]
-    words += ["--runs", str(tmp_path / "runs")]
+    study = ablation.Study("digits-tss", SMALL, variants, seeds=2)
+    monkeypatch.setattr(ablation, "STUDIES", {"parts": study})
+    words = ["--out", str(tmp_path / "out"), "--runs", str(tmp_path / "runs")]
     assert ablation.main(words) == 0
     table = pd.read_csv(tmp_path / "out" / "table.csv")
     assert table[["variant", "seed"]].to_numpy().tolist() == [
