@@ -54,6 +54,7 @@ _FORWARD = (
 
 _EVOLVED = (
     "nats_tss_cifar10",
+    "nats_tss_imagenet16",
     "nats_sss_cifar10",
     "nats_sss_cifar100",
     "nats_sss_imagenet16",
@@ -125,11 +126,7 @@ PLAN = Plan(
 
 EVOLVED_PLAN = Plan(
     # As they were evolved: their exports score batches of this size too.
-    groups=(
-        Group("evolved", _EVOLVED, batch=4),
-        # Found when whole spaces were scored: apart, so that what the others have stays.
-        Group("cells", ("nats_tss_imagenet16",), batch=4),
-    ),
+    groups=(Group("evolved", _EVOLVED, batch=4),),
     networks=3000,
     rounds=6,
     whole=True,

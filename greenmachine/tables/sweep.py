@@ -9,6 +9,7 @@ give another folder.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -30,6 +31,8 @@ from greenmachine.tables.sources import DATASETS, SPACES, Stored
 __all__ = ["join", "sweep"]
 
 _SEED = 0
+_OF_PROXIES = ("proxies", "directions")
+"""What a part tells by the name of a proxy."""
 
 
 @dataclass(frozen=True)
@@ -163,19 +166,29 @@ def _restore(joined: Path, rounds: list[dict[str, _Piece]]) -> None:
             whole = len(rows) == len(piece.networks) and set(names) <= set(rows.columns)
             if told and whole and not piece.path.is_file():
                 found = rows[names].reset_index(drop=True)
-                found.attrs = {key: value for key, value in told.items() if key != "sha256"}
+                only = {key: {n: told[key][n] for n in piece.group.proxies} for key in _OF_PROXIES}
+                found.attrs = {**told, **only}
                 replace_file(piece.path, partial(found.to_parquet, index=False))
 
 
 def _sources(joined: Path) -> list[dict[str, Any]]:
-    """Return what the parts of a joined file told of themselves; none where it has no manifest."""
+    """Return what the parts of a joined file told of themselves; none where it has no manifest.
+
+    Parts that were made alike tell of their proxies together: groups may be drawn otherwise since.
+    """
     manifest = joined.with_suffix(".json")
     if not (joined.is_file() and manifest.is_file()):
         return []
+    alike: dict[str, dict[str, Any]] = {}
     try:
-        return list(read_json(manifest)["sources"].values())
+        for told in read_json(manifest)["sources"].values():
+            how = {key: told[key] for key in told if key not in (*_OF_PROXIES, "sha256")}
+            one = alike.setdefault(json.dumps(how, sort_keys=True), how)
+            for key in _OF_PROXIES:
+                one[key] = {**one.get(key, {}), **told[key]}
     except (ValueError, KeyError, TypeError, AttributeError):
         raise DataError(f"{manifest} is damaged: remove it and {joined}, or mend it") from None
+    return list(alike.values())
 
 
 def join(stored: Stored, space: str, dataset: str, plan: Plan) -> None:

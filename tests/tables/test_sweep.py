@@ -65,6 +65,21 @@ def test_joined_files_alone_go_on(empty: tuple[Stored, list[str]]) -> None:
         pd.testing.assert_frame_equal(read_scores([path]), frame)
 
 
+def test_groups_may_be_joined_later(empty: tuple[Stored, list[str]]) -> None:
+    stored, told = empty
+    apart = (Group("text", ("sed",)), Group("size", ("params",)))
+    sweep(stored, no_bar, 1, Plan(apart, networks=2, rounds=1))
+    joined = {path: read_scores([path]) for path in stored.folder.glob("*.parquet")}
+    shutil.rmtree(stored.folder / "parts")
+    told.clear()
+    sweep(stored, no_bar, 1, Plan((Group("both", ("params", "sed")),), networks=2, rounds=1))
+    assert not [line for line in told if "-both-" in line]
+    for path, frame in joined.items():
+        again = read_scores([path])
+        assert again.attrs == frame.attrs
+        pd.testing.assert_frame_equal(again[frame.columns.tolist()], frame)
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [("proxies", {"sed": "another formula"}), ("batch", 4), ("seed", 1), ("checksum", "other")],
