@@ -167,7 +167,7 @@ def _restore(joined: Path, rounds: list[dict[str, _Piece]]) -> None:
             if told and whole and not piece.path.is_file():
                 found = rows[names].reset_index(drop=True)
                 only = {key: {n: told[key][n] for n in piece.group.proxies} for key in _OF_PROXIES}
-                found.attrs = {**told, **only}
+                found.attrs.update(told | only)
                 replace_file(piece.path, partial(found.to_parquet, index=False))
 
 
