@@ -13,7 +13,7 @@ from greenmachine.errors import DataError
 from greenmachine.evaluation import try_forest
 from greenmachine.tables import TABLES, Stored
 from greenmachine.tables.base import COLUMNS
-from greenmachine.tables.factory import Study, encoding, fit_forests
+from greenmachine.tables.forests import Study, encoding, fit_forests
 
 from .conftest import Change, no_bar
 

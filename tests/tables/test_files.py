@@ -11,7 +11,7 @@ import pytest
 from greenmachine.files import read_json, sha256, write_json
 from greenmachine.tables import TABLES, Stored, reproduce
 from greenmachine.tables.base import COLUMNS
-from greenmachine.tables.factory import Study, fit_forests
+from greenmachine.tables.forests import Study, fit_forests
 
 from .conftest import no_bar
 

@@ -1,0 +1,200 @@
+"""Forests over proxies (GreenFactory, arXiv 2505.09344): fitted and tried; what they are worth.
+
+``forests.json`` keeps it beside the scores, so that the table is made without fitting anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from greenmachine.benchmarks import Benchmark
+from greenmachine.errors import DataError
+from greenmachine.evaluation import score_columns, try_forest
+from greenmachine.files import read_json, sha256, write_json
+from greenmachine.manifest import manifest
+from greenmachine.networks import OPERATIONS, parse_size, parse_topology
+from greenmachine.proxies import EVOLVED, PROXIES
+from greenmachine.tables.base import Bar
+from greenmachine.tables.sources import FOUND, Scored, Stored
+
+__all__ = ["ENCODING", "METRICS", "Study", "encoding", "fit_forests", "kept_forests"]
+
+ENCODING = "(encoding)"
+METRICS = ("tau", "r2", "mae")
+_FACTORY, _SPACE = "green_factory", "green_factory_space"
+_COMMAND = "`greenmachine reproduce greenfactory --recompute`"
+
+
+@dataclass(frozen=True)
+class Study:
+    """Which forests are fitted.
+
+    Attributes:
+        train: numbers of networks in training, or shares up to 1.
+        seeds: of sample and forest.
+        trees: of a forest.
+    """
+
+    train: tuple[float, ...] = (100, 1000, 0.8)
+    seeds: int = 5
+    trees: int = 100
+
+
+STUDY = Study()
+
+
+def encoding(benchmark: Benchmark, indices: pd.Series[int]) -> pd.DataFrame:
+    """Return what the architectures' strings say, (networks, features).
+
+    It is the operation of every edge, one-hot, or the five widths.
+    """
+    archs = [benchmark.archs[index] for index in indices]
+    if benchmark.name == "nats-sss":
+        widths = np.array([parse_size(arch) for arch in archs])
+        return pd.DataFrame({f"width {n}": column for n, column in enumerate(widths.T)})
+    ops = np.array([parse_topology(arch) for arch in archs])
+    return pd.DataFrame(
+        {f"{op} {n}": column == op for n, column in enumerate(ops.T) for op in OPERATIONS},
+        dtype=np.float64,
+    )
+
+
+def fit_forests(stored: Stored, bar: Bar, workers: int = -1, study: Study = STUDY) -> None:
+    """Fit every forest of the study that ``forests.json`` does not have, and write it there.
+
+    The file is written after each space and data set, so that Ctrl-C loses one of them at most.
+
+    Args:
+        stored: the scores.
+        bar: shows the progress.
+        workers: threads; results do not depend on it.
+        study: what is fitted.
+
+    Raises:
+        GreenMachineError: there are no scores, or scikit-learn is not installed.
+    """
+    held = _held(stored)
+    facts = {**asdict(study), "train": list(study.train), "scikit-learn": _version()}
+    for scored in stored.scored:
+        name = _name(scored)
+        known = {"sources": _sources(scored), "study": facts}
+        if known.items() <= held.get(name, {}).items():
+            continue
+        with bar(f"{name}, forests") as told:
+            runs = list(_planned(scored, study, stored))
+            rows: list[dict[str, object]] = []
+            for number, (inputs, size, seed) in enumerate(runs):
+                told(number, len(runs))
+                rows += _fitted(scored, inputs, size, seed, study, workers)
+        held[name] = {**known, "rows": rows}
+        write_json(_path(stored), manifest(command=_COMMAND.strip("`"), forests=held))
+
+
+def kept_forests(stored: Stored) -> Iterator[tuple[Scored, list[dict[str, Any]]]]:
+    """Yield what the forests of ``forests.json`` are worth, a row a forest and protocol.
+
+    Those of other scores than the stored ones are left out, and that is said.
+
+    Raises:
+        DataError: there are none, or the file is damaged.
+    """
+    held, some = _held(stored), False
+    for scored in stored.scored:
+        found = held.get(_name(scored), {})
+        if found.get("sources") == _sources(scored):
+            some = True
+            yield scored, found["rows"]
+        else:
+            stored.announce(f"{_name(scored)}: no forests of these scores; {_COMMAND} fits them")
+    if not some:
+        raise DataError(f"{stored.folder} has no forests: {_COMMAND} fits them, in minutes")
+
+
+def _version() -> str | None:
+    try:
+        return version("scikit-learn")
+    except PackageNotFoundError:  # the first forest says what to install
+        return None
+
+
+def _planned(scored: Scored, study: Study, stored: Stored) -> Iterator[tuple[str, int, int]]:
+    """Yield inputs, networks in training, and seed of every trial."""
+    whole = scored.whole
+    wider = whole is not None and len(whole) > len(scored.frame) and len(_proxies(whole)) > 0
+    for inputs in (_FACTORY, ENCODING, *[_SPACE] * wider):
+        networks = len(_frame(scored, inputs))
+        for share in study.train:
+            size = round(share * networks) if share <= 1 else int(share)
+            if not 2 <= size < networks - 1:
+                stored.announce(f"{_name(scored)}: {networks} networks are too few to fit {size}")
+                continue
+            for seed in range(study.seeds):
+                yield inputs, size, seed
+
+
+def _frame(scored: Scored, inputs: str) -> pd.DataFrame:
+    return scored.whole if inputs == _SPACE and scored.whole is not None else scored.frame
+
+
+def _proxies(frame: pd.DataFrame) -> list[str]:
+    """Return the columns that a forest may have: none that has seen accuracies of this space."""
+    evolved = {proxy.name for proxy in EVOLVED}
+    return [n for n in score_columns(frame) if n in PROXIES and n not in evolved]
+
+
+def _fitted(
+    scored: Scored, inputs: str, size: int, seed: int, study: Study, workers: int
+) -> list[dict[str, object]]:
+    frame = _frame(scored, inputs)
+    encoded = inputs == ENCODING
+    columns = encoding(scored.benchmark, frame["index"]) if encoded else frame[_proxies(frame)]
+    measures = try_forest(
+        columns,
+        scored.benchmark.accuracy(scored.dataset)[frame["index"]],
+        scored.benchmark.groups[frame["index"]],
+        size,
+        seed=seed,
+        trees=study.trees,
+        workers=workers,
+    ).measures
+    return [
+        {
+            "proxy": inputs,
+            "train": size,
+            "protocol": row["protocol"],
+            "networks": row["networks"],
+            **{metric: row[metric] for metric in METRICS},
+        }
+        for row in measures.to_dict("records")
+    ]
+
+
+def _path(stored: Stored) -> Path:
+    return stored.folder / "forests.json"
+
+
+def _name(scored: Scored) -> str:
+    return f"{scored.benchmark.name}-{scored.dataset}"
+
+
+def _sources(scored: Scored) -> dict[str, str]:
+    return {path.name: sha256(path) for kind, path in scored.paths.items() if kind != FOUND}
+
+
+def _held(stored: Stored) -> dict[str, Any]:
+    """Return the stored forests' worth by space and data set; empty where there is no file."""
+    path = _path(stored)
+    if not path.is_file():
+        return {}
+    try:
+        forests = read_json(path)["forests"]
+        return {name: {**held, "rows": list(held["rows"])} for name, held in forests.items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{path} is damaged ({error}): remove it and run {_COMMAND}") from None
