@@ -126,7 +126,10 @@ PLAN = Plan(
 
 EVOLVED_PLAN = Plan(
     # As they were evolved: their exports score batches of this size too.
-    groups=(Group("evolved", _EVOLVED, batch=4),),
+    groups=(
+        Group("evolved", _EVOLVED, batch=4),
+        Group("stratified", ("nats_sss_stratified",), batch=4),
+    ),
     networks=3000,
     rounds=6,
     whole=True,

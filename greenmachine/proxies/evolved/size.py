@@ -72,6 +72,21 @@ PROXIES = (
         evolved_on="nats-sss imagenet16-120",
     ),
     EvolvedProxy(
+        name="nats_sss_stratified",
+        expression="mul(mean_layers(square(entropy(weight))), std_layers(signed_sqrt("
+        "cumulative_sum(entropy(weight)))))",
+        reference="this project, experiments/nats_sss_stratified.yaml",
+        words="The mean square of the entropies of the layers' weights, times the spread over the "
+        "layers of the root of their running sum.",
+        maths="mean_l E_l² · std_l √(Σ_{k ≤ l} E_k), E_l = −Σ_i p_i log p_i, p_i = w_i² / Σ_j w_j², "
+        "where w_i are the weights of layer l",
+        reason="The entropy of weights that are drawn alike is the logarithm of their number less a "
+        "constant: it reads widths alone, as all networks of this space have one shape. The "
+        "score rises with every width, and more with the third than with any other, which the spread "
+        "of the running sum sees best: almost a weighted sum of the logarithms of the widths.",
+        evolved_on="nats-sss cifar10",
+    ),
+    EvolvedProxy(
         name="gm_sss",
         expression="div(mean_layers(times_depth(previous_layer(previous_layer(previous_layer("
         "smallest(weight)))))), mul(last_layer(signed_sqrt(shift(effective_rank("
