@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import typer
 import yaml
@@ -234,3 +235,46 @@ def test_figures_of_the_embedded_benchmarks_are_those_of_their_manifests(name: s
         "hours of one core for the training": rounded(record["worker_hours"], 1),
         "size of the table": f"{(EMBEDDED / f'{name}.parquet').stat().st_size / 1000:.0f} kB",
     }
+
+
+COLUMNS = [
+    (space, dataset)
+    for space in ("nats-tss", "nats-sss")
+    for dataset in ("cifar10", "cifar100", "imagenet16-120")
+]
+TRIVIAL = {
+    "(parameters)": "(params)",
+    "(number of convolutions)": "(convolutions)",
+    "(Σ log channels)": "(sum_log_channels)",
+    "(Σ depth² log channels)": "(depth2_log_channels)",
+}
+
+
+@pytest.mark.parametrize(
+    ("start", "table", "protocol", "least"),
+    [
+        ("Kendall's τ on whole spaces", "generalisation", "scored", 13),
+        ("In draws of 100 networks stratified", "greenmachine", "stratified_space", 10),
+    ],
+)
+def test_figures_of_discoveries_are_those_of_the_tables(
+    start: str, table: str, protocol: str, least: int
+) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8").partition(f"\n{start}")[2]
+    lines = text.partition("\n| | TSS C10 |")[2].partition("\n\n")[0].splitlines()[2:]
+    shown = {
+        cells[0].strip("`"): cells[1:] for line in lines for cells in [line[2:-2].split(" | ")]
+    }
+    long = pd.read_csv(ROOT / "results" / "tables" / f"{table}.csv")
+    long = long[(long["protocol"] == protocol) & (long["metric"] == "tau")]
+    taus = long.set_index(["proxy", "space", "dataset"])["mean"]
+    rows = {name: TRIVIAL.get(name, name) for name in shown if name != "published"}
+    assert len(rows) >= least and set(rows.values()) <= set(long["proxy"])
+    for name, proxy in rows.items():
+        found = [taus.get((proxy, *column)) for column in COLUMNS]
+        assert shown[name] == ["–" if tau is None else signed(tau) for tau in found], name
+
+
+def signed(tau: float) -> str:
+    """Return ``tau`` as README's tables have it."""
+    return "−" * (tau < 0) + rounded(abs(tau), 3)

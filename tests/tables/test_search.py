@@ -30,11 +30,12 @@ def test_rows(stored: Stored, told: list[str]) -> None:
     rows = TABLES["nas"].rows(stored).set_index(KEYS).sort_index()
     assert sum("too few to draw 1000" in line for line in told) == 2
     assert set(rows.index.get_level_values("protocol")) == {"of 100", "of all"}
-    best = stored.scored[0].pool.accuracy.max()
+    space = stored.scored[0].space
     oracle = rows.loc[("nats-tss", "(oracle)", "of all", "accuracy")]
-    assert oracle["mean"] == best and oracle["networks"] == 200
+    assert oracle["mean"] == space.accuracy.max() and oracle["networks"] == len(space) > 200
     assert rows.loc[("nats-tss", "nwot", "of 100", "seconds"), "mean"] == 100
-    assert rows.loc[("nats-tss", "nwot", "of all", "seconds"), "mean"] == 200
-    assert ("nats-sss", "nwot", "of all", "seconds") not in rows.index
+    # It scored 200 networks: what it would find among more is not known.
+    assert set(rows.loc[("nats-tss", "nwot")].index.get_level_values("protocol")) == {"of 100"}
+    assert ("nats-sss", "nwot", "of 100", "seconds") not in rows.index
     regret = rows.xs("regret", level="metric")["mean"]
     assert (regret >= 0).all() and (regret.xs("(oracle)", level="proxy") == 0).all()

@@ -78,12 +78,12 @@ PROXIES = (
         reference="this project, experiments/nats_sss_stratified.yaml",
         words="The mean square of the entropies of the layers' weights, times the spread over the "
         "layers of the root of their running sum.",
-        maths="mean_l E_l² · std_l √(Σ_{k ≤ l} E_k), E_l = −Σ_i p_i log p_i, p_i = w_i² / Σ_j w_j², "
-        "where w_i are the weights of layer l",
-        reason="The entropy of weights that are drawn alike is the logarithm of their number less a "
-        "constant: it reads widths alone, as all networks of this space have one shape. The "
-        "score rises with every width, and more with the third than with any other, which the spread "
-        "of the running sum sees best: almost a weighted sum of the logarithms of the widths.",
+        maths="mean_l E_l² · std_l √(Σ_{k ≤ l} E_k), E_l = −Σ_i p_i log p_i, "
+        "p_i = w_i² / Σ_j w_j², where w_i are the weights of layer l",
+        reason="The entropy of weights that are drawn alike is the logarithm of their number less "
+        "a constant: it reads widths alone, as all networks of this space have one shape. The "
+        "score rises with every width, and more with the third than with any other, which the "
+        "spread of the running sum sees best: almost a weighted sum of their logarithms.",
         evolved_on="nats-sss cifar10",
     ),
     EvolvedProxy(
