@@ -32,7 +32,7 @@ from greenmachine.evaluation import (
     read_scores,
     score_columns,
 )
-from greenmachine.proxies import PROXIES
+from greenmachine.proxies import PROXIES, ArchitectureProxy, architecture_scores
 from greenmachine.proxies.zoo.az_nas import az_nas
 
 __all__ = ["AZ_NAS", "DATASETS", "EVERY", "FOUND", "SPACES", "Pool", "Scored", "Stored"]
@@ -120,10 +120,17 @@ class Scored:
 
     @cached_property
     def space(self) -> Pool:
-        """Every network, with the trivial scores and what was scored on all of them."""
-        if self.whole is not None:
-            return self._pool(self.whole)
-        return self._pool(pd.DataFrame({"index": np.arange(len(self.benchmark))}))
+        """Every network: the trivial scores, what needs none built, what was scored on them all."""
+        every = pd.DataFrame({"index": np.arange(len(self.benchmark))})
+        pool = self._pool(every if self.whole is None else self.whole)
+        indices = (every if self.whole is None else self.whole)["index"]
+        archs = [self.benchmark.archs[index] for index in indices]
+        unbuilt = {
+            proxy.name: proxy.direction * architecture_scores(proxy, self.benchmark.space, archs)
+            for proxy in PROXIES
+            if isinstance(proxy, ArchitectureProxy) and proxy.name not in pool.scores
+        }
+        return Pool(pool.accuracy, {**pool.scores, **unbuilt})
 
     @cached_property
     def evolved_pool(self) -> Pool:

@@ -10,6 +10,7 @@ import pytest
 
 from greenmachine.benchmarks import load_benchmark
 from greenmachine.errors import DataError
+from greenmachine.proxies.entropy import topology_entropy
 from greenmachine.proxies.zoo.az_nas import az_nas
 from greenmachine.tables import TABLES, Stored, reproduce
 from greenmachine.tables.sources import AZ_NAS
@@ -31,7 +32,9 @@ def test_all_scores_are_higher_is_better(stored: Stored, folder: Path) -> None:
     assert (pool.accuracy == space.accuracy("cifar100")[frame["index"]]).all()
     trivial = space.trivial_scores("cifar100")
     assert {f"({name})" for name in trivial} < set(pool.scores)
-    assert set(stored.scored[0].space.scores) == {f"({name})" for name in trivial}
+    whole = stored.scored[0].space.scores
+    assert set(whole) == {"sed", *(f"({name})" for name in trivial)}
+    assert (whole["sed"] == topology_entropy(space.archs)).all()
     assert (stored.scored[0].space.scores["(params)"] == trivial["params"]).all()
 
 
@@ -62,7 +65,8 @@ def test_what_evolved_joins_where_it_has_the_networks(
     found.to_parquet(path, index=False)
     scored = stored.scored[0]
     assert scored.pool.scores["gm_tss"].tolist() == list(range(200))
-    assert set(scored.space.scores) == {n for n in scored.pool.scores if n.startswith("(")}
+    trivial = {name for name in scored.pool.scores if name.startswith("(")}
+    assert set(scored.space.scores) == {"sed", *trivial}
     found[1:].to_parquet(path, index=False)
     scored = Stored(folder, told.append).scored[0]
     assert "gm_tss" not in scored.pool.scores
@@ -94,7 +98,10 @@ def test_very_few_networks(
     csv = reproduce(TABLES[name], stored, tmp_path / "out")[0]
     rows = pd.read_csv(csv)
     ours = rows[rows["mean"].notna()]  # others are published alone
-    assert set(ours["protocol"]) <= {"space", "stratified_space", "of all"}
+    sampled = ours["protocol"].isin(["random", "stratified", "scored", "live"])
+    assert not sampled.any()
+    # What is searched is the space alone: two networks are nothing to draw from.
+    assert set(ours["proxy"]) <= {"sed", *ours["proxy"][ours["proxy"].str.startswith("(")]}
 
 
 def test_networks_of_another_space(stored: Stored, change: Change) -> None:
