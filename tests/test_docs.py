@@ -272,9 +272,9 @@ def test_figures_of_discoveries_are_those_of_the_tables(
     assert len(rows) >= least and set(rows.values()) <= set(long["proxy"])
     for name, proxy in rows.items():
         found = [taus.get((proxy, *column)) for column in COLUMNS]
-        assert shown[name] == ["–" if tau is None else signed(tau) for tau in found], name
+        assert shown[name] == ["–" if tau is None else signed(float(tau)) for tau in found], name
 
 
 def signed(tau: float) -> str:
     """Return ``tau`` as README's tables have it."""
-    return "−" * (tau < 0) + rounded(abs(tau), 3)
+    return "−" * int(tau < 0) + rounded(abs(tau), 3)
