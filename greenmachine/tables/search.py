@@ -90,7 +90,7 @@ Test accuracy, in percent, of the network that a proxy ranks first among 100 or 
 (mean and standard deviation over {DRAWS} draws), and in the whole space. What scored every network
 draws from the space, another proxy from the random sample that it scored: a thousand only where
 that is larger, and never all. Where several tie it is their mean. The figure shows what the choice
-lacks of the best of its draw.
+lacks of the best of its draw; one that lacks nothing has no dot.
 `(oracle)` knows the accuracies, `(random)` takes any network; the other names in brackets are
 trivial scores. Seconds are of one core and of this proxy alone, from the measured mean of a network
 (table `cost`), building it included. What the papers' proxies find is not known here.
@@ -109,7 +109,7 @@ table of generalisation.""",
         "What the choice of a proxy lacks of the best test accuracy",
         "regret, % (logarithmic)",
         "regret",
-        ("of 1000", "of 100", "of all"),
+        ("of 100", "of 1000", "of all"),
         logarithmic=True,
     ),
     recompute=sweep,
