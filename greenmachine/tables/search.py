@@ -51,11 +51,11 @@ def _measure(scored: Scored, stored: Stored) -> Iterator[dict[str, object]]:
     costs = seconds_of(stored.folder, scored.benchmark.name)
     for size in SIZES:
         for pool in (space, sample):
-            if size < len(pool):
+            if pool.scores and size < len(pool):
                 for row in _searched(pool, size, f"of {size}", costs):
                     if pool is space or row["proxy"] in pool.scores:
                         yield row
-        if size >= len(sample):
+        if sample.scores and size >= len(sample):
             path = next(iter(scored.paths.values()))
             stored.announce(f"{path}: {len(sample)} networks are too few to draw {size}")
     yield from _searched(space, len(space), "of all", costs)

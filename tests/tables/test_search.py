@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from greenmachine.benchmarks import load_benchmark
 from greenmachine.files import write_json
 from greenmachine.tables import TABLES, Stored
 from greenmachine.tables.search import found
@@ -39,3 +41,13 @@ def test_rows(stored: Stored, told: list[str]) -> None:
     assert ("nats-sss", "nwot", "of 100", "seconds") not in rows.index
     regret = rows.xs("regret", level="metric")["mean"]
     assert (regret >= 0).all() and (regret.xs("(oracle)", level="proxy") == 0).all()
+
+
+def test_where_all_scored_the_whole_space(stored: Stored, told: list[str]) -> None:
+    accuracy = load_benchmark("nats-sss").accuracy("cifar10")
+    frame = pd.DataFrame({"index": np.arange(len(accuracy)), "nwot": accuracy})
+    frame.to_parquet(stored.folder / "nats-sss-cifar10.parquet", index=False)
+    rows = TABLES["nas"].rows(stored).set_index(KEYS).sort_index()
+    assert not any("nats-sss" in line and "too few" in line for line in told)
+    assert set(rows.loc[("nats-sss", "nwot")].index.get_level_values("protocol")) > {"of all"}
+    assert rows.loc[("nats-sss", "nwot", "of all", "regret"), "mean"] == 0
