@@ -63,10 +63,11 @@ TABLE = Table(
     words="""\
 A random forest over proxies predicts test accuracy; tau-b, R² and mean absolute error (percent) of
 what it predicts, mean and standard deviation over the seeds of training sample and forest.
-`green_factory` reads every proxy of the zoo that is scored, `green_factory_space` those that were
-scored on all networks of the space; evolved proxies are left out. `(encoding)`, the score to beat,
-is the same forest over the architecture's string alone: the operation of every edge, one-hot, or
-the five widths. `train` networks are in training; trivial scores, in brackets, need none.
+`green_factory` reads every proxy of the zoo that is scored, `green_factory_trivial` the trivial
+scores too, `green_factory_space` the proxies that were scored on all networks of the space; evolved
+proxies are left out. `(encoding)`, the score to beat, is the same forest over the architecture's
+string alone: the operation of every edge, one-hot, or the five widths. `train` networks are in
+training; trivial scores, in brackets, need none.
 
 - `all`: every scored network, those of the training sample too.
 - `held_out`: the networks not in training.

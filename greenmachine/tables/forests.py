@@ -28,7 +28,7 @@ __all__ = ["ENCODING", "METRICS", "Study", "encoding", "fit_forests", "kept_fore
 
 ENCODING = "(encoding)"
 METRICS = ("tau", "r2", "mae")
-_FACTORY, _SPACE = "green_factory", "green_factory_space"
+_FACTORY, _TRIVIAL, _SPACE = "green_factory", "green_factory_trivial", "green_factory_space"
 _COMMAND = "`greenmachine reproduce greenfactory --recompute`"
 
 
@@ -81,7 +81,12 @@ def fit_forests(stored: Stored, bar: Bar, workers: int = -1, study: Study = STUD
         GreenMachineError: there are no scores, or scikit-learn is not installed.
     """
     held = _held(stored)
-    facts = {**asdict(study), "train": list(study.train), "scikit-learn": _version()}
+    facts = {
+        **asdict(study),
+        "train": list(study.train),
+        "inputs": [_FACTORY, _TRIVIAL, ENCODING, _SPACE],
+        "scikit-learn": _version(),
+    }
     for scored in stored.scored:
         name = _name(scored)
         known = {"sources": _sources(scored), "study": facts}
@@ -128,7 +133,7 @@ def _planned(scored: Scored, study: Study, stored: Stored) -> Iterator[tuple[str
     """Yield inputs, networks in training, and seed of every trial."""
     whole = scored.whole
     wider = whole is not None and len(whole) > len(scored.frame) and len(_proxies(whole)) > 0
-    for inputs in (_FACTORY, ENCODING, *[_SPACE] * wider):
+    for inputs in (_FACTORY, _TRIVIAL, ENCODING, *[_SPACE] * wider):
         networks = len(_frame(scored, inputs))
         for share in study.train:
             size = round(share * networks) if share <= 1 else int(share)
@@ -149,14 +154,24 @@ def _proxies(frame: pd.DataFrame) -> list[str]:
     return [n for n in score_columns(frame) if n in PROXIES and n not in evolved]
 
 
+def _columns(scored: Scored, inputs: str) -> pd.DataFrame:
+    """Return what a forest reads, (networks, features)."""
+    frame = _frame(scored, inputs)
+    if inputs == ENCODING:
+        return encoding(scored.benchmark, frame["index"])
+    columns = frame[_proxies(frame)]
+    if inputs == _TRIVIAL:
+        trivial = scored.benchmark.trivial_scores(scored.dataset, frame["index"].to_numpy())
+        columns = columns.assign(**{f"({name})": values for name, values in trivial.items()})
+    return columns
+
+
 def _fitted(
     scored: Scored, inputs: str, size: int, seed: int, study: Study, workers: int
 ) -> list[dict[str, object]]:
     frame = _frame(scored, inputs)
-    encoded = inputs == ENCODING
-    columns = encoding(scored.benchmark, frame["index"]) if encoded else frame[_proxies(frame)]
     measures = try_forest(
-        columns,
+        _columns(scored, inputs),
         scored.benchmark.accuracy(scored.dataset)[frame["index"]],
         scored.benchmark.groups[frame["index"]],
         size,

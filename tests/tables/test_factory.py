@@ -22,7 +22,7 @@ STUDY = Study(train=(40, 1000, 0.8), seeds=2, trees=5)
 
 def test_forests(stored: Stored, told: list[str], folder: Path) -> None:
     fit_forests(stored, no_bar, 1, STUDY)
-    assert sum("too few to fit 1000" in line for line in told) == 4
+    assert sum("too few to fit 1000" in line for line in told) == 6
     table = TABLES["greenfactory"].rows(stored)
     assert list(table.columns) == [*COLUMNS, "train"]
     tss, sss = (table[table["space"] == space] for space in ("nats-tss", "nats-sss"))
@@ -35,19 +35,23 @@ def test_forests(stored: Stored, told: list[str], folder: Path) -> None:
         ("nats-tss", 0.929),
         ("nats-sss", 0.907),
     }
-    assert set(known["proxy"]) == {"green_factory"} and set(known["metric"]) == {"tau"}
+    assert set(known["proxy"]) == {"green_factory", "green_factory_trivial"}
+    assert set(known["metric"]) == {"tau"}
     frame = pd.read_parquet(folder / "nats-sss-cifar10.parquet")
     accuracy = load_benchmark("nats-sss").accuracy("cifar10")[frame["index"]]
     columns = frame[["nwot", "meco_modules", "ntk"]]  # "mine" is not of the zoo
-    runs = [
-        try_forest(columns, accuracy, np.arange(200), 40, seed=seed, trees=5) for seed in (0, 1)
-    ]
-    taus = [run.measures.set_index("protocol").loc["held_out", "tau"] for run in runs]
+    trivial = load_benchmark("nats-sss").trivial_scores("cifar10", frame["index"].to_numpy())
     rows = sss.set_index(["proxy", "protocol", "train", "metric"])
-    row = rows.loc[("green_factory", "held_out", 40, "tau")]
-    assert (row["mean"], row["std"], row["n"], row["networks"]) == pytest.approx(
-        (np.mean(taus), np.std(taus, ddof=1), 2, 160)
-    )
+    for name, inputs in (
+        ("green_factory", columns),
+        ("green_factory_trivial", columns.assign(**trivial)),
+    ):
+        runs = [try_forest(inputs, accuracy, np.arange(200), 40, seed=s, trees=5) for s in (0, 1)]
+        taus = [run.measures.set_index("protocol").loc["held_out", "tau"] for run in runs]
+        row = rows.loc[(name, "held_out", 40, "tau")]
+        assert (row["mean"], row["std"], row["n"], row["networks"]) == pytest.approx(
+            (np.mean(taus), np.std(taus, ddof=1), 2, 160)
+        )
 
 
 def test_forests_of_other_scores_are_fitted_again(
