@@ -1,4 +1,4 @@
-"""What a forest is worth under three protocols, which differ in what it has seen before.
+"""What a forest is worth under four protocols, which differ in what it has seen before.
 
 ``all``               every network, those of the training sample too. The paper's figures are
                       believed to be made so. A forest nearly knows what it was
@@ -8,6 +8,9 @@
 ``held_out_classes``  the training sample is of whole isomorphism classes, and a forest of its own
                       is fitted on it: no held-out network has an isomorphic one there. Only where
                       some networks are isomorphic.
+``held_out_unseen``   the networks of ``held_out`` whose accuracies chose none of the features
+                      either, as those that a run learns from choose an evolved proxy. Only where
+                      it is told which they are.
 """
 
 from __future__ import annotations
@@ -55,6 +58,7 @@ def try_forest(
     seed: int,
     trees: int = 100,
     workers: int = 1,
+    unseen: npt.NDArray[np.bool_] | None = None,
     facts: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Trial:
@@ -68,6 +72,7 @@ def try_forest(
         seed: of samples and forest, at least 0.
         trees: of a forest.
         workers: threads; results do not depend on it.
+        unseen: (networks,) whether a network's accuracy chose none of the features.
         facts: what the forest keeps beside its own.
         progress: told how many trees are grown, those of all protocols together.
 
@@ -103,6 +108,8 @@ def try_forest(
         judged = {"held_out_classes": held_out}
         if number == 0:
             judged = {"all": np.arange(len(scores)), "held_out": held_out}
+            if unseen is not None:
+                judged["held_out_unseen"] = held_out[unseen[held_out]]
         for protocol, chosen in judged.items():
             if len(chosen) >= 2:
                 measured = _measure(predicted[chosen], accuracy[chosen])

@@ -11,24 +11,18 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
-from greenmachine.benchmarks import Benchmark
 from greenmachine.errors import DataError
-from greenmachine.evaluation import score_columns, try_forest
+from greenmachine.evaluation import try_forest
 from greenmachine.files import read_json, sha256, write_json
 from greenmachine.manifest import manifest
-from greenmachine.networks import OPERATIONS, parse_size, parse_topology
-from greenmachine.proxies import EVOLVED, PROXIES
 from greenmachine.tables.base import Bar
-from greenmachine.tables.sources import FOUND, Scored, Stored
+from greenmachine.tables.generalisation import unseen
+from greenmachine.tables.inputs import INPUTS
+from greenmachine.tables.sources import Scored, Stored
 
-__all__ = ["ENCODING", "METRICS", "Study", "encoding", "fit_forests", "kept_forests"]
+__all__ = ["METRICS", "Study", "fit_forests", "kept_forests"]
 
-ENCODING = "(encoding)"
 METRICS = ("tau", "r2", "mae")
-_FACTORY, _TRIVIAL, _SPACE = "green_factory", "green_factory_trivial", "green_factory_space"
 _COMMAND = "`greenmachine reproduce greenfactory --recompute`"
 
 
@@ -50,22 +44,6 @@ class Study:
 STUDY = Study()
 
 
-def encoding(benchmark: Benchmark, indices: pd.Series[int]) -> pd.DataFrame:
-    """Return what the architectures' strings say, (networks, features).
-
-    It is the operation of every edge, one-hot, or the five widths.
-    """
-    archs = [benchmark.archs[index] for index in indices]
-    if benchmark.name == "nats-sss":
-        widths = np.array([parse_size(arch) for arch in archs])
-        return pd.DataFrame({f"width {n}": column for n, column in enumerate(widths.T)})
-    ops = np.array([parse_topology(arch) for arch in archs])
-    return pd.DataFrame(
-        {f"{op} {n}": column == op for n, column in enumerate(ops.T) for op in OPERATIONS},
-        dtype=np.float64,
-    )
-
-
 def fit_forests(stored: Stored, bar: Bar, workers: int = -1, study: Study = STUDY) -> None:
     """Fit every forest of the study that ``forests.json`` does not have, and write it there.
 
@@ -84,7 +62,7 @@ def fit_forests(stored: Stored, bar: Bar, workers: int = -1, study: Study = STUD
     facts = {
         **asdict(study),
         "train": list(study.train),
-        "inputs": [_FACTORY, _TRIVIAL, ENCODING, _SPACE],
+        "inputs": {name: asdict(inputs) for name, inputs in INPUTS.items()},
         "scikit-learn": _version(),
     }
     for scored in stored.scored:
@@ -131,10 +109,8 @@ def _version() -> str | None:
 
 def _planned(scored: Scored, study: Study, stored: Stored) -> Iterator[tuple[str, int, int]]:
     """Yield inputs, networks in training, and seed of every trial."""
-    whole = scored.whole
-    wider = whole is not None and len(whole) > len(scored.frame) and len(_proxies(whole)) > 0
-    for inputs in (_FACTORY, _TRIVIAL, ENCODING, *[_SPACE] * wider):
-        networks = len(_frame(scored, inputs))
+    for inputs in [name for name, inputs in INPUTS.items() if inputs.apply(scored)]:
+        networks = len(INPUTS[inputs].networks(scored))
         for share in study.train:
             size = round(share * networks) if share <= 1 else int(share)
             if not 2 <= size < networks - 1:
@@ -144,40 +120,20 @@ def _planned(scored: Scored, study: Study, stored: Stored) -> Iterator[tuple[str
                 yield inputs, size, seed
 
 
-def _frame(scored: Scored, inputs: str) -> pd.DataFrame:
-    return scored.whole if inputs == _SPACE and scored.whole is not None else scored.frame
-
-
-def _proxies(frame: pd.DataFrame) -> list[str]:
-    """Return the columns that a forest may have: none that has seen accuracies of this space."""
-    evolved = {proxy.name for proxy in EVOLVED}
-    return [n for n in score_columns(frame) if n in PROXIES and n not in evolved]
-
-
-def _columns(scored: Scored, inputs: str) -> pd.DataFrame:
-    """Return what a forest reads, (networks, features)."""
-    frame = _frame(scored, inputs)
-    if inputs == ENCODING:
-        return encoding(scored.benchmark, frame["index"])
-    columns = frame[_proxies(frame)]
-    if inputs == _TRIVIAL:
-        trivial = scored.benchmark.trivial_scores(scored.dataset, frame["index"].to_numpy())
-        columns = columns.assign(**{f"({name})": values for name, values in trivial.items()})
-    return columns
-
-
 def _fitted(
     scored: Scored, inputs: str, size: int, seed: int, study: Study, workers: int
 ) -> list[dict[str, object]]:
-    frame = _frame(scored, inputs)
+    found = INPUTS[inputs]
+    index = found.networks(scored)["index"].to_numpy()
     measures = try_forest(
-        _columns(scored, inputs),
-        scored.benchmark.accuracy(scored.dataset)[frame["index"]],
-        scored.benchmark.groups[frame["index"]],
+        found.columns(scored),
+        scored.benchmark.accuracy(scored.dataset)[index],
+        scored.benchmark.groups[index],
         size,
         seed=seed,
         trees=study.trees,
         workers=workers,
+        unseen=unseen(scored, index) if found.evolved else None,
     ).measures
     return [
         {
@@ -200,7 +156,7 @@ def _name(scored: Scored) -> str:
 
 
 def _sources(scored: Scored) -> dict[str, str]:
-    return {path.name: sha256(path) for kind, path in scored.paths.items() if kind != FOUND}
+    return {path.name: sha256(path) for path in scored.paths.values()}
 
 
 def _held(stored: Stored) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Forests under the three protocols."""
+"""Forests under the four protocols."""
 
 from __future__ import annotations
 
@@ -26,14 +26,20 @@ def data(classes: int) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
 
 def test_measures_are_those_of_the_forest_on_the_stated_networks() -> None:
     scores, accuracy, groups = data(20)
-    trial = try_forest(scores, accuracy, groups, 40, seed=3, trees=8)
+    unseen = np.arange(N) % 3 > 0
+    trial = try_forest(scores, accuracy, groups, 40, seed=3, trees=8, unseen=unseen)
     rows = trial.measures.set_index("protocol")
-    assert list(rows.index) == ["all", "held_out", "held_out_classes"]
+    assert list(rows.index) == ["all", "held_out", "held_out_unseen", "held_out_classes"]
     streams = [np.random.default_rng(s) for s in np.random.SeedSequence(3).spawn(2)]
     train = random_sample(np.arange(N), 40, streams[0])
     held_out = np.setdiff1d(np.arange(N), train)
     predicted = trial.forest.predict(scores)
-    for protocol, chosen in {"all": np.arange(N), "held_out": held_out}.items():
+    judged = {
+        "all": np.arange(N),
+        "held_out": held_out,
+        "held_out_unseen": np.intersect1d(held_out, np.flatnonzero(unseen)),
+    }
+    for protocol, chosen in judged.items():
         p, a = predicted[chosen], accuracy[chosen]
         row = rows.loc[protocol]
         assert (row["trained"], row["networks"]) == (40, len(chosen))

@@ -11,9 +11,11 @@ import pytest
 from greenmachine.benchmarks import load_benchmark
 from greenmachine.errors import DataError
 from greenmachine.evaluation import try_forest
+from greenmachine.proxies import EVOLVED
 from greenmachine.tables import TABLES, Stored
 from greenmachine.tables.base import COLUMNS
-from greenmachine.tables.forests import Study, encoding, fit_forests
+from greenmachine.tables.forests import Study, fit_forests
+from greenmachine.tables.inputs import encoding
 
 from .conftest import Change, no_bar
 
@@ -81,6 +83,26 @@ def test_forests_of_whole_spaces(stored: Stored, folder: Path) -> None:
     fit_forests(stored, no_bar, 1, Study(train=(40,), seeds=1, trees=2))
     rows = TABLES["greenfactory"].rows(stored).set_index(["proxy", "protocol", "metric"])
     assert rows.loc[("green_factory_space", "all", "tau"), "networks"] == len(space)
+
+
+def test_forests_of_what_evolved(stored: Stored, folder: Path) -> None:
+    """They alone read what evolved, and are judged apart where no accuracy chose it."""
+    accuracy = load_benchmark("nats-sss").accuracy("cifar10")
+    frame = pd.DataFrame({"index": np.arange(len(accuracy)), "gm_sss": accuracy})
+    frame.to_parquet(folder / "nats-sss-cifar10.evolved.parquet", index=False)
+    fit_forests(stored, no_bar, 1, Study(train=(40,), seeds=1, trees=2))
+    rows = TABLES["greenfactory"].rows(stored).set_index(["space", "proxy", "protocol", "metric"])
+    rows = rows.sort_index()
+    assert "green_factory_evolved" not in rows.loc["nats-tss"].index
+    found = rows.loc[("nats-sss", "green_factory_evolved")]
+    assert found.loc[("held_out", "tau"), "mean"] > 0.9  # it has the accuracies themselves
+    assert rows.loc[("nats-sss", "green_factory", "held_out", "tau"), "mean"] < 0.9
+    judged = found["networks"].xs("tau", level="metric")
+    chose = {index for proxy in EVOLVED for index in proxy.seen("nats-sss")}
+    assert judged["all"] == len(accuracy) and judged["held_out"] == len(accuracy) - 40
+    assert rows.loc[("nats-sss", "(encoding_space)", "all", "tau"), "networks"] == len(accuracy)
+    unseen = len(accuracy) - len(chose & set(range(len(accuracy))))
+    assert unseen - 40 <= judged["held_out_unseen"] <= min(unseen, judged["held_out"])
 
 
 def test_no_forests(stored: Stored, folder: Path) -> None:
