@@ -20,8 +20,9 @@ from greenmachine.tables.draws import (
     random_draws,
     stratified_draws,
 )
+from greenmachine.tables.pool import Pool
 from greenmachine.tables.published import RANKING, with_published
-from greenmachine.tables.sources import Pool, Scored, Stored
+from greenmachine.tables.sources import Scored, Stored
 from greenmachine.tables.sweep import sweep
 
 __all__ = ["PROTOCOLS", "TABLE", "at_once", "drawn", "measure", "top_accuracy"]
@@ -37,6 +38,7 @@ PROTOCOLS = f"""\
   the jackknife standard error.
 - `live`: those of them without dead operations (topology space only).
 - `space`: every network of the space, for trivial scores and for proxies that scored all.
+- `live_space`: those of them without dead operations (topology space only).
 - `stratified_space`: the stratified draws from them. Where the scored networks are few, bins of
   low accuracy hold less than their share, which changes what `stratified` gives."""
 
@@ -135,6 +137,8 @@ def measure(
     if scored.live is not None:
         yield from at_once("live", pool.part(scored.live))
     yield from at_once("space", space)
+    if scored.live_space is not None:
+        yield from at_once("live_space", space.part(scored.live_space))
     for row in drawn(space, space.accuracy):
         if row["protocol"] == "stratified":
             yield {**row, "protocol": "stratified_space"}
@@ -168,7 +172,10 @@ worth on the others is in the table of generalisation.""",
         Column("τ scored", "scored", "tau"),
         Column("τ live", "live", "tau"),
         Column("τ space", "space", "tau"),
+        Column("τ live space", "live_space", "tau"),
         Column("τ unknown", "unknown", "tau"),
+        Column("ρ scored", "scored", "spearman"),
+        Column("ρ live", "live", "spearman"),
         Column("τ best 10 %", "scored", "tau_best"),
         Column("top, %", "scored", "top_accuracy", ".2f"),
         Column("regret", "scored", "regret", ".2f"),

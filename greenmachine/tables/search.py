@@ -11,8 +11,9 @@ import pandas as pd
 from greenmachine.tables.base import Column, Drawing, Table, long_table
 from greenmachine.tables.cost import Seconds, seconds_of
 from greenmachine.tables.draws import DRAWS, random_draws
+from greenmachine.tables.pool import Pool
 from greenmachine.tables.ranking import top_accuracy
-from greenmachine.tables.sources import Pool, Scored, Stored
+from greenmachine.tables.sources import Scored, Stored
 from greenmachine.tables.sweep import sweep
 
 __all__ = ["SIZES", "TABLE", "found"]

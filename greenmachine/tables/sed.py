@@ -11,8 +11,9 @@ from greenmachine.proxies.entropy import size_entropy
 from greenmachine.tables.base import Column, Drawing, Table, long_table
 from greenmachine.tables.cost import seconds_of
 from greenmachine.tables.entropies import topology_scores
+from greenmachine.tables.pool import Pool
 from greenmachine.tables.ranking import at_once, drawn
-from greenmachine.tables.sources import DATASETS, SPACES, Pool, Stored
+from greenmachine.tables.sources import DATASETS, SPACES, Stored
 
 __all__ = ["TABLE"]
 

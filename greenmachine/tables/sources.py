@@ -34,8 +34,9 @@ from greenmachine.evaluation import (
 )
 from greenmachine.proxies import PROXIES, ArchitectureProxy, architecture_scores
 from greenmachine.proxies.zoo.az_nas import az_nas
+from greenmachine.tables.pool import Pool
 
-__all__ = ["AZ_NAS", "DATASETS", "EVERY", "FOUND", "SPACES", "Pool", "Scored", "Stored"]
+__all__ = ["AZ_NAS", "DATASETS", "EVERY", "FOUND", "SPACES", "Scored", "Stored"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -47,37 +48,6 @@ EVERY, FOUND = ".all", ".evolved"
 
 AZ_NAS = ("az_expressivity", "az_progressivity", "az_trainability", "flops")
 """Proxies whose ranks among the scored networks make AZ-NAS."""
-
-
-@dataclass(frozen=True)
-class Pool:
-    """Networks with their accuracies and scores.
-
-    Attributes:
-        accuracy: (n,) test accuracies in percent.
-        scores: by proxy (n,), higher is better for all of them, not finite = failed. Trivial
-            scores have their names in brackets.
-    """
-
-    accuracy: Floats
-    scores: Mapping[str, Floats]
-
-    def __len__(self) -> int:
-        return len(self.accuracy)
-
-    def matrix(self) -> Floats:
-        """Return (proxies, n) the scores, where a failed network has minus infinity."""
-        stack = np.stack(list(self.scores.values()))
-        return np.where(np.isfinite(stack), stack, -np.inf)
-
-    def only(self, chosen: Callable[[str], bool]) -> Pool:
-        """Return the same networks with the proxies alone whose names are ``chosen``."""
-        return Pool(self.accuracy, {n: values for n, values in self.scores.items() if chosen(n)})
-
-    def part(self, chosen: npt.NDArray[np.bool_]) -> Pool:
-        """Return the networks where ``chosen`` (n,) is true."""
-        scores = {name: values[chosen] for name, values in self.scores.items()}
-        return Pool(self.accuracy[chosen], scores)
 
 
 @dataclass(frozen=True)
@@ -109,9 +79,12 @@ class Scored:
     @cached_property
     def live(self) -> npt.NDArray[np.bool_] | None:
         """(n,) which networks of ``pool`` have no dead operation; None where none can have any."""
-        if self.benchmark.space.live is None:
-            return None
-        return np.asarray(self.benchmark.live[self.frame["index"]])
+        return self._live(self.frame)
+
+    @cached_property
+    def live_space(self) -> npt.NDArray[np.bool_] | None:
+        """The same for ``space``."""
+        return self._live(self._every)
 
     @cached_property
     def pool(self) -> Pool:
@@ -121,10 +94,8 @@ class Scored:
     @cached_property
     def space(self) -> Pool:
         """Every network: the trivial scores, what needs none built, what was scored on them all."""
-        every = pd.DataFrame({"index": np.arange(len(self.benchmark))})
-        pool = self._pool(every if self.whole is None else self.whole)
-        indices = (every if self.whole is None else self.whole)["index"]
-        archs = [self.benchmark.archs[index] for index in indices]
+        pool = self._pool(self._every)
+        archs = [self.benchmark.archs[index] for index in self._every["index"]]
         unbuilt = {
             proxy.name: proxy.direction * architecture_scores(proxy, self.benchmark.space, archs)
             for proxy in PROXIES
@@ -136,6 +107,15 @@ class Scored:
     def evolved_pool(self) -> Pool:
         """The networks of ``evolved`` with what was scored on them and the trivial scores."""
         return self._pool(self.evolved)
+
+    @property
+    def _every(self) -> pd.DataFrame:
+        every = pd.DataFrame({"index": np.arange(len(self.benchmark))})
+        return every if self.whole is None else self.whole
+
+    def _live(self, frame: pd.DataFrame) -> npt.NDArray[np.bool_] | None:
+        known = self.benchmark.space.live is not None
+        return np.asarray(self.benchmark.live[frame["index"]]) if known else None
 
     def _pool(self, frame: pd.DataFrame) -> Pool:
         indices = frame["index"].to_numpy()

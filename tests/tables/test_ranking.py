@@ -12,8 +12,8 @@ from scipy import stats
 from greenmachine.benchmarks import load_benchmark
 from greenmachine.tables import TABLES, Stored
 from greenmachine.tables.draws import DRAWS, SIZE, random_draws
+from greenmachine.tables.pool import Pool
 from greenmachine.tables.ranking import at_once, drawn, top_accuracy
-from greenmachine.tables.sources import Pool
 
 from .conftest import make_folder
 
@@ -51,8 +51,12 @@ def test_scored_and_live(rows: pd.DataFrame, folder: Path) -> None:
         assert rows.loc[(*TSS, "nwot", protocol, "optimum"), "mean"] == accuracy.max()
         assert rows.loc[(*TSS, "nwot", protocol, "regret"), "mean"] == accuracy.max() - top
     assert rows.loc[(*TSS, "ntk", "scored", "tau"), "mean"] > 0.5  # low is good
+    every = rows.loc[(*TSS, "(params)", "live_space", "tau")]
+    params = space.trivial_scores("cifar100", np.arange(len(space)))["params"][space.live]
+    tau = stats.kendalltau(params, space.accuracy("cifar100")[space.live]).statistic
+    assert (every["mean"], every["networks"]) == (pytest.approx(tau), space.live.sum())
     sizes = rows.xs("nats-sss", level="space").index.get_level_values("protocol")
-    assert "live" not in set(sizes)
+    assert not {"live", "live_space"} & set(sizes)
 
 
 def test_draws(rows: pd.DataFrame, stored: Stored) -> None:

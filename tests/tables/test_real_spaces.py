@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from greenmachine.benchmarks import load_benchmark
+from greenmachine.tables.pool import Pool
 from greenmachine.tables.ranking import at_once, drawn
-from greenmachine.tables.sources import Pool
 
 # What the tables of the whole spaces say, whoever reads them (CIFAR-10, CIFAR-100, ImageNet16-120).
 WHOLE = {

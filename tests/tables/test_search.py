@@ -9,8 +9,8 @@ import pytest
 from greenmachine.benchmarks import load_benchmark
 from greenmachine.files import write_json
 from greenmachine.tables import TABLES, Stored
+from greenmachine.tables.pool import Pool
 from greenmachine.tables.search import found
-from greenmachine.tables.sources import Pool
 
 KEYS = ["space", "proxy", "protocol", "metric"]
 
