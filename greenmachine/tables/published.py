@@ -48,8 +48,9 @@ RANKING: Figures = {
 
 # Jiang et al., NeurIPS 2023: the authors' protocol, every module's output.
 MECO: Figures = {
-    (_TSS, "scored", "spearman", "meco_modules"): (0.894, 0.883, 0.845),
-    (_SSS, "scored", "spearman", "meco_modules"): (-0.79, -0.87, -0.86),
+    (space, protocol, "spearman", "meco_modules"): rhos
+    for space, rhos in ((_TSS, (0.894, 0.883, 0.845)), (_SSS, (-0.79, -0.87, -0.86)))
+    for protocol in ("scored", "cifar10_image")
 }
 
 # arXiv 2505.09344, Kendall's tau, protocol unknown.

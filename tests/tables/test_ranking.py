@@ -104,6 +104,12 @@ def test_meco(stored: Stored) -> None:
     assert set(rows.index.get_level_values("metric")) == {"spearman"}
     row = rows.loc[(*TSS, "meco_modules", "scored", "spearman")]
     assert row["published"] == 0.883 and np.isfinite(row["mean"])
+    frame = stored.scored[1].frame  # widths, CIFAR-10
+    for dataset, published in (("cifar10", -0.79), ("imagenet16-120", -0.86)):
+        row = rows.loc[("nats-sss", dataset, "meco_modules", "cifar10_image", "spearman")]
+        accuracy = load_benchmark("nats-sss").accuracy(dataset)[frame["index"]]
+        rho = stats.spearmanr(frame["meco_modules"], accuracy).statistic
+        assert (row["mean"], row["published"]) == (pytest.approx(rho), published)
 
 
 def test_ties_at_the_top_share() -> None:
