@@ -16,16 +16,13 @@ import signal
 import subprocess
 import sys
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 
-import pandas as pd
 import pytest
 import typer
 import yaml
 from typer.testing import CliRunner
 
-from greenmachine.benchmarks.digits import EMBEDDED, LOADERS
 from greenmachine.cli.app import app
 from greenmachine.proxies import evolved
 from greenmachine.proxies.zoo import FAMILIES
@@ -191,90 +188,3 @@ def test_every_discovery_has_its_row() -> None:
         for family in evolved.FAMILIES
         for proxy in family.PROXIES
     ]
-
-
-def rounded(figure: float, places: int) -> str:
-    """Return ``figure`` as tables have it: decimal, half up, without the zero before the point."""
-    step = Decimal(1).scaleb(-places)
-    return str(Decimal(str(figure)).quantize(step, ROUND_HALF_UP)).removeprefix("0")
-
-
-@pytest.mark.parametrize("name", LOADERS)
-def test_figures_of_the_embedded_benchmarks_are_those_of_their_manifests(name: str) -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    record = json.loads((EMBEDDED / f"{name}.json").read_text())
-    section = text.partition("## The embedded benchmarks\n")[2].partition("\n## ")[0]
-    lines = [line.strip("| ").split(" | ") for line in section.splitlines() if line[:2] == "| "]
-    place = [cell.strip("`") for cell in lines[0]].index(name) + 1
-    found = {line[0]: line[place] for line in lines[1:]}
-    taus = record["tau_of_trivial_rows"]
-    rows = {
-        "parameters": "params",
-        "FLOPs": "flops",
-        "the number of convolutions": "convolutions",
-        "Σ log channels": "sum_log_channels",
-        "Σ depth² log channels": "depth2_log_channels",
-    }
-    assert set(taus) <= set(rows.values())
-    least, *quartiles, most = (
-        rounded(record["accuracy"][key], 1) for key in ("min", "p25", "p50", "p75", "max")
-    )
-    kind = {"digits-tss": "cells, of isomorphic ones one", "digits-sss": "widths"}[name]
-    assert found == {
-        "architectures": f"{record['architectures']} random {kind}",
-        "seeds an architecture": str(record["recipe"]["seeds"]),
-        "accuracy in percent: least, quartiles, most": f"{least} · {' '.join(quartiles)} · {most}",
-        "τ between two single seeds": rounded(record["tau_between_two_seeds"], 3),
-        "τ between half of the seeds and the other half": rounded(
-            record["tau_between_halves_of_the_seeds"], 3
-        ),
-        **{
-            f"τ of {row}": rounded(taus[key], 3) if key in taus else "–"
-            for row, key in rows.items()
-        },
-        "hours of one core for the training": rounded(record["worker_hours"], 1),
-        "size of the table": f"{(EMBEDDED / f'{name}.parquet').stat().st_size / 1000:.0f} kB",
-    }
-
-
-COLUMNS = [
-    (space, dataset)
-    for space in ("nats-tss", "nats-sss")
-    for dataset in ("cifar10", "cifar100", "imagenet16-120")
-]
-TRIVIAL = {
-    "(parameters)": "(params)",
-    "(number of convolutions)": "(convolutions)",
-    "(Σ log channels)": "(sum_log_channels)",
-    "(Σ depth² log channels)": "(depth2_log_channels)",
-}
-
-
-@pytest.mark.parametrize(
-    ("start", "table", "protocol", "least"),
-    [
-        ("Kendall's τ on whole spaces", "generalisation", "scored", 13),
-        ("In draws of 100 networks stratified", "greenmachine", "stratified_space", 10),
-    ],
-)
-def test_figures_of_discoveries_are_those_of_the_tables(
-    start: str, table: str, protocol: str, least: int
-) -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8").partition(f"\n{start}")[2]
-    lines = text.partition("\n| | TSS C10 |")[2].partition("\n\n")[0].splitlines()[2:]
-    shown = {
-        cells[0].strip("`"): cells[1:] for line in lines for cells in [line[2:-2].split(" | ")]
-    }
-    long = pd.read_csv(ROOT / "results" / "tables" / f"{table}.csv")
-    long = long[(long["protocol"] == protocol) & (long["metric"] == "tau")]
-    taus = long.set_index(["proxy", "space", "dataset"])["mean"]
-    rows = {name: TRIVIAL.get(name, name) for name in shown if name != "published"}
-    assert len(rows) >= least and set(rows.values()) <= set(long["proxy"])
-    for name, proxy in rows.items():
-        found = [taus.get((proxy, *column)) for column in COLUMNS]
-        assert shown[name] == ["–" if tau is None else signed(float(tau)) for tau in found], name
-
-
-def signed(tau: float) -> str:
-    """Return ``tau`` as README's tables have it."""
-    return "−" * int(tau < 0) + rounded(abs(tau), 3)

@@ -65,12 +65,12 @@ TABLE = Table(
 A random forest over proxies predicts test accuracy; tau-b, R² and mean absolute error (percent) of
 what it predicts, mean and standard deviation over the seeds of training sample and forest.
 `green_factory` reads every proxy of the zoo that is scored, `green_factory_trivial` the trivial
-scores too, `green_factory_space` what of the zoo was scored on all networks of the space.
-`green_factory_evolved` reads what this project evolved, with trivial scores and what else was
-scored on the same networks: all of the space, where it was scored on all. `(encoding)`, the score
-to beat, is the same forest over the architecture's string alone: the operation of every edge,
-one-hot, or the five widths; `(encoding_space)` likewise on all networks of the space. `train`
-networks are in training; trivial scores, in brackets, need none.
+scores too, `green_factory_all` what this project evolved with them, `green_factory_space` what of
+the zoo was scored on all networks of the space. `green_factory_evolved` reads what evolved, with
+trivial scores and what else was scored on the same networks: all of the space, where it was scored
+on all. `(encoding)`, the score to beat, is the same forest over the architecture's string alone:
+the operation of every edge, one-hot, or the five widths; `(encoding_space)` likewise on all
+networks of the space. `train` networks are in training; trivial scores, in brackets, need none.
 
 - `all`: every scored network, those of the training sample too.
 - `held_out`: the networks not in training.

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -59,24 +59,23 @@ def fit_forests(stored: Stored, bar: Bar, workers: int = -1, study: Study = STUD
         GreenMachineError: there are no scores, or scikit-learn is not installed.
     """
     held = _held(stored)
-    facts = {
-        **asdict(study),
-        "train": list(study.train),
-        "inputs": {name: asdict(inputs) for name, inputs in INPUTS.items()},
-        "scikit-learn": _version(),
-    }
+    facts = {**asdict(study), "train": list(study.train), "scikit-learn": _version()}
     for scored in stored.scored:
         name = _name(scored)
         known = {"sources": _sources(scored), "study": facts}
-        if known.items() <= held.get(name, {}).items():
+        before = held.get(name, {}) if known.items() <= held.get(name, {}).items() else {}
+        asked = {key: asdict(inputs) for key, inputs in INPUTS.items() if inputs.apply(scored)}
+        if before.get("inputs") == asked:
             continue
+        kept = {key for key in asked if before.get("inputs", {}).get(key) == asked[key]}
+        rows = [row for row in before.get("rows", []) if row["proxy"] in kept]
         with bar(f"{name}, forests") as told:
-            runs = list(_planned(scored, study, stored))
-            rows: list[dict[str, object]] = []
+            runs = list(_planned(scored, set(asked) - kept, study, stored))
             for number, (inputs, size, seed) in enumerate(runs):
                 told(number, len(runs))
                 rows += _fitted(scored, inputs, size, seed, study, workers)
-        held[name] = {**known, "rows": rows}
+        rows.sort(key=lambda row: list(asked).index(row["proxy"]))
+        held[name] = {**known, "inputs": asked, "rows": rows}
         write_json(_path(stored), manifest(command=_COMMAND.strip("`"), forests=held))
 
 
@@ -107,9 +106,11 @@ def _version() -> str | None:
         return None
 
 
-def _planned(scored: Scored, study: Study, stored: Stored) -> Iterator[tuple[str, int, int]]:
+def _planned(
+    scored: Scored, asked: Collection[str], study: Study, stored: Stored
+) -> Iterator[tuple[str, int, int]]:
     """Yield inputs, networks in training, and seed of every trial."""
-    for inputs in [name for name, inputs in INPUTS.items() if inputs.apply(scored)]:
+    for inputs in [name for name in INPUTS if name in asked]:
         networks = len(INPUTS[inputs].networks(scored))
         for share in study.train:
             size = round(share * networks) if share <= 1 else int(share)

@@ -83,6 +83,7 @@ class Inputs:
 INPUTS = {
     "green_factory": Inputs(zoo=True),
     "green_factory_trivial": Inputs(zoo=True, trivial=True),
+    "green_factory_all": Inputs(zoo=True, evolved=True, trivial=True),
     "green_factory_space": Inputs(zoo=True, whole=True),
     "green_factory_evolved": Inputs(zoo=True, evolved=True, trivial=True, whole=True),
     "(encoding)": Inputs(text=True),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,17 @@ def test_forests_of_other_scores_are_fitted_again(
     assert any("nats-tss-cifar100: no forests of these scores" in line for line in told)
     fit_forests(fresh, no_bar, 1, study)
     assert set(TABLES["greenfactory"].rows(fresh)["space"]) == {"nats-tss", "nats-sss"}
+    held = json.loads((folder / "forests.json").read_text())
+    for one in held["forests"].values():  # as if this had not been asked for then
+        one["inputs"].pop("(encoding)")
+        one["rows"] = [row for row in one["rows"] if row["proxy"] != "(encoding)"]
+        one["rows"][0]["tau"] = 0.125  # what was fitted stays
+    (folder / "forests.json").write_text(json.dumps(held))
+    before = TABLES["greenfactory"].rows(fresh)
+    fit_forests(fresh, no_bar, 1, study)
+    rows = TABLES["greenfactory"].rows(fresh)
+    assert set(rows["proxy"]) - set(before["proxy"]) == {"(encoding)"}
+    assert (rows["mean"] == 0.125).sum() == 2
     fit_forests(fresh, no_bar, 1, Study(train=(50,), seeds=1, trees=2))
     assert set(TABLES["greenfactory"].rows(fresh)["train"]) == {0, 50}
 
