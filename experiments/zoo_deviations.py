@@ -8,7 +8,7 @@ seed 1 (the sweep's are of seed 0), full depth, CIFAR-10 where nothing else is s
 - **operations**: FLOPs that count average pools beside convolutions and linear layers (one
   operation an output, or one a window's position); all live cells, no network is built;
 - **batch**: 16 and 64 images, on live cells of the topology space; `plain` and GraSP on the other
-  data sets too;
+  data sets too, and EPE-NAS on CIFAR-100 with the 200 images that give it two of each class;
 - **image**: what the modules' MeCo sees, a CIFAR-10 image or N(0, 1) noise of 32x32 or 64x64.
 """
 
@@ -39,10 +39,26 @@ from greenmachine.tables.sources import DATASETS
 from greenmachine.tables.writing import grid
 
 SEED = 1
-BATCHES = (16, 64)
-_FIRST = ("plain", "nwot", "jacov", "grad_norm", "snip", "fisher", "fisher_broadcast", "epe_nas")
-_OTHERS = ("plain", "grasp")
-BATCHED = {"cifar10": _FIRST, "cifar100": _OTHERS, "imagenet16-120": _OTHERS}
+_ON_CIFAR10 = (
+    "plain",
+    "grasp",
+    "nwot",
+    "jacov",
+    "grad_norm",
+    "snip",
+    "fisher",
+    "fisher_broadcast",
+    "epe_nas",
+    "zen",
+)
+_ELSEWHERE = ("plain", "grasp")
+TRIALS = (
+    ("cifar10", _ON_CIFAR10, (16, 64)),
+    ("cifar100", _ELSEWHERE, (16, 64)),
+    ("cifar100", ("epe_nas",), (200,)),
+    ("imagenet16-120", _ELSEWHERE, (16, 64)),
+)
+"""Data set, proxies, and images of a batch."""
 
 # Channels and side of the three stages of the topology space, five cells each.
 _STAGES = ((16, 32), (32, 16), (64, 8))
@@ -68,11 +84,17 @@ def operations(benchmark: Benchmark) -> Iterator[Row]:
             yield _row("flops", benchmark, dataset, f"operations a pooled output: {pool}", row)
 
 
-def batches(benchmark: Benchmark, dataset: str, networks: Sequence[int]) -> Iterator[Row]:
-    """Yield how proxies rank ``networks`` with batches of several sizes."""
-    proxies = {name: resolve(name) for name in BATCHED[dataset]}
+def batches(
+    benchmark: Benchmark,
+    dataset: str,
+    names: Sequence[str],
+    sizes: Sequence[int],
+    networks: Sequence[int],
+) -> Iterator[Row]:
+    """Yield how the proxies ``names`` rank ``networks`` with batches of several sizes."""
+    proxies = {name: resolve(name) for name in names}
     expressions = [p.expression for p in proxies.values() if isinstance(p, ExpressionProxy)]
-    for batch in BATCHES:
+    for batch in sizes:
         say(f"{benchmark.name}, {dataset}: {len(networks)} networks, {batch} images")
         spec = capture_spec(
             benchmark.name,
@@ -138,8 +160,8 @@ def main(words: list[str] | None = None) -> int:
         tss, sss = load_benchmark("nats-tss"), load_benchmark("nats-sss")
         rows = [*operations(tss)]
         live = _drawn(np.flatnonzero(tss.live), choice.networks)
-        for dataset in DATASETS:
-            rows += batches(tss, dataset, live)
+        for dataset, names, sizes in TRIALS:
+            rows += batches(tss, dataset, names, sizes, live)
         for space in (tss, sss):
             rows += images(space, _drawn(np.arange(len(space)), choice.networks))
     except (GreenMachineError, OSError) as error:
