@@ -67,6 +67,7 @@ def taus(table: str, *keys: str) -> pd.Series[float]:
 def row_of(found: pd.Series[float], *keys: object) -> list[str]:
     """Return the six cells of a row as the documents have them."""
     values = [found.get((*keys, *column), np.nan) for column in COLUMNS]
+    assert not np.isnan(values).all(), f"no table has {keys}"
     return ["–" if np.isnan(tau) else signed(tau) for tau in values]
 
 

@@ -37,8 +37,8 @@ class Inputs:
     """What a forest reads.
 
     Attributes:
-        zoo: proxies that have seen no accuracy of the space, all that are scored.
-        evolved: those that have.
+        zoo: proxies of the zoo, all that are scored: no accuracy chose one.
+        evolved: what this project evolved.
         trivial: the trivial scores.
         text: the architecture's string, encoded.
         whole: whether every network of the space counts, or those that the zoo was scored on.
