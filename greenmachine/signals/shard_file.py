@@ -18,6 +18,7 @@ from torch import Tensor
 
 from greenmachine.errors import RunError
 from greenmachine.files import read_json, replace_file, write_json
+from greenmachine.interrupts import interrupts_held
 from greenmachine.signals.stack import LayerGroups, Shard, Stack
 
 __all__ = ["open_shard", "shard_failures", "write_shard", "write_tensors"]
@@ -119,7 +120,9 @@ def open_shard(path: Path) -> Shard:
     try:
         layout = read_json(path)
         stacks = [Stack(torch.tensor(rows), {}) for rows in layout["stacks"]]
-        with safe_open(path.with_suffix(".safetensors"), framework="pt") as file:
+        # ``get_tensor`` goes through ``torch.asarray``, which renames an interrupt to ValueError.
+        tensors = path.with_suffix(".safetensors")
+        with interrupts_held(), safe_open(tensors, framework="pt") as file:
             for key in file.keys():  # noqa: SIM118 (not a dict)
                 number, _, name = key.partition(".")
                 stacks[int(number)].tensors[name] = file.get_tensor(key)

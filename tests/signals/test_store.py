@@ -285,6 +285,24 @@ def test_ctrl_c_in_a_parallel_build(tmp_path: Path) -> None:
     equal(open_shard(target.paths[-1]), capture_shard(SPEC, places[-1]))
 
 
+def test_ctrl_c_in_reading_is_no_damage(built: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``torch.asarray`` turns any exception of ``__getitem__`` into a ValueError of its own."""
+    real = torch.UntypedStorage.__getitem__
+    hits: list[object] = []
+
+    def interrupted(storage: torch.UntypedStorage, place: Any) -> Any:
+        if isinstance(place, int):  # asked by torch.asarray, not by safetensors
+            hits.append(place)
+            signal.raise_signal(signal.SIGINT)
+        return real(storage, place)
+
+    monkeypatch.setattr(torch.UntypedStorage, "__getitem__", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        open_shard(built.paths[0])
+    assert hits
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
 @pytest.mark.parametrize(
     "other",
     [
