@@ -2,13 +2,16 @@
 
     python -m experiments.zoo_deviations --out results/deviations
 
-Three settings that papers leave open or others chose differently are changed on random networks of
-seed 1 (the sweep's are of seed 0), full depth, CIFAR-10 where nothing else is said:
+Settings that papers leave open or others chose differently are changed on random networks of seed 1
+(the sweep's are of seed 0), full depth, CIFAR-10 where nothing else is said:
 
 - **operations**: FLOPs that count average pools beside convolutions and linear layers (one
   operation an output, or one a window's position); all live cells, no network is built;
 - **batch**: 16 and 64 images, on live cells of the topology space; `plain` and GraSP on the other
   data sets too, and EPE-NAS on CIFAR-100 with the 200 images that give it two of each class;
+- **seed**: GraSP on twice as many live cells with the weights and images of five seeds: each
+  published figure is of one;
+- **weights**: GraSP with convolutions and linear layers of He's initialisation (N(0, 2 / inputs));
 - **image**: what the modules' MeCo sees, a CIFAR-10 image or N(0, 1) noise of 32x32 or 64x64.
 """
 
@@ -22,8 +25,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 from scipy import stats
+from torch import nn
 
 from greenmachine.benchmarks import Benchmark, load_benchmark
 from greenmachine.errors import GreenMachineError
@@ -32,6 +37,7 @@ from greenmachine.files import replace_file, write_text
 from greenmachine.fitness import tau_row
 from greenmachine.language import parse
 from greenmachine.proxies import ExpressionProxy, resolve
+from greenmachine.proxies.zoo.grasp import gradient_flow
 from greenmachine.proxies.zoo.meco import meco_of_modules
 from greenmachine.signals.passes import noise_images
 from greenmachine.signals.sample import build_network
@@ -59,6 +65,7 @@ TRIALS = (
     ("imagenet16-120", _ELSEWHERE, (16, 64)),
 )
 """Data set, proxies, and images of a batch."""
+SEEDS = (0, 1, 2, 3, 4)
 
 # Channels and side of the three stages of the topology space, five cells each.
 _STAGES = ((16, 32), (32, 16), (64, 8))
@@ -90,18 +97,19 @@ def batches(
     names: Sequence[str],
     sizes: Sequence[int],
     networks: Sequence[int],
+    seed: int = SEED,
 ) -> Iterator[Row]:
     """Yield how the proxies ``names`` rank ``networks`` with batches of several sizes."""
     proxies = {name: resolve(name) for name in names}
     expressions = [p.expression for p in proxies.values() if isinstance(p, ExpressionProxy)]
     for batch in sizes:
-        say(f"{benchmark.name}, {dataset}: {len(networks)} networks, {batch} images")
+        say(f"{benchmark.name}, {dataset}: {len(networks)} networks, {batch} images, seed {seed}")
         spec = capture_spec(
             benchmark.name,
             dataset,
             [parse(text) for text in expressions],
             batch=batch,
-            seed=SEED,
+            seed=seed,
             options={},
         )
         texts = {name: proxy.text for name, proxy in proxies.items()}
@@ -109,7 +117,25 @@ def batches(
         accuracy = benchmark.accuracy(dataset)[frame["index"]]
         for name, proxy in proxies.items():
             row = tau_row(frame[name].to_numpy(), accuracy, proxy.direction)
-            yield _row(name, benchmark, dataset, f"batch {batch}", row)
+            setting = f"batch {batch}" if seed == SEED else f"batch {batch}, seed {seed}"
+            yield _row(name, benchmark, dataset, setting, row)
+
+
+def he_weights(benchmark: Benchmark, dataset: str, networks: Sequence[int]) -> Iterator[Row]:
+    """Yield how GraSP ranks ``networks`` of which He's initialisation drew the weights."""
+    say(f"{benchmark.name}, {dataset}: {len(networks)} networks, He's initialisation")
+    spec = capture_spec(benchmark.name, dataset, [], batch=16, seed=SEED, options={})
+    inputs, labels = benchmark.images(dataset, spec.batch, seed=SEED)
+    scores = []
+    for network in networks:
+        model = build_network(benchmark, network, spec)
+        torch.manual_seed(SEED)
+        for module in model.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                nn.init.kaiming_normal_(module.weight)
+        scores.append(gradient_flow(model, inputs, labels, SEED))
+    row = tau_row(np.array(scores), benchmark.accuracy(dataset)[list(networks)], 1)
+    yield _row("grasp", benchmark, dataset, "batch 16, He's initialisation", row)
 
 
 def images(benchmark: Benchmark, networks: Sequence[int]) -> Iterator[Row]:
@@ -162,6 +188,11 @@ def main(words: list[str] | None = None) -> int:
         live = _drawn(np.flatnonzero(tss.live), choice.networks)
         for dataset, names, sizes in TRIALS:
             rows += batches(tss, dataset, names, sizes, live)
+        more = _drawn(np.flatnonzero(tss.live), 2 * choice.networks)
+        for dataset in ("cifar100", "imagenet16-120"):
+            for seed in SEEDS:
+                rows += batches(tss, dataset, ("grasp",), (16,), more, seed)
+            rows += he_weights(tss, dataset, live)
         for space in (tss, sss):
             rows += images(space, _drawn(np.arange(len(space)), choice.networks))
     except (GreenMachineError, OSError) as error:
