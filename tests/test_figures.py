@@ -129,6 +129,18 @@ def test_summary() -> None:
         assert f" {space[5:8].upper()} C10 C100 IN16" in text and f"| {' '.join(every)} |" in text
 
 
+def test_words() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    cells = row_of(taus("generalisation", "proxy"), "scored", "digits_tss")[:3]
+    assert f"ranks its cells ({' '.join(cells)})" in text
+    means = taus("greenmachine", "proxy")["scored"].groupby("proxy").agg(["mean", "count"])
+    evolved = {proxy.name for proxy in EVOLVED}
+    zoo = [proxy.name for proxy in PROXIES if proxy.name not in evolved]
+    best = means[means["count"] == len(COLUMNS)].reindex(zoo).nlargest(1, "mean")
+    name, mean = best.index[0], rounded(best["mean"].iloc[0], 3)
+    assert re.search(rf"scored all six, `{name}`,\s+has {re.escape(mean)} on", text)
+
+
 @pytest.mark.parametrize("name", LOADERS)
 def test_embedded_benchmarks(name: str) -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
