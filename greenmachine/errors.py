@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["ConfigError", "DataError", "ExpressionError", "GreenMachineError", "RunError"]
+__all__ = [
+    "ConfigError",
+    "DataError",
+    "ExpressionError",
+    "GreenMachineError",
+    "NetworkError",
+    "RunError",
+    "first_line",
+]
 
 
 class GreenMachineError(Exception):
@@ -19,6 +27,10 @@ class ConfigError(GreenMachineError):
 
 class RunError(GreenMachineError):
     """A run folder cannot be read, resumed or written."""
+
+
+class NetworkError(GreenMachineError):
+    """A network of the caller's raised, or cannot be read by the proxy."""
 
 
 class ExpressionError(GreenMachineError):
@@ -38,3 +50,13 @@ class ExpressionError(GreenMachineError):
         super().__init__(
             f"{message} (at character {position + 1})\n  {line}\n  {' ' * (position - start)}^"
         )
+
+
+def first_line(error: BaseException) -> str:
+    """Return the kind of ``error`` and the first line of its text, cut to a readable length."""
+    try:
+        lines = str(error).strip().splitlines() or [""]
+    except Exception:  # the text of somebody else's error may raise too
+        lines = ["(its text cannot be shown)"]
+    line = lines[0] if len(lines[0]) <= 300 else f"{lines[0][:297]}..."
+    return f"{type(error).__name__}: {line}" if line else type(error).__name__

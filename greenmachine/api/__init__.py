@@ -4,6 +4,7 @@ from greenmachine.api.result import Result
 from greenmachine.api.runs import evolve
 from greenmachine.api.scoring import rank, score
 from greenmachine.benchmarks import Benchmark, load_benchmark
+from greenmachine.errors import GreenMachineError
 from greenmachine.proxies import ArchitectureProxy, ExpressionProxy, FunctionProxy, Proxy
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "Benchmark",
     "ExpressionProxy",
     "FunctionProxy",
+    "GreenMachineError",
     "Proxy",
     "Result",
     "evolve",

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from torch import Tensor, nn
+import torch
+from torch import nn
 
-from greenmachine.engine import score_model
-from greenmachine.errors import ConfigError, GreenMachineError
-from greenmachine.language import Expression, parse
-from greenmachine.proxies import ArchitectureProxy, FunctionProxy, Proxy, function_score, resolve
+from greenmachine.engine import evaluate_model
+from greenmachine.errors import ConfigError, GreenMachineError, NetworkError, first_line
+from greenmachine.language import parse
+from greenmachine.networks.batches import label_batch
+from greenmachine.networks.layers import Coverage
+from greenmachine.networks.neutral import neutral
+from greenmachine.networks.outputs import Output
+from greenmachine.proxies import ArchitectureProxy, FunctionProxy, Proxy, resolve
+from greenmachine.proxies.functions import evaluate_function
 from greenmachine.signals.passes import noise_images
 
 __all__ = ["rank", "score"]
@@ -24,54 +30,74 @@ def score(
     model: nn.Module,
     proxy: Proxy | str | Path,
     *,
-    images: Tensor | None = None,
-    labels: Tensor | None = None,
+    images: Any = None,
+    labels: Any = None,
     shape: Sequence[int] | None = None,
     seed: int = 0,
+    output: Output | None = None,
 ) -> float:
     """Return the score of one network: the same, bit for bit, as in a search or an export.
 
-    The model is left as it was found: weights, gradients, running statistics, mode. The passes
-    run on its device, and on the CPU on one thread: else the score would move with the cores.
+    The model is left as it was found: weights, gradients, running statistics, mode, attributes.
+    The passes run on its device, with torch's default settings and on one thread, whatever is set
+    around the call: else the score would move with the cores.
 
     Args:
         model: any network with convolutions or linear layers.
         proxy: a proxy, the name of one, an expression, or the path of an exported ``.py`` or of
             a finished run.
-        images: (B, C, H, W), a mini-batch as the network takes it. Proxies of noise use its
-            shape alone; those of the data pass need the images themselves, and functions without
-            a pass nothing at all.
+        images: (B, C, H, W), a mini-batch as the network takes it: a tensor or an array. Proxies
+            of noise use its shape alone; those of the data pass need the images themselves, and
+            functions without a pass nothing at all. Whole numbers (B, T) are token ids where the
+            network has an embedding.
         labels: (B,) class indices; needed by proxies of the data pass alone.
         shape: (B, C, H, W) of the noise where no images are given.
         seed: of the noise, and of randomness inside the network.
+        output: which part of what the network returns is its output: an index, a key, an
+            attribute or a function. None takes a tensor, ``logits``, or the only tensor there is.
 
     Returns:
-        The score; NaN where the formula has no value. ``Proxy.direction`` says whether high or
-        low is good.
+        The score; NaN where the formula has no value or a weight is not finite.
+        ``Proxy.direction`` says whether high or low is good. Warns where the network uses weights
+        that belong to no convolution or linear layer.
 
     Raises:
         ConfigError: no such proxy, it scores architectures and no networks, or images, labels or
             shape are missing or do not fit together.
         ExpressionError: the expression has a fault.
         RunError: the folder holds no finished run.
-        Exception: whatever the network raises.
+        NetworkError: the network raised, or the proxy cannot read it.
 
     Example:
         >>> greenmachine.score(model, "synflow", shape=(1, 3, 32, 32))
         >>> greenmachine.score(model, "snip", images=x, labels=y)
         >>> greenmachine.score(model, "sum_layers(l2_norm(noise_weight_grad))", images=x)
     """
-    return _scorer(_proxy(proxy), images, labels, shape, seed)(model)
+    if not isinstance(model, nn.Module):
+        raise ConfigError(
+            f"the network is {type(model).__name__}, not a torch.nn.Module: score(model, proxy)"
+        )
+    scorer = _scorer(_proxy(proxy), images, labels, shape, seed, output)
+    try:
+        judged = scorer(model)
+    except GreenMachineError:
+        raise
+    except Exception as error:  # a network may raise anything
+        raise NetworkError(f"{scorer.given}: {first_line(error)}") from error
+    if judged.coverage is not None:
+        judged.coverage.warn()
+    return judged.value
 
 
 def rank(
     models: Mapping[str, nn.Module] | Iterable[nn.Module | tuple[str, nn.Module]],
     proxy: Proxy | str | Path,
     *,
-    images: Tensor | None = None,
-    labels: Tensor | None = None,
+    images: Any = None,
+    labels: Any = None,
     shape: Sequence[int] | None = None,
     seed: int = 0,
+    output: Output | None = None,
 ) -> pd.DataFrame:
     """Return the networks, the best by ``proxy`` first.
 
@@ -83,11 +109,14 @@ def rank(
         labels: (B,) class indices.
         shape: (B, C, H, W) of the noise where no images are given.
         seed: of the noise, and of randomness inside the networks.
+        output: which part of what the networks return is their output.
 
     Returns:
         A row a network with ``name`` (its place, from 0, where it has none), ``score``, ``rank``
-        (1 is the best, ties share one) and ``failure``: why there is no score, else empty. A
-        network that raises has the score NaN; scores that are not finite rank last.
+        (1 is the best, ties share one), ``coverage`` (the share of the weights it uses that
+        belong to convolutions and linear layers; 1 where the proxy reads more than layers) and
+        ``failure``: why there is no score, else empty. A network that raises has the score NaN;
+        scores that are not finite rank last.
 
     Raises:
         ConfigError: there is no network, or as for :func:`score`.
@@ -101,21 +130,21 @@ def rank(
         >>> greenmachine.rank(some, "synflow", shape=(1, 3, 32, 32))
     """
     chosen = _proxy(proxy)
-    scored = _scorer(chosen, images, labels, shape, seed)
-    rows: list[tuple[str | int, float, str]] = []
+    scorer = _scorer(chosen, images, labels, shape, seed, output)
+    rows: list[tuple[str | int, float, float, str]] = []
     for name, model in _named(models):
         try:
-            value = scored(model)
+            value, coverage = scorer(model)
         except GreenMachineError:  # not the network's fault
             raise
         except Exception as error:  # a network may raise anything
-            reason = (str(error).strip().splitlines() or [""])[0]
-            rows.append((name, math.nan, f"{type(error).__name__}: {reason}"))
+            rows.append((name, math.nan, math.nan, first_line(error)))
         else:
-            rows.append((name, value, "" if math.isfinite(value) else f"the score is {value}"))
+            failure = "" if math.isfinite(value) else f"the score is {value}"
+            rows.append((name, value, 1.0 if coverage is None else coverage.share, failure))
     if not rows:
         raise ConfigError("no networks to rank: models is empty")
-    frame = pd.DataFrame(rows, columns=["name", "score", "failure"])
+    frame = pd.DataFrame(rows, columns=["name", "score", "coverage", "failure"])
     merit = (chosen.direction * frame["score"]).where(np.isfinite(frame["score"]))
     places = merit.rank(ascending=False, method="min", na_option="bottom").astype(int)
     frame.insert(2, "rank", places)
@@ -138,66 +167,100 @@ def _named(
         yield item if isinstance(item, tuple) else (place, item)
 
 
-def _scorer(
-    proxy: Proxy,
-    images: Tensor | None,
-    labels: Tensor | None,
-    shape: Sequence[int] | None,
-    seed: int,
-) -> Callable[[nn.Module], float]:
-    """Return what scores a network; faults of the arguments are found before the first one."""
-    if isinstance(proxy, ArchitectureProxy):
-        raise ConfigError(
-            f"{proxy.name} scores architectures of {' or '.join(proxy.functions)}, no networks: "
-            f"use `greenmachine score {proxy.name} --on BENCHMARK`"
+def _scorer(*of: Any) -> _Scorer:
+    with neutral():  # a default device would move images and labels
+        return _Scorer(*of)
+
+
+class _Judged(NamedTuple):
+    value: float
+    coverage: Coverage | None
+
+
+class _Scorer:
+    """Scores networks; faults of the other arguments are found before the first network."""
+
+    def __init__(
+        self,
+        proxy: Proxy,
+        images: Any,
+        labels: Any,
+        shape: Sequence[int] | None,
+        seed: int,
+        output: Output | None,
+    ) -> None:
+        if isinstance(proxy, ArchitectureProxy):
+            raise ConfigError(
+                f"{proxy.name} scores architectures of {' or '.join(proxy.functions)}, no "
+                f"networks: use `greenmachine score {proxy.name} --on BENCHMARK`"
+            )
+        self.proxy, self.seed, self.output = proxy, seed, output
+        self.images = self.labels = None
+        self.shape: tuple[int, ...] = ()
+        if isinstance(proxy, FunctionProxy) and not proxy.passes:
+            return
+        images = images if images is None else _array(images)
+        self.shape = _shape(images, shape)
+        needs_images = "data" in proxy.passes
+        needs_labels = proxy.needs_labels if isinstance(proxy, FunctionProxy) else needs_images
+        if (needs_images and images is None) or (needs_labels and labels is None):
+            wanted = "images and labels" if needs_labels else "images"
+            raise ConfigError(f"{proxy.name} looks at data: give {wanted}")
+        if labels is not None:
+            try:
+                self.labels = label_batch(labels, self.shape[0])
+            except ValueError as error:
+                raise ConfigError(str(error)) from None
+        self.images = images if needs_images else None
+
+    @property
+    def given(self) -> str:
+        """What the network was given, for a message."""
+        return (
+            f"{self.proxy.name} on images of shape {self.shape}" if self.shape else self.proxy.name
         )
-    if isinstance(proxy, FunctionProxy) and not proxy.passes:
-        return partial(function_score, proxy, images=None, seed=seed)
-    size = _shape(images, shape)
-    needs_images = "data" in proxy.passes
-    needs_labels = proxy.needs_labels if isinstance(proxy, FunctionProxy) else needs_images
-    if (needs_images and images is None) or (needs_labels and labels is None):
-        wanted = "images and labels" if needs_labels else "images"
-        raise ConfigError(f"{proxy.name} looks at data: give {wanted}")
-    if labels is not None and labels.shape != size[:1]:
-        raise ConfigError(
-            f"labels {tuple(labels.shape)} do not fit images {size}: give one label an image"
+
+    def __call__(self, model: nn.Module) -> _Judged:
+        if isinstance(self.proxy, FunctionProxy):
+            batch = self.images
+            if batch is None and self.proxy.passes:
+                batch = noise_images(self.shape, self.seed)
+            return _Judged(
+                *evaluate_function(
+                    self.proxy, model, batch, self.labels, self.seed, output=self.output
+                )
+            )
+        scores = evaluate_model(
+            model,
+            [parse(self.proxy.expression)],
+            self.shape,
+            images=self.images,
+            labels=self.labels,
+            seed=self.seed,
+            output=self.output,
         )
-    if isinstance(proxy, FunctionProxy):
-        return partial(_by_function, proxy, images if needs_images else None, labels, size, seed)
-    return partial(_by_expression, parse(proxy.expression), images, labels, size, seed)
+        return _Judged(float(scores.values[0]), scores.coverage)
 
 
-def _by_expression(
-    expression: Expression,
-    images: Tensor | None,
-    labels: Tensor | None,
-    size: tuple[int, ...],
-    seed: int,
-    model: nn.Module,
-) -> float:
-    (value,) = score_model(model, [expression], size, images=images, labels=labels, seed=seed)
-    return float(value)
+def _array(images: Any) -> torch.Tensor:
+    try:
+        return torch.as_tensor(images)
+    except (TypeError, ValueError, RuntimeError):
+        raise ConfigError(
+            f"images are {type(images).__name__}, which torch cannot read: give a tensor"
+        ) from None
 
 
-def _by_function(
-    proxy: FunctionProxy,
-    images: Tensor | None,
-    labels: Tensor | None,
-    size: tuple[int, ...],
-    seed: int,
-    model: nn.Module,
-) -> float:
-    batch = noise_images(size, seed) if images is None else images
-    return function_score(proxy, model, batch, labels, seed)
-
-
-def _shape(images: Tensor | None, shape: Sequence[int] | None) -> tuple[int, ...]:
+def _shape(images: torch.Tensor | None, shape: Sequence[int] | None) -> tuple[int, ...]:
     """Return the shape of the images, given or to be drawn."""
     if images is None and shape is None:
         raise ConfigError("give images, or the shape=(B, C, H, W) of the noise")
-    size = tuple(images.shape if images is not None else shape or ())
-    if len(size) < 2 or any(side != int(side) or side < 1 for side in size):
+    try:
+        size = tuple(images.shape if images is not None else shape or ())
+        whole = all(side == int(side) for side in size)
+    except (TypeError, ValueError):
+        raise ConfigError(f"shape {shape!r} is no shape: write (B, C, H, W)") from None
+    if len(size) < 2 or not whole or any(side < 1 for side in size):
         raise ConfigError(f"images of shape {size} are no batch: it is (B, C, H, W)")
     if images is not None and shape is not None and tuple(shape) != size:
         raise ConfigError(f"shape {tuple(shape)} is not that of the images, {size}: give one")

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from greenmachine.benchmarks.datasets import Images
 from greenmachine.benchmarks.spaces import Space
 from greenmachine.errors import ConfigError, DataError
+from greenmachine.networks.neutral import neutral
 
 __all__ = ["Benchmark"]
 
@@ -124,8 +125,9 @@ class Benchmark:
     def build(self, index: int, dataset: str, *, seed: int = 0, **options: int) -> nn.Module:
         """Return the untrained network of architecture ``index``, on the CPU.
 
-        Its weights depend on ``seed`` and ``index`` alone; torch's global generator is left
-        as it was. ``options`` are those of the space, such as ``cells`` of ``nats-tss``.
+        Its weights depend on ``seed`` and ``index`` alone, whatever other threads draw and
+        whatever torch's settings; its global generator is left as it was. ``options`` are those
+        of the space, such as ``cells`` of ``nats-tss``.
 
         Raises:
             DataError: unknown index or data set.
@@ -135,7 +137,7 @@ class Benchmark:
         arch = self.archs[self.index_of(index)]
         settings = self.settings(options)
         classes = self.num_classes(dataset)
-        with torch.random.fork_rng(devices=[]):
+        with neutral(), torch.random.fork_rng(devices=[]):
             torch.manual_seed((seed * 1_000_003 + index) % 2**63)
             return self.space.build(arch, num_classes=classes, **settings)
 

@@ -8,6 +8,7 @@ Its name is ``my_space.py:accuracies.csv``. The Python file defines
 | ``INPUT_SHAPE`` | shape of one image, such as ``(1, 8, 8)``, or ``(64,)`` for vectors |
 | ``NUM_CLASSES`` | number of classes; optional, labels are checked against it |
 | ``images()`` | normalised images and labels, the same at every call; only for the data pass |
+| ``OUTPUT`` | optional: which of several returned things is the output (index, key, function) |
 
 and the CSV has the columns that ``user_table.py`` describes. The one data set is called ``own``.
 Weights are seeded where ``build`` draws from torch's generator, as every torch module does.
@@ -37,6 +38,8 @@ from greenmachine.benchmarks.user_file import UserFile
 from greenmachine.benchmarks.user_table import read_accuracies
 from greenmachine.errors import DataError
 from greenmachine.networks import module_costs
+from greenmachine.networks.neutral import neutral
+from greenmachine.networks.outputs import pick_output
 
 __all__ = ["DATASET", "absolute_name", "is_custom", "load_custom", "short_name"]
 
@@ -147,13 +150,15 @@ class _Networks:
         if any(is_lazy(tensor) for tensor in [*model.parameters(), *model.buffers()]):
             with torch.no_grad():  # lazy layers get their weights when they see an image
                 model(torch.zeros(2, *self.shape))
+        if (output := self.file.get("OUTPUT")) is not None:
+            model.register_forward_hook(lambda module, args, out: pick_output(out, output))
         return model
 
     def costs(
         self, archs: Sequence[str], **_: int
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return (parameters, flops_m), each (len(archs),); NaN where a network fails."""
-        with torch.random.fork_rng(devices=[]):
+        with neutral(), torch.random.fork_rng(devices=[]):
             found = np.array([self._costs(arch) for arch in archs], dtype=np.float64)
         params, flops = found.reshape(-1, 2).T
         return params, flops

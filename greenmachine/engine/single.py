@@ -1,40 +1,67 @@
-"""One network that is at hand: its passes, both floors, a score for every expression."""
+"""Score one network that is at hand with any number of expressions."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from greenmachine.engine.graph import boundary_of
 from greenmachine.engine.lower import CHUNK_ELEMENTS, evaluate_shard
 from greenmachine.engine.upper import Layout, evaluate_vectors
 from greenmachine.language import Expression, canonical
-from greenmachine.signals.passes import run_passes
+from greenmachine.networks.batches import image_batch
+from greenmachine.networks.layers import Coverage, coverage
+from greenmachine.networks.outputs import Output, single_output
+from greenmachine.networks.untouched import all_finite, float_like, untouched
+from greenmachine.signals.passes import noise_images, run_passes
 from greenmachine.signals.stack import stack_layers
-from greenmachine.workers import one_thread
 from primitives.registry import LAYER_SCALAR
 
-__all__ = ["score_model"]
+__all__ = ["ModelScores", "evaluate_model", "score_model"]
+
+
+@dataclass(frozen=True)
+class ModelScores:
+    """What expressions say of one network.
+
+    Attributes:
+        values: (expressions,) float64, NaN where an expression has no value.
+        coverage: how much of the network its layers are.
+    """
+
+    values: NDArray[np.float64]
+    coverage: Coverage
 
 
 def score_model(
+    model: nn.Module, expressions: Sequence[Expression], shape: tuple[int, ...], **options: Any
+) -> NDArray[np.float64]:
+    """Return the values of :func:`evaluate_model`; warn where they cover a part alone."""
+    scores = evaluate_model(model, expressions, shape, **options)
+    scores.coverage.warn()
+    return scores.values
+
+
+def evaluate_model(
     model: nn.Module,
     expressions: Sequence[Expression],
     shape: tuple[int, ...],
     *,
-    images: Tensor | None = None,
-    labels: Tensor | None = None,
+    images: Any = None,
+    labels: Any = None,
     seed: int = 0,
-) -> NDArray[np.float64]:
-    """Return the score of ``model`` by each expression, (expressions,); NaN where it has no value.
+    output: Output | None = None,
+) -> ModelScores:
+    """Return the score of ``model`` by each expression.
 
     Every pass runs once, whatever the number of expressions. The scores are those of an
-    :class:`Evaluator` whose sample is this network, bit for bit; torch runs on one thread here
-    too, or rounding would move them with the number of cores.
+    :class:`Evaluator` whose sample is this network, bit for bit, whatever torch's settings.
 
     Args:
         model: any network with convolutions or linear layers, on any device; it is left as it
@@ -44,6 +71,10 @@ def score_model(
         images: (B, C, H, W), for the data pass.
         labels: (B,) class indices, for the data pass.
         seed: of the noise, and of randomness inside the network.
+        output: which part of what the network returns is its output; see ``pick_output``.
+
+    Returns:
+        The scores, all NaN where a weight of the network is not finite.
 
     Raises:
         ValueError: the data pass is needed and images or labels are missing, no convolution
@@ -53,19 +84,11 @@ def score_model(
     forms = [canonical(expression) for expression in expressions]
     terminals = set().union(*(form.terminals for form in forms)) - {"depth"}
     boundary = boundary_of(forms)
-    device = str(next(model.parameters(), torch.zeros(())).device)
-    if torch.device(device).type not in CHUNK_ELEMENTS:
-        device = "cpu"  # the passes run where the model is, but not every device has float64
-    with one_thread(), torch.inference_mode(False):
-        # Copies: autograd refuses tensors that were made in inference mode.
-        layers = run_passes(
-            model,
-            terminals,
-            shape,
-            images=None if images is None else images.clone(),
-            labels=None if labels is None else labels.clone(),
-            seed=seed,
-        )
+    with single_output(model, output), untouched(model, seed):
+        layers = run_passes(model, terminals, shape, images=images, labels=labels, seed=seed)
+        like = float_like(model)
+        # The passes run where the model is, but not every device has float64.
+        device = str(like.device) if like.device.type in CHUNK_ELEMENTS else "cpu"
         layout = Layout([len(layers)])
         with torch.no_grad():
             values = evaluate_shard(stack_layers({0: layers}, shape[0]), boundary, device)
@@ -74,4 +97,8 @@ def score_model(
                 for piece, value in zip(boundary, values, strict=True)
             }
             scores = evaluate_vectors(forms, vectors, layout)
-    return np.array([float(score) for score in scores])
+        batch = noise_images(shape, seed).to(like) if images is None else image_batch(images, model)
+        fired = {layer.module for layer in layers}
+        covered = coverage(model, fired, lambda: model(batch), seed)
+        numbers = np.array([float(score) for score in scores])
+        return ModelScores(numbers if all_finite(model) else np.full_like(numbers, np.nan), covered)

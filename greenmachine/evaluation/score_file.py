@@ -22,12 +22,18 @@ from greenmachine.benchmarks.table import read_table
 from greenmachine.errors import ConfigError, DataError
 from greenmachine.proxies import PROXIES
 
-__all__ = ["check_rows", "direction_of", "joined_attrs", "read_scores", "score_columns"]
+__all__ = ["COVERAGE", "check_rows", "direction_of", "joined_attrs", "read_scores", "score_columns"]
 
 _BY_COLUMN = ("proxies", "directions")  # attributes that tell something of every column
 
-KEYS = ("index", "arch")
-"""Columns that say which network a row is."""
+COVERAGE = "coverage"
+"""Column of the share of a network's weights that belong to convolutions and linear layers.
+
+It is there only where that is less than 1 for a network.
+"""
+
+KEYS = ("index", "arch", COVERAGE)
+"""Columns that tell of a network and are no scores."""
 
 _COMMAND = "greenmachine score PROXY... --out FILE"
 
@@ -57,6 +63,7 @@ def read_scores(paths: Sequence[Path]) -> pd.DataFrame:
             if (joined["arch"] != joined["arch/other"]).any():
                 raise DataError(f"{path} is of another benchmark than the files before it")
             joined = joined.drop(columns="arch/other")
+        joined = joined.drop(columns=f"{COVERAGE}/other", errors="ignore")
         joined.attrs = joined_attrs(whole, frame)
         whole = joined
     return whole

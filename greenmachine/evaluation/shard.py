@@ -14,9 +14,10 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from greenmachine.engine import score_model
+from greenmachine.engine import ModelScores, evaluate_model
 from greenmachine.language import parse
-from greenmachine.proxies import PROXIES, FunctionProxy, function_score
+from greenmachine.proxies import PROXIES, FunctionProxy
+from greenmachine.proxies.functions import FunctionScore, evaluate_function
 from greenmachine.signals import CaptureSpec
 from greenmachine.signals.passes import noise_images, wanted_of
 from greenmachine.signals.sample import attempt, build_network, cached_benchmark
@@ -35,10 +36,12 @@ class Scored:
         scores: by the text of the proxy; none where it failed.
         failures: messages by the text of a function, or by ``NETWORK`` where the network could
             not be built or sent through the passes of the expressions.
+        coverage: share of the weights it uses that belong to convolutions and linear layers.
     """
 
     scores: dict[str, float] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
+    coverage: float = 1.0
 
 
 def score_shard(
@@ -94,22 +97,26 @@ class _Scorer:
             return Scored(failures={NETWORK: model})
         scored = Scored()
         if self.trees:
-            values = attempt(index, partial(self._by_expressions, model))
-            if isinstance(values, str):
-                scored.failures[NETWORK] = values
+            found = attempt(index, partial(self._by_expressions, model))
+            if isinstance(found, str):
+                scored.failures[NETWORK] = found
             else:
-                scored.scores |= values
+                scored.scores |= dict(zip(self.trees, found.values.tolist(), strict=True))
+                scored.coverage = found.coverage.share
         for name, proxy in self.functions.items():
-            value = attempt(index, partial(self._by_function, model, proxy))
-            if isinstance(value, float) and isfinite(value):
-                scored.scores[name] = value
-            else:
-                said = value if isinstance(value, str) else f"the score is {value}"
+            said = attempt(index, partial(self._by_function, model, proxy))
+            if isinstance(said, str):
                 scored.failures[name] = said
+            elif not isfinite(said.value):
+                scored.failures[name] = f"the score is {said.value}"
+            else:
+                scored.scores[name] = said.value
+                if said.coverage is not None:
+                    scored.coverage = said.coverage.share
         return scored
 
-    def _by_expressions(self, model: nn.Module) -> dict[str, float]:
-        values = score_model(
+    def _by_expressions(self, model: nn.Module) -> ModelScores:
+        return evaluate_model(
             model,
             list(self.trees.values()),
             self.shape,
@@ -117,10 +124,9 @@ class _Scorer:
             labels=self.labels,
             seed=self.spec.seed,
         )
-        return dict(zip(self.trees, values.tolist(), strict=True))
 
-    def _by_function(self, model: nn.Module, proxy: FunctionProxy) -> float:
+    def _by_function(self, model: nn.Module, proxy: FunctionProxy) -> FunctionScore:
         if proxy.passes == ("data",):
-            return function_score(proxy, model, self.images, self.labels, self.spec.seed)
+            return evaluate_function(proxy, model, self.images, self.labels, self.spec.seed)
         images = self.noise if proxy.passes else None
-        return function_score(proxy, model, images, None, self.spec.seed)
+        return evaluate_function(proxy, model, images, None, self.spec.seed)

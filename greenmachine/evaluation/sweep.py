@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from greenmachine.benchmarks import data_folder
 from greenmachine.errors import ConfigError, RunError
 from greenmachine.evaluation.parts import PART_NETWORKS, PLACE, Row
+from greenmachine.evaluation.score_file import COVERAGE
 from greenmachine.evaluation.shard import NETWORK, Scored, score_shard
 from greenmachine.proxies import (
     ArchitectureProxy,
@@ -42,6 +43,7 @@ from greenmachine.workers import Progress, stream_tasks
 __all__ = ["Sweep"]
 
 _FAILURES = "(failures)"  # column of the rows: JSON, empty where nothing failed
+_COVERAGE = "(coverage)"  # column of the rows: see ``Scored``
 
 
 class Sweep:
@@ -89,7 +91,7 @@ class Sweep:
         places: dict[int, int] = {}
         self.copies = [places.setdefault(int(twins[i]), len(places)) for i in built]
         self.firsts = list(places)
-        self.columns = [_FAILURES, *self._of_networks]
+        self.columns = [_FAILURES, _COVERAGE, *self._of_networks]
 
     @property
     def _of_networks(self) -> list[str]:
@@ -164,7 +166,7 @@ class Sweep:
         texts = {name: self.proxies[name].text for name in self._of_networks}
         scores = {name: found.scores.get(text, np.nan) for name, text in texts.items()}
         failures = json.dumps(found.failures) if found.failures else ""
-        return {PLACE: place, _FAILURES: failures, **scores}
+        return {PLACE: place, _FAILURES: failures, _COVERAGE: found.coverage, **scores}
 
     def table(self, rows: pd.DataFrame, announce: Callable[[str], None]) -> pd.DataFrame:
         """Return the rows of all architectures, in their order, and tell what failed."""
@@ -175,6 +177,13 @@ class Sweep:
             announce(f"{len(said)} of {len(whole)} networks failed; the first: {said[0]}")
         archs = [self.benchmark.archs[index] for index in self.indices]
         frame = pd.DataFrame({"index": self.indices, "arch": archs})
+        shares = whole[_COVERAGE].to_numpy(dtype=np.float64)
+        if (shares < 1).any():  # of the built-in spaces it is 1 everywhere
+            frame[COVERAGE] = shares
+            announce(
+                f"{int((shares < 1).sum())} of {len(whole)} networks use weights outside of "
+                f"convolutions and linear layers: column {COVERAGE} ({shares.min():.1%} or more)"
+            )
         for name, proxy in self.proxies.items():
             if isinstance(proxy, ArchitectureProxy):
                 scores, said = self._of_architectures(proxy, archs)

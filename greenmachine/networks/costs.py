@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from greenmachine.networks.blocks import EDGES
+from greenmachine.networks.layers import CONVOLUTIONS, TRANSPOSED, WEIGHTED
 from greenmachine.networks.size import SIZE_CELL, parse_size
 from greenmachine.networks.topology import parse_topology
+from greenmachine.networks.untouched import float_like, untouched
 
 __all__ = ["module_costs", "size_costs", "topology_costs"]
 
@@ -124,33 +126,36 @@ def module_costs(model: nn.Module, input_shape: Sequence[int]) -> tuple[int, flo
     """Return (trainable parameters, flops_m) counted on a real module.
 
     One image of zeros of ``input_shape``, of any rank, runs through ``model`` in evaluation mode
-    without gradients; hooks and modes are put back as they were. A layer counts whenever it
+    without gradients; it is left as it was found. A layer counts whenever it
     fires, for all that it then computes: tokens, or windows that stand in its first dimension.
     """
     macs = 0
 
-    def count(module: nn.Module, _: Any, output: Tensor) -> None:
+    def count(module: nn.Module, args: Any, output: Tensor) -> None:
         nonlocal macs
-        if isinstance(module, nn.Conv2d):
+        if isinstance(module, TRANSPOSED):  # every input meets the weights of its channel
+            macs += args[0].numel() * module.weight[0].numel()
+        elif isinstance(module, CONVOLUTIONS):
             macs += output.numel() * module.weight[0].numel()
         elif isinstance(module, nn.Linear):
             bias = module.bias is not None
             macs += output.numel() * (module.in_features + bias)
 
-    layers = [module for module in model.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
-    modes = [(module, module.training) for module in model.modules()]
-    handles = [layer.register_forward_hook(count) for layer in layers]
-    parameter = next(model.parameters(), None)
-    like = torch.empty(0) if parameter is None else parameter
-    image = like.new_zeros(1, *input_shape)
-    try:
+    frozen = {name for name, weight in model.named_parameters() if not weight.requires_grad}
+    image = float_like(model).new_zeros(1, *input_shape)
+    with untouched(model, 0), torch.no_grad():  # computed weights are plain here
         model.eval()
-        with torch.no_grad():
+        handles = [
+            module.register_forward_hook(count)
+            for module in model.modules()
+            if isinstance(module, WEIGHTED)
+        ]
+        try:
             model(image)
-    finally:
-        for handle in handles:
-            handle.remove()
-        for module, training in modes:
-            module.training = training
-    params = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
+        finally:
+            for handle in handles:
+                handle.remove()
+        params = sum(
+            weight.numel() for name, weight in model.named_parameters() if name not in frozen
+        )
     return params, macs / 1e6

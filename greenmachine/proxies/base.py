@@ -118,11 +118,14 @@ class FunctionProxy(_Code):
         passes: the images that it takes, ``("data",)`` or ``("noise",)``; ``()`` where it takes
             none: images and labels are None then.
         needs_labels: whether it takes the labels of those images too.
+        layers_only: whether it reads convolutions and linear layers alone, so that it says
+            nothing of other weights. Scores of such networks warn.
     """
 
     function: Function
     passes: tuple[str, ...]
     needs_labels: bool = False
+    layers_only: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

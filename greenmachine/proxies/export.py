@@ -29,6 +29,7 @@ _CAPTURE = "greenmachine.signals.capture"
 _PASSES = "greenmachine.signals.passes"
 _MODES = "greenmachine.signals.modes"
 _RUNTIME = "greenmachine.proxies.runtime"
+_NETWORKS = "greenmachine.networks."
 _ARGUMENTS = {
     "data": "data_pass(model, batch, target, {wanted}, seed)",
     "noise": "noise_pass(model, noise, {wanted}, seed)",
@@ -45,7 +46,7 @@ __all__ = ["DIRECTION", "EXPRESSION", "SHAPE", "score"]
 
 {expression}
 DIRECTION = {direction}  # a {word} score is good
-SHAPE = {shape}  # {sides} of the noise where no images are given
+SHAPE = {shape}  # {sides} of the noise where neither images nor a shape are given
 
 {definitions}
 
@@ -57,7 +58,7 @@ SHAPE = {shape}  # {sides} of the noise where no images are given
 
 
 def signals_of(
-    model: nn.Module, images: Tensor | None, labels: Tensor | None, seed: int
+    model: nn.Module, images: Any, labels: Any, shape: tuple[int, ...], seed: int
 ) -> list[Layer]:
     """The layers in order of firing, with the signals that the formula reads."""
 {signals}
@@ -69,23 +70,39 @@ class Proxy:
     def __call__(
         self,
         model: nn.Module,
-        images: Tensor | None = None,
-        labels: Tensor | None = None,
+        images: Any = None,
+        labels: Any = None,
         *,
+        shape: tuple[int, ...] | None = None,
         seed: int = 0,
+        output: Output | None = None,
     ) -> float:
         """Return the score of ``model``, which is left as it was found.
+
+        Torch runs on one thread, whatever its settings, so that the score is the same everywhere.
+        Warns where the network has weights outside of convolutions and linear layers.
 
         Args:
             model: any network with convolutions or linear layers, on any device.
             images: {images_doc}
             labels: {labels_doc}
+            shape: of the noise where no images are given; None takes ``SHAPE``.
             seed: of the noise, and of randomness inside the network.
+            output: which part of what the network returns is its output: an index, a key or a
+                function. None takes a tensor, ``logits``, or the only tensor of several things.
+
+        Returns:
+            The score; NaN where the formula has no value or a weight is not finite.
+
+        Raises:
+            ValueError: the network, the images or the labels cannot be read.
         """
-        with torch.inference_mode(False):
-            layers = signals_of(model, images, labels, seed)
-        with torch.no_grad():
-            return formula({call})
+        size = shape_for(images, shape or SHAPE)
+        with single_output(model, output), untouched(model, seed):
+            layers = signals_of(model, images, labels, size, seed)
+            with torch.no_grad():
+                score = formula({call})
+            return warned(model, layers, score, images, size, seed)
 
     def __repr__(self) -> str:
         return EXPRESSION
@@ -104,7 +121,7 @@ def export_source(
     provenance: Mapping[str, object] | None = None,
     tau: Mapping[str, Any] | None = None,
 ) -> str:
-    """Return the source of a file with ``score(model, images=None, labels=None, *, seed=0)``.
+    """Return the source of a file with ``score(model, images=None, labels=None, *, ...)``.
 
     Args:
         expression: of kind ``NetworkScalar``.
@@ -127,17 +144,23 @@ def export_source(
         raise ConfigError(f"shape {tuple(shape)!r} is no batch of positive sides: (B, C, H, W)")
     formula = write_formula(tree)
     passes = _passes(tree)
-    captured = {"shape_for", "merged"} | ({"add_weights"} if "weight" in tree.terminals else set())
+    captured = {"shape_for", "merged", "warned"}
+    captured |= {"add_weights"} if "weight" in tree.terminals else set()
     roots = [(_RUNTIME, function) for function in sorted(captured | formula.runtime)]
+    roots += [(_NETWORKS + "untouched", "untouched"), (_NETWORKS + "outputs", "single_output")]
+    roots += [(_NETWORKS + "outputs", "Output")]
     roots += [(_PASSES, f"{pass_}_pass") for pass_ in passes]
     roots += [(_MODES, "mode_passes")] if modes_of(tree.terminals) else []
     roots += [(_MODES, "add_random")] if tree.terminals & RANDOM else []
-    roots += [(_PASSES, "noise_images")] if {"noise", "perturbed"} & set(passes) else []
+    if {"noise", "perturbed"} & set(passes):
+        roots += [(_PASSES, "noise_images"), (_NETWORKS + "untouched", "float_like")]
+    if "data" in passes:
+        roots += [(_NETWORKS + "batches", name) for name in ("image_batch", "label_batch")]
     for called in sorted(formula.primitives):
         family = "spectra" if called == EIGENVALUES else vocabulary[called].family
         roots.append((f"primitives.{family}", called))
     pieces = inline(roots)
-    pieces.imports |= {("torch", ""), ("torch", "Tensor"), ("torch", "nn")}
+    pieces.imports |= {("torch", ""), ("torch", "Tensor"), ("torch", "nn"), ("typing", "Any")}
     needs_data = "data" in passes
     return _TEMPLATE.format(
         docstring=docstring(name, tree, direction, needs_data, provenance or {}, tau or {}),
@@ -153,7 +176,7 @@ def export_source(
         if needs_data
         else "only their shape counts, for the noise; None takes ``SHAPE``.",
         labels_doc="(B,) class indices of the images." if needs_data else "not used.",
-        call="layers, shape_for(images, SHAPE)[0]" if _needs_batch(formula) else "layers",
+        call="layers, size[0]" if _needs_batch(formula) else "layers",
         definitions=_definitions(pieces.definitions),
     )
 
@@ -187,19 +210,14 @@ def _formula(formula: Formula) -> str:
 def _signals(tree: Expression, passes: list[str]) -> str:
     modes = modes_of(tree.terminals)
     lines = []
-    if {"data", "noise", "perturbed"} & set(passes):
-        lines.append("parameter = next(model.parameters(), torch.zeros(()))")
     if "data" in passes:
         lines.append("if images is None or labels is None:")
         message = "this proxy needs a labelled mini-batch: score(model, images, labels)"
         lines.append(f'    raise ValueError("{message}")')
-        lines.append("# Copies: autograd refuses tensors that were made in inference mode.")
-        lines.append("batch, target = images.clone().to(parameter), labels.clone()")
-        lines.append("target = target.to(parameter.device)")
-    if passes != ["data"] or modes:
-        lines.append("shape = shape_for(images, SHAPE)")
+        lines.append("batch = image_batch(images, model)")
+        lines.append("target = label_batch(labels, len(batch)).to(batch.device)")
     if {"noise", "perturbed"} & set(passes):
-        lines.append("noise = noise_images(shape, seed).to(parameter)")
+        lines.append("noise = noise_images(shape, seed).to(float_like(model))")
     if modes:
         read = [name for name in MODE_SIGNALS if name in tree.terminals - RANDOM]
         lines += ["wanted = {", *(f'    "{name}",' for name in read), "}"]
@@ -211,9 +229,9 @@ def _signals(tree: Expression, passes: list[str]) -> str:
         text += indented([entry], 8) + "\n"
     if modes:
         text += indented(["**dict(mode_passes(model, wanted, shape, seed)),"], 8) + "\n"
-    added = ["add_weights(model, layers)"] if "weight" in tree.terminals else []
+    added = ["add_weights(layers)"] if "weight" in tree.terminals else []
     if random := tree.terminals & RANDOM:
-        added.append(f"add_random(model, layers, {_set(sorted(random))})")
+        added.append(f"add_random(layers, {_set(sorted(random))})")
     if not added:
         return text + indented(["}", "return merged(passes)"])
     return text + indented(["}", "layers = merged(passes)", *added, "return layers"])

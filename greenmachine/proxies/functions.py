@@ -2,26 +2,57 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor, nn
+import math
+from typing import Any, NamedTuple
+
+from torch import nn
 
 from greenmachine.errors import ConfigError
+from greenmachine.networks.batches import image_batch, label_batch
+from greenmachine.networks.layers import Coverage, coverage, fired_layers
+from greenmachine.networks.neutral import neutral
+from greenmachine.networks.outputs import Output, single_output
+from greenmachine.networks.untouched import all_finite
 from greenmachine.proxies.base import FunctionProxy
-from greenmachine.workers import one_thread
 
-__all__ = ["function_score"]
+__all__ = ["FunctionScore", "evaluate_function", "function_score"]
+
+
+class FunctionScore(NamedTuple):
+    """What a function says of one network.
+
+    Attributes:
+        value: the score.
+        coverage: how much of the network it covers; None where it is not about single layers.
+    """
+
+    value: float
+    coverage: Coverage | None
 
 
 def function_score(
+    proxy: FunctionProxy, model: nn.Module, images: Any, labels: Any = None, seed: int = 0
+) -> float:
+    """Return the value of :func:`evaluate_function`, and warn where it covers a part alone."""
+    score = evaluate_function(proxy, model, images, labels, seed)
+    if score.coverage is not None:
+        score.coverage.warn()
+    return score.value
+
+
+def evaluate_function(
     proxy: FunctionProxy,
     model: nn.Module,
-    images: Tensor | None,
-    labels: Tensor | None = None,
+    images: Any,
+    labels: Any = None,
     seed: int = 0,
-) -> float:
+    *,
+    output: Output | None = None,
+) -> FunctionScore:
     """Return what ``proxy`` says of ``model``, which is left as it was found.
 
-    On the CPU it runs on one thread, as in a sweep: else the score would move with the cores.
+    It runs with torch's own settings and on one thread, as in a sweep: else the score would move
+    with the cores.
 
     Args:
         proxy: of the zoo, or your own.
@@ -31,13 +62,15 @@ def function_score(
             gets None, whatever is given here, and no labels either.
         labels: (B,) class indices, where ``proxy.needs_labels``.
         seed: of everything random.
+        output: which part of what the network returns is its output; see ``pick_output``.
 
     Returns:
-        The score as it is: not finite where the proxy's notes say so.
+        The score as it is: not finite where the proxy's notes say so, NaN where a weight or an
+        output of the network is not finite.
 
     Raises:
         ConfigError: images or labels are missing.
-        ValueError: the proxy cannot read this network.
+        ValueError: the proxy cannot read this network, or images or labels are no batch.
     """
     if not proxy.passes:
         images = labels = None
@@ -45,9 +78,18 @@ def function_score(
         raise ConfigError(f"proxy {proxy.name!r} needs images: give a mini-batch")
     if proxy.needs_labels and labels is None:
         raise ConfigError(f"proxy {proxy.name!r} needs labels: give those of the images")
-    with one_thread(), torch.inference_mode(False):
-        parameter = next(model.parameters(), torch.zeros(()))
-        # Copies: autograd refuses tensors that were made in inference mode.
-        batch = None if images is None else images.detach().clone().to(parameter)
-        target = None if labels is None else labels.clone().to(parameter.device)
-        return float(proxy.function(model, batch, target, seed))
+    with neutral(), single_output(model, output) as finite:
+        batch = None if images is None else image_batch(images, model)
+        target = labels
+        if batch is not None and labels is not None:
+            target = label_batch(labels, len(batch)).to(batch.device)
+        covered = None
+        if proxy.layers_only:
+            with fired_layers(model) as fired:
+                value = float(proxy.function(model, batch, target, seed))
+            covered = coverage(model, fired, lambda: model(batch), seed)
+        else:
+            value = float(proxy.function(model, batch, target, seed))
+        if batch is not None and not (all(finite) and all_finite(model)):
+            value = math.nan
+        return FunctionScore(value, covered)

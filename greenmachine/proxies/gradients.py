@@ -1,7 +1,7 @@
 """What the gradient proxies of the zoo share: how they run a network, and whose gradients count.
 
-All of it runs inside ``greenmachine.signals.capture.untouched``: in train mode, so batch
-normalisation takes the statistics of the images that are sent through together.
+All of it runs inside ``greenmachine.networks.untouched``: in train mode, so batch normalisation
+takes the statistics of the images that are sent through together.
 """
 
 from __future__ import annotations
@@ -12,7 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from greenmachine.signals.capture import WEIGHTED, fresh_copy, untouched
+from greenmachine.networks.layers import WEIGHTED
+from greenmachine.networks.outputs import pick_output
+from greenmachine.networks.untouched import untouched
+from greenmachine.signals.capture import fresh_copy
 
 __all__ = [
     "cross_entropy",
@@ -45,10 +48,9 @@ def logits(model: nn.Module, images: Tensor) -> Tensor:
     Raises:
         ValueError: the network returns something else.
     """
-    output = model(fresh_copy(images))
-    output = getattr(output, "logits", output)
-    if not isinstance(output, Tensor) or output.dim() != 2 or len(output) != len(images):
-        shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+    output = pick_output(model(fresh_copy(images)))
+    if output.dim() != 2 or len(output) != len(images):
+        shape = tuple(output.shape)
         raise ValueError(f"the network returned {shape}, not ({len(images)}, classes)")
     return output
 
@@ -111,6 +113,8 @@ def input_gradients(model: nn.Module, images: Tensor, seed: int) -> tuple[Tensor
         ValueError: the network returns no logits.
     """
     with untouched(model, seed):
+        if not images.is_floating_point():
+            raise ValueError("token ids have no gradient: score the network behind its embedding")
         leaf = images.detach().requires_grad_()
         outputs = logits(model, leaf)
         (found,) = gradients(outputs.sum(), [leaf])

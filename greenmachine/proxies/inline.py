@@ -149,6 +149,7 @@ def _free(node: ast.AST) -> set[str]:
     bound = {n.id for n in names if not isinstance(n.ctx, ast.Load)}
     bound |= {n.arg for n in inner if isinstance(n, ast.arg)}
     bound |= {n.name for n in inner if isinstance(n, ast.FunctionDef)}
+    bound |= {n.name for n in inner if isinstance(n, ast.ExceptHandler) and n.name}
     return {n.id for n in names} - bound
 
 

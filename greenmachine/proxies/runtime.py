@@ -6,10 +6,17 @@ Exported files inline the functions of this module that they use, word for word;
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
+from greenmachine.networks.batches import image_batch
+from greenmachine.networks.layers import coverage
+from greenmachine.networks.untouched import all_finite, float_like
 from greenmachine.signals.capture import Layer, weights_of
+from greenmachine.signals.passes import noise_images
 
 __all__ = [
     "add_weights",
@@ -19,13 +26,32 @@ __all__ = [
     "repeated_maps",
     "shape_for",
     "tensor",
+    "warned",
     "weights",
 ]
 
 
-def shape_for(images: Tensor | None, shape: tuple[int, ...]) -> tuple[int, ...]:
+def shape_for(images: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
     """The (B, C, H, W) of the noise: that of the images, or ``shape`` without any."""
-    return shape if images is None else tuple(images.shape)
+    return tuple(shape) if images is None else tuple(torch.as_tensor(images).shape)
+
+
+def warned(
+    model: nn.Module,
+    layers: list[Layer],
+    score: float,
+    images: Any,
+    shape: tuple[int, ...],
+    seed: int,
+) -> float:
+    """The score, NaN where a weight is not finite; warns where the layers are a part alone."""
+    if images is None:
+        batch = noise_images(shape, seed).to(float_like(model))
+    else:
+        batch = image_batch(images, model)
+    fired = {layer.module for layer in layers}
+    coverage(model, fired, lambda: model(batch), seed).warn()
+    return score if all_finite(model) else math.nan
 
 
 def merged(passes: dict[str, list[Layer]]) -> list[Layer]:
@@ -45,13 +71,12 @@ def merged(passes: dict[str, list[Layer]]) -> list[Layer]:
     return layers
 
 
-def add_weights(model: nn.Module, layers: list[Layer]) -> None:
-    """Give each layer its weights, those of the model itself, as the signal ``weight``."""
+def add_weights(layers: list[Layer]) -> None:
+    """Give each layer its weights as the signal ``weight``."""
     for layer in layers:
-        module = model.get_submodule(layer.name.partition("#")[0])
-        weight = module.weight
+        weight = layer.module.weight
         assert isinstance(weight, Tensor)
-        layer.signals["weight"] = weights_of(weight, module)
+        layer.signals["weight"] = weights_of(weight, layer.module)
 
 
 def weights(layer: Layer, name: str) -> Tensor:

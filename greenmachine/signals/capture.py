@@ -1,28 +1,44 @@
 """Record what one pass leaves at every convolution and linear layer of a network.
 
 Hooks see only layers that fire; gradients come from ``torch.autograd.grad``, so ``.grad`` is
-never touched; parameters, buffers, modes, hooks and random state are left as they were found.
+never touched; the network is left as it was found (``networks/untouched.py``).
 
-This file needs torch alone: exported proxies inline its source word for word, which is why
-they give the engine's own scores. Keep it free of other imports.
+This file needs torch and the torch-only files of ``networks`` alone: exported proxies inline its
+source word for word, which is why they give the engine's own scores. Keep it free of other imports.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
-from torch.nn.utils import parametrize
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
 
-WEIGHTED = (nn.Conv2d, nn.Linear)
-NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
+from greenmachine.networks.layers import CONVOLUTIONS, TRANSPOSED, WEIGHTED
+from greenmachine.networks.outputs import pick_output
+from greenmachine.networks.untouched import untouched
+
 GRADIENTS = ("weight_grad", "input_grad", "output_grad")
+BATCH_NORMS = (functional.batch_norm, torch.batch_norm)
+NORMS = (
+    *BATCH_NORMS,
+    functional.instance_norm,
+    torch.instance_norm,
+    functional.layer_norm,
+    torch.layer_norm,
+    functional.group_norm,
+    torch.group_norm,
+    functional.rms_norm,
+    torch.rms_norm,
+)
+HALF = (torch.float16, torch.bfloat16)
 
 
 @dataclass
@@ -67,11 +83,19 @@ def fresh_copy(images: Tensor) -> Tensor:
 def maps_of(tensor: Tensor, module: nn.Module, *, copy: bool = True) -> Tensor:
     """Return a layer's detached feature maps as contiguous (B, H, W, C).
 
-    Without ``copy`` they may share the tensor's memory.
+    Without ``copy`` they may share the tensor's memory. Half precision becomes float32. The
+    positions of one-dimensional convolutions stand in H with W = 1, and those of
+    three-dimensional ones in H = depth x height.
     """
     tensor = tensor.detach()
-    if isinstance(module, nn.Conv2d):
-        maps = tensor.permute(0, 2, 3, 1).contiguous()
+    if tensor.dtype in HALF:
+        tensor = tensor.float()
+    if isinstance(module, CONVOLUTIONS):
+        maps = tensor.movedim(1, -1).contiguous()
+        if maps.dim() == 3:
+            maps = maps.unsqueeze(2)
+        elif maps.dim() == 5:
+            maps = maps.flatten(1, 2)
     else:
         # The batch comes first; whatever lies between it and the features are positions.
         maps = tensor.contiguous().reshape(tensor.shape[0], -1, 1, tensor.shape[-1])
@@ -79,71 +103,78 @@ def maps_of(tensor: Tensor, module: nn.Module, *, copy: bool = True) -> Tensor:
 
 
 def weights_of(tensor: Tensor, module: nn.Module) -> Tensor:
-    """Return a detached copy of weights as (O, I, kh, kw): linear is a 1x1 convolution."""
+    """Return a detached copy of weights as (O, I, kh, kw), one filter an output channel.
+
+    A linear layer is a 1x1 convolution. Half precision becomes float32.
+    """
     copy = tensor.detach().clone(memory_format=torch.contiguous_format)
+    if copy.dtype in HALF:
+        copy = copy.float()
+    if isinstance(module, TRANSPOSED):  # torch keeps them as (I, O / groups, ...)
+        grouped = copy.reshape(module.groups, -1, *copy.shape[1:]).transpose(1, 2)
+        copy = grouped.flatten(0, 1).contiguous()
+    if copy.dim() == 5:
+        copy = copy.flatten(2, 3)
     return copy.reshape(*copy.shape, *(1,) * (4 - copy.dim()))
 
 
-def has_weights(module: nn.Module) -> bool:
-    """Whether the module itself, not one inside it, has a matrix (or more) of weights."""
-    own = module.named_parameters(recurse=False)
-    weights = any("weight" in name and parameter.dim() > 1 for name, parameter in own)
-    return weights or parametrize.is_parametrized(module, "weight")
+class Normalisation(TorchFunctionMode):
+    """Watches or switches off normalisation, wherever it is called from.
+
+    Functions and not modules: a subclass may do more than normalise (an activation), and that
+    stays.
+
+    Args:
+        done: called with the input and the output of every normalisation.
+        watched: the functions that count as one.
+        batch_norms: False lets batch normalisation hand its input on unchanged.
+    """
+
+    def __init__(
+        self,
+        done: Callable[[Tensor, Tensor], None],
+        watched: tuple[Callable[..., Tensor], ...],
+        batch_norms: bool = True,
+    ) -> None:
+        super().__init__()
+        self.done = done
+        self.watched = watched
+        self.batch_norms = batch_norms
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        """Call ``func``, unless it is a normalisation that is switched off."""
+        kwargs = kwargs or {}
+        if func not in self.watched:
+            return func(*args, **kwargs)
+        given = args[0] if args else kwargs["input"]
+        if func in BATCH_NORMS and not self.batch_norms:
+            return given
+        normalised = func(*args, **kwargs)
+        self.done(given, normalised)
+        return normalised
 
 
 @contextmanager
-def untouched(model: nn.Module, seed: int) -> Iterator[None]:
-    """Train mode, gradients and channels-last weights inside; all as it was found outside."""
-    modes = {module: module.training for module in model.modules()}
-    buffers = [
-        (module, name, buffer, buffer.detach().clone())
-        for module in modes
-        for name, buffer in module._buffers.items()
-        if buffer is not None
-    ]
-    # The layout picks the convolution's algorithm: one for all, or rounding, which deep networks
-    # amplify, would make a network's score depend on how its owner keeps the weights.
-    kernels = [(p, p.data) for p in model.parameters() if p.dim() == 4]
-    frozen = [p for p in model.parameters() if p.is_floating_point() and not p.requires_grad]
-    devices = sorted({p.device.index for p in model.parameters() if p.is_cuda})
-    with torch.random.fork_rng(devices), torch.enable_grad(), parametrize.cached():
-        torch.manual_seed(seed)  # dropout inside the network draws from here
-        try:
-            for parameter in frozen:
-                parameter.requires_grad_(True)
-            for parameter, data in kernels:
-                parameter.data = data.to(memory_format=torch.channels_last)
-            model.train()
-            yield
-        finally:
-            for parameter in frozen:
-                parameter.requires_grad_(False)
-            for parameter, data in kernels:
-                parameter.data = data
-            for module, mode in modes.items():
-                module.training = mode
-            with torch.no_grad():
-                for module, name, buffer, value in buffers:
-                    buffer.copy_(value)
-                    module._buffers[name] = buffer  # the network may have put another there
-
-
-@contextmanager
-def recording(model: nn.Module, wanted: set[str], norms: bool) -> Iterator[list[Layer]]:
+def recording(model: nn.Module, wanted: set[str]) -> Iterator[list[Layer]]:
     """Hooks that fill the yielded list with the layers in order of firing; removed after.
 
     Args:
         model: the network.
         wanted: names of the signals to keep.
-        norms: False switches normalisation off: it hands its input on unchanged.
     """
     layers: list[Layer] = []
-    by_output: dict[int, Layer] = {}
     firings: dict[str, int] = {}
 
     def layer_hook(path: str) -> Callable[[nn.Module, Any, Any, Tensor], None]:
         def hook(module: nn.Module, args: Any, kwargs: Any, output: Tensor) -> None:
             given = args[0] if args else next(iter(kwargs.values()))
+            if isinstance(module, CONVOLUTIONS) and given.dim() < module.weight.dim():
+                raise ValueError(
+                    f"layer {path} was given {tuple(given.shape)}, without an axis for the "
+                    "images: the shape of images starts with their number, (B, C, H, W)"
+                )
             count = firings[path] = firings.get(path, 0) + 1
             ends = {"weight": module.weight, "input": given, "output": output}
             layer = Layer(path if count == 1 else f"{path}#{count}", module, ends)
@@ -154,45 +185,75 @@ def recording(model: nn.Module, wanted: set[str], norms: bool) -> Iterator[list[
                     layer.keep(name, tensor)
                 if f"{name}_grad" in wanted and tensor.requires_grad:
                     layer.edges[f"{name}_grad"] = get_gradient_edge(tensor)
+            if wanted.intersection(GRADIENTS) and not torch.is_grad_enabled():
+                warnings.warn(
+                    f"layer {layer.name} fires where the network switches gradients off: its "
+                    "gradients count as 0",
+                    stacklevel=2,
+                )
             layers.append(layer)
-            by_output[id(output)] = layer
 
         return hook
 
-    def norm_hook(module: nn.Module, args: Any, kwargs: Any, output: Tensor) -> Tensor | None:
-        given: Tensor = args[0] if args else next(iter(kwargs.values()))
-        if not norms:
-            return given
-        layer = by_output.get(id(given))
-        if layer is not None and "norm_output" in wanted:
-            layer.keep("norm_output", output)
-        return None
-
-    def other_hook(path: str) -> Callable[[nn.Module, Any, Any], None]:
-        def hook(module: nn.Module, args: Any, output: Any) -> None:
-            warnings.warn(
-                f"{path or 'the network'} ({type(module).__name__}) has weights that no signal "
-                "covers: only those of Conv2d and Linear are captured",
-                stacklevel=2,
-            )
-
-        return hook
-
-    handles = []
+    handles = [
+        module.register_forward_hook(layer_hook(path), with_kwargs=True)
+        for path, module in model.named_modules()
+        if isinstance(module, WEIGHTED)
+    ]
     try:
-        for path, module in model.named_modules():
-            if isinstance(module, WEIGHTED):
-                handles.append(module.register_forward_hook(layer_hook(path), with_kwargs=True))
-            elif isinstance(module, NORMS):
-                if not norms:
-                    module.eval()  # in train mode some refuse a single image
-                handles.append(module.register_forward_hook(norm_hook, with_kwargs=True))
-            elif has_weights(module):
-                handles.append(module.register_forward_hook(other_hook(path)))
         yield layers
     finally:
         for handle in handles:
             handle.remove()
+
+
+def send(
+    model: nn.Module, images: Tensor, wanted: set[str], *, norms: bool
+) -> tuple[Tensor, list[Layer]]:
+    """Send ``images`` forward and return the output, and the layers in order of firing.
+
+    The recording ends with the forward pass: a network may compute layers again in the backward
+    pass, to save memory.
+    """
+    with recording(model, wanted) as layers:
+
+        def normalised(given: Tensor, output: Tensor) -> None:
+            for layer in reversed(layers):
+                if layer.ends["output"] is given:
+                    layer.keep("norm_output", output)
+                    break
+
+        watch = not norms or "norm_output" in wanted
+        with Normalisation(normalised, NORMS, norms) if watch else nullcontext():
+            return pick_output(model(images)), layers
+
+
+def check_batch_axis(model: nn.Module, images: Tensor, layers: list[Layer]) -> None:
+    """Raise where the images do not stand in the first dimension of a linear layer.
+
+    Where a layer has as many tokens as images, its shape does not tell which comes first. Then
+    one more image is sent through, and the first dimension has to grow by it.
+
+    Raises:
+        ValueError: another dimension is that of the images.
+    """
+    count = len(images)
+    unclear = {
+        layer.name
+        for layer in layers
+        if isinstance(layer.module, nn.Linear) and count in layer.ends["input"].shape[1:-1]
+    }
+    if not unclear:
+        return
+    more = torch.cat([images, images[:1]]).detach()
+    with torch.no_grad():
+        _, found = send(model, fresh_copy(more), set(), norms=True)
+    for layer in found:
+        if layer.name in unclear and len(layer.ends["input"]) != count + 1:
+            raise ValueError(
+                f"the first dimension of layer {layer.name} is not that of the images: build the "
+                "network batch-first"
+            )
 
 
 def run_pass(
@@ -208,12 +269,12 @@ def run_pass(
     """Send ``images`` forward, and backward where a gradient is wanted.
 
     Args:
-        model: any network whose output is a tensor, or an object with ``.logits``.
-        images: (B, C, H, W).
+        model: any network whose output :func:`pick_output` finds.
+        images: (B, C, H, W), or of the shape that the network takes.
         objective: makes a scalar of the output; its gradient is taken.
         wanted: signals to keep: ``input``, ``output``, ``norm_output``, ``weight_grad``,
             ``input_grad``, ``output_grad``.
-        norms: False switches normalisation layers off.
+        norms: False switches batch normalisation off.
         absent_as_zero: False leaves out a gradient that does not exist.
         seed: of the randomness inside the network (dropout).
 
@@ -222,23 +283,19 @@ def run_pass(
         gradients; one that no normalisation follows has ``norm_output`` = ``output``.
 
     Raises:
-        TypeError: the network does not return a tensor.
-        ValueError: a layer's first dimension is not the batch, so that it has no image axis.
+        ValueError: the output is not clear, or a layer's first dimension is not the batch, so
+            that it has no image axis.
     """
     names = [name for name in GRADIENTS if name in wanted]
-    with (
-        untouched(model, seed),
-        torch.set_grad_enabled(bool(names)),
-        recording(model, wanted, norms) as layers,
-    ):
-        output = model(fresh_copy(images.detach().requires_grad_(bool(names))))
-        output = getattr(output, "logits", output)
-        if not isinstance(output, Tensor):
-            raise TypeError(f"the network returned {type(output).__name__}, not a tensor")
+    with untouched(model, seed), torch.set_grad_enabled(bool(names)):
+        leaf = images.detach().requires_grad_(bool(names) and images.is_floating_point())
+        output, layers = send(model, fresh_copy(leaf), wanted, norms=norms)
         edges = [edge for layer in layers for edge in layer.edges.values()]
         found: list[Tensor | None] = []
         if edges and output.requires_grad:
             found = list(torch.autograd.grad(objective(output), edges, allow_unused=True))
+        if wanted - {"weight_grad"}:
+            check_batch_axis(model, images, layers)
     for layer in layers:
         for name in names:
             gradient = found.pop(0) if found and name in layer.edges else None

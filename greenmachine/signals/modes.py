@@ -28,7 +28,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from greenmachine.signals.capture import WEIGHTED, Layer, run_pass, weights_of
+from greenmachine.networks.layers import CONVOLUTIONS, WEIGHTED
+from greenmachine.networks.untouched import float_like
+from greenmachine.signals.capture import Layer, run_pass, weights_of
 
 __all__ = ["MODES", "MODE_SIGNALS", "RANDOM", "add_random", "mode_passes", "modes_of"]
 
@@ -74,8 +76,8 @@ def mode_passes(
         shape: (B, C, H, W) of the images.
         seed: of the images, and of randomness inside the network.
     """
-    like = next(model.parameters(), torch.zeros(()))
-    generator = torch.Generator().manual_seed(seed)
+    like = float_like(model)
+    generator = torch.Generator("cpu").manual_seed(seed)
     # All are drawn, in this order: what else is captured must not change a mode's images.
     images = dict(zip(MODES, (_noise(shape, generator) for _ in MODES), strict=True))
     images["pass_perturbation"] += SHIFT * _noise(shape, generator)
@@ -99,8 +101,12 @@ def mode_passes(
 
 
 def native(value: Tensor, module: nn.Module, signal: str) -> Tensor:
-    """Return a captured signal in the shape that it has in torch."""
-    if isinstance(module, nn.Conv2d):
+    """Return a captured signal in the shape that it has in torch.
+
+    Those of one- and three-dimensional convolutions keep the two axes of positions that
+    ``capture.py`` gives them.
+    """
+    if isinstance(module, CONVOLUTIONS):
         return value if signal.startswith("weight") else value.permute(0, 3, 1, 2).contiguous()
     if signal.startswith("weight"):
         return value.flatten(1)
@@ -108,15 +114,14 @@ def native(value: Tensor, module: nn.Module, signal: str) -> Tensor:
     return rows.squeeze(1) if rows.shape[1] == 1 else rows
 
 
-def add_random(model: nn.Module, layers: list[Layer], wanted: set[str]) -> None:
+def add_random(layers: list[Layer], wanted: set[str]) -> None:
     """Give each layer the signals ``wanted`` of mode ``random``."""
     for layer in layers:
-        # By path in the given model: a pass may have run through an altered copy.
-        module = model.get_submodule(layer.name.partition("#")[0])
-        weight = module.weight
+        weight = layer.module.weight
         assert isinstance(weight, Tensor)
         if "random_wt" in wanted:
-            layer.signals["random_wt"] = native(weights_of(weight, module), module, "weight")
+            values = weights_of(weight, layer.module)
+            layer.signals["random_wt"] = native(values, layer.module, "weight")
         if "random_grad" in wanted:
             layer.signals["random_grad"] = missing(weight)
 
@@ -153,4 +158,4 @@ def own_inputs(model: nn.Module) -> Iterator[None]:
 
 
 def _noise(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-    return torch.randn(shape, generator=generator)
+    return torch.randn(shape, generator=generator, dtype=torch.float32, device="cpu")

@@ -5,21 +5,23 @@
 | ``data`` | a labelled mini-batch | mean cross-entropy |
 | ``noise`` | N(0, 1) | sum of the outputs |
 | ``perturbed`` | the noise images and a slightly moved copy | the same; signals are differences |
-| ``ones`` | ones, batch 1, weights -> abs, normalisation off, float64 (synflow) | sum of outputs |
+| ``ones`` | ones, batch 1, weights -> abs, batch norm off, float64 (synflow) | sum of outputs |
 
-Like ``capture.py`` this file needs torch alone, because exported proxies inline its source.
+Like ``capture.py`` this file needs torch alone: exported proxies inline its source.
 """
 
 from __future__ import annotations
 
-import copy
+import warnings
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from greenmachine.signals.capture import Layer, run_pass, untouched, weights_of
+from greenmachine.networks.batches import image_batch, label_batch
+from greenmachine.networks.untouched import float_like, untouched
+from greenmachine.signals.capture import Layer, run_pass, weights_of
 from greenmachine.signals.modes import RANDOM, add_random, mode_passes, modes_of
 
 PASSES = ("data", "noise", "perturbed", "ones")
@@ -28,7 +30,8 @@ PERTURBATION = 0.01  # standard deviation of the move, as in Zen-NAS; this proje
 
 def noise_images(shape: tuple[int, ...], seed: int) -> Tensor:
     """Return N(0, 1) images of ``shape`` = (B, C, H, W), drawn on the CPU for every device."""
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+    generator = torch.Generator("cpu").manual_seed(seed)
+    return torch.randn(shape, generator=generator, dtype=torch.float32, device="cpu")
 
 
 def data_pass(
@@ -57,13 +60,32 @@ def perturbed_pass(model: nn.Module, noise: Tensor, wanted: set[str], seed: int)
 
 
 def ones_pass(model: nn.Module, shape: tuple[int, ...], wanted: set[str], seed: int) -> list[Layer]:
-    """The synflow pass (Tanaka et al. 2020): one image of ones through absolute weights."""
-    linear = copy.deepcopy(model).double()
-    for parameter in linear.parameters():
-        parameter.data.abs_()
-    like = next(linear.parameters(), torch.zeros((), dtype=torch.float64))
-    ones = like.new_ones((1, *shape[1:]))
-    return run_pass(linear, ones, torch.sum, wanted, norms=False, seed=seed)
+    """The synflow pass (Tanaka et al. 2020): one image of ones through absolute weights.
+
+    Batch normalisation is off, as in the published code; other normalisations work. Warns where
+    a network grows beyond what float64 can hold.
+    """
+    with untouched(model, seed):
+        absolute_doubles(model)
+        ones = torch.ones((1, *shape[1:]), dtype=torch.float64, device=float_like(model).device)
+        layers = run_pass(model, ones, torch.sum, wanted, norms=False, seed=seed)
+    if not all(value.isfinite().all() for layer in layers for value in layer.signals.values()):
+        warnings.warn(
+            "the ones pass (synflow) overflows: the network grows beyond 1e308 there", stacklevel=2
+        )
+    return layers
+
+
+@torch.no_grad()
+def absolute_doubles(model: nn.Module) -> None:
+    """Make all parameters |w| and all floating tensors float64, inside ``untouched``."""
+    for parameter in model.parameters():
+        if parameter.is_floating_point():
+            parameter.data = parameter.detach().double().abs()
+    for module in model.modules():
+        for name, buffer in module._buffers.items():
+            if buffer is not None and buffer.is_floating_point():
+                module._buffers[name] = buffer.double()
 
 
 def run_passes(
@@ -93,8 +115,27 @@ def run_passes(
         ValueError: the data pass is needed and images or labels are missing, no convolution
             or linear layer fired, or the layers that fire differ between passes.
     """
-    parameter = next(model.parameters(), torch.zeros(()))
-    noise = noise_images(shape, seed).to(parameter)
+    with untouched(model, seed):  # once for all passes
+        merged = _run(model, terminals, shape, images, labels, seed)
+        if "weight" in terminals:
+            for layer in merged:
+                weight = cast(Tensor, layer.module.weight)
+                layer.signals["weight"] = weights_of(weight, layer.module)
+        if random := terminals & RANDOM:
+            add_random(merged, random)
+    return merged
+
+
+def _run(
+    model: nn.Module,
+    terminals: set[str],
+    shape: tuple[int, ...],
+    images: Tensor | None,
+    labels: Tensor | None,
+    seed: int,
+) -> list[Layer]:
+    """Run the passes and return the layers with the signals that passes leave."""
+    noise = noise_images(shape, seed).to(float_like(model))
     merged: list[Layer] = []
     needed = {name: wanted_of(name, terminals) for name in PASSES}
     if not any(needed.values()) and not modes_of(terminals):
@@ -105,7 +146,8 @@ def run_passes(
         if name == "data":
             if images is None or labels is None:
                 raise ValueError("the data pass needs images and labels")
-            batch, target = images.to(parameter), labels.to(parameter.device)
+            batch = image_batch(images, model)
+            target = label_batch(labels, len(batch)).to(batch.device)
             layers = data_pass(model, batch, target, wanted, seed)
         elif name == "noise":
             layers = noise_pass(model, noise, wanted, seed)
@@ -118,15 +160,6 @@ def run_passes(
         merged = _merge(merged, layers, name)
     if not merged:
         raise ValueError("no convolution or linear layer fired")
-    random = terminals & RANDOM
-    if "weight" in terminals or random:
-        # Reading a parametrised weight computes it, as a pass does: it may move buffers.
-        with untouched(model, seed):
-            for layer in merged if "weight" in terminals else ():
-                # By path in the given model: the ones pass runs through an altered copy.
-                module = model.get_submodule(layer.name.partition("#")[0])
-                layer.signals["weight"] = weights_of(cast(Tensor, module.weight), module)
-            add_random(model, merged, random)
     return merged
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from greenmachine.benchmarks import Benchmark, absolute_name, data_folder, load_benchmark
-from greenmachine.errors import GreenMachineError, RunError
+from greenmachine.errors import GreenMachineError, RunError, first_line
 from greenmachine.signals.capture import Layer
 from greenmachine.signals.passes import run_passes, wanted_of
 from greenmachine.signals.stack import Shard, stack_layers
@@ -99,8 +99,7 @@ def attempt(index: int, work: Callable[[], Result]) -> Result | str:
             f"network {index} does not fit into memory: use a smaller batch or fewer workers"
         ) from None
     except Exception as error:  # a network may raise anything: it scores NaN
-        lines = str(error).strip().splitlines() or [""]
-        return f"{type(error).__name__}: {lines[0]}"
+        return first_line(error)
 
 
 def capture_shard(

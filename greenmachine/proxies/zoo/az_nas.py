@@ -8,7 +8,6 @@ Expressivity, progressivity and trainability are proxies; the fourth, complexity
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Mapping
 
 import numpy as np
@@ -17,8 +16,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 from torch import Tensor, nn
 
+from greenmachine.networks.untouched import untouched
 from greenmachine.proxies.base import FunctionProxy
-from greenmachine.signals.capture import fresh_copy, untouched
+from greenmachine.signals.capture import fresh_copy
 
 __all__ = ["PROXIES", "az_nas", "expressivity", "progressivity", "trainability"]
 
@@ -101,11 +101,10 @@ def trainability(
         ValueError: fewer than two blocks give maps, or a map is larger than the one before.
     """
     # Not `seed` itself: noise images of that seed would be the numbers behind the signs.
-    generator = torch.Generator().manual_seed(seed + 1)
-    network = copy.deepcopy(model)  # autograd refuses weights that were made in inference mode
+    generator = torch.Generator("cpu").manual_seed(seed + 1)
     values = []
-    with untouched(network, seed):
-        maps = _block_maps(network, images.detach().requires_grad_())
+    with untouched(model, seed):
+        maps = _block_maps(model, images.detach().requires_grad_(images.is_floating_point()))
         for before, after in zip(maps[-2::-1], maps[:0:-1], strict=True):
             signs = torch.randint(2, after.shape, generator=generator).to(after) * 2 - 1
             back = None

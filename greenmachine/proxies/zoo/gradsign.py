@@ -8,9 +8,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from greenmachine.networks.untouched import untouched
 from greenmachine.proxies.base import FunctionProxy
 from greenmachine.proxies.gradients import cross_entropy, given, gradients, weights
-from greenmachine.signals.capture import untouched
 
 __all__ = ["PROXIES", "sign_agreement"]
 
@@ -43,6 +43,7 @@ def sign_agreement(
 PROXIES = (
     FunctionProxy(
         name="gradsign",
+        layers_only=True,
         function=sign_agreement,
         passes=("data",),
         needs_labels=True,

@@ -9,9 +9,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from greenmachine.networks.untouched import untouched
 from greenmachine.proxies.base import FunctionProxy
 from greenmachine.proxies.gradients import cross_entropy, given, gradients, weights
-from greenmachine.signals.capture import untouched
 
 __all__ = ["PROXIES", "gradient_flow"]
 
@@ -46,6 +46,7 @@ def gradient_flow(
 PROXIES = (
     FunctionProxy(
         name="grasp",
+        layers_only=True,
         function=gradient_flow,
         passes=("data",),
         needs_labels=True,

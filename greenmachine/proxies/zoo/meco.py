@@ -15,8 +15,9 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
+from greenmachine.networks.untouched import untouched
 from greenmachine.proxies.base import ExpressionProxy, FunctionProxy
-from greenmachine.signals.capture import fresh_copy, run_pass, untouched
+from greenmachine.signals.capture import fresh_copy, run_pass
 from primitives.matrices import channel_correlation
 
 __all__ = [
@@ -98,13 +99,10 @@ def _sum_over_modules(model: nn.Module, images: Tensor, seed: int, term: _Term) 
         if isinstance(maps, Tensor) and maps.is_floating_point() and maps.dim() > 2:
             total += term(maps[0].flatten(1))
 
-    handles = [module.register_forward_hook(hook) for module in model.modules()]
-    try:
-        with untouched(model, seed), torch.no_grad():
-            model(fresh_copy(images[:1]))
-    finally:
-        for handle in handles:
-            handle.remove()
+    with untouched(model, seed), torch.no_grad():  # which removes the hooks too
+        for module in model.modules():
+            module.register_forward_hook(hook)
+        model(fresh_copy(images[:1]))
     return total
 
 
@@ -159,6 +157,7 @@ _BATCH = "Over a batch, where meco is the formula of the paper for one image. "
 PROXIES = (
     FunctionProxy(
         name="meco",
+        layers_only=True,
         function=meco_of_layers,
         passes=("noise",),
         reference=_REFERENCE,
@@ -168,6 +167,7 @@ PROXIES = (
     ),
     FunctionProxy(
         name="meco_opt",
+        layers_only=True,
         function=meco_of_layers_sampled,
         passes=("noise",),
         reference=_REFERENCE,

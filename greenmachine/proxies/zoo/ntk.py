@@ -9,9 +9,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from greenmachine.networks.untouched import untouched
 from greenmachine.proxies.base import FunctionProxy
 from greenmachine.proxies.gradients import gradients, logits, weights
-from greenmachine.signals.capture import untouched
 
 __all__ = ["IMAGES", "PROXIES", "condition_number"]
 
@@ -63,6 +63,7 @@ def condition_number(
 PROXIES = (
     FunctionProxy(
         name="ntk",
+        layers_only=True,
         function=condition_number,
         passes=("data",),
         direction=-1,

@@ -5,19 +5,129 @@ Mellor et al., "Neural architecture search without training", ICML 2021.
 
 from __future__ import annotations
 
+import warnings
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
 
+from greenmachine.networks.untouched import untouched
 from greenmachine.proxies.base import ExpressionProxy, FunctionProxy
-from greenmachine.signals.capture import fresh_copy, untouched
+from greenmachine.signals.capture import fresh_copy
 
-__all__ = ["PROXIES", "log_det_agreement"]
+__all__ = ["PROXIES", "ReluInputs", "log_det_agreement"]
+
+_RELUS = {
+    functional.relu,
+    functional.relu_,
+    functional.relu6,
+    functional.leaky_relu,
+    functional.leaky_relu_,
+    functional.prelu,
+    functional.rrelu,
+    functional.rrelu_,
+    torch.relu,
+    torch.relu_,
+    torch.prelu,
+    torch.rrelu,
+    torch.rrelu_,
+    Tensor.relu,
+    Tensor.relu_,
+    Tensor.prelu,
+}
+_CUT = {functional.hardtanh, functional.hardtanh_, functional.threshold, torch.threshold}
+_OTHERS = {
+    functional.gelu: "GELU",
+    functional.silu: "SiLU",
+    functional.mish: "Mish",
+    functional.hardswish: "Hardswish",
+    functional.elu: "ELU",
+    functional.elu_: "ELU",
+    functional.selu: "SELU",
+    functional.celu: "CELU",
+    functional.softplus: "Softplus",
+    functional.glu: "GLU",
+    functional.tanh: "tanh",
+    torch.tanh: "tanh",
+    Tensor.tanh: "tanh",
+}
+
+
+class ReluInputs(TorchFunctionMode):
+    """Hands every input of a rectifier to a function, before it may be overwritten.
+
+    Rectifiers are ReLU, ReLU6, LeakyReLU, PReLU and RReLU, as modules or as functions.
+
+    Attributes:
+        missed: how often other activations fired, by name.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.missed: dict[str, int] = {}
+
+    def rectified(self, given: Tensor) -> None:
+        """Take the input of a rectifier."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        """Look at the arguments and call ``func``."""
+        kwargs = kwargs or {}
+        if func in _RELUS or (func in _CUT and _cuts_at_zero(args, kwargs)):
+            self.rectified((args[0] if args else kwargs["input"]).detach())
+        elif name := _OTHERS.get(func):
+            self.missed[name] = self.missed.get(name, 0) + 1
+        return func(*args, **kwargs)
+
+
+def _cuts_at_zero(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether a hardtanh or threshold is 0 below 0: ReLU6 is the hardtanh from 0 to 6."""
+    low = args[1] if len(args) > 1 else kwargs.get("min_val", kwargs.get("threshold", -1.0))
+    return bool(low == 0)
+
+
+class _Codes(ReluInputs):
+    """Counts for each two images the units on whose sign they agree."""
+
+    def __init__(self, batch: int) -> None:
+        super().__init__()
+        self.kernel = torch.zeros(batch, batch, dtype=torch.float64)
+        self.units = 0
+        self.unclear: list[int] = []  # rectifiers whose shape does not tell where the images are
+        self.shapes: list[tuple[int, ...]] = []
+
+    def rectified(self, given: Tensor) -> None:
+        batch = len(self.kernel)
+        if len(given) != batch:
+            raise ValueError(f"a ReLU has {len(given)} rows for {batch} images")
+        if given.dim() == 3 and given.shape[1] == batch:
+            self.unclear.append(len(self.shapes))
+        self.shapes.append(tuple(given.shape))
+        code = (given > 0).flatten(1).double()
+        self.kernel += (code @ code.T + (1 - code) @ (1 - code).T).cpu()
+        self.units += code.shape[1]
+
+
+class _Shapes(ReluInputs):
+    """Keeps the shapes of the inputs of rectifiers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shapes: list[tuple[int, ...]] = []
+
+    def rectified(self, given: Tensor) -> None:
+        self.shapes.append(tuple(given.shape))
 
 
 def log_det_agreement(
     model: nn.Module, images: Tensor, labels: Tensor | None = None, seed: int = 0
 ) -> float:
     """Return log|det K|, K = sum over the ReLUs of c·cᵀ + (1-c)·(1-c)ᵀ, c the codes (B, units).
+
+    Warns where activations fire that are no rectifiers.
 
     Args:
         model: the network; run in train mode, with the statistics of the batch.
@@ -29,35 +139,29 @@ def log_det_agreement(
         The score; minus infinity where K is singular, as it is for two images with one code.
 
     Raises:
-        ValueError: no ``nn.ReLU`` module fired, or one whose first dimension is not the batch.
+        ValueError: no rectifier fired, or one whose first dimension is not that of the images.
     """
-    batch = len(images)
-    kernel = torch.zeros(batch, batch, dtype=torch.float64)
-    units = 0
-
-    def hook(module: nn.Module, args: object, output: Tensor) -> None:
-        nonlocal units
-        if len(output) != batch:
-            raise ValueError(f"a ReLU has {len(output)} rows for {batch} images")
-        # Positive exactly where the input was, which a ReLU that works in place has overwritten.
-        code = (output.detach() > 0).flatten(1).double()
-        kernel.add_((code @ code.T + (1 - code) @ (1 - code).T).cpu())
-        units += code.shape[1]
-
-    relus = [module for module in model.modules() if isinstance(module, nn.ReLU)]
-    handles = [relu.register_forward_hook(hook) for relu in relus]
-    try:
-        with untouched(model, seed), torch.no_grad():
+    codes = _Codes(len(images))
+    with untouched(model, seed), torch.no_grad():
+        with codes:
             model(fresh_copy(images))
-    finally:
-        for handle in handles:
-            handle.remove()
-    if not units:
-        raise ValueError("no nn.ReLU module fired: nwot reads nothing else")
+        if codes.unclear:  # one more image shows which dimension is that of the images
+            with _Shapes() as more:
+                model(fresh_copy(torch.cat([images, images[:1]])))
+            if any(more.shapes[place][0] == len(images) for place in codes.unclear):
+                raise ValueError("the first dimension of a ReLU is not that of the images")
+    if not codes.units:
+        raise ValueError("no ReLU fired (or ReLU6, LeakyReLU, PReLU): nwot reads nothing else")
+    if codes.missed:
+        names = ", ".join(f"{name} ({count}x)" for name, count in codes.missed.items())
+        warnings.warn(
+            f"nwot reads {len(codes.shapes)} rectifiers and misses other activations: {names}",
+            stacklevel=2,
+        )
     # Counts are exact in float64. Of two equal rows elimination leaves rounding, not always 0.
-    if (kernel.triu(1) == units).any():
+    if (codes.kernel.triu(1) == codes.units).any():
         return -torch.inf
-    return float(torch.linalg.slogdet(kernel).logabsdet)
+    return float(torch.linalg.slogdet(codes.kernel).logabsdet)
 
 
 PROXIES = (
@@ -68,10 +172,11 @@ PROXIES = (
         reference="Mellor et al., ICML 2021",
         words="log|det K|, where K counts for each two images the units of all ReLUs that are "
         "positive for both or for neither.",
-        notes="One forward pass in train mode; no labels. Every nn.ReLU module counts each time "
-        "it fires, also where its result reaches no output; ReLUs that are no module are not "
-        "seen, and a network without one fails. Minus infinity, which counts as failed, where "
-        "two images have the same code at every ReLU.",
+        notes="One forward pass in train mode; no labels. ReLU, ReLU6, LeakyReLU, PReLU and RReLU "
+        "count each time they fire, as modules or as functions, also where their result reaches "
+        "no output. A network without one fails; where other activations fire too (GELU, SiLU, "
+        "...) the score covers the rectifiers alone and warns. Minus infinity, which counts as "
+        "failed, where two images have the same code at every ReLU.",
     ),
     ExpressionProxy(
         name="nwot_inputs",

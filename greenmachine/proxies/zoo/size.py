@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from greenmachine.networks.untouched import untouched
 from greenmachine.proxies.base import ExpressionProxy, FunctionProxy
 
 __all__ = ["PROXIES", "parameter_count"]
@@ -20,9 +21,10 @@ def parameter_count(
     """Return the number of parameters, frozen ones too; images, labels and seed are not read.
 
     Raises:
-        ValueError: the network is lazy: a parameter has no shape yet.
+        ValueError: the network is lazy or quantised.
     """
-    return float(sum(parameter.numel() for parameter in model.parameters()))
+    with untouched(model, seed):
+        return float(sum(parameter.numel() for parameter in model.parameters()))
 
 
 PROXIES = (
@@ -33,7 +35,8 @@ PROXIES = (
         reference=_REFERENCE,
         words="Number of parameters: all weights and biases, those of normalisation too.",
         notes="The column of the tables of NATS-Bench. A module that fires twice counts once, one "
-        "that never fires counts too, and so do parameters that are frozen.",
+        "that never fires counts too, and so do parameters that are frozen. A weight that is "
+        "computed from others (weight normalisation, pruning) counts as itself, not as these.",
     ),
     ExpressionProxy(
         name="weight_count",
@@ -49,6 +52,7 @@ PROXIES = (
         reference=_REFERENCE,
         words="Multiply-accumulates of convolutions and linear layers for one image.",
         notes="Depends on the size of the noise images, which should be that of the data. The "
-        "tables of NATS-Bench add one for each bias of the head.",
+        "tables of NATS-Bench add one for each bias of the head. A transposed convolution counts "
+        "as if it filled its output with zeros first: stride times stride too much.",
     ),
 )

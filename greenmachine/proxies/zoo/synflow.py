@@ -1,4 +1,4 @@
-"""Synaptic flow: no data, an image of ones through absolute weights, without normalisation.
+"""Synaptic flow: no data, an image of ones through absolute weights, batch norm off.
 
 Tanaka et al., "Pruning neural networks without any data by iteratively conserving synaptic
 flow", NeurIPS 2020; logsynflow: Cavagnero et al., "FreeREA", WACV 2023.
@@ -12,7 +12,8 @@ __all__ = ["PROXIES"]
 
 _PASS = (
     "R is the sum of the outputs for one image of ones, with every parameter (biases too) "
-    "replaced by its magnitude, normalisation layers handing on what they get, in float64."
+    "replaced by its magnitude and batch normalisation handing on what it gets, as in the "
+    "published code, in float64. Other normalisations work as ever."
 )
 
 PROXIES = (

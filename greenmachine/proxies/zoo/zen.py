@@ -5,13 +5,11 @@ Lin et al., "Zen-NAS: a zero-shot NAS for high-performance image recognition", I
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.conv import _ConvNd
+from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 from torch.nn.modules.pooling import (
     _AdaptiveAvgPoolNd,
     _AdaptiveMaxPoolNd,
@@ -19,13 +17,15 @@ from torch.nn.modules.pooling import (
     _MaxPoolNd,
 )
 
+from greenmachine.networks.layers import WEIGHTED
+from greenmachine.networks.untouched import untouched
 from greenmachine.proxies.base import FunctionProxy
-from greenmachine.signals.capture import NORMS, fresh_copy, untouched
+from greenmachine.signals.capture import BATCH_NORMS, Normalisation, fresh_copy
 from greenmachine.signals.passes import PERTURBATION
 
 __all__ = ["PROXIES", "zen_score"]
 
-_LAYERS = (_ConvNd, nn.Linear)
+_NORMS = (_NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
 _POOLS = (_AdaptiveAvgPoolNd, _AdaptiveMaxPoolNd, _AvgPoolNd, _MaxPoolNd)
 _MOMENTUM = 0.1  # of the running variances; torch's default, which the authors' networks keep
 
@@ -38,7 +38,7 @@ def zen_score(
     A batch norm adds log sqrt of the mean over channels of its running variance.
 
     Args:
-        model: the network; a copy with weights N(0, 1) runs, in train mode.
+        model: the network; it runs with weights N(0, 1), in train mode.
         images: x, (B, C, H, W), N(0, 1) in the paper; x' is drawn here.
         labels: not read.
         seed: of x' and of the weights, drawn on the CPU for every device; of dropout.
@@ -48,21 +48,21 @@ def zen_score(
         weights without normalisation overflow.
 
     Raises:
-        ValueError: no global pooling and no linear layer fired, so where features end is unknown.
+        ValueError: no global pooling and no linear layer fired, so where features end is unknown;
+            or batch normalisation is called as a function, whose scale is not seen.
     """
     # Not `seed` itself: noise images of that seed would be the weights' own numbers.
-    generator = torch.Generator().manual_seed(seed + 1)
+    generator = torch.Generator("cpu").manual_seed(seed + 1)
     moved = images + PERTURBATION * torch.randn(images.shape, generator=generator).to(images)
-    network = copy.deepcopy(model)
-    _redraw(network, images, generator)
-    with untouched(network, seed), torch.no_grad():
-        before = _features(network, images)
+    with untouched(model, seed), torch.no_grad():
+        _redraw(model, images, generator)
+        before = _features(model, images)
         torch.manual_seed(seed)  # dropout drops the same units again
-        after = _features(network, moved)
+        after = _features(model, moved)
         change = (after - before).flatten(1).double().norm(dim=1).mean().log()
         variances = [
             module.running_var.double().mean().log()
-            for module in network.modules()
+            for module in model.modules()
             if isinstance(module, _BatchNorm) and module.running_var is not None
         ]
     return float(change) + sum(float(variance) / 2 for variance in variances)
@@ -72,15 +72,16 @@ def zen_score(
 def _redraw(network: nn.Module, images: Tensor, generator: torch.Generator) -> None:
     """Draw all weights from N(0, 1), make biases and norms neutral, forget running statistics."""
     for module in network.modules():
-        if not isinstance(module, (*_LAYERS, *NORMS)):
+        if not isinstance(module, (*WEIGHTED, *_NORMS)):
             continue
         weight, bias = module._parameters.get("weight"), module._parameters.get("bias")
-        if weight is not None and isinstance(module, NORMS):
-            weight.fill_(1.0)
+        if weight is not None and isinstance(module, _NORMS):
+            weight.data = torch.ones_like(weight)
         elif weight is not None:
-            weight.copy_(torch.randn(weight.shape, generator=generator))
+            drawn = torch.randn(weight.shape, generator=generator)
+            weight.data = torch.empty_like(weight).copy_(drawn)  # keeps the memory layout
         if bias is not None:
-            bias.zero_()
+            bias.data = torch.zeros_like(bias)
         if isinstance(module, _BatchNorm):
             module.running_mean = images.new_zeros(module.num_features)
             module.running_var = images.new_ones(module.num_features)
@@ -91,13 +92,22 @@ def _features(network: nn.Module, images: Tensor) -> Tensor:
     """Return what the global pooling reads, or the last linear layer where none pools, (B, ...).
 
     Raises:
-        ValueError: neither fired.
+        ValueError: neither fired, or batch_norm was called as a function.
     """
     pooled: Tensor | None = None
     read: Tensor | None = None
 
+    norms = called = 0
+
+    def count(given: Tensor, output: Tensor) -> None:
+        nonlocal called
+        called += 1
+
     def hook(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
-        nonlocal pooled, read
+        nonlocal pooled, read, norms
+        if isinstance(module, _BatchNorm):
+            norms += 1
+            return
         given: Tensor = args[0] if args else next(iter(kwargs.values()))
         if isinstance(module, nn.Linear):
             read = given.clone()
@@ -112,13 +122,16 @@ def _features(network: nn.Module, images: Tensor) -> Tensor:
     handles = [
         module.register_forward_hook(hook, with_kwargs=True)
         for module in network.modules()
-        if isinstance(module, (*_POOLS, *_LAYERS))
+        if isinstance(module, (*_POOLS, *WEIGHTED, _BatchNorm))
     ]
     try:
-        network(fresh_copy(images))
+        with Normalisation(count, BATCH_NORMS):
+            network(fresh_copy(images))
     finally:
         for handle in handles:
             handle.remove()
+    if called > norms:
+        raise ValueError("zen adds batch norms that are modules: this network calls a function")
     features = read if pooled is None else pooled
     if features is None:
         raise ValueError("no global pooling and no linear layer fired: zen reads their input")
@@ -133,12 +146,13 @@ def _positions(maps: Tensor) -> int:
 PROXIES = (
     FunctionProxy(
         name="zen",
+        layers_only=True,
         function=zen_score,
         passes=("noise",),
         reference="Lin et al., ICCV 2021",
         words="log of the mean over images of the norm of f(x) - f(x + 0.01 x'), plus the sum over "
         "batch norms of log sqrt(mean over channels of the running variance).",
-        notes="x and x' are N(0, 1). A copy of the network runs in train mode, with the "
+        notes="x and x' are N(0, 1). The network runs in train mode, with the "
         "statistics of the batch: weights of convolutions and linear layers N(0, 1), their biases "
         "0, normalisation 1 and 0, other parameters as they are. f is the input of the last "
         "pooling module that leaves one position of several, unless a convolution reads a map of "

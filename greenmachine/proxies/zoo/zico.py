@@ -8,9 +8,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from greenmachine.networks.untouched import untouched
 from greenmachine.proxies.base import FunctionProxy
 from greenmachine.proxies.gradients import cross_entropy, given, gradients, weights
-from greenmachine.signals.capture import untouched
 
 __all__ = ["PROXIES", "inverse_variation"]
 
@@ -56,6 +56,7 @@ def _log_ratio(found: Tensor) -> float:
 PROXIES = (
     FunctionProxy(
         name="zico",
+        layers_only=True,
         function=inverse_variation,
         passes=("data",),
         needs_labels=True,

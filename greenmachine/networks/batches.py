@@ -1,0 +1,68 @@
+"""Images and labels as users have them, made into what a network takes.
+
+This file needs torch alone, because exported proxies inline its source.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from greenmachine.networks.untouched import float_like
+
+__all__ = ["image_batch", "label_batch"]
+
+
+def image_batch(images: Any, model: nn.Module) -> Tensor:
+    """Return a copy of ``images`` on the device of ``model``, in its dtype.
+
+    Whole numbers (B, T) stay whole where the network has an embedding: they are token ids.
+
+    Args:
+        images: a tensor or array, (B, C, H, W), or of the shape that the network takes.
+        model: the network.
+
+    Raises:
+        ValueError: this is no batch, or not all of it is finite.
+    """
+    like = float_like(model)
+    batch = _tensor(images, "images").to(like.device)
+    if batch.dim() < 2 or not batch.numel():
+        raise ValueError(f"images of shape {tuple(batch.shape)} are no batch: it is (B, C, H, W)")
+    if batch.is_complex():
+        raise ValueError("images are complex: give real numbers")
+    embeds = any(isinstance(module, nn.Embedding | nn.EmbeddingBag) for module in model.modules())
+    if embeds and batch.dim() == 2 and not batch.is_floating_point():
+        return batch.long()
+    if not batch.isfinite().all():
+        raise ValueError("images hold NaN or infinity: remove those images")
+    return batch.to(like.dtype)
+
+
+def label_batch(labels: Any, count: int) -> Tensor:
+    """Return ``labels`` as class indices (count,) int64.
+
+    Raises:
+        ValueError: they are not ``count`` whole numbers, 0 or more.
+    """
+    given = _tensor(labels, "labels")
+    if tuple(given.shape) != (count,):
+        raise ValueError(f"labels {tuple(given.shape)} do not fit {count} images: one label each")
+    classes = given.real.long() if given.is_complex() else given.nan_to_num(0.5).long()
+    if not torch.equal(classes.to(given), given):
+        raise ValueError("labels are not whole numbers: give the class index of each image")
+    if count and classes.min() < 0:
+        raise ValueError(f"label {int(classes.min())} is no class: give indices, 0 or more")
+    return classes
+
+
+def _tensor(values: Any, what: str) -> Tensor:
+    """Return a copy: autograd refuses tensors that were made in inference mode."""
+    try:
+        return torch.as_tensor(values).detach().clone()
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(
+            f"{what} are {type(values).__name__}, which torch cannot read: give a tensor"
+        ) from None

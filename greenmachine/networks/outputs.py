@@ -1,0 +1,104 @@
+"""Which of the things that a network returns is its output.
+
+This file needs torch alone, because exported proxies inline its source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from torch import Tensor, nn
+
+__all__ = ["Output", "pick_output", "single_output"]
+
+Output = int | str | Callable[[Any], Tensor]
+"""An index, a key or an attribute of what the network returns, or a function of it."""
+
+
+def pick_output(returned: Any, output: Output | None = None) -> Tensor:
+    """Return the tensor that counts as the output of a network.
+
+    Args:
+        returned: what the network returned.
+        output: which part of it. None takes a tensor as it is, ``logits`` of a dictionary or an
+            object, and the only tensor of a tuple, list or dictionary.
+
+    Raises:
+        ValueError: ``output`` does not fit, or without it the choice is not clear.
+    """
+    if output is None:
+        parts = returned
+        if isinstance(returned, Mapping):
+            logits, parts = returned.get("logits"), list(returned.values())
+        else:
+            logits = getattr(returned, "logits", None)
+        tensors = [part for part in parts if isinstance(part, Tensor)] if _holds(parts) else []
+        found = logits if isinstance(logits, Tensor) else returned
+        found = tensors[0] if not isinstance(found, Tensor) and len(tensors) == 1 else found
+        if isinstance(found, Tensor):
+            return found
+        raise ValueError(
+            f"the network returned {described(returned)}: say which part is its output, with "
+            "output=0 (an index), output='logits' (a key) or a function"
+        )
+    try:
+        if callable(output):
+            found = output(returned)
+        elif isinstance(output, str) and not isinstance(returned, Mapping):
+            found = getattr(returned, output)
+        else:
+            found = returned[output]
+    except (AttributeError, IndexError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"output={output!r} does not fit, because the network returned "
+            f"{described(returned)} ({type(error).__name__})"
+        ) from None
+    if not isinstance(found, Tensor):
+        raise ValueError(f"output={output!r} is {described(found)}, not a tensor")
+    return found
+
+
+def described(returned: Any) -> str:
+    """Say in a few words what a network returned."""
+    if isinstance(returned, Tensor):
+        return f"a tensor {tuple(returned.shape)}"
+    kind = type(returned).__name__
+    if isinstance(returned, Mapping):
+        pairs = list(returned.items())
+    else:
+        pairs = list(enumerate(returned)) if _holds(returned) else []
+    if not pairs:
+        return kind
+    inner = [
+        f"{key!r}: {tuple(part.shape) if isinstance(part, Tensor) else type(part).__name__}"
+        for key, part in pairs[:6]
+    ]
+    more = ", ..." if len(pairs) > 6 else ""
+    return f"{kind} with {', '.join(inner)}{more}"
+
+
+@contextmanager
+def single_output(model: nn.Module, output: Output | None = None) -> Iterator[list[bool]]:
+    """Let ``model`` return its output alone inside; see :func:`pick_output`.
+
+    Yields:
+        A list that grows with every call of the network: whether that output was finite.
+    """
+    finite: list[bool] = []
+
+    def hook(module: nn.Module, args: Any, returned: Any) -> Tensor:
+        found = pick_output(returned, output)
+        finite.append(bool(found.detach().isfinite().all()))
+        return found
+
+    handle = model.register_forward_hook(hook)
+    try:
+        yield finite
+    finally:
+        handle.remove()
+
+
+def _holds(returned: Any) -> bool:
+    return isinstance(returned, list | tuple)

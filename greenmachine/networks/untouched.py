@@ -1,0 +1,262 @@
+"""Run a network of anybody's in one known state, and leave it as it was found.
+
+Inside :func:`untouched` every network looks the same, however it was built:
+
+- in train mode, with parameters of its own that take gradients, kernels channels-last;
+- a weight that is computed from other parameters (a parametrisation, or the hooks of
+  ``weight_norm``, ``spectral_norm`` and ``prune``) is one plain parameter with its present value;
+- nothing is computed twice: ``torch.utils.checkpoint`` calls its function plainly.
+
+Proxies can then read modules and parameters, and change them, without a thought for any of this.
+This file needs torch alone, because exported proxies inline its source.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+from torch.nn.utils import parametrize
+from torch.utils import checkpoint
+
+from greenmachine.networks.neutral import neutral
+
+__all__ = ["all_finite", "float_like", "untouched"]
+
+CONTAINERS = (dict, OrderedDict, list, set)
+MARK = "_is_untouched_inside"  # attribute of a network that is in this state already
+
+
+@contextmanager
+def untouched(model: nn.Module, seed: int) -> Iterator[None]:
+    """Give ``model`` the state that the module describes; outside all is as it was found.
+
+    Attributes that the network sets while it runs (a kept output, a new buffer) are undone too.
+    Once more inside, it undoes what happened to values of parameters and to buffers.
+
+    Args:
+        model: any network.
+        seed: of the randomness inside the network, such as dropout.
+
+    Raises:
+        ValueError: the network has weights that cannot be read: quantised, lazy, complex or
+            without values (device ``meta``).
+    """
+    if MARK in vars(model):
+        with unchanged_values(model, seed):
+            yield
+        return
+    refuse_unreadable(model)
+    found = [Found(module) for module in model.modules()]
+    devices = sorted({p.device.index for p in model.parameters() if p.is_cuda})
+    with neutral(), torch.random.fork_rng(devices), torch.enable_grad(), no_checkpoints():
+        try:
+            own_tensors([f.module for f in found], buffers=True)
+            if not all(f.training and f.kind.train is nn.Module.train for f in found):
+                model.train()
+            torch.manual_seed(seed)
+            with torch.no_grad():
+                for one in found:
+                    plain_weights(one.module)
+            own_tensors([f.module for f in found], buffers=False)
+            torch.manual_seed(seed)  # a computed weight may have drawn numbers
+            vars(model)[MARK] = True
+            yield
+        finally:
+            vars(model).pop(MARK, None)
+            for one in found:
+                one.restore()
+
+
+@contextmanager
+def unchanged_values(model: nn.Module, seed: int) -> Iterator[None]:
+    """Undo what happens inside to buffers, values of parameters and torch's generator."""
+    modules = list(model.modules())
+    values = [(parameter, parameter.data) for parameter in model.parameters()]
+    buffers = [(module, dict(module._buffers)) for module in modules if module._buffers]
+    devices = sorted({parameter.device.index for parameter, _ in values if parameter.is_cuda})
+    own_tensors(modules, buffers=True)
+    with torch.random.fork_rng(devices), torch.enable_grad():
+        torch.manual_seed(seed)
+        try:
+            yield
+        finally:
+            for parameter, data in values:
+                parameter.data = data
+            for module, held in buffers:
+                module._buffers.clear()
+                module._buffers.update(held)
+
+
+class Found:
+    """A module as it was found: its class and its attributes, containers with their content."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module = module
+        self.kind = type(module)
+        self.training = module.training
+        self.attributes = dict(vars(module))
+        # Most are empty (a module has a dozen dictionaries of hooks): those need no copy.
+        self.contents: list[tuple[Any, Any]] = [
+            (held, held.copy() if held else ())
+            for held in self.attributes.values()
+            if type(held) in CONTAINERS
+        ]
+
+    def restore(self) -> None:
+        """Put everything back."""
+        if isinstance(self.module, torch.jit.ScriptModule):  # its attributes live elsewhere
+            self.module.training = self.training
+            return
+        if type(self.module) is not self.kind:
+            self.module.__class__ = self.kind
+        vars(self.module).clear()
+        vars(self.module).update(self.attributes)
+        for held, before in self.contents:
+            if not held and not before:
+                continue
+            held.clear()
+            if isinstance(held, list):
+                held.extend(before)
+            else:
+                held.update(before)
+
+
+def own_tensors(modules: list[nn.Module], *, buffers: bool) -> None:
+    """Replace all buffers by copies, or all parameters by new ones with the same memory.
+
+    New parameters, not the network's own: the owner may hold a graph in which they take part, and
+    their ``requires_grad``, layout and dtype are the owner's. What is shared stays shared.
+    """
+    new: dict[int, Any] = {}  # by identity of the old one
+    old: list[Tensor] = []  # alive, so that no identity is given twice
+    for module in modules:
+        if isinstance(module, torch.jit.ScriptModule):
+            continue
+        for name, tensor in (module._buffers if buffers else module._parameters).items():
+            if tensor is None:
+                continue
+            if id(tensor) not in new:
+                old.append(tensor)
+                new[id(tensor)] = tensor.detach().clone() if buffers else new_parameter(tensor)
+            (module._buffers if buffers else module._parameters)[name] = new[id(tensor)]
+    for module in modules:  # recurrent layers keep their parameters in a list too
+        for held in vars(module).values():
+            if type(held) is list and any(isinstance(item, Tensor) for item in held):
+                held[:] = [new.get(id(item), item) for item in held]
+
+
+def new_parameter(tensor: Tensor) -> nn.Parameter:
+    """Return a parameter with the values of ``tensor``, and where possible its memory."""
+    values = tensor.detach()
+    if tensor.is_inference():
+        values = values.clone()  # autograd refuses tensors that were made in inference mode
+    if values.dim() == 4:
+        # The layout picks the convolution's algorithm: one for all, or rounding, which deep
+        # networks amplify, would make a score depend on how its owner keeps the weights.
+        values = values.to(memory_format=torch.channels_last)
+    return nn.Parameter(values, requires_grad=values.is_floating_point())
+
+
+def plain_weights(module: nn.Module) -> None:
+    """Make one parameter of every tensor of ``module`` that is computed from others."""
+    computed: dict[str, Tensor] = {}
+    if parametrize.is_parametrized(module):
+        parametrizations = module.parametrizations
+        assert isinstance(parametrizations, nn.ModuleDict)
+        with parametrize.cached():
+            computed = {name: getattr(module, name) for name in parametrizations}
+        module.__class__ = type(module).__bases__[0]
+        del module._modules["parametrizations"]
+    for key, hook in list(module._forward_pre_hooks.items()) if module._forward_pre_hooks else ():
+        # weight_norm and spectral_norm call it name, prune _tensor_name.
+        name = getattr(hook, "_tensor_name", getattr(hook, "name", None))
+        if isinstance(name, str) and isinstance(vars(module).get(name), Tensor):
+            hook(module, ())  # computes it anew, as before a forward pass
+            computed[name] = vars(module).pop(name)
+            del module._forward_pre_hooks[key]
+            for tensors in (module._parameters, module._buffers):  # weight_orig, weight_g, ...
+                for source in [n for n in tensors if n.startswith(f"{name}_")]:
+                    del tensors[source]
+    for name, value in computed.items():
+        module._parameters[name] = nn.Parameter(value.detach().clone())
+
+
+@contextmanager
+def no_checkpoints() -> Iterator[None]:
+    """Let ``torch.utils.checkpoint`` call its functions plainly inside.
+
+    It computes layers a second time in the backward pass, and its reentrant form refuses
+    ``torch.autograd.grad``. The numbers are those of a plain call.
+    """
+    plain: dict[str, Any] = {
+        "CheckpointFunction": PlainCall,
+        "_checkpoint_without_reentrant_generator": nothing_around,
+    }
+    before = {name: vars(checkpoint)[name] for name in plain if name in vars(checkpoint)}
+    try:
+        vars(checkpoint).update({name: plain[name] for name in before})
+        yield
+    finally:
+        vars(checkpoint).update(before)
+
+
+class PlainCall:
+    """Stands for ``CheckpointFunction``, whose ``apply`` runs a function without a graph."""
+
+    @staticmethod
+    def apply(function: Callable[..., Any], preserve: bool, *args: Any) -> Any:
+        """Call ``function``."""
+        return function(*args)
+
+
+def nothing_around(*args: Any, **kwargs: Any) -> Iterator[None]:
+    """Stand for the generator that runs before and after a checkpointed function."""
+    yield
+
+
+def refuse_unreadable(model: nn.Module) -> None:
+    """Raise ``ValueError`` where weights have no values that torch could differentiate."""
+    if not isinstance(model, nn.Module):
+        raise ValueError(f"the network is {type(model).__name__}, not a torch.nn.Module")
+    for path, module in model.named_modules():
+        if ".quantized" in type(module).__module__:
+            raise ValueError(
+                f"{path or 'the network'} ({type(module).__name__}) is quantised: "
+                "score the network before it is quantised"
+            )
+        for name, parameter in module._parameters.items():
+            if parameter is None:
+                continue
+            full = f"{path}.{name}".lstrip(".")
+            if is_lazy(parameter):
+                raise ValueError(f"{full} has no shape yet: send images through the network once")
+            if parameter.is_meta:
+                raise ValueError(f"{full} is on device meta, without values: build the network")
+            if parameter.dim() > 1 and not parameter.is_floating_point():
+                raise ValueError(
+                    f"{full} is of {parameter.dtype}: only networks of real floating-point "
+                    "weights are scored"
+                )
+
+
+def all_finite(model: nn.Module) -> bool:
+    """Return whether every parameter is finite."""
+    return all(
+        bool(parameter.detach().isfinite().all())
+        for parameter in model.parameters()
+        if parameter.is_floating_point()
+    )
+
+
+def float_like(model: nn.Module) -> Tensor:
+    """Return a tensor of the device and floating dtype in which ``model`` computes."""
+    for parameter in model.parameters():
+        if parameter.is_floating_point():
+            return parameter.detach()
+    return torch.zeros((), device="cpu", dtype=torch.float32)

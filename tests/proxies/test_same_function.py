@@ -1,0 +1,84 @@
+"""Same function, built otherwise: every proxy gives the same score, named and exported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache, partial
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+import greenmachine
+from greenmachine.language import parse
+from greenmachine.proxies import PROXIES, ArchitectureProxy, ExpressionProxy, Proxy, export_source
+from tests.disguises import DISGUISES, SHAPE, Disguise, batch
+
+OF_NETWORKS = [proxy for proxy in PROXIES if not isinstance(proxy, ArchitectureProxy)]
+EXPRESSIONS = [proxy for proxy in OF_NETWORKS if isinstance(proxy, ExpressionProxy)]
+COUNT_MODULES = {"meco_modules", "meco_opt_modules"}  # by their definition
+TOLERANCE = 1e-4
+
+EACH = pytest.mark.parametrize("disguise", list(DISGUISES))
+
+
+def said(score: Callable[..., float], model: nn.Module, disguise: Disguise) -> float:
+    """Return the score of the disguised network."""
+    images, labels = disguise.convert(*batch(disguise.dtype))
+    with disguise.context():
+        return score(model, images=images, labels=labels, **disguise.options)
+
+
+def plain_score(proxy: Proxy, model: nn.Module, dtype: torch.dtype) -> float:
+    """Return the score of a plain network, computed once for all that have its weights."""
+    state = b"".join(value.detach().numpy().tobytes() for value in model.state_dict().values())
+    key = (proxy.name, type(model), dtype, state)
+    if key not in _scores:
+        images, labels = batch(dtype)
+        _scores[key] = greenmachine.score(model, proxy, images=images, labels=labels)
+    return _scores[key]
+
+
+_scores: dict[tuple[Any, ...], float] = {}
+
+
+@EACH
+def test_every_proxy_sees_through_the_disguise(disguise: str) -> None:
+    known = DISGUISES[disguise]
+    model, other = known.pair()
+    for proxy in OF_NETWORKS:
+        if (not known.modules and proxy.name in COUNT_MODULES) or proxy.name in known.drawn:
+            continue
+        score = partial(scored, proxy)
+        if proxy.name in known.refused:
+            with pytest.raises(greenmachine.GreenMachineError, match=proxy.name):
+                said(score, other, known)
+            continue
+        expected = plain_score(proxy, model, known.dtype)
+        found = said(score, other, known)
+        assert found == pytest.approx(expected, rel=TOLERANCE), proxy.name
+
+
+def scored(proxy: Proxy, model: nn.Module, **options: Any) -> float:
+    return greenmachine.score(model, proxy, **options)
+
+
+@cache
+def exported(name: str) -> Any:
+    source = export_source(
+        parse(PROXIES.find(name).expression), direction=1, shape=SHAPE, name=name
+    )
+    module: dict[str, Any] = {"__name__": "exported"}
+    exec(compile(source, f"{name}.py", "exec", dont_inherit=True), module)
+    return module["score"]
+
+
+@EACH
+def test_every_export_sees_through_the_disguise(disguise: str) -> None:
+    known = DISGUISES[disguise]
+    model, other = known.pair()
+    for proxy in EXPRESSIONS:
+        expected = plain_score(proxy, model, known.dtype)
+        found = said(exported(proxy.name), other, known)
+        assert found == pytest.approx(expected, rel=TOLERANCE), proxy.name
