@@ -443,6 +443,7 @@ DISGUISES: dict[str, Disguise] = {
         drawn=frozenset({"zen"}),
         dtype=torch.float64,
     ),
+    "compiled": Disguise(lambda: (plain(), torch.compile(plain(), backend="eager")), modules=False),
     "default device": Disguise(unchanged, lambda: default_device("meta")),
     "device context": Disguise(unchanged, lambda: torch.device("meta")),
     "default float64": Disguise(unchanged, lambda: default_dtype(torch.float64)),

@@ -5,6 +5,8 @@ This file needs torch alone, because exported proxies inline its source.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -12,7 +14,7 @@ from torch import Tensor, nn
 
 from greenmachine.networks.untouched import float_like
 
-__all__ = ["image_batch", "label_batch"]
+__all__ = ["image_batch", "label_batch", "no_token_ids"]
 
 
 def image_batch(images: Any, model: nn.Module) -> Tensor:
@@ -28,13 +30,12 @@ def image_batch(images: Any, model: nn.Module) -> Tensor:
         ValueError: this is no batch, or not all of it is finite.
     """
     like = float_like(model)
-    batch = _tensor(images, "images").to(like.device)
+    batch = as_tensor(images, "images").to(like.device)
     if batch.dim() < 2 or not batch.numel():
         raise ValueError(f"images of shape {tuple(batch.shape)} are no batch: it is (B, C, H, W)")
     if batch.is_complex():
         raise ValueError("images are complex: give real numbers")
-    embeds = any(isinstance(module, nn.Embedding | nn.EmbeddingBag) for module in model.modules())
-    if embeds and batch.dim() == 2 and not batch.is_floating_point():
+    if batch.dim() == 2 and not batch.is_floating_point() and embeds(model):
         return batch.long()
     if not batch.isfinite().all():
         raise ValueError("images hold NaN or infinity: remove those images")
@@ -47,7 +48,7 @@ def label_batch(labels: Any, count: int) -> Tensor:
     Raises:
         ValueError: they are not ``count`` whole numbers, 0 or more.
     """
-    given = _tensor(labels, "labels")
+    given = as_tensor(labels, "labels")
     if tuple(given.shape) != (count,):
         raise ValueError(f"labels {tuple(given.shape)} do not fit {count} images: one label each")
     classes = given.real.long() if given.is_complex() else given.nan_to_num(0.5).long()
@@ -58,7 +59,26 @@ def label_batch(labels: Any, count: int) -> Tensor:
     return classes
 
 
-def _tensor(values: Any, what: str) -> Tensor:
+def embeds(model: nn.Module) -> bool:
+    """Return whether ``model`` has an embedding, and so may take token ids."""
+    return any(isinstance(module, nn.Embedding | nn.EmbeddingBag) for module in model.modules())
+
+
+@contextmanager
+def no_token_ids(model: nn.Module, shape: tuple[int, ...]) -> Iterator[None]:
+    """Say what to do where noise of ``shape`` is sent to a network that takes token ids."""
+    try:
+        yield
+    except (RuntimeError, IndexError) as error:
+        if len(shape) == 2 and embeds(model):
+            raise ValueError(
+                "noise is no token ids: use a proxy of the data pass, or score a module that "
+                "takes embeddings (B, tokens, features)"
+            ) from error
+        raise
+
+
+def as_tensor(values: Any, what: str) -> Tensor:
     """Return a copy: autograd refuses tensors that were made in inference mode."""
     try:
         return torch.as_tensor(values).detach().clone()

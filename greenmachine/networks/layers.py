@@ -88,7 +88,7 @@ def coverage(
     """
     matrices = weight_matrices(model)
     if not others_of(matrices, fired):
-        count = sum({id(p): p.numel() for _, _, p in matrices}.values())
+        count = elements([parameter for _, _, parameter in matrices])
         return Coverage(count, count)
     with untouched(model, seed):  # computed weights are plain here
         matrices = weight_matrices(model)
@@ -103,8 +103,8 @@ def coverage(
             if id(parameter) in reads.found or (module in ran and not isinstance(module, WEIGHTED))
         ]
         unread = {id(parameter) for _, _, parameter in others}
-        covered = sum({id(p): p.numel() for _, _, p in matrices if id(p) not in unread}.values())
-        missed = sum({id(p): p.numel() for _, p in used}.values())
+        covered = elements([p for _, _, p in matrices if id(p) not in unread])
+        missed = elements([parameter for _, parameter in used])
         return Coverage(covered, covered + missed, tuple(name for name, _ in used))
 
 
@@ -114,8 +114,16 @@ def weight_matrices(model: nn.Module) -> list[tuple[str, nn.Module, Tensor]]:
         (f"{path}.{name}".lstrip("."), module, parameter)
         for path, module in model.named_modules()
         for name, parameter in module._parameters.items()
-        if parameter is not None and sum(side > 1 for side in parameter.shape) > 1
+        if parameter is not None and len([side for side in parameter.shape if side > 1]) > 1
     ]
+
+
+def elements(tensors: list[Tensor]) -> int:
+    """Return the number of elements, of a tensor that is listed twice once."""
+    total = 0
+    for size in {id(tensor): tensor.numel() for tensor in tensors}.values():
+        total += size
+    return total
 
 
 def others_of(

@@ -1,18 +1,20 @@
 """Keep what surrounds a call from changing what a network computes.
 
 Torch has settings that hold for a whole process or a ``with`` block: threads, default device and
-dtype, autocast, the random generator. A score has to be the same whatever they are.
+dtype, autocast, compilation, the random generator. A score has to be the same whatever they are.
 
 This file needs torch alone, because exported proxies inline its source.
 """
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 __all__ = ["neutral"]
 
@@ -43,4 +45,8 @@ def neutral() -> Iterator[None]:
         for kind in DEVICE_TYPES:
             if torch.is_autocast_enabled(kind):
                 stack.enter_context(torch.autocast(kind, enabled=False))
+        if "torch._dynamo" in sys.modules:  # else nothing can be compiled
+            stack.enter_context(torch.compiler.set_stance("force_eager"))
+        # One kernel of attention for all, and one that can be differentiated twice.
+        stack.enter_context(sdpa_kernel(SDPBackend.MATH))
         yield

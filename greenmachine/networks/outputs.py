@@ -29,20 +29,15 @@ def pick_output(returned: Any, output: Output | None = None) -> Tensor:
         ValueError: ``output`` does not fit, or without it the choice is not clear.
     """
     if output is None:
-        parts = returned
-        if isinstance(returned, Mapping):
-            logits, parts = returned.get("logits"), list(returned.values())
-        else:
-            logits = getattr(returned, "logits", None)
-        tensors = [part for part in parts if isinstance(part, Tensor)] if _holds(parts) else []
-        found = logits if isinstance(logits, Tensor) else returned
-        found = tensors[0] if not isinstance(found, Tensor) and len(tensors) == 1 else found
-        if isinstance(found, Tensor):
+        found = clear_output(returned)
+        if found is not None:
             return found
         raise ValueError(
             f"the network returned {described(returned)}: say which part is its output, with "
             "output=0 (an index), output='logits' (a key) or a function"
         )
+    if isinstance(returned, Tensor) and not callable(output):
+        raise ValueError(f"output={output!r} does not fit: the network returned a tensor alone")
     try:
         if callable(output):
             found = output(returned)
@@ -60,6 +55,21 @@ def pick_output(returned: Any, output: Output | None = None) -> Tensor:
     return found
 
 
+def clear_output(returned: Any) -> Tensor | None:
+    """Return the output of a network where there is no doubt, else None."""
+    if isinstance(returned, Tensor):
+        return returned
+    if isinstance(returned, Mapping):
+        logits, parts = returned.get("logits"), list(returned.values())
+    else:
+        logits = getattr(returned, "logits", None)
+        parts = list(returned) if isinstance(returned, list | tuple) else []
+    if isinstance(logits, Tensor):
+        return logits
+    tensors = [part for part in parts if isinstance(part, Tensor)]
+    return tensors[0] if len(tensors) == 1 else None
+
+
 def described(returned: Any) -> str:
     """Say in a few words what a network returned."""
     if isinstance(returned, Tensor):
@@ -68,7 +78,7 @@ def described(returned: Any) -> str:
     if isinstance(returned, Mapping):
         pairs = list(returned.items())
     else:
-        pairs = list(enumerate(returned)) if _holds(returned) else []
+        pairs = list(enumerate(returned)) if isinstance(returned, list | tuple) else []
     if not pairs:
         return kind
     inner = [
@@ -81,24 +91,25 @@ def described(returned: Any) -> str:
 
 @contextmanager
 def single_output(model: nn.Module, output: Output | None = None) -> Iterator[list[bool]]:
-    """Let ``model`` return its output alone inside; see :func:`pick_output`.
+    """Let ``model`` return its output alone inside, where that is clear; see :func:`pick_output`.
 
     Yields:
-        A list that grows with every call of the network: whether that output was finite.
+        A list that grows with every output: whether it was finite.
     """
     finite: list[bool] = []
 
-    def hook(module: nn.Module, args: Any, returned: Any) -> Tensor:
-        found = pick_output(returned, output)
-        finite.append(bool(found.detach().isfinite().all()))
-        return found
+    def hook(module: nn.Module, args: Any, returned: Any) -> Any:
+        found = returned
+        if output is not None:
+            found = pick_output(returned, output)
+        elif (clear := clear_output(returned)) is not None:
+            found = clear
+        if isinstance(found, Tensor):
+            finite.append(bool(found.detach().isfinite().all()))
+        return found  # what is not clear is the business of whoever needs the output
 
     handle = model.register_forward_hook(hook)
     try:
         yield finite
     finally:
         handle.remove()
-
-
-def _holds(returned: Any) -> bool:
-    return isinstance(returned, list | tuple)

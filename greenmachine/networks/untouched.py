@@ -44,8 +44,8 @@ def untouched(model: nn.Module, seed: int) -> Iterator[None]:
         seed: of the randomness inside the network, such as dropout.
 
     Raises:
-        ValueError: the network has weights that cannot be read: quantised, lazy, complex or
-            without values (device ``meta``).
+        ValueError: the network has weights that cannot be read: quantised, lazy, complex, without
+            values (device ``meta``), or inside TorchScript.
     """
     if MARK in vars(model):
         with unchanged_values(model, seed):
@@ -110,9 +110,6 @@ class Found:
 
     def restore(self) -> None:
         """Put everything back."""
-        if isinstance(self.module, torch.jit.ScriptModule):  # its attributes live elsewhere
-            self.module.training = self.training
-            return
         if type(self.module) is not self.kind:
             self.module.__class__ = self.kind
         vars(self.module).clear()
@@ -136,8 +133,6 @@ def own_tensors(modules: list[nn.Module], *, buffers: bool) -> None:
     new: dict[int, Any] = {}  # by identity of the old one
     old: list[Tensor] = []  # alive, so that no identity is given twice
     for module in modules:
-        if isinstance(module, torch.jit.ScriptModule):
-            continue
         for name, tensor in (module._buffers if buffers else module._parameters).items():
             if tensor is None:
                 continue
@@ -225,6 +220,11 @@ def refuse_unreadable(model: nn.Module) -> None:
     if not isinstance(model, nn.Module):
         raise ValueError(f"the network is {type(model).__name__}, not a torch.nn.Module")
     for path, module in model.named_modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            raise ValueError(
+                f"{path or 'the network'} is a TorchScript module, whose layers cannot be watched: "
+                "score the network before it is traced or scripted"
+            )
         if ".quantized" in type(module).__module__:
             raise ValueError(
                 f"{path or 'the network'} ({type(module).__name__}) is quantised: "

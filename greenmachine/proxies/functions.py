@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 from torch import nn
 
 from greenmachine.errors import ConfigError
-from greenmachine.networks.batches import image_batch, label_batch
+from greenmachine.networks.batches import image_batch, label_batch, no_token_ids
 from greenmachine.networks.layers import Coverage, coverage, fired_layers
 from greenmachine.networks.neutral import neutral
 from greenmachine.networks.outputs import Output, single_output
@@ -78,11 +79,15 @@ def evaluate_function(
         raise ConfigError(f"proxy {proxy.name!r} needs images: give a mini-batch")
     if proxy.needs_labels and labels is None:
         raise ConfigError(f"proxy {proxy.name!r} needs labels: give those of the images")
-    with neutral(), single_output(model, output) as finite:
+    with neutral(), single_output(model, output) as finite, ExitStack() as stack:
         batch = None if images is None else image_batch(images, model)
         target = labels
         if batch is not None and labels is not None:
             target = label_batch(labels, len(batch)).to(batch.device)
+        if batch is not None and not all_finite(model):
+            return FunctionScore(math.nan, None)
+        if batch is not None and batch.is_floating_point():
+            stack.enter_context(no_token_ids(model, tuple(batch.shape)))
         covered = None
         if proxy.layers_only:
             with fired_layers(model) as fired:
@@ -90,6 +95,4 @@ def evaluate_function(
             covered = coverage(model, fired, lambda: model(batch), seed)
         else:
             value = float(proxy.function(model, batch, target, seed))
-        if batch is not None and not (all(finite) and all_finite(model)):
-            value = math.nan
-        return FunctionScore(value, covered)
+        return FunctionScore(value if all(finite) else math.nan, covered)

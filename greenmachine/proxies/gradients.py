@@ -10,12 +10,12 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from greenmachine.networks.layers import WEIGHTED
 from greenmachine.networks.outputs import pick_output
 from greenmachine.networks.untouched import untouched
 from greenmachine.signals.capture import fresh_copy
+from greenmachine.signals.passes import class_loss
 
 __all__ = [
     "cross_entropy",
@@ -72,7 +72,7 @@ def cross_entropy(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
     Raises:
         ValueError: the network returns no logits.
     """
-    return functional.cross_entropy(logits(model, images), labels)
+    return class_loss(logits(model, images), labels)
 
 
 def gradients(

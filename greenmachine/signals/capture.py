@@ -150,7 +150,8 @@ class Normalisation(TorchFunctionMode):
             return func(*args, **kwargs)
         given = args[0] if args else kwargs["input"]
         if func in BATCH_NORMS and not self.batch_norms:
-            return given
+            # A copy, as normalising makes one: an activation in place must not change the input.
+            return given.clone()
         normalised = func(*args, **kwargs)
         self.done(given, normalised)
         return normalised
@@ -209,8 +210,8 @@ def recording(model: nn.Module, wanted: set[str]) -> Iterator[list[Layer]]:
 
 def send(
     model: nn.Module, images: Tensor, wanted: set[str], *, norms: bool
-) -> tuple[Tensor, list[Layer]]:
-    """Send ``images`` forward and return the output, and the layers in order of firing.
+) -> tuple[Any, list[Layer]]:
+    """Send ``images`` forward; return what the network returns, and the layers as they fired.
 
     The recording ends with the forward pass: a network may compute layers again in the backward
     pass, to save memory.
@@ -225,7 +226,7 @@ def send(
 
         watch = not norms or "norm_output" in wanted
         with Normalisation(normalised, NORMS, norms) if watch else nullcontext():
-            return pick_output(model(images)), layers
+            return model(images), layers
 
 
 def check_batch_axis(model: nn.Module, images: Tensor, layers: list[Layer]) -> None:
@@ -289,11 +290,13 @@ def run_pass(
     names = [name for name in GRADIENTS if name in wanted]
     with untouched(model, seed), torch.set_grad_enabled(bool(names)):
         leaf = images.detach().requires_grad_(bool(names) and images.is_floating_point())
-        output, layers = send(model, fresh_copy(leaf), wanted, norms=norms)
+        returned, layers = send(model, fresh_copy(leaf), wanted, norms=norms)
         edges = [edge for layer in layers for edge in layer.edges.values()]
         found: list[Tensor | None] = []
-        if edges and output.requires_grad:
-            found = list(torch.autograd.grad(objective(output), edges, allow_unused=True))
+        if edges:
+            output = pick_output(returned)
+            if output.requires_grad:
+                found = list(torch.autograd.grad(objective(output), edges, allow_unused=True))
         if wanted - {"weight_grad"}:
             check_batch_axis(model, images, layers)
     for layer in layers:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from greenmachine.networks.batches import image_batch, label_batch
+from greenmachine.networks.batches import image_batch, label_batch, no_token_ids
 from greenmachine.networks.untouched import float_like, untouched
 from greenmachine.signals.capture import Layer, run_pass, weights_of
 from greenmachine.signals.modes import RANDOM, add_random, mode_passes, modes_of
@@ -38,9 +38,23 @@ def data_pass(
     model: nn.Module, images: Tensor, labels: Tensor, wanted: set[str], seed: int
 ) -> list[Layer]:
     """One mini-batch, gradient of the mean cross-entropy."""
-    return run_pass(
-        model, images, lambda output: functional.cross_entropy(output, labels), wanted, seed=seed
-    )
+    return run_pass(model, images, lambda output: class_loss(output, labels), wanted, seed=seed)
+
+
+def class_loss(output: Tensor, labels: Tensor) -> Tensor:
+    """Return the mean cross-entropy of logits (B, classes) and labels (B,).
+
+    Raises:
+        ValueError: the output is something else, or has fewer classes than a label says.
+    """
+    if output.dim() != 2 or len(output) != len(labels):
+        shape = tuple(output.shape)
+        raise ValueError(f"the network returned {shape}, not ({len(labels)}, classes)")
+    if labels.max() >= output.shape[1]:
+        raise ValueError(
+            f"label {int(labels.max())} is no class of a network of {output.shape[1]} outputs"
+        )
+    return functional.cross_entropy(output, labels)
 
 
 def noise_pass(model: nn.Module, noise: Tensor, wanted: set[str], seed: int) -> list[Layer]:
@@ -149,12 +163,14 @@ def _run(
             batch = image_batch(images, model)
             target = label_batch(labels, len(batch)).to(batch.device)
             layers = data_pass(model, batch, target, wanted, seed)
-        elif name == "noise":
-            layers = noise_pass(model, noise, wanted, seed)
-        elif name == "perturbed":
-            layers = perturbed_pass(model, noise, wanted, seed)
         else:
-            layers = ones_pass(model, shape, wanted, seed)
+            with no_token_ids(model, shape):
+                if name == "noise":
+                    layers = noise_pass(model, noise, wanted, seed)
+                elif name == "perturbed":
+                    layers = perturbed_pass(model, noise, wanted, seed)
+                else:
+                    layers = ones_pass(model, shape, wanted, seed)
         merged = _merge(merged, layers, name)
     for name, layers in mode_passes(model, terminals, shape, seed):
         merged = _merge(merged, layers, name)

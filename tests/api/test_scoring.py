@@ -206,13 +206,21 @@ def test_bad_input_is_refused_before_any_work(
         greenmachine.rank([Broken()], proxy, **given)
 
 
-def test_a_model_that_fails_raises_its_own_error() -> None:
-    with pytest.raises(ArithmeticError, match="no way"):
-        greenmachine.score(Broken(), "synflow", shape=SHAPE)
-    with pytest.raises(RuntimeError, match="channels"):  # torch's words for a wrong image shape
-        greenmachine.score(network("plain"), "nwot_inputs", shape=(2, 5, 8, 8))
-    with pytest.raises(ValueError, match="no convolution or linear layer"):
-        greenmachine.score(nn.ReLU(), "nwot_inputs", shape=SHAPE)
+@pytest.mark.parametrize(
+    ("model", "proxy", "shape", "cause", "says"),
+    [
+        (Broken(), "synflow", SHAPE, ArithmeticError, "no way"),
+        (network("plain"), "nwot_inputs", (2, 5, 8, 8), RuntimeError, "channels"),
+        (nn.ReLU(), "nwot_inputs", SHAPE, ValueError, "no convolution or linear layer"),
+    ],
+)
+def test_a_model_that_fails_is_one_line_with_its_cause(
+    model: nn.Module, proxy: str, shape: tuple[int, ...], cause: type[Exception], says: str
+) -> None:
+    with pytest.raises(greenmachine.GreenMachineError, match=says) as failed:
+        greenmachine.score(model, proxy, shape=shape)
+    assert isinstance(failed.value.__cause__, cause)
+    assert "\n" not in str(failed.value)
 
 
 # --- rank -----------------------------------------------------------------------------------
@@ -228,7 +236,7 @@ def test_rank_follows_the_direction(direction: int, order: list[int]) -> None:
         name="size", expression="sum_layers(numel(weight))", direction=direction
     )
     table = greenmachine.rank([wide(2), wide(9), wide(5)], proxy, shape=SHAPE)
-    assert table.columns.tolist() == ["name", "score", "rank", "failure"]
+    assert table.columns.tolist() == ["name", "score", "rank", "coverage", "failure"]
     assert table["name"].tolist() == order
     assert table["rank"].tolist() == [1, 2, 3]
     assert table["failure"].tolist() == [""] * 3

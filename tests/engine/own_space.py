@@ -109,6 +109,13 @@ def conv(**options: object) -> nn.Module:
     return nn.Conv2d(WIDTH, WIDTH, 3, padding=1, **options)
 
 
+class Twins(nn.Module):
+    """Returns two tensors, and nobody says which is the output."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return x, x
+
+
 FAMILIES = {
     "plain": lambda: cnn(nn.ReLU(), conv(), nn.ReLU()),
     "grouped": lambda: cnn(nn.ReLU(), conv(groups=3), nn.GroupNorm(3, WIDTH), nn.ReLU()),
@@ -143,7 +150,7 @@ BROKEN = {
     "no-module": lambda: 3,
     "no-layer": lambda: nn.Sequential(nn.Flatten(), nn.ReLU()),
     "wrong-shape": lambda: nn.Conv2d(5, 2, 3),
-    "no-tensor": lambda: nn.Sequential(nn.Flatten(), nn.Linear(192, 4), nn.LSTM(4, 4)),
+    "no-tensor": lambda: nn.Sequential(nn.Flatten(), nn.Linear(192, 4), Twins()),
 }
 
 SAYS = {
@@ -151,7 +158,7 @@ SAYS = {
     "no-module": "TypeError: build('no-module') returned int, not an nn.Module",
     "no-layer": "ValueError: no convolution or linear layer fired",
     "wrong-shape": "RuntimeError: Given groups=1, weight of size [2, 5, 3, 3]",
-    "no-tensor": "TypeError: the network returned tuple, not a tensor",
+    "no-tensor": "ValueError: the network returned tuple with 0: (",
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from unittest import mock
 
 import numpy as np
 import torch
@@ -162,17 +163,19 @@ def nwot(model: nn.Module, noise: Tensor, images: Tensor, labels: Tensor) -> flo
     """Pair by pair from the inputs of the ReLUs, where the zoo multiplies codes of outputs."""
     codes: list[np.ndarray] = []
 
-    def note(module: nn.Module, args: tuple[Tensor, ...]) -> None:
-        codes.append((args[0].detach() > 0).flatten(1).numpy())
+    def noting(relu: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+        def note(given: Tensor) -> Tensor:
+            codes.append((given.detach() > 0).flatten(1).numpy())
+            return relu(given)
 
-    handles = [
-        module.register_forward_pre_hook(note)
-        for _, module in model.named_modules()
-        if type(module) is nn.ReLU
-    ]
-    model.train()(images)
-    for handle in handles:
-        handle.remove()
+        return note
+
+    # Modules and functions alike end in these two.
+    with (
+        mock.patch.object(torch, "relu", noting(torch.relu)),
+        mock.patch.object(torch, "relu_", noting(torch.relu_)),
+    ):
+        model.train()(images)
     kernel = [
         [sum((c[i] == c[j]).sum() for c in codes) for j in range(len(images))]
         for i in range(len(images))

@@ -313,7 +313,7 @@ def test_a_wrong_call_says_so_in_one_line(call: Any, says: str) -> None:
 @pytest.mark.parametrize(
     "returned", [lambda y: (y, y), lambda y: {"a": y, "b": y}, lambda y: None, lambda y: [], float]
 )
-@pytest.mark.parametrize("proxy", ["gm_any", "zico", "nwot"])
+@pytest.mark.parametrize("proxy", ["gm_any", "zico", "jacov"])
 def test_an_output_that_is_not_clear_is_refused(returned: Any, proxy: str) -> None:
     class Several(Net):
         def forward(self, x: Tensor) -> Any:
@@ -357,6 +357,10 @@ RELUS = {
     "function leaky": functional.leaky_relu,
     "hardtanh": nn.Hardtanh(0.0, 4.0),
     "threshold": nn.Threshold(0.0, 0.0),
+    "clamp": lambda x: x.clamp(min=0),
+    "clamp_min": lambda x: torch.clamp_min(x, 0),
+    "clip": lambda x: torch.clip(x, 0, 6),
+    "operator": lambda x: torch.ops.aten.relu(x),
 }
 
 
@@ -383,7 +387,20 @@ def test_nwot_sees_every_rectifier(name: str) -> None:
     assert found == pytest.approx(nwot_of(inputs), rel=1e-9)
 
 
-@pytest.mark.parametrize("other", [nn.GELU(), nn.SiLU(), functional.mish, torch.tanh, nn.ELU()])
+@pytest.mark.parametrize(
+    "other",
+    [
+        nn.GELU(),
+        nn.SiLU(),
+        functional.mish,
+        torch.tanh,
+        nn.SELU(),
+        nn.Sigmoid(),
+        nn.Hardtanh(-1.0, 1.0),
+        nn.Threshold(0.5, 0.0),
+        nn.Softshrink(),
+    ],
+)
 def test_nwot_says_what_it_misses(other: Any) -> None:
     with pytest.raises(greenmachine.GreenMachineError):
         score(seeded(lambda: Activated(other)), "nwot")
@@ -475,6 +492,8 @@ UNREADABLE: dict[str, Any] = {
     "meta": lambda: plain().to("meta"),
     "lazy": lambda: nn.Sequential(nn.LazyConv2d(4, 3), nn.Flatten(), nn.LazyLinear(4)),
     "complex": lambda: plain().to(torch.complex64),
+    "traced": lambda: torch.jit.trace(plain(), IMAGES, check_trace=False),
+    "scripted": lambda: nn.Sequential(torch.jit.script(plain().first), nn.Flatten()),
 }
 
 

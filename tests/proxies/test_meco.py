@@ -98,10 +98,11 @@ def test_a_constant_channel_correlates_with_nothing(name: str, value: float) -> 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 @ALL
-def test_what_is_not_defined_is_zero(name: str, value: float) -> None:
+def test_an_image_that_is_not_finite_is_refused(name: str, value: float) -> None:
     image = orthogonal(3)
     image[0, 1, 0, 0] = value
-    assert score(name, nn.Sequential(nn.Identity(), identity(3)), image) == 0.0
+    with pytest.raises(ValueError, match="NaN or infinity"):
+        score(name, nn.Sequential(nn.Identity(), identity(3)), image)
 
 
 @ALL
@@ -160,7 +161,7 @@ class Odd(nn.Module):
         (lambda x: (x, None), 1),
         (lambda x: [x], 1),
         (lambda x: (), 0),
-        (lambda x: {"maps": x}, 0),
+        (lambda x: {"maps": x}, 1),
         (lambda x: None, 0),
         (lambda x: x.argmax(1), 0),
         (lambda x: x.long(), 0),

@@ -10,8 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
-from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from greenmachine.networks.untouched import untouched
 from greenmachine.proxies.base import ExpressionProxy, FunctionProxy
@@ -19,49 +18,35 @@ from greenmachine.signals.capture import fresh_copy
 
 __all__ = ["PROXIES", "ReluInputs", "log_det_agreement"]
 
-_RELUS = {
-    functional.relu,
-    functional.relu_,
-    functional.relu6,
-    functional.leaky_relu,
-    functional.leaky_relu_,
-    functional.prelu,
-    functional.rrelu,
-    functional.rrelu_,
-    torch.relu,
-    torch.relu_,
-    torch.prelu,
-    torch.rrelu,
-    torch.rrelu_,
-    Tensor.relu,
-    Tensor.relu_,
-    Tensor.prelu,
-}
-_CUT = {functional.hardtanh, functional.hardtanh_, functional.threshold, torch.threshold}
+# Operators of ATen, which modules, functions and methods all end in, by the name without its "_".
+_RELUS = {"relu", "leaky_relu", "_prelu_kernel", "rrelu_with_noise", "rrelu_with_noise_functional"}
+_CUTS = {"clamp_min": 1, "clamp": 1, "hardtanh": 1, "threshold": 1}  # place of the lower bound
 _OTHERS = {
-    functional.gelu: "GELU",
-    functional.silu: "SiLU",
-    functional.mish: "Mish",
-    functional.hardswish: "Hardswish",
-    functional.elu: "ELU",
-    functional.elu_: "ELU",
-    functional.selu: "SELU",
-    functional.celu: "CELU",
-    functional.softplus: "Softplus",
-    functional.glu: "GLU",
-    functional.tanh: "tanh",
-    torch.tanh: "tanh",
-    Tensor.tanh: "tanh",
+    "gelu",
+    "silu",
+    "mish",
+    "hardswish",
+    "elu",
+    "softplus",
+    "glu",
+    "tanh",
+    "sigmoid",
+    "hardsigmoid",
+    "log_sigmoid_forward",
+    "softshrink",
+    "hardshrink",
+    *_CUTS,
 }
 
 
-class ReluInputs(TorchFunctionMode):
-    """Hands every input of a rectifier to a function, before it may be overwritten.
+class ReluInputs(TorchDispatchMode):
+    """Hands every input of a rectifier to :meth:`rectified`, before it may be overwritten.
 
-    Rectifiers are ReLU, ReLU6, LeakyReLU, PReLU and RReLU, as modules or as functions.
+    Rectifiers are ReLU, ReLU6, LeakyReLU, PReLU, RReLU and what cuts at 0, whether they are
+    modules, functions or methods.
 
     Attributes:
-        missed: how often other activations fired, by name.
+        missed: how often other activations fired, by the name of their operator.
     """
 
     def __init__(self) -> None:
@@ -71,22 +56,26 @@ class ReluInputs(TorchFunctionMode):
     def rectified(self, given: Tensor) -> None:
         """Take the input of a rectifier."""
 
-    def __torch_function__(
+    def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         """Look at the arguments and call ``func``."""
-        kwargs = kwargs or {}
-        if func in _RELUS or (func in _CUT and _cuts_at_zero(args, kwargs)):
-            self.rectified((args[0] if args else kwargs["input"]).detach())
-        elif name := _OTHERS.get(func):
+        name = func.overloadpacket.__name__.rstrip("_")
+        place = _CUTS.get(name)
+        if name in _RELUS or (place is not None and _is_zero(args[place : place + 1])):
+            self.rectified(args[0].detach())
+        elif name in _OTHERS and args[0].is_floating_point() and not _gates(args[0]):
             self.missed[name] = self.missed.get(name, 0) + 1
-        return func(*args, **kwargs)
+        return func(*args, **(kwargs or {}))
 
 
-def _cuts_at_zero(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    """Whether a hardtanh or threshold is 0 below 0: ReLU6 is the hardtanh from 0 to 6."""
-    low = args[1] if len(args) > 1 else kwargs.get("min_val", kwargs.get("threshold", -1.0))
-    return bool(low == 0)
+def _is_zero(bound: tuple[Any, ...]) -> bool:
+    return len(bound) == 1 and bound[0] is not None and bool(bound[0] == 0)
+
+
+def _gates(given: Tensor) -> bool:
+    """Whether a tensor has one value a channel, as in squeeze-and-excite: a gate, no activation."""
+    return given.dim() == 4 and given.shape[2:].numel() == 1
 
 
 class _Codes(ReluInputs):

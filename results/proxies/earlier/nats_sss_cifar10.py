@@ -17,7 +17,7 @@ Provenance:
     seed: 2
     benchmark: nats-sss, cifar10
     networks: 128 train, 256 validation, 2000 test
-    generation: 20
+    generation: unknown
     created: 2026-11-22T12:42:23+00:00
     git: c21f10cce0e6e7fdc98f483dfbcfd5ea468f8828
 
@@ -33,16 +33,22 @@ Measured Kendall tau-b (with its standard error where known):
 """
 
 import math
+import threading
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Set
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
+from torch.nn import functional
+from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
+from torch.overrides import TorchFunctionMode
+from torch.utils import checkpoint
 
 __all__ = ["DIRECTION", "EXPRESSION", "SHAPE", "score"]
 
@@ -51,13 +57,580 @@ EXPRESSION = (
     "depth_weighted_mean(effective_rank(channel_covariance(noise_input))))"
 )
 DIRECTION = -1  # a low score is good
-SHAPE = (4, 3, 32, 32)  # (B, C, H, W) of the noise where no images are given
+SHAPE = (4, 3, 32, 32)  # (B, C, H, W) of the noise where neither images nor a shape are given
+
+# --- greenmachine/networks/batches.py -------------------------------------------------------
+
+
+def image_batch(images: Any, model: nn.Module) -> Tensor:
+    """Return a copy of ``images`` on the device of ``model``, in its dtype.
+
+    Whole numbers (B, T) stay whole where the network has an embedding: they are token ids.
+
+    Args:
+        images: a tensor or array, (B, C, H, W), or of the shape that the network takes.
+        model: the network.
+
+    Raises:
+        ValueError: this is no batch, or not all of it is finite.
+    """
+    like = float_like(model)
+    batch = _tensor(images, "images").to(like.device)
+    if batch.dim() < 2 or not batch.numel():
+        raise ValueError(f"images of shape {tuple(batch.shape)} are no batch: it is (B, C, H, W)")
+    if batch.is_complex():
+        raise ValueError("images are complex: give real numbers")
+    embeds = any(isinstance(module, nn.Embedding | nn.EmbeddingBag) for module in model.modules())
+    if embeds and batch.dim() == 2 and not batch.is_floating_point():
+        return batch.long()
+    if not batch.isfinite().all():
+        raise ValueError("images hold NaN or infinity: remove those images")
+    return batch.to(like.dtype)
+
+
+def _tensor(values: Any, what: str) -> Tensor:
+    """Return a copy: autograd refuses tensors that were made in inference mode."""
+    try:
+        return torch.as_tensor(values).detach().clone()
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(
+            f"{what} are {type(values).__name__}, which torch cannot read: give a tensor"
+        ) from None
+
+
+# --- greenmachine/networks/layers.py --------------------------------------------------------
+
+TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, *TRANSPOSED)
+WEIGHTED = (*CONVOLUTIONS, nn.Linear)
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How many of the weights that a network uses belong to its convolutions and linear layers.
+
+    A weight is an element of a parameter with two or more dimensions. Biases and the scales of
+    normalisation are none.
+
+    Attributes:
+        covered: weights of convolutions and linear layers that fired.
+        used: those, and all others that the network used.
+        others: names of the parameters that hold the others.
+    """
+
+    covered: int
+    used: int
+    others: tuple[str, ...] = ()
+
+    @property
+    def share(self) -> float:
+        """The covered share of the weights used; 1 where there are none."""
+        return self.covered / self.used if self.used else 1.0
+
+    def warn(self) -> None:
+        """Warn where a part of the network is not covered."""
+        if not self.others:
+            return
+        names = ", ".join(self.others[:3]) + (", ..." if len(self.others) > 3 else "")
+        warnings.warn(
+            f"the score covers {self.share:.1%} of the weights that the network uses "
+            f"({self.covered:,} of {self.used:,}): {names} belong to no convolution or linear "
+            "layer that fires",
+            stacklevel=3,
+        )
+
+
+@contextmanager
+def fired_layers(model: nn.Module) -> Iterator[set[nn.Module]]:
+    """Yield a set that grows by every module of ``model`` that fires inside."""
+    fired: set[nn.Module] = set()
+    handles = [
+        module.register_forward_hook(lambda module, args, output: fired.add(module))
+        for module in model.modules()
+    ]
+    try:
+        yield fired
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def coverage(
+    model: nn.Module, fired: Set[nn.Module], run: Callable[[], object], seed: int = 0
+) -> Coverage:
+    """Return how much of ``model`` its convolutions and linear layers are.
+
+    Args:
+        model: the network.
+        fired: its layers that fired.
+        run: sends a batch through the network. It is called only where a weight belongs to no
+            layer that fired, to see whether the network uses it.
+        seed: of the randomness inside the network.
+    """
+    matrices = weight_matrices(model)
+    if not others_of(matrices, fired):
+        count = elements([parameter for _, _, parameter in matrices])
+        return Coverage(count, count)
+    with untouched(model, seed):  # computed weights are plain here
+        matrices = weight_matrices(model)
+        others = others_of(matrices, fired)
+        reads = Reads({id(parameter) for _, _, parameter in others})
+        with fired_layers(model) as ran, torch.no_grad(), reads:
+            run()
+        used = [
+            (name, parameter)
+            for name, module, parameter in others
+            # A layer that fires for another reads its own weights alone.
+            if id(parameter) in reads.found or (module in ran and not isinstance(module, WEIGHTED))
+        ]
+        unread = {id(parameter) for _, _, parameter in others}
+        covered = elements([p for _, _, p in matrices if id(p) not in unread])
+        missed = elements([parameter for _, parameter in used])
+        return Coverage(covered, covered + missed, tuple(name for name, _ in used))
+
+
+def weight_matrices(model: nn.Module) -> list[tuple[str, nn.Module, Tensor]]:
+    """Return name, owner and value of every parameter with two or more dimensions."""
+    return [
+        (f"{path}.{name}".lstrip("."), module, parameter)
+        for path, module in model.named_modules()
+        for name, parameter in module._parameters.items()
+        if parameter is not None and len([side for side in parameter.shape if side > 1]) > 1
+    ]
+
+
+def elements(tensors: list[Tensor]) -> int:
+    """Return the number of elements, of a tensor that is listed twice once."""
+    total = 0
+    for size in {id(tensor): tensor.numel() for tensor in tensors}.values():
+        total += size
+    return total
+
+
+def others_of(
+    matrices: list[tuple[str, nn.Module, Tensor]], fired: Set[nn.Module]
+) -> list[tuple[str, nn.Module, Tensor]]:
+    """Return those of ``matrices`` that are not the weight of a layer that fired."""
+    covered = {
+        id(module.weight)
+        for module in fired
+        if isinstance(module, WEIGHTED) and "weight" in module._parameters
+    }
+    return [entry for entry in matrices if id(entry[2]) not in covered]
+
+
+class Reads(TorchFunctionMode):
+    """Notes which of some tensors torch's functions are given.
+
+    Attributes:
+        found: their identities.
+    """
+
+    def __init__(self, wanted: set[int]) -> None:
+        super().__init__()
+        self.wanted = wanted
+        self.found: set[int] = set()
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        """Note the arguments and call ``func``."""
+        kwargs = kwargs or {}
+        if getattr(func, "__name__", "") != "__get__":  # asking for a shape reads no value
+            for value in (*args, *kwargs.values()):
+                for item in value if isinstance(value, list | tuple) else (value,):
+                    if id(item) in self.wanted:
+                        self.found.add(id(item))
+        return func(*args, **kwargs)
+
+
+# --- greenmachine/networks/neutral.py -------------------------------------------------------
+
+DEVICE_TYPES = ("cpu", "cuda", "mps", "xpu")
+
+
+@contextmanager
+def neutral() -> Iterator[None]:
+    """Run torch with its own default settings, on one thread, one caller at a time.
+
+    Sums and products split over threads round differently: with one thread a result does not
+    depend on the number of cores. Threads that call at the same time wait for each other, because
+    networks draw from one random generator of the process.
+    """
+    # Kept in torch, so that exported files and GreenMachine in one process share the lock.
+    lock = vars(torch.random).setdefault("_untrained_network_lock", threading.RLock())
+    with lock, torch.inference_mode(False), ExitStack() as stack:
+        stack.callback(torch.set_num_threads, torch.get_num_threads())
+        torch.set_num_threads(1)
+        if torch.get_default_dtype() != torch.float32:
+            stack.callback(torch.set_default_dtype, torch.get_default_dtype())
+            torch.set_default_dtype(torch.float32)
+        if torch.get_float32_matmul_precision() != "highest":
+            stack.callback(torch.set_float32_matmul_precision, torch.get_float32_matmul_precision())
+            torch.set_float32_matmul_precision("highest")
+        if torch.empty(0).device.type != "cpu":
+            stack.enter_context(torch.device("cpu"))
+        for kind in DEVICE_TYPES:
+            if torch.is_autocast_enabled(kind):
+                stack.enter_context(torch.autocast(kind, enabled=False))
+        yield
+
+
+# --- greenmachine/networks/outputs.py -------------------------------------------------------
+
+Output = int | str | Callable[[Any], Tensor]
+
+
+def pick_output(returned: Any, output: Output | None = None) -> Tensor:
+    """Return the tensor that counts as the output of a network.
+
+    Args:
+        returned: what the network returned.
+        output: which part of it. None takes a tensor as it is, ``logits`` of a dictionary or an
+            object, and the only tensor of a tuple, list or dictionary.
+
+    Raises:
+        ValueError: ``output`` does not fit, or without it the choice is not clear.
+    """
+    if output is None:
+        found = clear_output(returned)
+        if found is not None:
+            return found
+        raise ValueError(
+            f"the network returned {described(returned)}: say which part is its output, with "
+            "output=0 (an index), output='logits' (a key) or a function"
+        )
+    if isinstance(returned, Tensor) and not callable(output):
+        raise ValueError(f"output={output!r} does not fit: the network returned a tensor alone")
+    try:
+        if callable(output):
+            found = output(returned)
+        elif isinstance(output, str) and not isinstance(returned, Mapping):
+            found = getattr(returned, output)
+        else:
+            found = returned[output]
+    except (AttributeError, IndexError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"output={output!r} does not fit, because the network returned "
+            f"{described(returned)} ({type(error).__name__})"
+        ) from None
+    if not isinstance(found, Tensor):
+        raise ValueError(f"output={output!r} is {described(found)}, not a tensor")
+    return found
+
+
+def clear_output(returned: Any) -> Tensor | None:
+    """Return the output of a network where there is no doubt, else None."""
+    if isinstance(returned, Tensor):
+        return returned
+    if isinstance(returned, Mapping):
+        logits, parts = returned.get("logits"), list(returned.values())
+    else:
+        logits = getattr(returned, "logits", None)
+        parts = list(returned) if isinstance(returned, list | tuple) else []
+    if isinstance(logits, Tensor):
+        return logits
+    tensors = [part for part in parts if isinstance(part, Tensor)]
+    return tensors[0] if len(tensors) == 1 else None
+
+
+def described(returned: Any) -> str:
+    """Say in a few words what a network returned."""
+    if isinstance(returned, Tensor):
+        return f"a tensor {tuple(returned.shape)}"
+    kind = type(returned).__name__
+    if isinstance(returned, Mapping):
+        pairs = list(returned.items())
+    else:
+        pairs = list(enumerate(returned)) if isinstance(returned, list | tuple) else []
+    if not pairs:
+        return kind
+    inner = [
+        f"{key!r}: {tuple(part.shape) if isinstance(part, Tensor) else type(part).__name__}"
+        for key, part in pairs[:6]
+    ]
+    more = ", ..." if len(pairs) > 6 else ""
+    return f"{kind} with {', '.join(inner)}{more}"
+
+
+@contextmanager
+def single_output(model: nn.Module, output: Output | None = None) -> Iterator[list[bool]]:
+    """Let ``model`` return its output alone inside, where that is clear; see :func:`pick_output`.
+
+    Yields:
+        A list that grows with every output: whether it was finite.
+    """
+    finite: list[bool] = []
+
+    def hook(module: nn.Module, args: Any, returned: Any) -> Any:
+        found = returned
+        if output is not None:
+            found = pick_output(returned, output)
+        elif (clear := clear_output(returned)) is not None:
+            found = clear
+        if isinstance(found, Tensor):
+            finite.append(bool(found.detach().isfinite().all()))
+        return found  # what is not clear is the business of whoever needs the output
+
+    handle = model.register_forward_hook(hook)
+    try:
+        yield finite
+    finally:
+        handle.remove()
+
+
+# --- greenmachine/networks/untouched.py -----------------------------------------------------
+
+CONTAINERS = (dict, OrderedDict, list, set)
+MARK = "_is_untouched_inside"  # attribute of a network that is in this state already
+
+
+@contextmanager
+def untouched(model: nn.Module, seed: int) -> Iterator[None]:
+    """Give ``model`` the state that the module describes; outside all is as it was found.
+
+    Attributes that the network sets while it runs (a kept output, a new buffer) are undone too.
+    Once more inside, it undoes what happened to values of parameters and to buffers.
+
+    Args:
+        model: any network.
+        seed: of the randomness inside the network, such as dropout.
+
+    Raises:
+        ValueError: the network has weights that cannot be read: quantised, lazy, complex or
+            without values (device ``meta``).
+    """
+    if MARK in vars(model):
+        with unchanged_values(model, seed):
+            yield
+        return
+    refuse_unreadable(model)
+    found = [Found(module) for module in model.modules()]
+    devices = sorted({p.device.index for p in model.parameters() if p.is_cuda})
+    with neutral(), torch.random.fork_rng(devices), torch.enable_grad(), no_checkpoints():
+        try:
+            own_tensors([f.module for f in found], buffers=True)
+            if not all(f.training and f.kind.train is nn.Module.train for f in found):
+                model.train()
+            torch.manual_seed(seed)
+            with torch.no_grad():
+                for one in found:
+                    plain_weights(one.module)
+            own_tensors([f.module for f in found], buffers=False)
+            torch.manual_seed(seed)  # a computed weight may have drawn numbers
+            vars(model)[MARK] = True
+            yield
+        finally:
+            vars(model).pop(MARK, None)
+            for one in found:
+                one.restore()
+
+
+@contextmanager
+def unchanged_values(model: nn.Module, seed: int) -> Iterator[None]:
+    """Undo what happens inside to buffers, values of parameters and torch's generator."""
+    modules = list(model.modules())
+    values = [(parameter, parameter.data) for parameter in model.parameters()]
+    buffers = [(module, dict(module._buffers)) for module in modules if module._buffers]
+    devices = sorted({parameter.device.index for parameter, _ in values if parameter.is_cuda})
+    own_tensors(modules, buffers=True)
+    with torch.random.fork_rng(devices), torch.enable_grad():
+        torch.manual_seed(seed)
+        try:
+            yield
+        finally:
+            for parameter, data in values:
+                parameter.data = data
+            for module, held in buffers:
+                module._buffers.clear()
+                module._buffers.update(held)
+
+
+class Found:
+    """A module as it was found: its class and its attributes, containers with their content."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module = module
+        self.kind = type(module)
+        self.training = module.training
+        self.attributes = dict(vars(module))
+        # Most are empty (a module has a dozen dictionaries of hooks): those need no copy.
+        self.contents: list[tuple[Any, Any]] = [
+            (held, held.copy() if held else ())
+            for held in self.attributes.values()
+            if type(held) in CONTAINERS
+        ]
+
+    def restore(self) -> None:
+        """Put everything back."""
+        if isinstance(self.module, torch.jit.ScriptModule):  # its attributes live elsewhere
+            self.module.training = self.training
+            return
+        if type(self.module) is not self.kind:
+            self.module.__class__ = self.kind
+        vars(self.module).clear()
+        vars(self.module).update(self.attributes)
+        for held, before in self.contents:
+            if not held and not before:
+                continue
+            held.clear()
+            if isinstance(held, list):
+                held.extend(before)
+            else:
+                held.update(before)
+
+
+def own_tensors(modules: list[nn.Module], *, buffers: bool) -> None:
+    """Replace all buffers by copies, or all parameters by new ones with the same memory.
+
+    New parameters, not the network's own: the owner may hold a graph in which they take part, and
+    their ``requires_grad``, layout and dtype are the owner's. What is shared stays shared.
+    """
+    new: dict[int, Any] = {}  # by identity of the old one
+    old: list[Tensor] = []  # alive, so that no identity is given twice
+    for module in modules:
+        if isinstance(module, torch.jit.ScriptModule):
+            continue
+        for name, tensor in (module._buffers if buffers else module._parameters).items():
+            if tensor is None:
+                continue
+            if id(tensor) not in new:
+                old.append(tensor)
+                new[id(tensor)] = tensor.detach().clone() if buffers else new_parameter(tensor)
+            (module._buffers if buffers else module._parameters)[name] = new[id(tensor)]
+    for module in modules:  # recurrent layers keep their parameters in a list too
+        for held in vars(module).values():
+            if type(held) is list and any(isinstance(item, Tensor) for item in held):
+                held[:] = [new.get(id(item), item) for item in held]
+
+
+def new_parameter(tensor: Tensor) -> nn.Parameter:
+    """Return a parameter with the values of ``tensor``, and where possible its memory."""
+    values = tensor.detach()
+    if tensor.is_inference():
+        values = values.clone()  # autograd refuses tensors that were made in inference mode
+    if values.dim() == 4:
+        # The layout picks the convolution's algorithm: one for all, or rounding, which deep
+        # networks amplify, would make a score depend on how its owner keeps the weights.
+        values = values.to(memory_format=torch.channels_last)
+    return nn.Parameter(values, requires_grad=values.is_floating_point())
+
+
+def plain_weights(module: nn.Module) -> None:
+    """Make one parameter of every tensor of ``module`` that is computed from others."""
+    computed: dict[str, Tensor] = {}
+    if parametrize.is_parametrized(module):
+        parametrizations = module.parametrizations
+        assert isinstance(parametrizations, nn.ModuleDict)
+        with parametrize.cached():
+            computed = {name: getattr(module, name) for name in parametrizations}
+        module.__class__ = type(module).__bases__[0]
+        del module._modules["parametrizations"]
+    for key, hook in list(module._forward_pre_hooks.items()) if module._forward_pre_hooks else ():
+        # weight_norm and spectral_norm call it name, prune _tensor_name.
+        name = getattr(hook, "_tensor_name", getattr(hook, "name", None))
+        if isinstance(name, str) and isinstance(vars(module).get(name), Tensor):
+            hook(module, ())  # computes it anew, as before a forward pass
+            computed[name] = vars(module).pop(name)
+            del module._forward_pre_hooks[key]
+            for tensors in (module._parameters, module._buffers):  # weight_orig, weight_g, ...
+                for source in [n for n in tensors if n.startswith(f"{name}_")]:
+                    del tensors[source]
+    for name, value in computed.items():
+        module._parameters[name] = nn.Parameter(value.detach().clone())
+
+
+@contextmanager
+def no_checkpoints() -> Iterator[None]:
+    """Let ``torch.utils.checkpoint`` call its functions plainly inside.
+
+    It computes layers a second time in the backward pass, and its reentrant form refuses
+    ``torch.autograd.grad``. The numbers are those of a plain call.
+    """
+    plain: dict[str, Any] = {
+        "CheckpointFunction": PlainCall,
+        "_checkpoint_without_reentrant_generator": nothing_around,
+    }
+    before = {name: vars(checkpoint)[name] for name in plain if name in vars(checkpoint)}
+    try:
+        vars(checkpoint).update({name: plain[name] for name in before})
+        yield
+    finally:
+        vars(checkpoint).update(before)
+
+
+class PlainCall:
+    """Stands for ``CheckpointFunction``, whose ``apply`` runs a function without a graph."""
+
+    @staticmethod
+    def apply(function: Callable[..., Any], preserve: bool, *args: Any) -> Any:
+        """Call ``function``."""
+        return function(*args)
+
+
+def nothing_around(*args: Any, **kwargs: Any) -> Iterator[None]:
+    """Stand for the generator that runs before and after a checkpointed function."""
+    yield
+
+
+def refuse_unreadable(model: nn.Module) -> None:
+    """Raise ``ValueError`` where weights have no values that torch could differentiate."""
+    if not isinstance(model, nn.Module):
+        raise ValueError(f"the network is {type(model).__name__}, not a torch.nn.Module")
+    for path, module in model.named_modules():
+        if ".quantized" in type(module).__module__:
+            raise ValueError(
+                f"{path or 'the network'} ({type(module).__name__}) is quantised: "
+                "score the network before it is quantised"
+            )
+        for name, parameter in module._parameters.items():
+            if parameter is None:
+                continue
+            full = f"{path}.{name}".lstrip(".")
+            if is_lazy(parameter):
+                raise ValueError(f"{full} has no shape yet: send images through the network once")
+            if parameter.is_meta:
+                raise ValueError(f"{full} is on device meta, without values: build the network")
+            if parameter.dim() > 1 and not parameter.is_floating_point():
+                raise ValueError(
+                    f"{full} is of {parameter.dtype}: only networks of real floating-point "
+                    "weights are scored"
+                )
+
+
+def all_finite(model: nn.Module) -> bool:
+    """Return whether every parameter is finite."""
+    return all(
+        bool(parameter.detach().isfinite().all())
+        for parameter in model.parameters()
+        if parameter.is_floating_point()
+    )
+
+
+def float_like(model: nn.Module) -> Tensor:
+    """Return a tensor of the device and floating dtype in which ``model`` computes."""
+    for parameter in model.parameters():
+        if parameter.is_floating_point():
+            return parameter.detach()
+    return torch.zeros((), device="cpu", dtype=torch.float32)
+
 
 # --- greenmachine/signals/capture.py --------------------------------------------------------
 
-WEIGHTED = (nn.Conv2d, nn.Linear)
-NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
 GRADIENTS = ("weight_grad", "input_grad", "output_grad")
+BATCH_NORMS = (functional.batch_norm, torch.batch_norm)
+NORMS = (
+    *BATCH_NORMS,
+    functional.instance_norm,
+    torch.instance_norm,
+    functional.layer_norm,
+    torch.layer_norm,
+    functional.group_norm,
+    torch.group_norm,
+    functional.rms_norm,
+    torch.rms_norm,
+)
+HALF = (torch.float16, torch.bfloat16)
 
 
 @dataclass
@@ -84,86 +657,116 @@ class Layer:
 
     def keep(self, signal: str, value: Tensor) -> None:
         """Copy ``value`` into the signals, in the layout of its kind."""
-        copy = weights_of if signal.startswith("weight") else maps_of
-        self.signals[signal] = copy(value, self.module)
+        if signal.startswith("weight"):
+            self.signals[signal] = weights_of(value, self.module)
+        else:  # a gradient is ours alone: nothing that follows can change it
+            self.signals[signal] = maps_of(value, self.module, copy=signal not in GRADIENTS)
 
 
-def maps_of(tensor: Tensor, module: nn.Module) -> Tensor:
-    """Return a detached copy of a layer's feature maps as contiguous (B, H, W, C)."""
+def fresh_copy(images: Tensor) -> Tensor:
+    """Return ``images`` for a network, which may work on them in place; no leaf of autograd.
+
+    Channels last, which is what makes pooling and convolution fast on a CPU.
+    """
+    layout = torch.channels_last if images.dim() == 4 else torch.contiguous_format
+    return images.clone(memory_format=layout)
+
+
+def maps_of(tensor: Tensor, module: nn.Module, *, copy: bool = True) -> Tensor:
+    """Return a layer's detached feature maps as contiguous (B, H, W, C).
+
+    Without ``copy`` they may share the tensor's memory. Half precision becomes float32. The
+    positions of one-dimensional convolutions stand in H with W = 1, and those of
+    three-dimensional ones in H = depth x height.
+    """
     tensor = tensor.detach()
-    if isinstance(module, nn.Conv2d):
-        return tensor.permute(0, 2, 3, 1).clone(memory_format=torch.contiguous_format)
-    # The batch comes first; whatever lies between it and the features are positions.
-    copy = tensor.clone(memory_format=torch.contiguous_format)
-    return copy.reshape(tensor.shape[0], -1, 1, tensor.shape[-1])
+    if tensor.dtype in HALF:
+        tensor = tensor.float()
+    if isinstance(module, CONVOLUTIONS):
+        maps = tensor.movedim(1, -1).contiguous()
+        if maps.dim() == 3:
+            maps = maps.unsqueeze(2)
+        elif maps.dim() == 5:
+            maps = maps.flatten(1, 2)
+    else:
+        # The batch comes first; whatever lies between it and the features are positions.
+        maps = tensor.contiguous().reshape(tensor.shape[0], -1, 1, tensor.shape[-1])
+    return maps.clone() if copy and maps.data_ptr() == tensor.data_ptr() else maps
 
 
 def weights_of(tensor: Tensor, module: nn.Module) -> Tensor:
-    """Return a detached copy of weights as (O, I, kh, kw): linear is a 1x1 convolution."""
+    """Return a detached copy of weights as (O, I, kh, kw), one filter an output channel.
+
+    A linear layer is a 1x1 convolution. Half precision becomes float32.
+    """
     copy = tensor.detach().clone(memory_format=torch.contiguous_format)
+    if copy.dtype in HALF:
+        copy = copy.float()
+    if isinstance(module, TRANSPOSED):  # torch keeps them as (I, O / groups, ...)
+        grouped = copy.reshape(module.groups, -1, *copy.shape[1:]).transpose(1, 2)
+        copy = grouped.flatten(0, 1).contiguous()
+    if copy.dim() == 5:
+        copy = copy.flatten(2, 3)
     return copy.reshape(*copy.shape, *(1,) * (4 - copy.dim()))
 
 
-def has_weights(module: nn.Module) -> bool:
-    """Whether the module itself, not one inside it, has a matrix (or more) of weights."""
-    own = module.named_parameters(recurse=False)
-    weights = any("weight" in name and parameter.dim() > 1 for name, parameter in own)
-    return weights or parametrize.is_parametrized(module, "weight")
+class Normalisation(TorchFunctionMode):
+    """Watches or switches off normalisation, wherever it is called from.
+
+    Functions and not modules: a subclass may do more than normalise (an activation), and that
+    stays.
+
+    Args:
+        done: called with the input and the output of every normalisation.
+        watched: the functions that count as one.
+        batch_norms: False lets batch normalisation hand its input on unchanged.
+    """
+
+    def __init__(
+        self,
+        done: Callable[[Tensor, Tensor], None],
+        watched: tuple[Callable[..., Tensor], ...],
+        batch_norms: bool = True,
+    ) -> None:
+        super().__init__()
+        self.done = done
+        self.watched = watched
+        self.batch_norms = batch_norms
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        """Call ``func``, unless it is a normalisation that is switched off."""
+        kwargs = kwargs or {}
+        if func not in self.watched:
+            return func(*args, **kwargs)
+        given = args[0] if args else kwargs["input"]
+        if func in BATCH_NORMS and not self.batch_norms:
+            return given
+        normalised = func(*args, **kwargs)
+        self.done(given, normalised)
+        return normalised
 
 
 @contextmanager
-def untouched(model: nn.Module, seed: int) -> Iterator[None]:
-    """Train mode, gradients and channels-last weights inside; all as it was found outside."""
-    modes = {module: module.training for module in model.modules()}
-    buffers = [
-        (module, name, buffer, buffer.detach().clone())
-        for module in modes
-        for name, buffer in module._buffers.items()
-        if buffer is not None
-    ]
-    # The layout picks the convolution's algorithm: one for all, or rounding, which deep networks
-    # amplify, would make a network's score depend on how its owner keeps the weights.
-    kernels = [(p, p.data) for p in model.parameters() if p.dim() == 4]
-    frozen = [p for p in model.parameters() if p.is_floating_point() and not p.requires_grad]
-    devices = sorted({p.device.index for p in model.parameters() if p.is_cuda})
-    with torch.random.fork_rng(devices), torch.enable_grad(), parametrize.cached():
-        torch.manual_seed(seed)  # dropout inside the network draws from here
-        try:
-            for parameter in frozen:
-                parameter.requires_grad_(True)
-            for parameter, data in kernels:
-                parameter.data = data.to(memory_format=torch.channels_last)
-            model.train()
-            yield
-        finally:
-            for parameter in frozen:
-                parameter.requires_grad_(False)
-            for parameter, data in kernels:
-                parameter.data = data
-            for module, mode in modes.items():
-                module.training = mode
-            with torch.no_grad():
-                for module, name, buffer, value in buffers:
-                    buffer.copy_(value)
-                    module._buffers[name] = buffer  # the network may have put another there
-
-
-@contextmanager
-def recording(model: nn.Module, wanted: set[str], norms: bool) -> Iterator[list[Layer]]:
+def recording(model: nn.Module, wanted: set[str]) -> Iterator[list[Layer]]:
     """Hooks that fill the yielded list with the layers in order of firing; removed after.
 
     Args:
         model: the network.
         wanted: names of the signals to keep.
-        norms: False switches normalisation off: it hands its input on unchanged.
     """
     layers: list[Layer] = []
-    by_output: dict[int, Layer] = {}
     firings: dict[str, int] = {}
 
     def layer_hook(path: str) -> Callable[[nn.Module, Any, Any, Tensor], None]:
         def hook(module: nn.Module, args: Any, kwargs: Any, output: Tensor) -> None:
             given = args[0] if args else next(iter(kwargs.values()))
+            if isinstance(module, CONVOLUTIONS) and given.dim() < module.weight.dim():
+                raise ValueError(
+                    f"layer {path} was given {tuple(given.shape)}, without an axis for the "
+                    "images: the shape of images starts with their number, (B, C, H, W)"
+                )
             count = firings[path] = firings.get(path, 0) + 1
             ends = {"weight": module.weight, "input": given, "output": output}
             layer = Layer(path if count == 1 else f"{path}#{count}", module, ends)
@@ -174,45 +777,75 @@ def recording(model: nn.Module, wanted: set[str], norms: bool) -> Iterator[list[
                     layer.keep(name, tensor)
                 if f"{name}_grad" in wanted and tensor.requires_grad:
                     layer.edges[f"{name}_grad"] = get_gradient_edge(tensor)
+            if wanted.intersection(GRADIENTS) and not torch.is_grad_enabled():
+                warnings.warn(
+                    f"layer {layer.name} fires where the network switches gradients off: its "
+                    "gradients count as 0",
+                    stacklevel=2,
+                )
             layers.append(layer)
-            by_output[id(output)] = layer
 
         return hook
 
-    def norm_hook(module: nn.Module, args: Any, kwargs: Any, output: Tensor) -> Tensor | None:
-        given: Tensor = args[0] if args else next(iter(kwargs.values()))
-        if not norms:
-            return given
-        layer = by_output.get(id(given))
-        if layer is not None and "norm_output" in wanted:
-            layer.keep("norm_output", output)
-        return None
-
-    def other_hook(path: str) -> Callable[[nn.Module, Any, Any], None]:
-        def hook(module: nn.Module, args: Any, output: Any) -> None:
-            warnings.warn(
-                f"{path or 'the network'} ({type(module).__name__}) has weights that no signal "
-                "covers: only those of Conv2d and Linear are captured",
-                stacklevel=2,
-            )
-
-        return hook
-
-    handles = []
+    handles = [
+        module.register_forward_hook(layer_hook(path), with_kwargs=True)
+        for path, module in model.named_modules()
+        if isinstance(module, WEIGHTED)
+    ]
     try:
-        for path, module in model.named_modules():
-            if isinstance(module, WEIGHTED):
-                handles.append(module.register_forward_hook(layer_hook(path), with_kwargs=True))
-            elif isinstance(module, NORMS):
-                if not norms:
-                    module.eval()  # in train mode some refuse a single image
-                handles.append(module.register_forward_hook(norm_hook, with_kwargs=True))
-            elif has_weights(module):
-                handles.append(module.register_forward_hook(other_hook(path)))
         yield layers
     finally:
         for handle in handles:
             handle.remove()
+
+
+def send(
+    model: nn.Module, images: Tensor, wanted: set[str], *, norms: bool
+) -> tuple[Any, list[Layer]]:
+    """Send ``images`` forward; return what the network returns, and the layers as they fired.
+
+    The recording ends with the forward pass: a network may compute layers again in the backward
+    pass, to save memory.
+    """
+    with recording(model, wanted) as layers:
+
+        def normalised(given: Tensor, output: Tensor) -> None:
+            for layer in reversed(layers):
+                if layer.ends["output"] is given:
+                    layer.keep("norm_output", output)
+                    break
+
+        watch = not norms or "norm_output" in wanted
+        with Normalisation(normalised, NORMS, norms) if watch else nullcontext():
+            return model(images), layers
+
+
+def check_batch_axis(model: nn.Module, images: Tensor, layers: list[Layer]) -> None:
+    """Raise where the images do not stand in the first dimension of a linear layer.
+
+    Where a layer has as many tokens as images, its shape does not tell which comes first. Then
+    one more image is sent through, and the first dimension has to grow by it.
+
+    Raises:
+        ValueError: another dimension is that of the images.
+    """
+    count = len(images)
+    unclear = {
+        layer.name
+        for layer in layers
+        if isinstance(layer.module, nn.Linear) and count in layer.ends["input"].shape[1:-1]
+    }
+    if not unclear:
+        return
+    more = torch.cat([images, images[:1]]).detach()
+    with torch.no_grad():
+        _, found = send(model, fresh_copy(more), set(), norms=True)
+    for layer in found:
+        if layer.name in unclear and len(layer.ends["input"]) != count + 1:
+            raise ValueError(
+                f"the first dimension of layer {layer.name} is not that of the images: build the "
+                "network batch-first"
+            )
 
 
 def run_pass(
@@ -222,17 +855,19 @@ def run_pass(
     wanted: set[str],
     *,
     norms: bool = True,
+    absent_as_zero: bool = True,
     seed: int = 0,
 ) -> list[Layer]:
     """Send ``images`` forward, and backward where a gradient is wanted.
 
     Args:
-        model: any network whose output is a tensor, or an object with ``.logits``.
-        images: (B, C, H, W).
+        model: any network whose output :func:`pick_output` finds.
+        images: (B, C, H, W), or of the shape that the network takes.
         objective: makes a scalar of the output; its gradient is taken.
         wanted: signals to keep: ``input``, ``output``, ``norm_output``, ``weight_grad``,
             ``input_grad``, ``output_grad``.
-        norms: False switches normalisation layers off.
+        norms: False switches batch normalisation off.
+        absent_as_zero: False leaves out a gradient that does not exist.
         seed: of the randomness inside the network (dropout).
 
     Returns:
@@ -240,32 +875,28 @@ def run_pass(
         gradients; one that no normalisation follows has ``norm_output`` = ``output``.
 
     Raises:
-        TypeError: the network does not return a tensor.
-        ValueError: a layer's first dimension is not the batch, so that it has no image axis.
+        ValueError: the output is not clear, or a layer's first dimension is not the batch, so
+            that it has no image axis.
     """
     names = [name for name in GRADIENTS if name in wanted]
-    # channels-last is what makes pooling and convolution fast on a CPU.
-    layout = torch.channels_last if images.dim() == 4 else torch.contiguous_format
-    with (
-        untouched(model, seed),
-        torch.set_grad_enabled(bool(names)),
-        recording(model, wanted, norms) as layers,
-    ):
-        # A copy that is no leaf: the network may work on its input in place.
-        images = images.detach().requires_grad_(bool(names)).clone(memory_format=layout)
-        output = model(images)
-        output = getattr(output, "logits", output)
-        if not isinstance(output, Tensor):
-            raise TypeError(f"the network returned {type(output).__name__}, not a tensor")
+    with untouched(model, seed), torch.set_grad_enabled(bool(names)):
+        leaf = images.detach().requires_grad_(bool(names) and images.is_floating_point())
+        returned, layers = send(model, fresh_copy(leaf), wanted, norms=norms)
         edges = [edge for layer in layers for edge in layer.edges.values()]
         found: list[Tensor | None] = []
-        if edges and output.requires_grad:
-            found = list(torch.autograd.grad(objective(output), edges, allow_unused=True))
+        if edges:
+            output = pick_output(returned)
+            if output.requires_grad:
+                found = list(torch.autograd.grad(objective(output), edges, allow_unused=True))
+        if wanted - {"weight_grad"}:
+            check_batch_axis(model, images, layers)
     for layer in layers:
         for name in names:
             gradient = found.pop(0) if found and name in layer.edges else None
-            end = layer.ends[name.removesuffix("_grad")]
-            layer.keep(name, torch.zeros_like(end) if gradient is None else gradient)
+            if gradient is None and absent_as_zero:
+                gradient = torch.zeros_like(layer.ends[name.removesuffix("_grad")])
+            if gradient is not None:
+                layer.keep(name, gradient)
         if "norm_output" in wanted and "norm_output" not in layer.signals:
             layer.signals["norm_output"] = layer.signals["output"]
         if "output" not in wanted:
@@ -285,7 +916,8 @@ def run_pass(
 
 def noise_images(shape: tuple[int, ...], seed: int) -> Tensor:
     """Return N(0, 1) images of ``shape`` = (B, C, H, W), drawn on the CPU for every device."""
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+    generator = torch.Generator("cpu").manual_seed(seed)
+    return torch.randn(shape, generator=generator, dtype=torch.float32, device="cpu")
 
 
 def noise_pass(model: nn.Module, noise: Tensor, wanted: set[str], seed: int) -> list[Layer]:
@@ -296,9 +928,27 @@ def noise_pass(model: nn.Module, noise: Tensor, wanted: set[str], seed: int) -> 
 # --- greenmachine/proxies/runtime.py --------------------------------------------------------
 
 
-def shape_for(images: Tensor | None, shape: tuple[int, ...]) -> tuple[int, ...]:
+def shape_for(images: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
     """The (B, C, H, W) of the noise: that of the images, or ``shape`` without any."""
-    return shape if images is None else tuple(images.shape)
+    return tuple(shape) if images is None else tuple(torch.as_tensor(images).shape)
+
+
+def warned(
+    model: nn.Module,
+    layers: list[Layer],
+    score: float,
+    images: Any,
+    shape: tuple[int, ...],
+    seed: int,
+) -> float:
+    """The score, NaN where a weight is not finite; warns where the layers are a part alone."""
+    if images is None:
+        batch = noise_images(shape, seed).to(float_like(model))
+    else:
+        batch = image_batch(images, model)
+    fired = {layer.module for layer in layers}
+    coverage(model, fired, lambda: model(batch), seed).warn()
+    return score if all_finite(model) else math.nan
 
 
 def merged(passes: dict[str, list[Layer]]) -> list[Layer]:
@@ -346,14 +996,15 @@ def inverse_or_zero(x: Tensor) -> Tensor:
 
 def softened_inverse(x: Tensor) -> Tensor:
     """x/(x² + ε²): 1/x away from zero, 0 at zero, and never above 1/(2ε)."""
-    return x / (x * x + EPSILON**2)
+    energy = (x * x).add_(EPSILON**2)
+    return torch.div(x, energy, out=energy)
 
 
 def centred(x: Tensor, dims: tuple[int, ...]) -> tuple[Tensor, Tensor]:
     """x minus its mean over ``dims``, and its deviation there (0 where x is constant)."""
     mean = x.mean(dim=dims, keepdim=True)
     rest = x - mean
-    std = rest.square().mean(dim=dims, keepdim=True).sqrt()
+    std = rest.square().mean(dim=dims, keepdim=True).sqrt_()
     return rest, torch.where(std <= CONSTANT * mean.abs(), 0.0, std)
 
 
@@ -364,7 +1015,7 @@ def positions(x: Tensor) -> Tensor:
 
 def gram(rows: Tensor) -> Tensor:
     """(..., n, features) to (..., n, n): mean over the features of products of two rows."""
-    return rows @ rows.mT / rows.shape[-1]
+    return (rows @ rows.mT).div_(rows.shape[-1])
 
 
 def covariance(rows: Tensor) -> Tensor:
@@ -406,12 +1057,12 @@ def abs(x: Tensor) -> Tensor:
 
 def signed_sqrt(x: Tensor) -> Tensor:
     """sign(x)·√|x|."""
-    return torch.sign(x) * x.abs().sqrt()
+    return x.abs().sqrt_().mul_(torch.sign(x))
 
 
 def div(x: Tensor, y: Tensor) -> Tensor:
     """x/y, softened near y = 0, and 0 where y is 0."""
-    return x * softened_inverse(y)
+    return softened_inverse(y).mul_(x)
 
 
 def centre_channels(x: Tensor) -> Tensor:
@@ -503,12 +1154,10 @@ def formula(layers: list[Layer]) -> float:
 
 
 def signals_of(
-    model: nn.Module, images: Tensor | None, labels: Tensor | None, seed: int
+    model: nn.Module, images: Any, labels: Any, shape: tuple[int, ...], seed: int
 ) -> list[Layer]:
     """The layers in order of firing, with the signals that the formula reads."""
-    parameter = next(model.parameters(), torch.zeros(()))
-    shape = shape_for(images, SHAPE)
-    noise = noise_images(shape, seed).to(parameter)
+    noise = noise_images(shape, seed).to(float_like(model))
     passes = {
         "noise": noise_pass(model, noise, {"input", "input_grad"}, seed),
     }
@@ -521,23 +1170,39 @@ class Proxy:
     def __call__(
         self,
         model: nn.Module,
-        images: Tensor | None = None,
-        labels: Tensor | None = None,
+        images: Any = None,
+        labels: Any = None,
         *,
+        shape: tuple[int, ...] | None = None,
         seed: int = 0,
+        output: Output | None = None,
     ) -> float:
         """Return the score of ``model``, which is left as it was found.
+
+        Torch runs on one thread, whatever its settings, so that the score is the same everywhere.
+        Warns where the network has weights outside of convolutions and linear layers.
 
         Args:
             model: any network with convolutions or linear layers, on any device.
             images: only their shape counts, for the noise; None takes ``SHAPE``.
             labels: not used.
+            shape: of the noise where no images are given; None takes ``SHAPE``.
             seed: of the noise, and of randomness inside the network.
+            output: which part of what the network returns is its output: an index, a key or a
+                function. None takes a tensor, ``logits``, or the only tensor of several things.
+
+        Returns:
+            The score; NaN where the formula has no value or a weight is not finite.
+
+        Raises:
+            ValueError: the network, the images or the labels cannot be read.
         """
-        with torch.inference_mode(False):
-            layers = signals_of(model, images, labels, seed)
-        with torch.no_grad():
-            return formula(layers)
+        size = shape_for(images, shape or SHAPE)
+        with single_output(model, output), untouched(model, seed):
+            layers = signals_of(model, images, labels, size, seed)
+            with torch.no_grad():
+                score = formula(layers)
+            return warned(model, layers, score, images, size, seed)
 
     def __repr__(self) -> str:
         return EXPRESSION
