@@ -252,8 +252,9 @@ def _chart(source: str, height: int = 200) -> alt.Chart:
 
 
 def _dots(source: str, sample: str, fill: str, height: int) -> alt.Chart:
-    chart: alt.Chart = _chart(source, height).transform_filter(f"datum.sample == '{sample}'")
-    return chart.mark_circle(color=fill, size=16, opacity=0.55)
+    chart = _chart(source, height).transform_filter(f"datum.sample == '{sample}'")
+    dots: alt.Chart = chart.mark_circle(color=fill, size=16, opacity=0.55)
+    return dots
 
 
 def _lines(columns: Sequence[str], unit: str, domain: Sequence[float] | None = None) -> _Layers:

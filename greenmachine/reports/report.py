@@ -21,7 +21,7 @@ from greenmachine.reports.spending import spending_texts
 __all__ = ["write_report"]
 
 _MOST = 1500  # networks of a sample in a chart
-_BUDGET = 12_000  # networks in all charts of a page, which has to stay under 2 MB
+_BUDGET = 9_000  # networks in all charts of a page, which has to stay under 2 MB
 
 
 def write_report(folder: Path, out: Path | None = None) -> Path:

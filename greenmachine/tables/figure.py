@@ -59,7 +59,8 @@ def draw(table: pd.DataFrame, drawing: Drawing, keys: Sequence[str]) -> str:
 
 def _order(rows: pd.DataFrame, drawing: Drawing) -> list[str]:
     """Return the rows of the figure: the best first, by the first protocol that each has."""
-    known = rows.assign(x=rows["mean"].fillna(rows["published"]))
+    values = rows["mean"].fillna(rows["published"])
+    known = rows.assign(x=np.log10(values) if drawing.logarithmic else values)
     means = known.pivot_table(index="line", columns="protocol", values="x", aggfunc="mean")
     best = means.reindex(columns=list(drawing.protocols)).bfill(axis=1).iloc[:, 0]
     return list(best.sort_values(ascending=drawing.logarithmic, kind="stable").index)
@@ -81,7 +82,7 @@ def _panel(
             "line:N",
             title=None,
             scale=alt.Scale(domain=list(order)),
-            axis=alt.Axis(labelColor=colour("ink"), labelLimit=400, labelPadding=8)
+            axis=alt.Axis(labelColor=colour("ink"), labelLimit=0, labelPadding=8)
             if labels
             else None,
         ),

@@ -190,6 +190,16 @@ def test_undefined_tau_and_failures_are_shown(copy: Path) -> None:
     assert {"test: τ undefined", "champion: τ undefined"} < {title for title, _ in page.charts}
 
 
+def test_large_samples_stay_in_a_small_file(copy: Path) -> None:
+    scores = pd.read_parquet(copy / "scores.parquet")
+    groups = [part.sample(4000, replace=True) for _, part in scores.groupby(["dataset", "sample"])]
+    pd.concat(groups).to_parquet(copy / "scores.parquet")
+    page = Page(write_report(copy))
+    page.assert_alone()
+    shown = pd.DataFrame(page.data["scores_0"])["sample"].value_counts()
+    assert all(500 < count <= 1500 for count in shown)
+
+
 @pytest.mark.parametrize("where", ["history", "result"])
 def test_energy_is_shown_where_it_was_measured(where: str, copy: Path) -> None:
     if where == "result":
