@@ -253,7 +253,7 @@ def _chart(source: str, height: int = 200) -> alt.Chart:
 
 def _dots(source: str, sample: str, fill: str, height: int) -> alt.Chart:
     chart = _chart(source, height).transform_filter(f"datum.sample == '{sample}'")
-    dots: alt.Chart = chart.mark_circle(color=fill, size=16, opacity=0.55)
+    dots: alt.Chart = chart.mark_circle(color=fill, size=20, opacity=0.55)
     return dots
 
 
