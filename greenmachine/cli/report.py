@@ -26,8 +26,8 @@ def report(
 ) -> None:
     """Write a run's report: champion, formula, charts, cost, settings.
 
-    It is one HTML file that needs no network. An unfinished run is told up to its last whole
-    generation.
+    The report is one HTML file that needs no network connection. An unfinished run is reported up
+    to its last whole generation.
 
     Examples:
 

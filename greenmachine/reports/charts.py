@@ -1,187 +1,299 @@
-"""Charts as inline SVG: two axes with round ticks, lines, points, a legend.
+"""The charts of a run: how it converged, what it cost, how its champion ranks networks.
 
-Colours are CSS classes (``c0``, ``c1``, ...), so that one drawing serves light and dark pages.
+A chart names the table that it draws (``history``, ``scores``); a page holds every table once.
+:func:`history_table` and its like make those tables, and nothing here knows where a run
+keeps its files.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
-from greenmachine.reports.markup import Element, element
+import altair as alt
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.stats import rankdata
 
-__all__ = ["COLOURS", "Axis", "Chart", "key"]
+from greenmachine.reports.vega import colour
 
-COLOURS = 8
-"""Classes ``c0`` to ``c7`` of the style sheet; a ninth series has the first colour again."""
+__all__ = [
+    "Scatter",
+    "comparison",
+    "comparison_table",
+    "history_charts",
+    "history_table",
+    "ranks",
+    "scatter",
+    "score_table",
+    "usage",
+    "usage_table",
+]
 
-_LARGEST = 1e300  # floats beyond it stand there: their differences would overflow
-
-
-@dataclass(frozen=True)
-class Axis:
-    """A range with round ticks.
-
-    Attributes:
-        low: left or lower end.
-        high: right or upper end.
-        step: between two ticks.
-    """
-
-    low: float
-    high: float
-    step: float
-
-    @classmethod
-    def over(cls, values: Iterable[float], ticks: int = 5, *, whole: bool = False) -> Axis:
-        """Return the axis of all finite ``values``, which ends at ticks.
-
-        Args:
-            values: what it has to show.
-            ticks: about so many.
-            whole: ticks at whole numbers only, and the axis ends at the outermost values.
-        """
-        finite = [max(-_LARGEST, min(_LARGEST, v)) for v in values if math.isfinite(v)] or [0.0]
-        low, high = min(finite), max(finite)
-        if high - low <= 1e-9 * max(abs(low), abs(high)) or high - low < 1e-280:
-            margin = 0.1 * max(abs(low), abs(high)) if abs(low) > 1e-280 else 1.0
-            low, high = low - margin, high + margin
-        power = 10.0 ** math.floor(math.log10((high - low) / ticks))
-        step = min((m * power for m in (1, 2, 5, 10)), key=lambda s: abs((high - low) / s - ticks))
-        if whole:
-            return cls(low, high, max(1.0, step))
-        low, high = math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
-        return cls(low, high, step)
-
-    @property
-    def ticks(self) -> list[float]:
-        """The multiples of the step within the range."""
-        first = math.ceil(self.low / self.step - 1e-9)
-        last = math.floor(self.high / self.step + 1e-9)
-        return [place * self.step for place in range(first, last + 1)]
-
-    def label(self, value: float) -> str:
-        """Return ``value`` with the digits that tell two ticks apart."""
-        digits = math.floor(math.log10(self.step) + 1e-9)
-        size = math.floor(math.log10(max(abs(self.low), abs(self.high))) + 1e-9)
-        if digits >= -4 and size < 7:
-            return f"{value:,.{max(0, -digits)}f}".replace("-", "−")
-        if value == 0:
-            return "0"
-        mantissa, _, power = f"{value:.{max(0, size - digits)}e}".partition("e")
-        return f"{mantissa}e{int(power)}".replace("-", "−")
-
-    def place(self, value: float) -> float:
-        """Return where ``value`` stands, from 0 to 1; what lies outside stands at the end."""
-        return min(1.0, max(0.0, (value - self.low) / (self.high - self.low)))
+_LARGEST = 1e300  # larger scores are drawn here: their differences would overflow
+_PRIMITIVES, _COLUMNS = 24, 60  # at most: rarer ones say little, thinner columns are not seen
+_GENERATION = alt.X("generation:Q", axis=alt.Axis(tickMinStep=1, tickCount=5, format="d")).scale(
+    nice=False, zero=False
+)
+_Layers: TypeAlias = alt.LayerChart | alt.FacetChart
 
 
-class Chart:
-    """A figure that grows: make it with its axes, add lines and points, then take ``figure``.
+class Scatter(NamedTuple):
+    """A chart of one sample, and how many of its networks are where."""
+
+    chart: alt.TopLevelMixin
+    networks: int
+    shown: int
+    failed: int
+    far: int
+
+
+def history_table(history: pd.DataFrame) -> pd.DataFrame:
+    """Return what :func:`by_generation` draws, a row for each generation.
 
     Args:
-        title: what is shown, in a line above it.
-        x: of the horizontal axis.
-        y: of the vertical axis.
-        labels: titles of the two axes.
-        text: what a reader who cannot see it should know.
-        size: width and height, in CSS pixels where there is room.
+        history: ``history.csv``, whose counters and seconds are cumulative.
     """
+    new = history.diff().fillna(history)
+    # The counters of the cache start again where a run was resumed.
+    new = new.where(new >= 0, history)
+    asked = new["cache_hits"] + new["cache_misses"]
+    return pd.DataFrame(
+        {
+            "generation": history["generation"],
+            "best on train": history["best"],
+            "best on validation": history["best_validation"],
+            "mean on train": history["mean"],
+            "distinct": 100 * history["diversity"],
+            "largest": history["largest_size"],
+            "mean size": history["mean_size"],
+            # With the capture of the signals the first generation would hide all others.
+            "seconds": new["seconds"].where((history["generation"] > 0) | (len(new) == 1)),
+            "evaluated": new["evaluated"],
+            "cache hits": 100 * new["cache_hits"] / asked.where(asked > 0),
+        }
+    )
 
-    def __init__(
-        self,
-        title: str,
-        x: Axis,
-        y: Axis,
-        labels: tuple[str, str],
-        text: str,
-        size: tuple[int, int] = (340, 250),
-    ) -> None:
-        self.title = title
-        self.x, self.y = x, y
-        self.size = size
-        marks = [y.label(tick) for tick in y.ticks]
-        self._left = 30 + 6.6 * max(map(len, marks), default=0)
-        self._right, self._top, self._bottom = size[0] - 14.0, 8.0, size[1] - 42.0
-        self._legend: list[Element] = []
-        self._svg = element(
-            "svg",
-            element("title", title),
-            element("desc", text),
-            viewBox=f"0 0 {size[0]} {size[1]}",
-            role="img",
-            style=f"max-width:{size[0]}px",
+
+def history_charts() -> dict[str, alt.TopLevelMixin]:
+    """Return the charts of a :func:`history_table` that the page calls ``history``."""
+    return {
+        "fitness": _lines(["best on train", "best on validation", "mean on train"], "fitness"),
+        "diversity": _lines(["distinct"], "% of the population", [0, 100]),
+        "size": _lines(["largest", "mean size"], "nodes"),
+        "seconds": _lines(["seconds"], "seconds"),
+        "evaluated": _lines(["evaluated"], "expressions"),
+        "hits": _lines(["cache hits"], "% of look-ups", [0, 100]),
+    }
+
+
+def score_table(scores: pd.DataFrame, directions: Mapping[str, int], most: int) -> pd.DataFrame:
+    """Return what :func:`scatter` and :func:`ranks` draw, a row for each network and sample.
+
+    Args:
+        scores: ``scores.parquet``, of one data set.
+        directions: of the champion and the baselines, 1 or -1; of each the ranks on the test
+            sample, as ``rank_0``, ``rank_1``, ...: a name may be no field name of Vega-Lite.
+        most: networks of a sample that are kept: more are slow to draw and show no more.
+    """
+    parts = []
+    for sample, part in scores.groupby("sample", sort=False):
+        table = part[["sample", "index", "accuracy", "champion"]].copy()
+        finite = table["champion"].where(np.isfinite(table["champion"]))
+        table["champion"] = finite.clip(-_LARGEST, _LARGEST)
+        if sample == "test":
+            table["rank"] = rankdata(part["accuracy"])
+            for place, (name, direction) in enumerate(directions.items()):
+                values = direction * part[name].to_numpy()
+                table[f"rank_{place}"] = rankdata(np.where(np.isfinite(values), values, -np.inf))
+        # By accuracy, so that the arrow keys go from network to network in a sensible order.
+        parts.append(table.iloc[:: -(-len(table) // most)].sort_values("accuracy", kind="stable"))
+    return pd.concat(parts)
+
+
+def scatter(
+    source: str, scores: pd.DataFrame, table: pd.DataFrame, sample: str, place: int
+) -> Scatter:
+    """Return the champion's score against accuracy on one sample.
+
+    A few huge scores would press all others into one column, so the axis leaves out far
+    outliers, more than three times the distance of the quartiles away from them; those are drawn
+    on its edge. :func:`ranks` shows all.
+
+    Args:
+        source: name of ``table`` in the page.
+        scores: ``scores.parquet``, of one data set.
+        table: :func:`score_table` of them.
+        sample: of the networks.
+        place: of the colour.
+    """
+    values = scores.loc[scores["sample"] == sample, "champion"].to_numpy(np.float64)
+    finite = values[np.isfinite(values)].clip(-_LARGEST, _LARGEST)
+    near = _without_outliers(finite)
+    ends = [float(near.min()), float(near.max())] if len(near) else [0.0, 1.0]
+    x = alt.X("champion:Q", title="score of the champion", axis=alt.Axis(tickCount=4))
+    chart = _dots(source, sample, colour(place), 200).encode(
+        x.scale(domain=ends, clamp=True),
+        alt.Y("accuracy:Q", title="accuracy, %").scale(zero=False),
+        tooltip=["index:Q", "accuracy:Q", alt.Tooltip("champion:Q", title="score")],
+    )
+    shown = int((table["sample"] == sample).sum())
+    return Scatter(chart, len(values), shown, len(values) - len(finite), len(finite) - len(near))
+
+
+def ranks(source: str, names: Sequence[str], networks: int) -> dict[str, alt.TopLevelMixin]:
+    """Return the rank of each score against the rank of the accuracy on the test sample.
+
+    Args:
+        source: name of a :func:`score_table` in the page.
+        names: of the champion and the baselines, in the order of that table.
+        networks: of the test sample.
+    """
+    charts: dict[str, alt.TopLevelMixin] = {}
+    for place, name in enumerate(names):
+        ends, axis = [1, max(2, networks)], alt.Axis(tickCount=4)
+        x = alt.X(f"rank_{place}:Q", title="rank of the score", axis=axis).scale(domain=ends)
+        y = alt.Y("rank:Q", title="rank of the accuracy", axis=axis).scale(domain=ends)
+        shown = [alt.Tooltip(f"{field}:Q") for field in ("index", "accuracy", "rank")]
+        shown.append(alt.Tooltip(f"rank_{place}:Q", title="rank of the score"))
+        dots = _dots(source, "test", colour("soft" if place else "c2"), 170)
+        charts[name] = dots.encode(x, y, tooltip=shown)
+    return charts
+
+
+def usage_table(counts: pd.DataFrame) -> pd.DataFrame:
+    """Return what :func:`usage` draws: the share of individuals by primitive and generation.
+
+    Args:
+        counts: how many individuals contain each primitive, a row for each generation, with
+            ``generation`` and ``population``.
+    """
+    shares = (
+        counts.drop(columns=["generation", "population"])
+        .div(counts["population"], axis=0)
+        .fillna(0.0)
+    )
+    last = shares.iloc[-1].sort_values(ascending=False, kind="stable")
+    names = [str(name) for name in last.index[:_PRIMITIVES] if last[name] > 0]
+    every = -(-len(shares) // _COLUMNS)
+    # Counted from the last generation, which has to be there.
+    table = shares[names].assign(generation=counts["generation"]).iloc[::-every][::-1]
+    return table.melt("generation", var_name="primitive", value_name="share")
+
+
+def usage(table: pd.DataFrame, champion: Sequence[str]) -> _Layers:
+    """Return a map of the most used primitives: a row for each, a column for each generation.
+
+    Args:
+        table: :func:`usage_table`; the page calls it ``usage``.
+        champion: the primitives of the champion, which are bold.
+    """
+    is_its = f"indexof({json.dumps(list(champion))}, datum.value) >= 0"
+    axis = alt.Axis(
+        title=None,
+        labelColor=colour("ink"),
+        labelFontWeight=alt.condition(is_its, alt.value("bold"), alt.value("normal")),
+        labelLimit=220,
+    )
+    rows = _chart("usage").encode(
+        y=alt.Y("primitive:N", sort=list(dict.fromkeys(table["primitive"])), axis=axis)
+    )
+    cells = rows.mark_rect(color=colour(0)).encode(
+        x=alt.X("generation:O", axis=alt.Axis(labelAngle=0, labelOverlap=True, domain=False)),
+        opacity=alt.Opacity("share:Q", legend=None).scale(domain=[0, 1], range=[0, 1]),
+        tooltip=["primitive:N", "generation:O", alt.Tooltip("share:Q", format=".0%")],
+    )
+    last = (
+        rows.transform_filter(f"datum.generation == {table['generation'].max()}")
+        .mark_text(align="left", dx=8)
+        .encode(x=alt.value("width"), text=alt.Text("share:Q", format=".0%"))
+    )
+    return alt.layer(cells, last).properties(height=alt.Step(17))
+
+
+def comparison_table(histories: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return what :func:`comparison` draws: the best fitness by run, sample and generation."""
+    parts = [
+        history[["generation"]].assign(fitness=history[column], run=run, sample=sample)
+        for run, history in histories.items()
+        for sample, column in (("validation", "best_validation"), ("train", "best"))
+    ]
+    return pd.concat(parts)
+
+
+def comparison(runs: Sequence[str]) -> _Layers:
+    """Return the best fitness of several runs by generation."""
+    chosen = alt.selection_point(name="chosen", fields=["run"], bind="legend")
+    base = _chart("comparison", 320).encode(
+        x=_GENERATION,
+        y=alt.Y("fitness:Q").scale(zero=False),
+        color=alt.Color("run:N", legend=alt.Legend(columns=4)).scale(domain=list(runs)),
+    )
+    lines = (
+        base.mark_line()
+        .encode(
+            strokeDash=alt.StrokeDash("sample:N").scale(
+                domain=["validation", "train"], range=[[1, 0], [5, 6]]
+            ),
+            opacity=alt.condition(chosen, alt.value(1), alt.value(0.15)),
         )
-        self._draw_axes(labels)
-
-    def line(
-        self,
-        xs: Sequence[float],
-        ys: Sequence[float],
-        name: str,
-        colour: int = 0,
-        *,
-        dashed: bool = False,
-    ) -> None:
-        """Add a line, broken where a value is not finite."""
-        path, pen = [], "M"
-        for x, y in zip(xs, ys, strict=True):
-            if math.isfinite(y):
-                path.append(f"{pen}{self._x(x):.1f} {self._y(y):.1f}")
-                pen = "L"
-            else:
-                pen = "M"
-        kind = f"line c{colour % COLOURS}{' dashed' if dashed else ''}"
-        # A value between two gaps, or alone, is a line of no length: its round ends are a dot.
-        self._svg.append(element("path", class_=kind, d="".join(path) + ("h0" if path else "")))
-        self._legend.append(key(name, kind))
-
-    def points(
-        self, xs: Sequence[float], ys: Sequence[float], colour: int = 0, radius: float = 2.2
-    ) -> None:
-        """Add a dot for every pair of finite values."""
-        group = element("g", class_=f"dots c{colour % COLOURS}")
-        for x, y in zip(xs, ys, strict=True):
-            if math.isfinite(x) and math.isfinite(y):
-                group.append(element("circle", cx=self._x(x), cy=self._y(y), r=radius))
-        self._svg.append(group)
-
-    def figure(self, note: str = "") -> Element:
-        """Return the drawing with its title, the legend where lines have names, and a note."""
-        made = element("figure", element("figcaption", self.title), self._svg)
-        made.set("class", "chart")
-        if len(self._legend) > 1:
-            made.append(element("ul", *self._legend, class_="legend"))
-        if note:
-            made.append(element("p", note, class_="note"))
-        return made
-
-    def _x(self, value: float) -> float:
-        return self._left + self.x.place(value) * (self._right - self._left)
-
-    def _y(self, value: float) -> float:
-        return self._bottom - self.y.place(value) * (self._bottom - self._top)
-
-    def _draw_axes(self, labels: tuple[str, str]) -> None:
-        add = self._svg.append
-        for tick in self.y.ticks:
-            at = self._y(tick)
-            add(element("path", class_="grid", d=f"M{self._left:.1f} {at:.1f}H{self._right:.1f}"))
-            add(element("text", self.y.label(tick), x=self._left - 6, y=at + 4, class_="end"))
-        for tick in self.x.ticks:
-            at = self._x(tick)
-            add(element("path", class_="axis", d=f"M{at:.1f} {self._bottom:.1f}v4"))
-            add(element("text", self.x.label(tick), x=at, y=self._bottom + 17, class_="mid"))
-        edge = f"M{self._left:.1f} {self._bottom:.1f}H{self._right:.1f}"
-        add(element("path", class_="axis", d=edge))
-        middle = (self._left + self._right) / 2
-        add(element("text", labels[0], x=middle, y=self.size[1] - 6, class_="mid"))
-        middle = (self._top + self._bottom) / 2
-        turned = f"translate(12 {middle:.1f}) rotate(-90)"
-        add(element("text", labels[1], transform=turned, class_="mid"))
+        .add_params(chosen)
+        .properties(name="lines")
+    )
+    names = ["run", "sample", "generation"]
+    shown = [*(f"{name}:N" for name in names), alt.Tooltip("fitness:Q", format=".4f")]
+    return alt.layer(lines, _hover(base.mark_circle(size=60), names, shown))
 
 
-def key(name: str, kind: str) -> Element:
-    """Return an entry of a legend: a swatch of CSS class ``kind``, and ``name``."""
-    return element("li", element("span", class_=f"swatch {kind}"), name)
+def _chart(source: str, height: int = 200) -> alt.Chart:
+    return alt.Chart(alt.NamedData(source), width="container", height=height)
+
+
+def _dots(source: str, sample: str, fill: str, height: int) -> alt.Chart:
+    chart = _chart(source, height).transform_filter(f"datum.sample == '{sample}'")
+    dots: alt.Chart = chart.mark_circle(color=fill, size=20, opacity=0.55)
+    return dots
+
+
+def _lines(columns: Sequence[str], unit: str, domain: Sequence[float] | None = None) -> _Layers:
+    """Return lines of columns of :func:`history_table`, with all values where the pointer is."""
+    base = _chart("history").encode(x=_GENERATION)
+    y = alt.Y("value:Q", title=unit, axis=alt.Axis(tickCount=5))
+    lines = (
+        base.transform_fold(list(columns), as_=["series", "value"])
+        .mark_line()
+        .encode(
+            y=y.scale(domain=domain) if domain else y,
+            color=alt.Color("series:N", legend=alt.Legend() if len(columns) > 1 else None).scale(
+                domain=list(columns)
+            ),
+        )
+    )
+    values = [alt.Tooltip(f"{name}:Q", format=".4~g") for name in ("generation", *columns)]
+    return alt.layer(lines, _hover(base.mark_rule(color=colour("soft")), ["generation"], values))
+
+
+def _hover(marks: alt.Chart, fields: list[str], values: list[Any]) -> alt.Chart:
+    """Return marks of which only the one nearest to the pointer is seen, with ``values``."""
+    # Altair numbers what has no name, so the same report would differ the second time.
+    near = alt.selection_point(
+        name="near",
+        nearest=True,
+        on="pointerover",
+        clear="pointerout",
+        fields=fields,
+        empty=False,
+    )
+    opacity = alt.condition(near, alt.value(0.8), alt.value(0))
+    return marks.encode(opacity=opacity, tooltip=values).add_params(near).properties(name="hover")
+
+
+def _without_outliers(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    if len(values) == 0:
+        return values
+    low, high = np.quantile(values, [0.25, 0.75])
+    reach = 3 * (high - low) or np.inf  # half of them are tied: no distance to go by
+    near: NDArray[np.float64] = values[(values >= low - reach) & (values <= high + reach)]
+    return near

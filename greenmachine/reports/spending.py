@@ -1,4 +1,4 @@
-"""What a run has drawn, and what the training costs that it saves: the words of the report."""
+"""The energy that a run took and the training cost that its proxy saves, in sentences."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from greenmachine.energy import ENERGY, INSTALL, Energy
-from greenmachine.reports.tables import duration
+from greenmachine.reports.page import duration
 
 __all__ = ["spending_texts"]
 
 
 def spending_texts(result: Mapping[str, Any]) -> list[str]:
-    """Return a text on energy, and one a data set whose training has a known cost.
+    """Return a sentence on energy, and one for each data set with a known training cost.
 
     Args:
         result: ``seconds`` of the run and, where they are known, its ``energy_kwh``, ``energy``
@@ -23,7 +23,7 @@ def spending_texts(result: Mapping[str, Any]) -> list[str]:
         LookupError, TypeError, ValueError: they are not what a run writes.
     """
     seconds = result["seconds"]
-    energy = f"not measured. Runs measure it after {INSTALL}, unless a cluster does the work"
+    energy = f"not measured. To measure it, {INSTALL}; work on a cluster is never measured"
     if "energy" in result:
         energy = Energy(**result["energy"]).text(seconds)
     elif ENERGY in result:
@@ -40,10 +40,11 @@ def _training(cost: Mapping[str, Any], seconds: float) -> str:
     times = 3600 * others["hours"] / seconds if seconds else math.inf
     ratio = f"{times:,.0f}" if times >= 10 else f"{times:.1f}"
     return (
-        f"the search read the accuracies of {used['networks']:,} networks, {_hours(used)} of "
-        f"training; the other {others['networks']:,} of the space, which the proxy ranks "
-        f"untrained, would take {_hours(others)}, {ratio} times the wall time of this run. "
-        f"Each network once, isomorphic ones as one; hours are {cost['basis']}"
+        f"the search used the accuracies of {used['networks']:,} networks, which take "
+        f"{_hours(used)} to train. Training the other {others['networks']:,} networks of the "
+        f"space, which the proxy ranks without training, would take {_hours(others)}, {ratio} "
+        f"times the wall time of this run. Isomorphic networks count as one; training times are "
+        f"{cost['basis']}"
     )
 
 

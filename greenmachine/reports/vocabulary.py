@@ -1,4 +1,4 @@
-"""What a reader is told about a word: one line, and the group of its kind."""
+"""What the report says about a primitive or a signal: one line, and the group of its kind."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from primitives.registry import (
 __all__ = ["KIND_GROUPS", "doc_of"]
 
 KIND_GROUPS: dict[str, tuple[int, str]] = {
-    NETWORK_SCALAR: (0, "one number a network"),
-    NETWORK_MATRIX: (1, "a matrix a network"),
-    LAYER_SCALAR: (2, "one number a layer"),
-    CHANNEL_MATRIX: (3, "a matrix a layer"),
-    BATCH_MATRIX: (3, "a matrix a layer"),
-    WEIGHT_TENSOR: (4, "a tensor a layer"),
-    INPUT_TENSOR: (4, "a tensor a layer"),
-    OUTPUT_TENSOR: (4, "a tensor a layer"),
-    PAPER_TENSOR: (4, "a tensor a layer"),
+    NETWORK_SCALAR: (0, "one number per network"),
+    NETWORK_MATRIX: (1, "one matrix per network"),
+    LAYER_SCALAR: (2, "one number per layer"),
+    CHANNEL_MATRIX: (3, "one matrix per layer"),
+    BATCH_MATRIX: (3, "one matrix per layer"),
+    WEIGHT_TENSOR: (4, "one tensor per layer"),
+    INPUT_TENSOR: (4, "one tensor per layer"),
+    OUTPUT_TENSOR: (4, "one tensor per layer"),
+    PAPER_TENSOR: (4, "one tensor per layer"),
     NUMBER: (5, "a number"),
 }
-"""Kinds that share a colour, ``k0`` to ``k5`` of the style sheet, and what the legend says."""
+"""Kinds that share a colour, ``k0`` to ``k5`` of the palette, and what the legend says."""
 
 _SIGNAL_DOCS = {
     "weight": "Weights of the layer",
@@ -48,17 +48,17 @@ _SIGNAL_DOCS = {
 _PASS_DOCS = {
     "data": "in the pass of a labelled mini-batch",
     "noise": "in the pass of noise images",
-    "perturbed": "changed by how much when the noise images move slightly",
+    "perturbed": "change under a small perturbation of the noise images",
     "ones": "in the pass of ones through absolute weights",
     "random": "before any pass",
     "pass": "in mode pass, of noise images",
     "pass_noise": "in mode pass_noise, of fresh noise images",
-    "pass_perturbation": "in mode pass_perturbation, of fresh noise images that were moved",
+    "pass_perturbation": "in mode pass_perturbation, of perturbed fresh noise images",
 }
 
 
 def doc_of(node: Expression) -> str:
-    """Return one line about the word at the root of ``node``."""
+    """Return one line about the primitive or signal at the root of ``node``."""
     if node.args:
         return vocabulary[node.op].doc
     if node.kind == NUMBER:

@@ -7,15 +7,18 @@ from collections import Counter
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 from xml.etree import ElementTree
 
 import pytest
+import vl_convert
 
 from greenmachine.evolution import Run
+from greenmachine.reports.vega import CONFIG
 from tests.evolution.conftest import Quiet, settings
 
 NAME = 'a <b>bold</b> & "quoted" name'
+Tree: TypeAlias = "tuple[str, list[Tree]]"
 VOID = {"meta", "br", "hr", "img", "link", "input"}
 
 
@@ -27,46 +30,96 @@ class Page(HTMLParser):
         text: of the body, what a reader sees.
         attributes: every value that an attribute has.
         ids: of the sections.
-        svgs: the drawings, parsed as XML.
+        rows: cells of every row of every table.
+        charts: their titles, and what they are as Vega-Lite.
+        data: the tables that the charts draw, by name: a list a column.
+        trees: nested lists of primitives: a name and its arguments.
     """
 
     def __init__(self, path: Path) -> None:
         super().__init__()
         self.tags: Counter[str] = Counter()
-        self.text = ""
+        self.text = self.style = ""
         self.attributes: list[tuple[str, str, str]] = []
         self.ids: list[str] = []
+        self.rows: list[list[str]] = []
+        self.charts: list[tuple[str, Any]] = []
+        self.data: dict[str, dict[str, list[Any]]] = {}
+        self.trees: list[Tree] = []
         self.source = path.read_text(encoding="utf-8")
-        self._open: list[str] = []
+        self._open: list[tuple[str, dict[str, str]]] = []
+        self._nodes: list[Tree] = []
         self.feed(self.source)
         self.close()
         assert self._open == []
-        drawings = re.findall(r"<svg.*?</svg>", self.source, flags=re.DOTALL)
-        self.svgs = [ElementTree.fromstring(drawing) for drawing in drawings]
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        known = {name: value or "" for name, value in attrs}
         self.tags[tag] += 1
-        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        self.attributes += [(tag, name, value) for name, value in known.items()]
         if tag == "section":
-            self.ids += [value or "" for name, value in attrs if name == "id"]
+            self.ids.append(known["id"])
+        elif tag == "tr":
+            self.rows.append([])
+        elif tag in ("td", "th"):
+            self.rows[-1].append("")
+        elif tag == "span" and known["class"].startswith("box"):
+            node: Tree = (known["data-tip"].partition(":")[0], [])
+            depth = [name for name, _ in self._open].count("li") - 1
+            (self._nodes[depth - 1][1] if depth else self.trees).append(node)
+            self._nodes[depth:] = [node]
         if tag not in VOID:
-            self._open.append(tag)
+            self._open.append((tag, known))
 
     def handle_endtag(self, tag: str) -> None:
-        assert self._open.pop() == tag
+        assert self._open.pop()[0] == tag
 
     def handle_data(self, data: str) -> None:
-        if "body" in self._open:
-            self.text += data.replace("\N{NO-BREAK SPACE}", " ")
+        data = data.replace("\N{NO-BREAK SPACE}", " ")
+        names = [name for name, _ in self._open]
+        if "script" in names:
+            kind = self._open[-1][1]
+            if kind.get("id") == "data":
+                self.data = json.loads(data)
+            elif kind["type"] == "application/json" and "id" not in kind:
+                self.charts.append((self._open[-2][1]["aria-label"], json.loads(data)))
+        elif "style" in names:
+            self.style += data
+        elif "body" in names:
+            self.text += data
+            if {"td", "th"} & set(names):
+                self.rows[-1][-1] += data
 
     def assert_alone(self) -> None:
-        """Nothing is fetched and nothing runs."""
+        """Nothing is fetched, no attribute runs, and the file is small enough to be sent."""
         assert self.source.startswith("<!DOCTYPE html>")
-        assert not {"script", "link", "img", "iframe", "object", "use"} & set(self.tags)
+        assert len(self.source.encode()) < 2_000_000
+        assert not {"link", "img", "iframe", "object", "use"} & set(self.tags)
         names = {name for _, name, _ in self.attributes}
         assert not {"src", "href", "srcset", "action"} & names
         assert not [name for name in names if name.startswith("on")]
-        assert not re.search(r"https?:|url\(|@import", self.source)
+        assert not re.search(r"https?:|url\(|@import", self.style)
+        policies = [value for tag, name, value in self.attributes if "default-src" in value]
+        assert len(policies) == 1 and policies[0].startswith("default-src 'none';")
+        # Two of data, two of code, and one for each chart: no other script got in.
+        assert self.tags["script"] == 4 + len(self.charts)
+
+    def draw(self, title: str) -> ElementTree.Element:
+        """Return the first chart of that title as Vega-Lite draws it, without a browser."""
+        tables = {
+            name: [
+                dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)
+            ]
+            for name, columns in self.data.items()
+        }
+        spec = {**dict(reversed(self.charts))[title], "datasets": tables, "width": 300}
+        return ElementTree.fromstring(vl_convert.vegalite_to_svg(spec, config=dict(CONFIG)))
+
+
+def marks(drawing: ElementTree.Element, kind: str) -> list[ElementTree.Element]:
+    """Return the drawn marks of a kind, such as ``symbol`` (a dot) or ``line``."""
+    groups = [g for g in drawing.iter() if f"mark-{kind} role-mark" in g.get("class", "")]
+    return [mark for group in groups for mark in group if mark.get("d") or mark.text]
 
 
 @pytest.fixture(scope="package")

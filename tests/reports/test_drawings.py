@@ -1,132 +1,71 @@
-"""Axes, charts, trees and vocabulary by themselves."""
+"""Charts, their tables, the tree and the vocabulary by themselves."""
 
 from __future__ import annotations
 
+import json
 import math
 import random
+from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
+import vl_convert
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from greenmachine.language import Expression, parse, terminal
+from greenmachine.language import Expression, terminal
 from greenmachine.language.expression import number
 from greenmachine.language.grammar import Grammar
 from greenmachine.language.kinds import ALIASES, KIND_TYPES, LEAVES
-from greenmachine.reports.charts import Axis, Chart
-from greenmachine.reports.markup import Element, element, html
-from greenmachine.reports.tables import duration
-from greenmachine.reports.tree import draw_tree, word_table
-from greenmachine.reports.usage import draw_usage
+from greenmachine.reports.charts import history_table, scatter, score_table, usage_table
+from greenmachine.reports.page import duration, environment
+from greenmachine.reports.vega import PALETTE
 from greenmachine.reports.vocabulary import KIND_GROUPS, doc_of
 from greenmachine.signals.passes import PASSES
 
-FLOATS = st.floats(allow_nan=True, allow_infinity=True)
+from .conftest import Page, Tree, marks
 
 
-@settings(deadline=None)
-@given(st.lists(FLOATS, max_size=8), st.integers(2, 8), st.booleans())
-def test_axis_shows_all_values_with_ticks_that_differ(
-    values: list[float], ticks: int, whole: bool
-) -> None:
-    axis = Axis.over(values, ticks, whole=whole)
-    places = axis.ticks
-    assert whole or 2 <= len(places) <= 3 * ticks + 2
-    assert len({axis.label(tick) for tick in places}) == len(places)
-    slack = axis.step * 1e-6
-    for value in values:
-        if math.isfinite(value):
-            kept = max(-1e300, min(1e300, value))
-            assert axis.low - slack <= kept <= axis.high + slack
-            assert 0 <= axis.place(value) <= 1
-
-
-@pytest.mark.parametrize(
-    ("values", "labels"),
-    [
-        ([0.12, 0.58], ["0.1", "0.2", "0.3", "0.4", "0.5", "0.6"]),
-        ([-1.0, 1.0], ["−1.0", "−0.5", "0.0", "0.5", "1.0"]),
-        ([0, 41_000], ["0", "10,000", "20,000", "30,000", "40,000", "50,000"]),
-        ([0, 4e-9], ["0", "1e−9", "2e−9", "3e−9", "4e−9"]),
-        ([], ["−1.0", "−0.5", "0.0", "0.5", "1.0"]),
-    ],
-)
-def test_ticks_are_round(values: list[float], labels: list[str]) -> None:
-    axis = Axis.over(values)
-    assert [axis.label(tick) for tick in axis.ticks] == labels
-
-
-def parts(drawing: Element, tag: str) -> list[Element]:
-    return list(drawing.iter(tag))
-
-
-def test_line_breaks_where_there_is_no_value_and_dots_leave_it_out() -> None:
-    axis = Axis.over([0, 4])
-    chart = Chart("title", axis, axis, ("x", "y"), "text")
-    chart.line([0, 1, 2, 3], [0, 1, math.nan, 3], "first")
-    chart.points([0, 1, math.inf], [0, math.nan, 1])
-    figure = chart.figure("a note")
-    (line,) = [p for p in parts(figure, "path") if "line" in (p.get("class") or "")]
-    assert (line.get("d") or "").count("M") == 2
-    assert len(parts(figure, "circle")) == 1
-    assert parts(figure, "ul") == []  # one line needs no legend
-    chart.line([0, 4], [4, 0], "second", 9, dashed=True)
-    assert [li[0].get("class") for li in parts(chart.figure(), "li")] == [
-        "swatch line c0",
-        "swatch line c1 dashed",
-    ]
-
-
-def box_of(group: Element) -> tuple[float, float, float, float]:
-    left, top, width, height = (float(group[1].get(n, "")) for n in ("x", "y", "width", "height"))
-    return left, top, left + width, top + height
+def text_of(tree: Tree) -> str:
+    name, arguments = tree
+    return f"{name}({', '.join(map(text_of, arguments))})" if arguments else name
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(0, 10_000))
-def test_boxes_of_a_tree_never_meet(seed: int) -> None:
+@given(seed=st.integers(0, 10_000))
+def test_tree_is_the_expression(seed: int, tmp_path_factory: pytest.TempPathFactory) -> None:
     random.seed(seed)
     grammar = Grammar(PASSES)
     expression = grammar.expression(grammar.generate("NetworkScalar", 9, full=False))
-    (tree,) = parts(draw_tree(expression), "svg")
-    boxes = [box_of(group) for group in tree if group.tag == "g"]
-    assert len(boxes) == expression.size
-    width, height = float(tree.get("width", "")), float(tree.get("height", ""))
-    for place, (left, top, right, bottom) in enumerate(boxes):
-        assert left >= 0 and top >= 0 and right <= width and bottom <= height
-        for a, b, c, d in boxes[:place]:
-            assert right < a or c < left or bottom < b or d < top
+    path = tmp_path_factory.getbasetemp() / "tree.html"
+    macros = environment().get_template("macros.html").make_module()
+    path.write_text(macros.tree(list(expression.walk())), encoding="utf-8")
+    page = Page(path)
+    assert [text_of(tree) for tree in page.trees] == [expression.text]
+    kinds = {f"swatch k{KIND_GROUPS[node.kind][0]}" for node in expression.walk()}
+    assert sorted(v for _, _, v in page.attributes if v.startswith("swatch")) == sorted(kinds)
 
 
-def test_arguments_of_a_tree_are_in_order_from_the_top() -> None:
-    (tree,) = parts(draw_tree(parse("sub(mean_layers(depth), sum_layers(depth))")), "svg")
-    tops = {group[2].text: box_of(group)[1] for group in tree if group.tag == "g"}
-    assert tops["mean_layers"] < tops["sub"] < tops["sum_layers"]
+def history(**columns: list[float]) -> pd.DataFrame:
+    """Return a history of three generations, with other values for some columns."""
+    names = ["best", "best_validation", "mean", "diversity", "largest_size", "mean_size"]
+    names += ["evaluated", "cache_hits", "cache_misses", "seconds", "individuals"]
+    whole = {"generation": [0.0, 1.0, 2.0], **{n: [1.0, 2.0, 3.0] for n in names}, **columns}
+    return pd.DataFrame(whole)
 
 
-def test_words_are_told_once() -> None:
-    expression = parse("sub(mean_layers(depth), mean_layers(depth))")
-    rows = parts(word_table(expression), "tr")[1:]
-    assert [row[0].text for row in rows] == ["sub", "mean_layers", "depth"]
+def test_counters_that_start_again_after_a_resume_are_not_negative() -> None:
+    table = history_table(history(cache_hits=[0.0, 30.0, 8.0], cache_misses=[5.0, 15.0, 2.0]))
+    assert table["cache hits"].tolist() == [0.0, 75.0, 80.0]
 
 
-@pytest.mark.parametrize("name", LEAVES)
-def test_every_signal_has_a_line(name: str) -> None:
-    assert doc_of(terminal(name)).endswith(".")
+def test_time_of_the_first_generation_is_drawn_only_where_it_is_alone() -> None:
+    assert history_table(history())["seconds"].isna().tolist() == [True, False, False]
+    assert history_table(history()[:1])["seconds"].tolist() == [1.0]
 
 
-def test_lines_of_signals_differ() -> None:
-    told: list[Expression] = [terminal(name) for name in LEAVES if name not in ALIASES]
-    assert len({doc_of(node) for node in [*told, number(2.0)]}) == len(told) + 1
-
-
-def test_every_kind_has_a_colour() -> None:
-    assert set(KIND_GROUPS) == set(KIND_TYPES)
-
-
-def test_usage_shows_the_words_of_the_last_generation() -> None:
-    words = pd.DataFrame(
+def test_usage_is_ordered_by_the_last_generation_and_keeps_it() -> None:
+    counts = pd.DataFrame(
         {
             "generation": [0.0, 1.0],
             "population": [4.0, 5.0],
@@ -135,25 +74,72 @@ def test_usage_shows_the_words_of_the_last_generation() -> None:
             "sub": [2.0, 0.0],
         }
     )
-    drawing = draw_usage(words, parse("sum_layers(depth)"))
-    texts = [(text.text, text.get("class")) for text in parts(drawing, "text")]
-    assert texts[:4] == [
-        ("depth", "name end stress"),
-        ("100%", "end"),
-        ("weight", "name end"),
-        ("20%", "end"),
-    ]
-    shares = [cell.get("fill-opacity") for cell in parts(drawing, "rect")]
-    assert shares == ["0.25", "1", "1", "0.2"]
+    table = usage_table(counts)
+    assert list(dict.fromkeys(table["primitive"])) == ["depth", "weight"]  # `sub` is gone
+    assert table["share"].tolist() == [0.25, 1.0, 1.0, 0.2]
+    long = usage_table(pd.DataFrame({"generation": range(130), "population": 2, "depth": 1}))
+    assert len(long) <= 60 and long["generation"].iloc[-1] == 129
 
 
-@settings(max_examples=40, deadline=None)
-@given(st.text(), st.text())
-def test_what_is_written_is_read_again(text: str, attribute: str) -> None:
-    made = element("p", text, element("b", text), "after", text, class_="x", data_x=attribute)
-    assert "".join(made.itertext()) == f"{text}{text}after{text}"
-    assert made.get("data-x") == attribute
-    html("title", made).encode("utf-8")
+def scores(champion: list[float]) -> pd.DataFrame:
+    count = len(champion)
+    test = {"dataset": "d", "sample": "test", "index": range(count), "accuracy": range(count)}
+    return pd.DataFrame({**test, "champion": champion, "flops": range(count)})
+
+
+@pytest.mark.parametrize(
+    ("champion", "failed", "far"),
+    [
+        ([1.0, 2.0, 3.0, 4.0, math.nan, math.inf], 2, 0),
+        ([1.0, 2.0, 3.0, 4.0, 1e308, -1e308], 0, 2),
+        ([math.nan] * 3, 3, 0),
+        ([7.0] * 3, 0, 0),
+        ([0.0] * 9 + [1e-300], 0, 0),
+    ],
+)
+def test_scatter_draws_what_is_finite_and_says_where_the_rest_is(
+    champion: list[float], failed: int, far: int
+) -> None:
+    whole = scores(champion)
+    table = score_table(whole, {"champion": 1, "flops": -1}, 100)
+    made = scatter("scores_0", whole, table, "test", 0)
+    assert made[1:] == (len(champion), len(champion), failed, far)
+    rows = json.loads(table.to_json(orient="records"))
+    spec = made.chart.to_dict() | {"datasets": {"scores_0": rows}, "width": 200}
+    drawing = ElementTree.fromstring(vl_convert.vegalite_to_svg(spec))
+    assert len(marks(drawing, "symbol")) == len(champion) - failed
+
+
+def test_ranks_follow_the_direction_and_failures_are_last() -> None:
+    table = score_table(scores([3.0, math.nan, 1.0]), {"champion": -1, "flops": 1}, 100)
+    assert table["rank"].tolist() == [1, 2, 3]
+    assert table["rank_0"].tolist() == [2, 1, 3]
+    assert table["rank_1"].tolist() == [1, 2, 3]
+
+
+def test_large_samples_are_thinned_out() -> None:
+    whole = scores([float(n) for n in range(1001)])
+    table = score_table(whole, {"champion": 1}, 100)
+    made = scatter("scores_0", whole, table, "test", 0)
+    assert made.networks == 1001 and made.shown == len(table) <= 100
+
+
+def test_colours_have_one_dark_partner_each() -> None:
+    assert len({light for light, _ in PALETTE.values()}) == len(PALETTE)
+
+
+@pytest.mark.parametrize("name", LEAVES)
+def test_every_signal_has_a_line(name: str) -> None:
+    assert doc_of(terminal(name)).endswith(".")
+
+
+def test_lines_of_signals_differ() -> None:
+    nodes: list[Expression] = [terminal(name) for name in LEAVES if name not in ALIASES]
+    assert len({doc_of(node) for node in [*nodes, number(2.0)]}) == len(nodes) + 1
+
+
+def test_every_kind_has_a_colour() -> None:
+    assert set(KIND_GROUPS) == set(KIND_TYPES)
 
 
 @pytest.mark.parametrize(

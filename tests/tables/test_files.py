@@ -10,7 +10,8 @@ import pytest
 
 from greenmachine.files import read_json, sha256, write_json
 from greenmachine.tables import TABLES, Stored, reproduce
-from greenmachine.tables.base import COLUMNS
+from greenmachine.tables.base import COLUMNS, Drawing, long_table
+from greenmachine.tables.figure import draw
 from greenmachine.tables.forests import Study, fit_forests
 
 from .conftest import no_bar
@@ -42,7 +43,8 @@ def test_files_of_every_table(name: str, stored: Stored, tmp_path: Path) -> None
     assert 0 < len(lines) <= len(places)
     assert not any("nan" in line for line in lines)
     drawing = ElementTree.fromstring(figure.read_text())
-    assert len(drawing.findall(".//{*}circle")) > 1
+    groups = [g for g in drawing.iter() if "mark-symbol role-mark" in g.get("class", "")]
+    assert any(len(group) for group in groups)
     assert read_json(told)["scores"]["nats-sss-cifar10.parquet"] == sha256(
         stored.folder / "nats-sss-cifar10.parquet"
     )
@@ -61,3 +63,21 @@ def test_published_figures_stand_behind_ours(stored: Stored, tmp_path: Path) -> 
     before = [path.read_bytes() for path in made[:3]]
     again = reproduce(TABLES["greenmachine"], Stored(stored.folder, print), tmp_path)
     assert [path.read_bytes() for path in again[:3]] == before
+
+
+def test_figure_of_a_table_without_rows() -> None:
+    table = TABLES["cost"]
+    drawing = ElementTree.fromstring(draw(long_table([]), table.drawing, table.keys))
+    assert table.drawing.title in "".join(drawing.itertext())
+
+
+def test_rows_of_a_figure_are_ordered_by_the_first_protocol() -> None:
+    def row(proxy: str, protocol: str, mean: float) -> dict[str, object]:
+        return dict(zip(COLUMNS, (proxy, "s", "d", protocol, "m", mean), strict=False))
+
+    rows = [row("low", "first", 0.1), row("low", "second", 0.9), row("only", "second", 0.5)]
+    table = long_table([*rows, row("high", "first", 0.7)])
+    for logarithmic, order in ((False, ["high", "only", "low"]), (True, ["low", "only", "high"])):
+        drawn = draw(table, Drawing("t", "x", "m", ("first", "second"), logarithmic), ["proxy"])
+        places = [drawn.index(f">{name}<") for name in order]
+        assert places == sorted(places)
