@@ -12,8 +12,10 @@ from torch import nn
 
 from greenmachine.benchmarks import Benchmark, absolute_name, data_folder, load_benchmark
 from greenmachine.errors import GreenMachineError, RunError, first_line
+from greenmachine.networks.layers import coverage
+from greenmachine.networks.untouched import float_like
 from greenmachine.signals.capture import Layer
-from greenmachine.signals.passes import run_passes, wanted_of
+from greenmachine.signals.passes import noise_images, run_passes, wanted_of
 from greenmachine.signals.stack import Shard, stack_layers
 
 __all__ = [
@@ -62,6 +64,8 @@ class CaptureSpec:
 def capture_network(benchmark: Benchmark, index: int, spec: CaptureSpec) -> list[Layer] | str:
     """Build network ``index`` and run its passes; a network that raises gives its message.
 
+    Warns where a user's network has weights outside of convolutions and linear layers.
+
     Raises:
         GreenMachineError: the fault is not the network's: data, a build option, memory.
     """
@@ -73,7 +77,13 @@ def capture_network(benchmark: Benchmark, index: int, spec: CaptureSpec) -> list
 
     def layers() -> list[Layer]:
         model = build_network(benchmark, index, spec)
-        return run_passes(model, terminals, shape, images=images, labels=labels, seed=spec.seed)
+        found = run_passes(model, terminals, shape, images=images, labels=labels, seed=spec.seed)
+        if benchmark.code:  # the built-in spaces are covered
+            batch = noise_images(shape, spec.seed) if images is None else images
+            fired = {layer.module for layer in found}
+            send = batch.to(float_like(model))
+            coverage(model, fired, lambda: model(send), spec.seed).warn()
+        return found
 
     return attempt(index, layers)
 

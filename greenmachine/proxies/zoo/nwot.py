@@ -50,7 +50,7 @@ class ReluInputs(TorchDispatchMode):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.missed: dict[str, int] = {}
 
     def rectified(self, given: Tensor) -> None:
