@@ -10,14 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from greenmachine.benchmarks.datasets import Images
 from greenmachine.benchmarks.spaces import Space
 from greenmachine.errors import ConfigError, DataError
-from greenmachine.networks.neutral import neutral
+from greenmachine.networks.neutral import neutral, seeded
 
 __all__ = ["Benchmark"]
 
@@ -137,8 +136,7 @@ class Benchmark:
         arch = self.archs[self.index_of(index)]
         settings = self.settings(options)
         classes = self.num_classes(dataset)
-        with neutral(), torch.random.fork_rng(devices=[]):
-            torch.manual_seed((seed * 1_000_003 + index) % 2**63)
+        with neutral(), seeded((seed * 1_000_003 + index) % 2**63):
             return self.space.build(arch, num_classes=classes, **settings)
 
     def trivial_scores(

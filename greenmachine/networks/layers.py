@@ -17,7 +17,15 @@ from torch.overrides import TorchFunctionMode
 
 from greenmachine.networks.untouched import untouched
 
-__all__ = ["CONVOLUTIONS", "TRANSPOSED", "WEIGHTED", "Coverage", "coverage", "fired_layers"]
+__all__ = [
+    "CONVOLUTIONS",
+    "TRANSPOSED",
+    "WEIGHTED",
+    "Coverage",
+    "coverage",
+    "fired_layers",
+    "gradients_expected",
+]
 
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, *TRANSPOSED)
@@ -108,6 +116,40 @@ def coverage(
         return Coverage(covered, covered + missed, tuple(name for name, _ in used))
 
 
+@contextmanager
+def gradients_expected(model: nn.Module) -> Iterator[None]:
+    """Warn of layers that fire where the network switches gradients off.
+
+    A function that computes layers in ways of its own (without a graph, to save memory) hides
+    their gradients from torch.
+    """
+    hidden: list[str] = []
+
+    def hook_of(name: str) -> Callable[..., None]:
+        def hook(module: nn.Module, args: object, output: object) -> None:
+            if not torch.is_grad_enabled():
+                hidden.append(name)
+
+        return hook
+
+    handles = []
+    if torch.is_grad_enabled():
+        for name, module in model.named_modules():
+            if isinstance(module, WEIGHTED):
+                handles.append(module.register_forward_hook(hook_of(name)))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+    if hidden:
+        warnings.warn(
+            f"{len(hidden)} layers ({hidden[0]}, ...) fire where the network switches gradients "
+            "off: their gradients count as 0",
+            stacklevel=3,
+        )
+
+
 def weight_matrices(model: nn.Module) -> list[tuple[str, nn.Module, Tensor]]:
     """Return name, owner and value of every parameter with two or more dimensions."""
     return [
@@ -133,7 +175,7 @@ def others_of(
     covered = {
         id(module.weight)
         for module in fired
-        if isinstance(module, WEIGHTED) and "weight" in module._parameters
+        if isinstance(module, WEIGHTED) and module._parameters.get("weight") is not None
     }
     return [entry for entry in matrices if id(entry[2]) not in covered]
 

@@ -8,15 +8,17 @@ This file needs torch alone, because exported proxies inline its source.
 
 from __future__ import annotations
 
+import random
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-__all__ = ["neutral"]
+__all__ = ["neutral", "seeded"]
 
 DEVICE_TYPES = ("cpu", "cuda", "mps", "xpu")
 
@@ -37,9 +39,7 @@ def neutral() -> Iterator[None]:
         if torch.get_default_dtype() != torch.float32:
             stack.callback(torch.set_default_dtype, torch.get_default_dtype())
             torch.set_default_dtype(torch.float32)
-        if torch.get_float32_matmul_precision() != "highest":
-            stack.callback(torch.set_float32_matmul_precision, torch.get_float32_matmul_precision())
-            torch.set_float32_matmul_precision("highest")
+        stack.enter_context(full_precision())
         if torch.empty(0).device.type != "cpu":
             stack.enter_context(torch.device("cpu"))
         for kind in DEVICE_TYPES:
@@ -50,3 +50,58 @@ def neutral() -> Iterator[None]:
         # One kernel of attention for all, and one that can be differentiated twice.
         stack.enter_context(sdpa_kernel(SDPBackend.MATH))
         yield
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Let float32 products be computed in float32, on every device."""
+    backends = torch.backends
+    places: list[Any] = [
+        part
+        for backend, names in (
+            (backends.mkldnn, ("conv", "matmul", "rnn")),
+            (backends.cudnn, ("conv", "rnn")),
+            (backends.cuda, ("matmul",)),
+        )
+        for name in names
+        if hasattr(part := getattr(backend, name, None), "fp32_precision")
+    ]
+    if places:
+        before = [place.fp32_precision for place in places]
+        try:
+            for place in places:
+                place.fp32_precision = "ieee"
+            yield
+        finally:
+            for place, precision in zip(places, before, strict=True):
+                place.fp32_precision = precision
+    else:  # torch before 2.9
+        legacy = torch.get_float32_matmul_precision()
+        try:
+            torch.set_float32_matmul_precision("highest")
+            yield
+        finally:
+            torch.set_float32_matmul_precision(legacy)
+
+
+@contextmanager
+def seeded(seed: int, devices: Sequence[int] = ()) -> Iterator[None]:
+    """Seed every generator that a network may draw from; outside they are as they were.
+
+    Args:
+        seed: of torch, and of Python's and numpy's global generators.
+        devices: GPUs whose generators are put back too.
+    """
+    numpy = sys.modules.get("numpy")  # who has not imported it does not draw from it
+    python_state, numpy_state = random.getstate(), numpy and numpy.random.get_state()
+    with torch.random.fork_rng(devices):
+        torch.manual_seed(seed)
+        random.seed(seed)
+        if numpy:
+            numpy.random.seed(seed % 2**32)
+        try:
+            yield
+        finally:
+            random.setstate(python_state)
+            if numpy:
+                numpy.random.set_state(numpy_state)

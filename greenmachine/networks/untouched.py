@@ -20,11 +20,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
 from torch.utils import checkpoint
 
-from greenmachine.networks.neutral import neutral
+from greenmachine.networks.neutral import neutral, seeded
 
 __all__ = ["all_finite", "float_like", "untouched"]
 
@@ -54,19 +55,18 @@ def untouched(model: nn.Module, seed: int) -> Iterator[None]:
     refuse_unreadable(model)
     found = [Found(module) for module in model.modules()]
     devices = sorted({p.device.index for p in model.parameters() if p.is_cuda})
-    with neutral(), torch.random.fork_rng(devices), torch.enable_grad(), no_checkpoints():
+    with neutral(), seeded(seed, devices), torch.enable_grad(), no_checkpoints():
         try:
             own_tensors([f.module for f in found], buffers=True)
             if not all(f.training and f.kind.train is nn.Module.train for f in found):
                 model.train()
-            torch.manual_seed(seed)
-            with torch.no_grad():
+            with torch.no_grad(), seeded(seed, devices):  # a computed weight may draw numbers
                 for one in found:
                     plain_weights(one.module)
             own_tensors([f.module for f in found], buffers=False)
-            torch.manual_seed(seed)  # a computed weight may have drawn numbers
             vars(model)[MARK] = True
-            yield
+            with own_generators([f.module for f in found], seed):
+                yield
         finally:
             vars(model).pop(MARK, None)
             for one in found:
@@ -81,8 +81,7 @@ def unchanged_values(model: nn.Module, seed: int) -> Iterator[None]:
     buffers = [(module, dict(module._buffers)) for module in modules if module._buffers]
     devices = sorted({parameter.device.index for parameter, _ in values if parameter.is_cuda})
     own_tensors(modules, buffers=True)
-    with torch.random.fork_rng(devices), torch.enable_grad():
-        torch.manual_seed(seed)
+    with seeded(seed, devices), torch.enable_grad(), own_generators(modules, seed):
         try:
             yield
         finally:
@@ -91,6 +90,25 @@ def unchanged_values(model: nn.Module, seed: int) -> Iterator[None]:
             for module, held in buffers:
                 module._buffers.clear()
                 module._buffers.update(held)
+
+
+@contextmanager
+def own_generators(modules: list[nn.Module], seed: int) -> Iterator[None]:
+    """Seed the generators that modules keep; outside they are as they were."""
+    kept = {
+        id(held): held
+        for module in modules
+        for held in vars(module).values()
+        if isinstance(held, torch.Generator)
+    }
+    before = [(generator, generator.get_state()) for generator in kept.values()]
+    try:
+        for generator, _ in before:
+            generator.manual_seed(seed)
+        yield
+    finally:
+        for generator, state in before:
+            generator.set_state(state)
 
 
 class Found:
@@ -178,6 +196,10 @@ def plain_weights(module: nn.Module) -> None:
             for tensors in (module._parameters, module._buffers):  # weight_orig, weight_g, ...
                 for source in [n for n in tensors if n.startswith(f"{name}_")]:
                     del tensors[source]
+    weight = module._buffers.get("weight")
+    if weight is not None and isinstance(module, (_ConvNd, nn.Linear)):
+        computed["weight"] = weight  # frozen by hand
+        del module._buffers["weight"]
     for name, value in computed.items():
         module._parameters[name] = nn.Parameter(value.detach().clone())
 

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from greenmachine.networks.layers import WEIGHTED
+from greenmachine.networks.layers import WEIGHTED, gradients_expected
 from greenmachine.networks.outputs import pick_output
 from greenmachine.networks.untouched import untouched
-from greenmachine.signals.capture import fresh_copy
+from greenmachine.signals.capture import NO_GRADIENT, fresh_copy
 from greenmachine.signals.passes import class_loss
 
 __all__ = [
@@ -36,7 +36,9 @@ def weights(model: nn.Module) -> list[Tensor]:
     Raises:
         ValueError: there are none.
     """
-    found = [module.weight for module in model.modules() if isinstance(module, WEIGHTED)]
+    layers = [module for module in model.modules() if isinstance(module, WEIGHTED)]
+    # One that a wrapper computes in its own forward is no parameter; `coverage` warns of it.
+    found = [layer.weight for layer in layers if "weight" in layer._parameters]
     if not found:
         raise ValueError("no convolution or linear layer has weights to take gradients of")
     return list({id(weight): weight for weight in found}.values())
@@ -48,7 +50,8 @@ def logits(model: nn.Module, images: Tensor) -> Tensor:
     Raises:
         ValueError: the network returns something else.
     """
-    output = pick_output(model(fresh_copy(images)))
+    with gradients_expected(model):
+        output = pick_output(model(fresh_copy(images)))
     if output.dim() != 2 or len(output) != len(images):
         shape = tuple(output.shape)
         raise ValueError(f"the network returned {shape}, not ({len(images)}, classes)")
@@ -81,16 +84,17 @@ def gradients(
     """Return the gradient of ``scalar`` in each of ``ends``, 0 where it does not depend on it.
 
     Args:
-        scalar: of one element; it may be a constant.
+        scalar: of one element.
         ends: weights or images.
         create_graph: whether the gradients are to be differentiated again.
         keep_graph: whether another gradient is taken through the same forward pass.
 
     Raises:
-        ValueError: a gradient is not finite: signs and ratios would hide that.
+        ValueError: ``scalar`` depends on nothing, or a gradient is not finite: signs and ratios
+            would hide that.
     """
     if not scalar.requires_grad:
-        return [torch.zeros_like(end) for end in ends]
+        raise ValueError(NO_GRADIENT)
     found = torch.autograd.grad(
         scalar,
         ends,

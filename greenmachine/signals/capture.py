@@ -9,7 +9,6 @@ source word for word, which is why they give the engine's own scores. Keep it fr
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -21,7 +20,7 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from greenmachine.networks.layers import CONVOLUTIONS, TRANSPOSED, WEIGHTED
+from greenmachine.networks.layers import CONVOLUTIONS, TRANSPOSED, WEIGHTED, gradients_expected
 from greenmachine.networks.outputs import pick_output
 from greenmachine.networks.untouched import untouched
 
@@ -38,6 +37,7 @@ NORMS = (
     functional.rms_norm,
     torch.rms_norm,
 )
+NO_GRADIENT = "no gradient reaches the output of the network: is it detached, or a prediction?"
 HALF = (torch.float16, torch.bfloat16)
 
 
@@ -186,12 +186,6 @@ def recording(model: nn.Module, wanted: set[str]) -> Iterator[list[Layer]]:
                     layer.keep(name, tensor)
                 if f"{name}_grad" in wanted and tensor.requires_grad:
                     layer.edges[f"{name}_grad"] = get_gradient_edge(tensor)
-            if wanted.intersection(GRADIENTS) and not torch.is_grad_enabled():
-                warnings.warn(
-                    f"layer {layer.name} fires where the network switches gradients off: its "
-                    "gradients count as 0",
-                    stacklevel=2,
-                )
             layers.append(layer)
 
         return hook
@@ -226,7 +220,8 @@ def send(
 
         watch = not norms or "norm_output" in wanted
         with Normalisation(normalised, NORMS, norms) if watch else nullcontext():
-            return model(images), layers
+            with gradients_expected(model):
+                return model(images), layers
 
 
 def check_batch_axis(model: nn.Module, images: Tensor, layers: list[Layer]) -> None:
@@ -295,8 +290,9 @@ def run_pass(
         found: list[Tensor | None] = []
         if edges:
             output = pick_output(returned)
-            if output.requires_grad:
-                found = list(torch.autograd.grad(objective(output), edges, allow_unused=True))
+            if not output.requires_grad:
+                raise ValueError(NO_GRADIENT)
+            found = list(torch.autograd.grad(objective(output), edges, allow_unused=True))
         if wanted - {"weight_grad"}:
             check_batch_axis(model, images, layers)
     for layer in layers:

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 from torch import Tensor, nn
 
+from greenmachine.networks.layers import gradients_expected
 from greenmachine.networks.untouched import untouched
 from greenmachine.proxies.base import FunctionProxy
 from greenmachine.signals.capture import fresh_copy
@@ -176,7 +177,8 @@ def _block_maps(model: nn.Module, images: Tensor) -> list[Tensor]:
 
     handles = [block.register_forward_hook(hook) for block in _blocks(model)]
     try:
-        model(fresh_copy(images))
+        with gradients_expected(model):
+            model(fresh_copy(images))
     finally:
         for handle in handles:
             handle.remove()
