@@ -219,9 +219,9 @@ def send(
                     break
 
         watch = not norms or "norm_output" in wanted
-        with Normalisation(normalised, NORMS, norms) if watch else nullcontext():
-            with gradients_expected(model):
-                return model(images), layers
+        watching = Normalisation(normalised, NORMS, norms) if watch else nullcontext()
+        with watching, gradients_expected(model):
+            return model(images), layers
 
 
 def check_batch_axis(model: nn.Module, images: Tensor, layers: list[Layer]) -> None:
