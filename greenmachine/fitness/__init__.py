@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from greenmachine.fitness.kendall import TauReference, directed_tau, kendall_tau
 from greenmachine.fitness.objective import Evaluation, Objective, Task
-from greenmachine.fitness.report import rank_row, tau_row
+from greenmachine.fitness.report import ndcg, rank_row, tau_row
 from greenmachine.fitness.sampling import (
     SampleSpec,
     Split,
@@ -26,6 +26,7 @@ __all__ = [
     "directed_tau",
     "draw_split",
     "kendall_tau",
+    "ndcg",
     "random_sample",
     "rank_row",
     "stratified_sample",

@@ -129,5 +129,5 @@ def vkdnw(model: nn.Module, noise: Tensor, images: Tensor, labels: Tensor) -> fl
 
 
 PATTERNS: dict[str, Direct] = {
-    f.__name__: f for f in (trainable_layers, fired_layers, swap, wrcor, vkdnw_entropy, vkdnw)
+    f.__name__: f for f in (trainable_layers, fired_layers, swap, wrcor, vkdnw)
 }

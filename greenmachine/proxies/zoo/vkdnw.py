@@ -254,34 +254,24 @@ def _jacobian(network: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
     return jacobian, outputs.detach().to("cpu", torch.float64)
 
 
-_REFERENCE = "Tybl and Neumann, CVPR 2025"
-_NOTES = (
-    "N(0, 1) images as in the authors' main table. A copy of the network runs in evaluation mode, "
-    "so normalisation takes its running statistics: weights of convolutions and linear layers "
-    "Kaiming normal (fan-in), their biases 0, normalisation 1 and 0. Of the first 256 parameter "
-    "tensors the first entry each; p mixed with .05 of the uniform distribution, as in the "
-    "authors' code. In float64 from the Jacobian on (float32 there). "
-)
-
 PROXIES = (
-    FunctionProxy(
-        name="vkdnw_entropy",
-        function=vkdnw_entropy,
-        passes=("noise",),
-        reference=_REFERENCE,
-        words="Entropy of the nine deciles, normalised to sum 1, of the eigenvalues of F = mean "
-        "over images of J'J, with J = L dz/dw for the logits z, one entry w of each parameter "
-        "tensor, and L L' = diag(p) - p p' for p = softmax(z).",
-        notes=_NOTES + "Not a number, which counts as failed, where no parameter moves a logit.",
-    ),
     FunctionProxy(
         name="vkdnw",
         function=vkdnw,
         passes=("noise",),
-        reference=_REFERENCE,
-        words="Number of parameter tensors (trainable_layers) plus vkdnw_entropy.",
-        notes=_NOTES + "Entropy is at most log 9: it decides between networks of one size, as the "
-        "authors' code, which sorts by size and then by entropy. VKDNW agg is "
+        reference="Tybl and Neumann, CVPR 2025",
+        words="Number of parameter tensors (trainable_layers), plus the entropy of the nine "
+        "deciles, normalised to sum 1, of the eigenvalues of F = mean over images of J'J, with J = "
+        "L dz/dw for the logits z, one entry w of each parameter tensor, and L L' = diag(p) - p p' "
+        "for p = softmax(z).",
+        notes="N(0, 1) images as in the authors' main table. A copy of the network runs in "
+        "evaluation mode, so normalisation takes its running statistics: weights of convolutions "
+        "and linear layers Kaiming normal (fan-in), their biases 0, normalisation 1 and 0. Of the "
+        "first 256 parameter tensors the first entry each; p mixed with .05 of the uniform "
+        "distribution; In float64 from the Jacobian on "
+        "(float32 there). Entropy is at most log 9, so it decides between networks of one size; "
+        "the authors' code sorts by size and then by entropy. Not a number, which counts as "
+        "failed, where no parameter moves a logit. One backward pass a class. VKDNW agg is "
         "greenmachine.proxies.zoo.vkdnw.vkdnw_agg of the scores of a sample by az_expressivity, "
         "az_progressivity, az_trainability, flops and vkdnw.",
     ),
