@@ -13,7 +13,7 @@ from greenmachine.fitness.sampling import (
     random_sample,
     stratified_sample,
 )
-from greenmachine.fitness.spread import tau_standard_error
+from greenmachine.fitness.spread import tau_difference_error, tau_standard_error
 
 __all__ = [
     "Evaluation",
@@ -30,6 +30,7 @@ __all__ = [
     "random_sample",
     "rank_row",
     "stratified_sample",
+    "tau_difference_error",
     "tau_row",
     "tau_standard_error",
 ]

@@ -179,7 +179,8 @@ class Stored:
         """What tables are made from: the score files, measured costs, and fitted forests."""
         paths = [path for s in SPACES for d in DATASETS for path in self._paths(s, d).values()]
         others = [self.folder / name for name in ("cost.json", "forests.json")]
-        return [*paths, *(path for path in others if path.is_file())]
+        abroad = sorted((self.folder / "abroad").glob("*.parquet"))
+        return [*paths, *(path for path in others if path.is_file()), *abroad]
 
     def _paths(self, space: str, dataset: str) -> dict[str, Path]:
         # In this order: of a column that two files have, the first one's counts.
