@@ -58,7 +58,7 @@ def scored(
         part = score_networks(dict(proxies), spec, missing[start : start + PART], workers=1)
         done = pd.concat([done, part], ignore_index=True)
         replace_file(out, lambda temporary, table=done: table.to_parquet(temporary, index=False))
-        print(f"{len(done)} of {len(indices)}", flush=True)
+        print(f"{start + len(part)} of {len(missing)} scored", flush=True)
     return done[done["index"].isin(indices)].reset_index(drop=True)
 
 

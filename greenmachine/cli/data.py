@@ -135,7 +135,7 @@ def import_nas_bench_101_command(
 ) -> None:
     """Make the table of NAS-Bench-101 from its TFRecord; TensorFlow is not needed.
 
-    A file of 108 epochs takes about two minutes, the full one about ten.
+    A file of 108 epochs takes about five minutes on one core, the full one four times as long.
 
     Example: greenmachine data import-nas-bench-101 ~/Downloads/nasbench_only108.tfrecord
     """

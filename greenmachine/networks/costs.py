@@ -156,18 +156,18 @@ def _cell_101(arch: str, num_classes: int, image_size: int, width: int) -> _Tall
     cell = parse_101(arch)
     tally = _Tally(1)
     tally.conv(3, width, 3, image_size)
-    inputs = width
     for stack in range(STACKS):
         outputs, size = width << stack, image_size >> stack
-        for _ in range(CELLS_A_STACK):
-            widths = cell_widths(cell, inputs, outputs)
+        inputs = outputs // 2 if stack else outputs
+        # The first cell of a stack may double the width, those after it are alike.
+        for start, times in ((inputs, 1), (outputs, CELLS_A_STACK - 1)):
+            widths = cell_widths(cell, start, outputs)
             for target in cell.targets(0):
-                tally.conv(inputs, widths[target], 1, size)
+                tally.conv(start, widths[target], 1, size, times=times)
             for op, channels in zip(cell.ops, widths[1:-1], strict=True):
                 if op != "m":
-                    tally.conv(channels, channels, int(op), size)
-            inputs = outputs
-    tally.linear(inputs, num_classes)
+                    tally.conv(channels, channels, int(op), size, times=times)
+    tally.linear(outputs, num_classes)
     return tally
 
 
