@@ -25,7 +25,7 @@ from greenmachine.proxies.base import FunctionProxy
 from greenmachine.proxies.gradients import logits
 from greenmachine.proxies.zoo.az_nas import az_nas
 from greenmachine.proxies.zoo.layers import parameter_tensors
-from greenmachine.signals.capture import NORMS, untouched
+from greenmachine.signals.capture import untouched
 
 __all__ = ["AGG", "PROXIES", "vkdnw", "vkdnw_agg", "vkdnw_entropy"]
 
@@ -35,6 +35,7 @@ AGG = ("az_expressivity", "az_progressivity", "az_trainability", "flops", "vkdnw
 _TENSORS = 256  # the authors' limit: of more, the first
 _MIXED = 0.05  # share of the uniform distribution in the class probabilities, the authors'
 _LAYERS = (nn.modules.conv._ConvNd, nn.Linear)
+_NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
 
 
 def vkdnw_agg(components: Mapping[str, ArrayLike]) -> NDArray[Any]:
@@ -98,10 +99,10 @@ def _redraw(network: nn.Module, seed: int) -> None:
     # Not `seed` itself: noise images of that seed would be the weights' own numbers.
     generator = torch.Generator().manual_seed(seed + 1)
     for module in network.modules():
-        if not isinstance(module, (*_LAYERS, *NORMS)):
+        if not isinstance(module, (*_LAYERS, *_NORMS)):
             continue
         weight, bias = module._parameters.get("weight"), module._parameters.get("bias")
-        if weight is not None and isinstance(module, NORMS):
+        if weight is not None and isinstance(module, _NORMS):
             weight.fill_(1.0)
         elif weight is not None:
             drawn = torch.randn(weight.shape, generator=generator)
