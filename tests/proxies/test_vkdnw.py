@@ -105,3 +105,15 @@ def test_aggregate_is_the_sum_of_log_ranks() -> None:
     del scores["vkdnw"]
     with pytest.raises(ValueError, match="lacks vkdnw"):
         vkdnw_agg(scores)
+
+
+def test_what_a_network_saw_before_does_not_count() -> None:
+    fresh, used = network("branches"), network("branches")
+    used.train()(batch()[0] + 3)
+    without = network("branches")
+    for module in without.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean = module.running_var = None
+            module.track_running_stats = False
+    images = batch()[0]
+    assert vkdnw(fresh, images) == vkdnw(used, images) == vkdnw(without, images)

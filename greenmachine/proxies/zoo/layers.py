@@ -9,6 +9,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from greenmachine.proxies.base import ExpressionProxy, FunctionProxy
+from greenmachine.signals.capture import untouched
 
 __all__ = ["PROXIES", "parameter_tensors"]
 
@@ -17,7 +18,8 @@ def parameter_tensors(
     model: nn.Module, images: Tensor | None = None, labels: Tensor | None = None, seed: int = 0
 ) -> float:
     """Return the number of parameter tensors; images, labels and seed are not read."""
-    return float(len(list(model.parameters())))
+    with untouched(model, seed):
+        return float(len(list(model.parameters())))
 
 
 PROXIES = (

@@ -80,7 +80,7 @@ def vkdnw_entropy(
         ValueError: the network has no parameters, or returns no logits.
     """
     network = copy.deepcopy(model)
-    _redraw(network, seed)
+    _redraw(network, images, seed)
     with untouched(network, seed):
         network.eval()
         jacobian, outputs = _jacobian(network, images)
@@ -94,8 +94,8 @@ def vkdnw_entropy(
 
 
 @torch.no_grad()
-def _redraw(network: nn.Module, seed: int) -> None:
-    """Draw weights from N(0, 2 / fan-in), make biases and norms neutral."""
+def _redraw(network: nn.Module, images: Tensor, seed: int) -> None:
+    """Draw weights from N(0, 2 / fan-in), make biases and norms neutral, forget statistics."""
     # Not `seed` itself: noise images of that seed would be the weights' own numbers.
     generator = torch.Generator().manual_seed(seed + 1)
     for module in network.modules():
@@ -109,6 +109,11 @@ def _redraw(network: nn.Module, seed: int) -> None:
             weight.copy_(drawn * math.sqrt(2 / weight[0].numel()))
         if bias is not None:
             bias.zero_()
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            # Of a network that has run before they are not those of its beginning.
+            module.running_mean = images.new_zeros(module.num_features)
+            module.running_var = images.new_ones(module.num_features)
+            module.track_running_stats = True
 
 
 def _cholesky(probabilities: Tensor) -> Tensor:
@@ -266,14 +271,14 @@ PROXIES = (
         "L dz/dw for the logits z, one entry w of each parameter tensor, and L L' = diag(p) - p p' "
         "for p = softmax(z).",
         notes="N(0, 1) images as in the authors' main table. A copy of the network runs in "
-        "evaluation mode, so normalisation takes its running statistics: weights of convolutions "
-        "and linear layers Kaiming normal (fan-in), their biases 0, normalisation 1 and 0. Of the "
-        "first 256 parameter tensors the first entry each; p mixed with .05 of the uniform "
-        "distribution; In float64 from the Jacobian on "
-        "(float32 there). Entropy is at most log 9, so it decides between networks of one size; "
-        "the authors' code sorts by size and then by entropy. Not a number, which counts as "
-        "failed, where no parameter moves a logit. One backward pass a class. VKDNW agg is "
-        "greenmachine.proxies.zoo.vkdnw.vkdnw_agg of the scores of a sample by az_expressivity, "
+        "evaluation mode, where batch normalisation takes mean 0 and variance 1. Weights of "
+        "convolutions and linear layers are Kaiming normal (fan-in), their biases 0, normalisation "
+        "1 and 0. Of the first 256 parameter tensors the first entry each; p is mixed with .05 of "
+        "the uniform distribution, and J is L dz/dw, as in the authors' code. In float64 from the "
+        "Jacobian on (float32 there). The entropy is at most log 9, so it decides between networks "
+        "of one size; the authors' code sorts by size and then by entropy. One backward pass a "
+        "class. Not a number, which counts as failed, where no parameter moves a logit. VKDNW agg "
+        "is greenmachine.proxies.zoo.vkdnw.vkdnw_agg of the scores of a sample by az_expressivity, "
         "az_progressivity, az_trainability, flops and vkdnw.",
     ),
 )
