@@ -45,8 +45,9 @@ def evaluate(
     places, and tau among the best tenth of the networks. Failed networks rank last. A column has
     the direction that the file tells, else that of the zoo's proxy of its name; of any other
     column higher is better. AZ-NAS, VKDNW agg and regularised SWAP are added where the columns
-    that they join are there, and `(one seed)`, the accuracy of one training against the mean of
-    the others, where the benchmark has several: no proxy can be expected to exceed it.
+    that they join are there, and `(one seed)` where the benchmark has several trainings: how well
+    the accuracy of one ranks like the mean of the others. A proxy may do better, because its score
+    has not the noise of a training.
 
     Examples:
 

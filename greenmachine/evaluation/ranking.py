@@ -67,7 +67,8 @@ def tau_table(
 def seed_row(seeds: npt.NDArray[np.float64]) -> dict[str, float]:
     """Return how well one training ranks networks like the mean of the others.
 
-    What two trainings of the same networks do not agree on no proxy can predict.
+    It tells how noisy the accuracies are. A proxy may rank better like their mean than one training
+    does, because its score has not the noise of a training.
 
     Args:
         seeds: (seeds, networks), two or more, accuracies in percent.
