@@ -64,8 +64,9 @@ def test_regularised_form_favours_a_size() -> None:
     swap, params = np.array([10.0, 20.0, 30.0]), np.array([1.0, 2.0, 3.0])
     found = swap_regularised(swap, params, mean=3, variance=2)
     np.testing.assert_allclose(found, [10 * math.exp(-2), 20 * math.exp(-0.5), 30])
-    own = swap_regularised(swap, params)  # mean 2, variance 2/3
-    np.testing.assert_allclose(own, [10 * math.exp(-0.75), 20, 30 * math.exp(-0.75)])
+    own = swap_regularised(swap, params)  # mean 3, variance 9
+    np.testing.assert_allclose(own, [10 * math.exp(-4 / 9), 20 * math.exp(-1 / 9), 30])
+    np.testing.assert_allclose(swap_regularised(swap, 1e6 * params), own)
     np.testing.assert_allclose(swap_regularised(swap, np.ones(3)), swap)
 
 

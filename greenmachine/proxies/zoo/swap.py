@@ -31,9 +31,10 @@ def swap_regularised(
     Args:
         swap: (networks,), scores of the proxy ``swap``.
         params: (networks,), numbers of parameters, in the unit of ``mean``.
-        mean: the favoured number of parameters; default the mean of ``params``.
-        variance: how far networks may be from it, in squared parameters; default twice the
-            variance of ``params``, or 1 where they are all equal.
+        mean: the favoured number of parameters. The authors set it for each space; the default,
+            this project's choice, is the greatest of ``params``.
+        variance: how far networks may be from it, in squared parameters; default the square of
+            ``mean``, so that the unit of ``params`` does not matter.
 
     Returns:
         (networks,), higher is better. With the defaults it depends on the sample.
@@ -46,8 +47,8 @@ def swap_regularised(
         raise ValueError(
             f"swap_regularised needs two vectors of one length, not {scores.shape}, {sizes.shape}"
         )
-    mean = float(sizes.mean()) if mean is None else mean
-    variance = (2 * float(sizes.var()) or 1.0) if variance is None else variance
+    mean = float(sizes.max(initial=0)) if mean is None else mean
+    variance = mean**2 if variance is None else variance
     if not variance > 0:
         raise ValueError(f"variance is {variance}; give a positive number")
     weighted: NDArray[np.float64] = scores * np.exp(-((sizes - mean) ** 2) / variance)
