@@ -359,7 +359,7 @@ class Disguise:
         options: of the call.
         modules: whether it has the same modules: some proxies count these by their definition.
         refused: names of proxies that refuse it, each in one line.
-        drawn: names of proxies whose random draws differ.
+        drawn: names of proxies to which it is another function, or draws other weights.
         dtype: of the network.
         convert: of images and labels.
     """
@@ -394,13 +394,16 @@ DISGUISES: dict[str, Disguise] = {
     "parametrisation": Disguise(
         computed(lambda m: parametrize.register_parametrization(m, "weight", Doubled()))
     ),
-    "norm carries activation": Disguise(like(CarriedActivation), modules=False),
+    "norm carries activation": Disguise(
+        like(CarriedActivation), modules=False, refused=frozenset({"wrcor"})
+    ),
     "functional norm": Disguise(
         lambda: (plain(), state_of(plain(), plain(FunctionalNorms))),
         modules=False,
         refused=frozenset({"zen"}),
+        drawn=frozenset({"vkdnw"}),  # in evaluation mode it is another function
     ),
-    "functional relu": Disguise(like(FunctionalRelu), modules=False),
+    "functional relu": Disguise(like(FunctionalRelu), modules=False, refused=frozenset({"wrcor"})),
     "in-place relu": Disguise(like(InPlace)),
     "features and logits": Disguise(
         like(returning(lambda net, features, logits: (features, logits))), options={"output": 1}
@@ -432,15 +435,15 @@ DISGUISES: dict[str, Disguise] = {
     "frozen, evaluating": Disguise(frozen_and_evaluating),
     "channels last": Disguise(channels_last),
     "one dimension": Disguise(
-        lambda: dimensions(1), modules=False, refused=AZ_NAS, dtype=torch.float64
+        lambda: dimensions(1), modules=False, refused=AZ_NAS | {"swap"}, dtype=torch.float64
     ),
     "three dimensions": Disguise(
-        lambda: dimensions(3), modules=False, refused=AZ_NAS, dtype=torch.float64
+        lambda: dimensions(3), modules=False, refused=AZ_NAS | {"swap"}, dtype=torch.float64
     ),
     "transposed": Disguise(
         lambda: dimensions(2, transposed=True),
         modules=False,
-        drawn=frozenset({"zen"}),
+        drawn=frozenset({"zen", "vkdnw"}),
         dtype=torch.float64,
     ),
     "compiled": Disguise(lambda: (plain(), torch.compile(plain(), backend="eager")), modules=False),

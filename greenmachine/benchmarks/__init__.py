@@ -9,14 +9,25 @@ from greenmachine.benchmarks.base import Benchmark
 from greenmachine.benchmarks.custom import absolute_name, is_custom, load_custom, short_name
 from greenmachine.benchmarks.datasets import Images, ImageSet
 from greenmachine.benchmarks.digits import LOADERS as EMBEDDED_LOADERS
-from greenmachine.benchmarks.nats import LOADERS as NATS_LOADERS
 from greenmachine.benchmarks.paths import data_folder
-from greenmachine.benchmarks.spaces import SIZE, SPACES, TOPOLOGY, Space
+from greenmachine.benchmarks.spaces import (
+    CELLS_101,
+    CHANNEL_RESNET,
+    MACRO,
+    SIZE,
+    SPACES,
+    TOPOLOGY,
+    Space,
+)
+from greenmachine.benchmarks.tables import TABLES
 from greenmachine.benchmarks.training import training_cost
 from greenmachine.errors import DataError
 
 __all__ = [
     "BENCHMARKS",
+    "CELLS_101",
+    "CHANNEL_RESNET",
+    "MACRO",
     "SIZE",
     "SPACES",
     "TOPOLOGY",
@@ -31,7 +42,10 @@ __all__ = [
     "training_cost",
 ]
 
-BENCHMARKS: dict[str, Callable[[Path], Benchmark]] = {**EMBEDDED_LOADERS, **NATS_LOADERS}
+BENCHMARKS: dict[str, Callable[[Path], Benchmark]] = {
+    **EMBEDDED_LOADERS,
+    **{name: table.load for name, table in TABLES.items()},
+}
 """Loaders by name; each takes the data folder. The embedded ones need none."""
 
 

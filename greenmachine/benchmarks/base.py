@@ -40,6 +40,7 @@ class Benchmark:
         code: Python files that define the networks, where they are the user's.
         passes: what a run captures when its settings name no passes: noise, and data where
             images come with the benchmark.
+        truth: which accuracy of the table is the true one, ``test`` or ``valid``.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Benchmark:
     options: Mapping[str, int] = field(default_factory=dict)
     code: tuple[Path, ...] = ()
     passes: tuple[str, ...] = ("noise",)
+    truth: str = "test"
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -90,12 +92,29 @@ class Benchmark:
         return np.array([self.space.live(arch) for arch in self.archs], dtype=np.bool_)
 
     def accuracy(self, dataset: str) -> NDArray[np.float64]:
-        """Return the test accuracies after full training, (n,), in percent.
+        """Return the true accuracies after full training, (n,), in percent.
+
+        They are test accuracies, and validation accuracies where ``truth`` says so.
 
         Raises:
             DataError: the benchmark has no such data set.
         """
-        return self.frame[f"{self._images(dataset).name}.test"].to_numpy(dtype=np.float64)
+        return self.frame[f"{self._images(dataset).name}.{self.truth}"].to_numpy(dtype=np.float64)
+
+    def seed_accuracies(self, dataset: str) -> NDArray[np.float64]:
+        """Return the accuracy that each training seed reached, (seeds, n), in percent.
+
+        There are none, (0, n), where the table holds means alone.
+
+        Raises:
+            DataError: the benchmark has no such data set.
+        """
+        prefix = f"{self._images(dataset).name}.{self.truth}.seed"
+        names = sorted(
+            (name for name in self.frame.columns if name.startswith(prefix)),
+            key=lambda name: int(name.removeprefix(prefix)),
+        )
+        return self.frame[names].to_numpy(dtype=np.float64).T
 
     def index_of(self, arch: str | int) -> int:
         """Return the index of an architecture string, or ``arch`` itself when it is an index.

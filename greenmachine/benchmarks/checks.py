@@ -10,9 +10,10 @@ import numpy as np
 from greenmachine.benchmarks.base import Benchmark
 from greenmachine.benchmarks.digits import DIGITS, EMBEDDED
 from greenmachine.benchmarks.digits import LOADERS as EMBEDDED_LOADERS
-from greenmachine.benchmarks.nats import IMAGE_SETS, LOADERS, SCHEMAS
-from greenmachine.benchmarks.paths import image_path, table_path
+from greenmachine.benchmarks.nats import IMAGE_SETS
+from greenmachine.benchmarks.paths import image_path
 from greenmachine.benchmarks.table import checksum, read_table
+from greenmachine.benchmarks.tables import TABLES
 from greenmachine.errors import DataError
 
 __all__ = [
@@ -52,10 +53,11 @@ class Check:
 def inventory(folder: Path) -> list[DataFile]:
     """Return every file that benchmarks read from ``folder``, and partial tables found there."""
     files: list[DataFile] = []
-    for space, schema in SCHEMAS.items():
-        path = table_path(folder, space)
-        for table in [path, *sorted(path.parent.glob(f"{space}.partial.parquet"))]:
-            files.append(_describe(f"nats-{table.stem}", folder, table, schema.command))
+    for name, table in TABLES.items():
+        files.append(_describe(name, folder, table.path(folder), table.schema.command))
+        partial = table.partial_path(folder)
+        if partial.is_file():
+            files.append(_describe(f"{name}.partial", folder, partial, table.schema.command))
     files += [_describe(i.name, folder, image_path(folder, i.name), "") for i in IMAGE_SETS]
     return files
 
@@ -107,8 +109,8 @@ def verify_folder(folder: Path) -> list[Check]:
         if not file.present:
             continue
         try:
-            if file.name in LOADERS:
-                checks += verify_benchmark(LOADERS[file.name](folder))
+            if file.name in TABLES:
+                checks += verify_benchmark(TABLES[file.name].load(folder))
             elif file.path.suffix == ".npz":
                 checks.append(_verify_images(file.name, folder))
             else:
@@ -125,7 +127,8 @@ def verify_benchmark(benchmark: Benchmark, *, whole: bool = True) -> list[Check]
     """Compare a loaded table with what its architectures themselves say.
 
     Checks the number of rows where the ``whole`` space should be there, the isomorphism classes,
-    and for every data set that has such columns the parameters and FLOPs of every architecture.
+    and of every row what the table has: the canonical form or key of the architecture, and for
+    every data set parameters, FLOPs, and the mean of the seeds' accuracies.
     """
     space, frame, archs = benchmark.space, benchmark.frame, benchmark.archs
     checks: list[Check] = []
@@ -139,18 +142,30 @@ def verify_benchmark(benchmark: Benchmark, *, whole: bool = True) -> list[Check]
         differ = int(np.sum(space.isomorph(archs) != benchmark.groups))
         classes = len(np.unique(benchmark.groups))
         check("isomorph", differ == 0, f"{classes} classes, {differ} rows differ")
+    for column in ("canonical", "key"):  # what the table says that isomorphic ones share
+        if column in frame.columns and space.canonical is not None:
+            pairs = zip(frame[column], archs, strict=True)
+            differ = sum(str(told) != space.canonical(arch) for told, arch in pairs)
+            check(column, differ == 0, f"{differ} of {len(archs)} rows differ")
     options = {**space.options, **benchmark.options}
     for images in benchmark.image_sets:
         params, flops = space.costs(
             archs, num_classes=images.num_classes, image_size=images.size, **options
         )
-        for column, truth in (("params", params), ("flops_m", flops)):
+        # The linear layer, which ends every one of these networks, is the one that has a bias.
+        macs = np.rint(1e6 * flops) - images.num_classes
+        for column, truth in (("params", params), ("flops_m", flops), ("flops", macs)):
             name = f"{images.name}.{column}"
             if name in frame.columns:
                 values = frame[name].to_numpy(dtype=np.float64)
                 # Half a unit of the sixth decimal, which the tables keep, and float noise.
                 differ = int(np.sum(~(np.abs(values - truth) <= 6e-7)))
                 check(name, differ == 0, f"{differ} of {len(values)} rows differ")
+        seeds = benchmark.seed_accuracies(images.name)
+        if len(seeds):
+            off = np.abs(seeds.mean(axis=0) - benchmark.accuracy(images.name))
+            differ = int(np.sum(~(off <= 0.01)))  # the published means are rounded, some in halves
+            check(f"{images.name} seeds", differ == 0, f"{len(seeds)} a row, {differ} rows differ")
     return checks
 
 

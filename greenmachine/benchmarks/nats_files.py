@@ -25,20 +25,19 @@ from typing import Any
 import pandas as pd
 from nats_bench import ArchResults
 
-from greenmachine.benchmarks.nats import SCHEMAS
-from greenmachine.benchmarks.paths import table_path
+from greenmachine.benchmarks.nats import SIZE_TABLE, TOPOLOGY_TABLE
 from greenmachine.benchmarks.pickles import load_compressed
-from greenmachine.benchmarks.spaces import SIZE, TOPOLOGY, Space
 from greenmachine.benchmarks.table import check_table, save_table
+from greenmachine.benchmarks.table_benchmark import TableBenchmark
 from greenmachine.errors import DataError
 
-__all__ = ["OFFICIAL", "import_nats", "partial_path"]
+__all__ = ["OFFICIAL", "import_nats"]
 
-OFFICIAL: dict[str, tuple[Space, str]] = {
-    "NATS-tss-v1_0-3ffb9": (TOPOLOGY, "200"),
-    "NATS-sss-v1_0-50262": (SIZE, "90"),
+OFFICIAL: dict[str, tuple[TableBenchmark, str]] = {
+    "NATS-tss-v1_0-3ffb9": (TOPOLOGY_TABLE, "200"),
+    "NATS-sss-v1_0-50262": (SIZE_TABLE, "90"),
 }
-"""Official base names: the space, and the epochs of full training."""
+"""Official base names: the benchmark, and the epochs of full training."""
 
 # Our name of a data set, nats_bench's, and the names of its test and validation accuracies.
 _METRICS: tuple[tuple[str, str, tuple[str, str], tuple[str, str]], ...] = (
@@ -53,19 +52,14 @@ _METRICS: tuple[tuple[str, str, tuple[str, str], tuple[str, str]], ...] = (
 )
 
 
-def partial_path(folder: Path, space: str) -> Path:
-    """Return where a table of only some architectures goes: never in a whole one's place."""
-    return table_path(folder, space).with_suffix(".partial.parquet")
-
-
 def import_nats(
     source: Path, out: Path, progress: Callable[[int, int], None] | None = None
 ) -> Path:
     """Write the table of the official files in ``source`` into data folder ``out``.
 
     Accuracies are means over the training seeds, rounded to 6 decimals. A folder that lacks
-    architectures gives a table of those present, at ``partial_path`` instead of the place
-    where benchmarks are loaded from.
+    architectures gives a table of those present, at ``TableBenchmark.partial_path`` instead of
+    the place where benchmarks are loaded from.
 
     Args:
         source: the folder of fast mode or the single file, under its official name.
@@ -78,7 +72,7 @@ def import_nats(
     Raises:
         DataError: ``source`` is not official, damaged, or holds something else.
     """
-    space, epochs = _identify(source)
+    table, epochs = _identify(source)
     archs, entries, count = _open(source)
     rows: list[dict[str, Any]] = []
     for index, entry in entries:
@@ -94,22 +88,22 @@ def import_nats(
     if not rows:
         raise DataError(f"{source} holds no architecture; download it again")
     frame = pd.DataFrame(rows)
-    if space.canonical is not None:
-        isomorph = space.isomorph(archs)
+    if table.schema.isomorph:
+        isomorph = table.space.isomorph(archs)
         frame.insert(2, "isomorph", isomorph[frame["index"].to_numpy()])
-    partial = partial_path(out, space.name)
+    partial = table.partial_path(out)
     if len(rows) < len(archs):
         save_table(frame, partial)
         return partial
-    check_table(frame, SCHEMAS[space.name], source=source)
-    path = table_path(out, space.name)
+    check_table(frame, table.schema, source=source)
+    path = table.path(out)
     save_table(frame, path)
     partial.unlink(missing_ok=True)
     return path
 
 
-def _identify(source: Path) -> tuple[Space, str]:
-    """Return the space and epochs of an official file or folder whose checksum holds."""
+def _identify(source: Path) -> tuple[TableBenchmark, str]:
+    """Return the benchmark and epochs of an official file or folder whose checksum holds."""
     if not source.exists():
         raise DataError(f"no file or folder {source}; give the official NATS-Bench download")
     suffix = "-simple" if source.is_dir() else ".pickle.pbz2"

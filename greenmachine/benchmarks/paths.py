@@ -7,21 +7,17 @@ from pathlib import Path
 
 import platformdirs
 
-__all__ = ["data_folder", "image_path", "table_path"]
+__all__ = ["data_folder", "image_path"]
 
 
 def data_folder() -> Path:
     """Return the folder of environment variable ``GREENMACHINE_DATA``, or the user's data folder.
 
-    The folder need not exist; it holds ``nats-bench/*.parquet`` and ``images/*.npz``.
+    The folder need not exist; it holds ``nats-bench/*.parquet``, ``nas-benchmarks/*.parquet`` and
+    ``images/*.npz``.
     """
     chosen = os.environ.get("GREENMACHINE_DATA")
     return Path(chosen) if chosen else Path(platformdirs.user_data_dir("greenmachine"))
-
-
-def table_path(folder: Path, space: str) -> Path:
-    """Return where the table of NATS-Bench space ``tss`` or ``sss`` lies in ``folder``."""
-    return folder / "nats-bench" / f"{space}.parquet"
 
 
 def image_path(folder: Path, dataset: str) -> Path:

@@ -10,18 +10,30 @@ from numpy.typing import NDArray
 from torch import nn
 
 from greenmachine.networks import (
+    build_101,
+    build_channel_resnet,
+    build_macro,
     build_size,
     build_topology,
+    canonical_macro,
     canonical_topology,
     cell_program,
+    channel_resnet_costs,
+    channel_widths,
+    costs_101,
+    hash_101,
     live_topology,
+    macro_costs,
+    parse_101,
+    parse_macro,
     parse_size,
     parse_topology,
+    program_101,
     size_costs,
     topology_costs,
 )
 
-__all__ = ["SIZE", "SPACES", "TOPOLOGY", "Space"]
+__all__ = ["CELLS_101", "CHANNEL_RESNET", "MACRO", "SIZE", "SPACES", "TOPOLOGY", "Space"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +43,7 @@ class Space:
     Every callable is a function of a module, so that a space travels to a worker process.
 
     Attributes:
-        name: ``tss``, ``sss`` or the name of one's own.
+        name: a key of ``SPACES`` or the name of one's own.
         rows: number of architectures of the whole space; None when it is open.
         build: ``build(arch, *, num_classes, **options)`` returns the network.
         costs: ``costs(archs, *, num_classes, image_size, **options)`` returns
@@ -82,6 +94,26 @@ def _size_scores(archs: Sequence[str]) -> dict[str, NDArray[np.float64]]:
     return {"sum_log_channels": logs.sum(axis=1), "depth2_log_channels": logs @ depth**2}
 
 
+def _scores_101(archs: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+    cells = [parse_101(arch).ops for arch in archs]
+    counts = {"convolutions": "13", "convolutions_3x3": "3"}
+    return {
+        name: np.array([sum(op in ops for op in cell) for cell in cells], dtype=np.float64)
+        for name, ops in counts.items()
+    }
+
+
+def _macro_scores(archs: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+    layers = ["".join(parse_macro(arch)) for arch in archs]
+    kept = [len(digits) - digits.count("0") for digits in layers]
+    return {"layers_kept": np.array(kept, dtype=np.float64)}
+
+
+def _channel_scores(archs: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+    widths = np.array([channel_widths(arch) for arch in archs], dtype=np.float64).reshape(-1, 7)
+    return {"sum_log_channels": np.log(widths).sum(axis=1)}
+
+
 TOPOLOGY = Space(
     name="tss",
     rows=15_625,
@@ -96,5 +128,38 @@ TOPOLOGY = Space(
 
 SIZE = Space(name="sss", rows=32_768, build=build_size, costs=size_costs, shape_scores=_size_scores)
 
-SPACES: dict[str, Space] = {space.name: space for space in (TOPOLOGY, SIZE)}
+CELLS_101 = Space(
+    name="nas-bench-101",
+    rows=None,  # 423,624 are published, and any part of them is a table
+    build=build_101,
+    costs=costs_101,
+    shape_scores=_scores_101,
+    canonical=hash_101,
+    program=program_101,
+    options={"width": 128},
+)
+
+MACRO = Space(
+    name="nas-bench-macro",
+    rows=6_561,
+    build=build_macro,
+    costs=macro_costs,
+    shape_scores=_macro_scores,
+    canonical=canonical_macro,
+    program=canonical_macro,
+    options={"width": 32},
+)
+
+CHANNEL_RESNET = Space(
+    name="channel-resnet",
+    rows=16_384,
+    build=build_channel_resnet,
+    costs=channel_resnet_costs,
+    shape_scores=_channel_scores,
+    options={"width": 256},
+)
+
+SPACES: dict[str, Space] = {
+    space.name: space for space in (TOPOLOGY, SIZE, CELLS_101, MACRO, CHANNEL_RESNET)
+}
 """The spaces of this project by name; a user's own may bear any name, one of these too."""

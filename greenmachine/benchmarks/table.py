@@ -1,12 +1,14 @@
 """Benchmark tables: one Parquet file, one row an architecture, checked before use.
 
 Columns: ``index`` (0 to n-1), ``arch``, ``isomorph`` where the space has one, and for each
-data set ``<dataset>.test`` (percent). Optional: ``.valid``, ``.test@12``, ``.valid@12``
-(percent, NaN where unknown), ``.params`` and ``.flops_m``.
+data set its accuracy, ``<dataset>.test`` or ``.valid`` (percent). Optional: the other of the two,
+either after fewer epochs (``.test@12``) or of one training seed (``.test.seed1``), in percent, NaN
+where unknown; ``.params``, and ``.flops_m`` or ``.flops`` (see ``COSTS``).
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,10 +20,24 @@ from pandas.api import types
 from greenmachine.errors import DataError
 from greenmachine.files import replace_file, sha256
 
-__all__ = ["TableSchema", "check_table", "checksum", "load_table", "read_table", "save_table"]
+__all__ = [
+    "COSTS",
+    "TableSchema",
+    "check_table",
+    "checksum",
+    "load_table",
+    "read_table",
+    "save_table",
+    "truth_of",
+]
 
-OPTIONAL_ACCURACIES: tuple[str, ...] = ("valid", "test@12", "valid@12")
-COSTS: tuple[str, ...] = ("params", "flops_m")
+COSTS: tuple[str, ...] = ("params", "flops_m", "flops")
+"""``params`` counts trainable parameters. ``flops_m`` are millions of multiply-accumulates of the
+convolutions and of the linear layer, whose bias counts as one more input; ``flops`` are
+multiply-accumulates without that bias.
+"""
+
+_ACCURACY = re.compile(r"(test|valid)(@\d+)?(\.seed\d+)?")
 
 # What pandas and pyarrow raise on a damaged file, depending on where the damage is.
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, NotImplementedError, RuntimeError)
@@ -35,11 +51,24 @@ class TableSchema:
         datasets: names of the data sets, each with a column ``<dataset>.test``.
         isomorph: whether the column ``isomorph`` is required.
         command: the command that makes the file, named in errors.
+        truths: kinds of accuracy that may be the true one: ``test``, ``valid``. The table holds
+            one of them, and of several the first one counts.
+        others: names of other columns that are required.
     """
 
     datasets: tuple[str, ...]
     isomorph: bool
     command: str
+    truths: tuple[str, ...] = ("test",)
+    others: tuple[str, ...] = ()
+
+
+def truth_of(frame: pd.DataFrame, schema: TableSchema) -> str:
+    """Return the kind of accuracy that is the true one in ``frame``, for all its data sets."""
+    for kind in schema.truths:
+        if all(f"{name}.{kind}" in frame.columns for name in schema.datasets):
+            return kind
+    return schema.truths[0]
 
 
 def load_table(path: Path, schema: TableSchema) -> pd.DataFrame:
@@ -62,7 +91,10 @@ def read_table(path: Path, command: str) -> pd.DataFrame:
         DataError: the file cannot be read as a table; the message names ``command``.
     """
     try:
-        return pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+        if path.suffix == ".csv":
+            # Architectures are text, those too that look like numbers: 02012100.
+            return pd.read_csv(path, dtype={"arch": str, "canonical": str})
+        return pd.read_parquet(path)
     except _UNREADABLE as error:
         kind = "CSV" if path.suffix == ".csv" else "Parquet"
         reason = (str(error).splitlines() or [type(error).__name__])[0]
@@ -78,8 +110,9 @@ def check_table(frame: pd.DataFrame, schema: TableSchema, *, source: Path) -> No
         DataError: the first fault found, with its column and row.
     """
     fix = f"make the table again with `{schema.command}`"
-    required = ["index", "arch", *(["isomorph"] if schema.isomorph else [])]
-    required += [f"{name}.test" for name in schema.datasets]
+    truth = truth_of(frame, schema)
+    required = ["index", "arch", *(["isomorph"] if schema.isomorph else []), *schema.others]
+    required += [f"{name}.{truth}" for name in schema.datasets]
     missing = [name for name in required if name not in frame.columns]
     if missing:
         raise DataError(f"{source} lacks column {', '.join(missing)}; {fix}")
@@ -100,10 +133,10 @@ def check_table(frame: pd.DataFrame, schema: TableSchema, *, source: Path) -> No
             f"where rows 0 to n-1 should have index 0 to n-1; {fix} from complete files"
         )
     for dataset in schema.datasets:
-        _check_percent(frame, f"{dataset}.test", source, fix, required=True)
-        for kind in OPTIONAL_ACCURACIES:
-            if f"{dataset}.{kind}" in frame.columns:
-                _check_percent(frame, f"{dataset}.{kind}", source, fix, required=False)
+        for column in frame.columns:
+            kind = column.removeprefix(f"{dataset}.")
+            if kind != column and _ACCURACY.fullmatch(kind):
+                _check_percent(frame, column, source, fix, required=kind == truth)
         for kind in COSTS:
             if f"{dataset}.{kind}" in frame.columns:
                 _check_numbers(frame, f"{dataset}.{kind}", source, fix)

@@ -50,15 +50,16 @@ def training_cost(
 def training_hours(benchmark: Benchmark, dataset: str) -> tuple[NDArray[np.float64], str] | None:
     """Return the hours of training each network once, (n,), and what an hour is.
 
-    By the clock where the table has ``<dataset>.seconds``, of one seed. Else, for NATS-Bench, at
-    least: 3 (forward, and twice that backward) x 2 FLOPs a multiply-accumulate x images x epochs,
-    at the peak of a V100, which no training reaches. Not counted: batch norm, evaluation.
+    By the clock where the table has ``<dataset>.seconds`` or ``.train_seconds``, of one seed. Else,
+    for NATS-Bench, at least: 3 (forward, and twice that backward) x 2 FLOPs a multiply-accumulate
+    x images x epochs, at the peak of a V100, which no training reaches. Not counted: batch norm,
+    evaluation.
     """
-    column = f"{dataset}.seconds"
-    if column in benchmark.frame:
-        seconds = pd.to_numeric(benchmark.frame[column], errors="coerce").to_numpy(np.float64)
-        if np.isfinite(seconds).all():
-            return seconds / 3600, "by the clock, from the table"
+    for column in (f"{dataset}.seconds", f"{dataset}.train_seconds"):
+        if column in benchmark.frame:
+            seconds = pd.to_numeric(benchmark.frame[column], errors="coerce").to_numpy(np.float64)
+            if np.isfinite(seconds).all():
+                return seconds / 3600, "by the clock, from the table"
     if benchmark.name not in _EPOCHS:
         return None
     macs = 1e6 * benchmark.trivial_scores(dataset)["flops"]

@@ -21,10 +21,15 @@ from greenmachine.benchmarks.checks import (
     verify_folder,
 )
 from greenmachine.benchmarks.images import import_images
-from greenmachine.benchmarks.nats import SCHEMAS
-from greenmachine.benchmarks.nats_files import import_nats, partial_path
-from greenmachine.benchmarks.paths import data_folder, table_path
+from greenmachine.benchmarks.nas_benchmark_files import (
+    import_channel_resnet,
+    import_macro,
+    import_nas_bench_101,
+)
+from greenmachine.benchmarks.nats_files import import_nats
+from greenmachine.benchmarks.paths import data_folder
 from greenmachine.benchmarks.table import check_table, read_table, save_table
+from greenmachine.benchmarks.tables import TABLES
 from greenmachine.errors import ConfigError, DataError
 
 __all__ = ["app"]
@@ -59,10 +64,10 @@ def list_files(as_json: _Json = False) -> None:
 
 def _echo_file(file: DataFile) -> None:
     if not file.present:
-        typer.echo(f"  {file.name:18} missing")
+        typer.echo(f"  {file.name:20} missing")
         return
     rows = "broken" if file.rows is None else f"{file.rows} rows"
-    typer.echo(f"  {file.name:18} {rows:>12} {file.size / 2**20:>7.2f} MiB  {file.sha256[:16]}")
+    typer.echo(f"  {file.name:20} {rows:>12} {file.size / 2**20:>7.2f} MiB  {file.sha256[:16]}")
 
 
 @app.command()
@@ -88,21 +93,20 @@ def verify(as_json: _Json = False) -> None:
 @app.command()
 def add(
     table: Annotated[Path, typer.Argument(help="A .parquet or .csv file with the columns.")],
-    name: Annotated[str, typer.Option("--as", help="nats-tss or nats-sss.")],
+    name: Annotated[str, typer.Option("--as", help=f"{', '.join(TABLES)}.")],
 ) -> None:
     """Check a table and copy it into the data folder.
 
     Example: greenmachine data add my-tss.csv --as nats-tss
     """
-    spaces = {f"nats-{space}": space for space in SCHEMAS}
-    if name not in spaces:
-        raise ConfigError(f"no table {name!r} to add; known: {', '.join(spaces)}")
+    if name not in TABLES:
+        raise ConfigError(f"no table {name!r} to add; known: {', '.join(TABLES)}")
     if not table.is_file():
         raise DataError(f"no table at {table}; give a .parquet or .csv file")
-    space = spaces[name]
-    frame = read_table(table, SCHEMAS[space].command)
-    check_table(frame, SCHEMAS[space], source=table)
-    path = table_path(data_folder(), space)
+    schema = TABLES[name].schema
+    frame = read_table(table, schema.command)
+    check_table(frame, schema, source=table)
+    path = TABLES[name].path(data_folder())
     save_table(frame, path)
     typer.echo(f"{len(frame)} rows in {path}")
 
@@ -119,8 +123,47 @@ def import_nats_command(
     with _progress("architectures") as progress:
         path = import_nats(source, folder, progress)
     typer.echo(f"wrote {path}")
-    if path in {partial_path(folder, space) for space in SCHEMAS}:
+    if path in {table.partial_path(folder) for table in TABLES.values()}:
         typer.echo("some architectures are missing: this table cannot serve as a benchmark")
+
+
+@app.command("import-nas-bench-101")
+def import_nas_bench_101_command(
+    source: Annotated[
+        Path, typer.Argument(help="nasbench_only108.tfrecord or nasbench_full.tfrecord.")
+    ],
+) -> None:
+    """Make the table of NAS-Bench-101 from its TFRecord; TensorFlow is not needed.
+
+    A file of 108 epochs takes about five minutes on one core, the full one four times as long.
+
+    Example: greenmachine data import-nas-bench-101 ~/Downloads/nasbench_only108.tfrecord
+    """
+    with _progress("bytes") as progress:
+        path = import_nas_bench_101(source, data_folder(), progress)
+    typer.echo(f"wrote {path}")
+
+
+@app.command("import-nas-bench-macro")
+def import_macro_command(
+    source: Annotated[Path, typer.Argument(help="nas-bench-macro_cifar10.json.")],
+) -> None:
+    """Make the table of NAS-Bench-Macro from its JSON file.
+
+    Example: greenmachine data import-nas-bench-macro ~/Downloads/nas-bench-macro_cifar10.json
+    """
+    typer.echo(f"wrote {import_macro(source, data_folder())}")
+
+
+@app.command("import-channel-bench")
+def import_channel_command(
+    source: Annotated[Path, typer.Argument(help="Results_ResNet.json.")],
+) -> None:
+    """Make the table of channel-resnet from the ResNet file of Channel-Bench-Macro.
+
+    Example: greenmachine data import-channel-bench ~/Downloads/Results_ResNet.json
+    """
+    typer.echo(f"wrote {import_channel_resnet(source, data_folder())}")
 
 
 @app.command("import-images")

@@ -170,6 +170,7 @@ def print_ranking(table: pd.DataFrame) -> None:
         "better": table["direction"].map({1: "high", -1: "low"}),
         "tau": _spread(table["tau"], table["standard_error"]),
         "Spearman": table["spearman"].map("{:6.3f}".format),
+        "nDCG": table["ndcg"].map("{:.3f}".format),
         "tau of best 10 %": _spread(table["tau_best"], table["standard_error_best"]),
         "failed": table["failed"],
     }

@@ -41,9 +41,13 @@ def evaluate(
 ) -> None:
     """Say how well scores rank networks by their true accuracy, beside trivial scores.
 
-    Kendall's tau-b with its jackknife standard error, Spearman's rho, and tau among the best
-    tenth of the networks. Failed networks rank last. A column has the direction that the file
-    tells, else that of the zoo's proxy of its name; of any other column higher is better.
+    Kendall's tau-b with its jackknife standard error, Spearman's rho, nDCG of the first 1,000
+    places, and tau among the best tenth of the networks. Failed networks rank last. A column has
+    the direction that the file tells, else that of the zoo's proxy of its name; of any other
+    column higher is better. AZ-NAS, VKDNW agg and regularised SWAP are added where the columns
+    that they join are there, and `(one seed)` where the benchmark has several trainings: how well
+    the accuracy of one ranks like the mean of the others. A proxy may do better, because its score
+    has not the noise of a training.
 
     Examples:
 

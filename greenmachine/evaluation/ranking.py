@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from greenmachine.benchmarks import Benchmark
 from greenmachine.errors import ConfigError
 from greenmachine.fitness import rank_row
+from greenmachine.proxies.joins import joined_scores
 
-__all__ = ["LEAST_RANKED", "tau_table"]
+__all__ = ["LEAST_RANKED", "ONE_SEED", "seed_row", "tau_table"]
 
 LEAST_RANKED = 3
 """Fewer networks have no spread."""
+
+ONE_SEED = "(one seed)"
+"""What tables call how well the accuracy of one training ranks like that of the others."""
 
 
 def tau_table(
@@ -29,8 +34,9 @@ def tau_table(
         directions: of the proxies; trivial scores count as higher is better.
 
     Returns:
-        ``proxy``, ``direction``, and what ``greenmachine.fitness.rank_row`` says. Trivial scores
-        are in brackets; they are of the same networks.
+        ``proxy``, ``direction``, and what ``greenmachine.fitness.rank_row`` says, for what the
+        columns can be joined to as well (``greenmachine.proxies.joins``). Trivial scores are in
+        brackets; they are of the same networks. So is :func:`seed_row`.
 
     Raises:
         ConfigError: ``frame`` has fewer than ``LEAST_RANKED`` rows.
@@ -43,11 +49,37 @@ def tau_table(
         name: (frame[name].to_numpy(dtype=np.float64), direction)
         for name, direction in directions.items()
     }
+    whole = {name: direction * scores for name, (scores, direction) in columns.items()}
+    columns |= {name: (scores, 1) for name, scores in joined_scores(whole).items()}
     trivial = benchmark.trivial_scores(dataset, indices)
     columns |= {f"({name})": (scores, 1) for name, scores in trivial.items()}
     rows = [
         {"proxy": name, "direction": direction, **rank_row(scores, accuracy, direction)}
         for name, (scores, direction) in columns.items()
     ]
+    seeds = benchmark.seed_accuracies(dataset)[:, indices]
+    if len(seeds) > 1:
+        rows.append({"proxy": ONE_SEED, "direction": 1, **seed_row(seeds)})
     table = pd.DataFrame(rows)
     return table.sort_values("tau", ascending=False, ignore_index=True, na_position="last")
+
+
+def seed_row(seeds: npt.NDArray[np.float64]) -> dict[str, float]:
+    """Return how well one training ranks networks like the mean of the others.
+
+    It tells how noisy the accuracies are. A proxy may rank better like their mean than one training
+    does, because its score has not the noise of a training.
+
+    Args:
+        seeds: (seeds, networks), two or more, accuracies in percent.
+
+    Returns:
+        The means over the seeds of what ``greenmachine.fitness.rank_row`` says of each of them
+        against the mean of the others.
+    """
+    rows = []
+    for place, own in enumerate(seeds):
+        others = np.delete(seeds, place, axis=0).mean(axis=0)
+        rows.append(rank_row(own, others, 1))
+    means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+    return means | {name: rows[0][name] for name in ("networks", "failed")}

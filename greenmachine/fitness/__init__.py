@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from greenmachine.fitness.kendall import TauReference, directed_tau, kendall_tau
 from greenmachine.fitness.objective import Evaluation, Objective, Task
-from greenmachine.fitness.report import rank_row, tau_row
+from greenmachine.fitness.report import ndcg, rank_row, tau_row
 from greenmachine.fitness.sampling import (
     SampleSpec,
     Split,
@@ -13,7 +13,7 @@ from greenmachine.fitness.sampling import (
     random_sample,
     stratified_sample,
 )
-from greenmachine.fitness.spread import tau_standard_error
+from greenmachine.fitness.spread import tau_difference_error, tau_standard_error
 
 __all__ = [
     "Evaluation",
@@ -26,9 +26,11 @@ __all__ = [
     "directed_tau",
     "draw_split",
     "kendall_tau",
+    "ndcg",
     "random_sample",
     "rank_row",
     "stratified_sample",
+    "tau_difference_error",
     "tau_row",
     "tau_standard_error",
 ]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["tau_standard_error"]
+__all__ = ["tau_difference_error", "tau_standard_error"]
 
 Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
@@ -35,13 +35,42 @@ def tau_standard_error(scores: npt.ArrayLike, truth: npt.ArrayLike) -> float:
     Raises:
         ValueError: if the arguments are not two vectors of one length, or ``truth`` is not finite.
     """
+    left = _left_out(scores, truth)
+    return float(np.sqrt((len(left) - 1) * np.var(left)))
+
+
+def tau_difference_error(
+    first: npt.ArrayLike, second: npt.ArrayLike, truth: npt.ArrayLike
+) -> float:
+    """Return the standard error of tau-b of ``first`` minus tau-b of ``second``.
+
+    Both are of the same networks, so what makes both high or both low cancels: less than the root
+    of the sum of their squared errors where the two scores agree.
+
+    Args:
+        first: (n,) scores, as in :func:`tau_standard_error`.
+        second: (n,) scores of the same networks.
+        truth: (n,) true accuracies, finite.
+
+    Returns:
+        The jackknife standard error; NaN as there.
+
+    Raises:
+        ValueError: as there.
+    """
+    left = _left_out(first, truth) - _left_out(second, truth)
+    return float(np.sqrt((len(left) - 1) * np.var(left)))
+
+
+def _left_out(scores: npt.ArrayLike, truth: npt.ArrayLike) -> Floats:
+    """Return tau-b without each network in turn, (n,), NaN as ``tau_standard_error`` says."""
     x = np.asarray(scores, dtype=np.float64)
     y = np.asarray(truth, dtype=np.float64)
     if x.ndim != 1 or x.shape != y.shape or not np.isfinite(y).all():
         raise ValueError("scores and truth must be two vectors of one length, truth finite")
     n = len(x)
     if n < 3:
-        return float("nan")
+        return np.full(n, np.nan)
     x = np.where(np.isfinite(x), x, -np.inf)
     # Per network: pairs that it makes concordant minus discordant, and pairs not tied in x, in y.
     concordant = _dominated(x, y) + _dominated(-x, -y)
@@ -50,9 +79,9 @@ def tau_standard_error(scores: npt.ArrayLike, truth: npt.ArrayLike) -> float:
     # A pair counts at both of its networks, so a total is half the sum.
     left_net, left_x, left_y = (v.sum() // 2 - v for v in (net, untied_x, untied_y))
     if left_x.min() == 0 or left_y.min() == 0:
-        return float("nan")
-    tau = left_net / np.sqrt(left_x.astype(np.float64)) / np.sqrt(left_y.astype(np.float64))
-    return float(np.sqrt((n - 1) * np.var(tau)))
+        return np.full(n, np.nan)
+    tau: Floats = left_net / np.sqrt(left_x.astype(np.float64)) / np.sqrt(left_y.astype(np.float64))
+    return tau
 
 
 def _untied(values: Floats) -> Counts:

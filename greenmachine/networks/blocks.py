@@ -1,4 +1,4 @@
-"""The blocks that both NATS-Bench spaces are made of.
+"""The blocks that the networks of the benchmarks are made of.
 
 All of them keep PyTorch's default initialisation, and no ReLU works in place, so that hooks
 may keep the tensors that they see.
@@ -10,7 +10,16 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-__all__ = ["EDGES", "Cell", "Head", "ResidualBlock", "relu_conv_bn", "stem"]
+__all__ = [
+    "EDGES",
+    "Cell",
+    "Head",
+    "ResidualBlock",
+    "conv_bn",
+    "conv_bn_relu",
+    "relu_conv_bn",
+    "stem",
+]
 
 EDGES: tuple[tuple[int, int], ...] = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 """(source, target) of the six edges of a cell, in the order of the architecture string."""
@@ -23,6 +32,24 @@ def relu_conv_bn(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.
         nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False),
         nn.BatchNorm2d(outputs),
     )
+
+
+def conv_bn(
+    inputs: int, outputs: int, kernel: int, stride: int = 1, *, groups: int = 1
+) -> nn.Sequential:
+    """Return convolution without bias (odd kernel, padded to keep the size), batch norm."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, groups=groups, bias=False),
+        nn.BatchNorm2d(outputs),
+    )
+
+
+def conv_bn_relu(
+    inputs: int, outputs: int, kernel: int, stride: int = 1, *, groups: int = 1
+) -> nn.Sequential:
+    """Return what :func:`conv_bn` does, and a ReLU after it."""
+    block = conv_bn(inputs, outputs, kernel, stride, groups=groups)
+    return block.append(nn.ReLU(inplace=False))
 
 
 def _edge(op: str, inputs: int, outputs: int) -> nn.Module | None:
@@ -112,4 +139,4 @@ class Head(nn.Sequential):
 
 def stem(channels: int) -> nn.Sequential:
     """Return the first layer: 3×3 convolution of an RGB image without bias, batch norm."""
-    return nn.Sequential(nn.Conv2d(3, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels))
+    return conv_bn(3, channels, 3)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from greenmachine.tables import cost, factory, generalisation, meco, ranking, search, sed
+from greenmachine.tables import abroad, cost, factory, generalisation, meco, ranking, search, sed
 from greenmachine.tables.base import Table
 from greenmachine.tables.sources import Stored
 from greenmachine.tables.writing import write_table
@@ -13,7 +13,7 @@ __all__ = ["TABLES", "Stored", "Table", "reproduce"]
 
 TABLES: dict[str, Table] = {
     module.TABLE.name: module.TABLE
-    for module in (ranking, generalisation, factory, meco, sed, search, cost)
+    for module in (ranking, generalisation, abroad, factory, meco, sed, search, cost)
 }
 """Every table by name."""
 

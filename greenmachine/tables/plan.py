@@ -6,7 +6,8 @@ all of a round comes before any of the next, and in a round what costs little be
 much, so that a sweep that ends early leaves a smaller random sample of everything. Batches hold 16
 images, 8 where a proxy costs a backward pass an image (``ntk``, ``gradsign``), and for evolved
 proxies as many as in their runs. ``epe_nas`` correlates within classes, of which a batch of 16
-images has too few where there are more than ten: CIFAR-10 only.
+images has too few where there are more than ten: CIFAR-10 only. So is ``vkdnw``, which takes a
+backward pass a class.
 
 What evolved on NATS-Bench is scored on whole spaces: the first rounds are those of the zoo, others
 follow.
@@ -118,6 +119,8 @@ PLAN = Plan(
         Group("classes", ("epe_nas",), datasets=("cifar10",)),
         Group("embedded", ("digits_tss",), batch=8),
         Group("per-sample", ("ntk", "gradsign"), batch=8),
+        Group("patterns", ("trainable_layers", "fired_layers", "swap", "wrcor")),
+        Group("fisher", ("vkdnw",), datasets=("cifar10",)),
     ),
     networks=3000,
     rounds=6,

@@ -11,6 +11,7 @@ from scipy import stats
 
 from greenmachine.evaluation import LEAST_RANKED
 from greenmachine.fitness import directed_tau, rank_row
+from greenmachine.fitness.report import FIRST
 from greenmachine.tables.base import Column, Drawing, Table, long_table
 from greenmachine.tables.draws import (
     BINS,
@@ -109,6 +110,7 @@ def at_once(protocol: str, pool: Pool) -> Iterator[dict[str, object]]:
         measured: dict[str, tuple[float, float | None]] = {
             "tau": (row["tau"], row["standard_error"]),
             "spearman": (row["spearman"], None),
+            "ndcg": (row["ndcg"], None),
             "tau_best": (row["tau_best"], row["standard_error_best"]),
             "top_accuracy": (top, None),
             "optimum": (best, None),
@@ -159,6 +161,11 @@ the same networks. `greenmachine` and `eznas` are published alone: their formula
 
 {PROTOCOLS}
 
+`nDCG` is the normalised discounted cumulative gain of the {FIRST} networks that rank first, with
+gain 2^accuracy - 1 and the accuracy in percent (Tybl and Neumann, CVPR 2025). It depends on how
+many networks there are, so compare within a column only; the published figures are of all cells
+without dead operations.
+
 `best 10 %` is tau among the most accurate tenth of the scored networks, `top` the accuracy of the
 network that the proxy ranks first (the mean of those that tie there), `regret` what the best scored
 network has more. `az_nas` joins its four components by their ranks among the scored networks.
@@ -176,6 +183,9 @@ worth on the others is in the table of generalisation.""",
         Column("τ unknown", "unknown", "tau"),
         Column("ρ scored", "scored", "spearman"),
         Column("ρ live", "live", "spearman"),
+        Column("nDCG scored", "scored", "ndcg"),
+        Column("nDCG live", "live", "ndcg"),
+        Column("nDCG live space", "live_space", "ndcg"),
         Column("τ best 10 %", "scored", "tau_best"),
         Column("top, %", "scored", "top_accuracy", ".2f"),
         Column("regret", "scored", "regret", ".2f"),

@@ -33,7 +33,7 @@ from greenmachine.evaluation import (
     score_columns,
 )
 from greenmachine.proxies import PROXIES, ArchitectureProxy, architecture_scores
-from greenmachine.proxies.zoo.az_nas import az_nas
+from greenmachine.proxies.joins import JOINS, joined_scores
 from greenmachine.tables.pool import Pool
 
 __all__ = ["AZ_NAS", "DATASETS", "EVERY", "FOUND", "SPACES", "Scored", "Stored"]
@@ -46,7 +46,7 @@ DATASETS = ("cifar10", "cifar100", "imagenet16-120")
 EVERY, FOUND = ".all", ".evolved"
 """What the names of the second and the third file have before ``.parquet``."""
 
-AZ_NAS = ("az_expressivity", "az_progressivity", "az_trainability", "flops")
+AZ_NAS = JOINS["az_nas"].components
 """Proxies whose ranks among the scored networks make AZ-NAS."""
 
 
@@ -88,7 +88,7 @@ class Scored:
 
     @cached_property
     def pool(self) -> Pool:
-        """The networks of ``frame`` with every proxy, AZ-NAS and the trivial scores."""
+        """The networks of ``frame`` with every proxy, what they join to, and the trivial scores."""
         return self._pool(self.frame)
 
     @cached_property
@@ -123,8 +123,7 @@ class Scored:
             name: direction_of(frame, name) * frame[name].to_numpy(dtype=np.float64)
             for name in score_columns(frame)
         }
-        if set(AZ_NAS) <= set(scores):
-            scores["az_nas"] = az_nas({name: scores[name] for name in AZ_NAS})
+        scores |= joined_scores(scores)
         trivial = self.benchmark.trivial_scores(self.dataset, indices)
         scores |= {f"({name})": values for name, values in trivial.items()}
         return Pool(self.benchmark.accuracy(self.dataset)[indices], scores)
@@ -180,7 +179,8 @@ class Stored:
         """What tables are made from: the score files, measured costs, and fitted forests."""
         paths = [path for s in SPACES for d in DATASETS for path in self._paths(s, d).values()]
         others = [self.folder / name for name in ("cost.json", "forests.json")]
-        return [*paths, *(path for path in others if path.is_file())]
+        abroad = sorted((self.folder / "abroad").glob("*.parquet"))
+        return [*paths, *(path for path in others if path.is_file()), *abroad]
 
     def _paths(self, space: str, dataset: str) -> dict[str, Path]:
         # In this order: of a column that two files have, the first one's counts.

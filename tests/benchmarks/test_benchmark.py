@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 import torch
 
-from greenmachine.benchmarks import BENCHMARKS, Benchmark, data_folder, load_benchmark
+from greenmachine.benchmarks import Benchmark, data_folder, load_benchmark
 from greenmachine.benchmarks.datasets import balanced_order
+from greenmachine.benchmarks.tables import TABLES
 from greenmachine.errors import ConfigError, DataError
 
 
@@ -48,10 +49,8 @@ def test_unknown_name_lists_the_known(tmp_path: Path) -> None:
         load_benchmark("nats", tmp_path)
 
 
-@pytest.mark.parametrize("name", BENCHMARKS)
+@pytest.mark.parametrize("name", TABLES)
 def test_missing_data_names_the_command(name: str, tmp_path: Path) -> None:
-    if not name.startswith("nats-"):
-        pytest.skip("embedded, needs no data folder")
     with pytest.raises(DataError, match="greenmachine data"):
         load_benchmark(name, tmp_path / "nowhere")
 

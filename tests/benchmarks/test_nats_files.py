@@ -13,8 +13,9 @@ import pandas as pd
 import pytest
 
 from greenmachine.benchmarks import load_benchmark, nats_files
-from greenmachine.benchmarks.nats_files import import_nats, partial_path
-from greenmachine.benchmarks.spaces import TOPOLOGY
+from greenmachine.benchmarks.nats import TOPOLOGY_TABLE
+from greenmachine.benchmarks.nats_files import import_nats
+from greenmachine.benchmarks.tables import TABLES
 from greenmachine.errors import DataError
 
 FOLDERS = {"tss": "NATS-tss-v1_0-3ffb9-simple", "sss": "NATS-sss-v1_0-50262-simple"}
@@ -37,7 +38,7 @@ def test_official_sample_equals_the_table(space: str, real_folder: Path, tmp_pat
     source = real_folder / "nats-bench" / "official-sample" / FOLDERS[space]
     path = import_nats(source, tmp_path, lambda *step: steps.append(step))
     assert steps == [(1, 3), (2, 3), (3, 3)]
-    assert path == partial_path(tmp_path, space)
+    assert path == TABLES[f"nats-{space}"].partial_path(tmp_path)
     table = pd.read_parquet(real_folder / "nats-bench" / f"{space}.parquet").loc[[0, 11, 284]]
     imported = pd.read_parquet(path)
     assert imported["index"].tolist() == [0, 11, 284]
@@ -70,16 +71,16 @@ def single_file(real_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     path = write(tmp_path / "file", content)
     digest = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
     base = f"NATS-tss-v1_0-{digest[-5:]}"
-    monkeypatch.setattr(nats_files, "OFFICIAL", {base: (TOPOLOGY, "200")})
+    monkeypatch.setattr(nats_files, "OFFICIAL", {base: (TOPOLOGY_TABLE, "200")})
     return path.rename(tmp_path / f"{base}.pickle.pbz2")
 
 
 @pytest.mark.data
 def test_single_file_gives_a_whole_benchmark(single_file: Path, tmp_path: Path) -> None:
-    partial_path(tmp_path, "tss").parent.mkdir()
-    partial_path(tmp_path, "tss").touch()
+    TABLES["nats-tss"].partial_path(tmp_path).parent.mkdir()
+    TABLES["nats-tss"].partial_path(tmp_path).touch()
     import_nats(single_file, tmp_path)
-    assert not partial_path(tmp_path, "tss").exists()
+    assert not TABLES["nats-tss"].partial_path(tmp_path).exists()
     benchmark = load_benchmark("nats-tss", tmp_path)
     assert benchmark.accuracy("cifar10").tolist() == pytest.approx([85.863333, 91.583333, 88.79])
 
@@ -155,7 +156,7 @@ def test_forged_single_file_with_a_matching_checksum_runs_nothing(
     path = write(tmp_path / "file", Trap(tmp_path / "made-by-the-pickle"))
     digest = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
     base = f"NATS-tss-v1_0-{digest[:5]}"
-    monkeypatch.setattr(nats_files, "OFFICIAL", {base: (TOPOLOGY, "200")})
+    monkeypatch.setattr(nats_files, "OFFICIAL", {base: (TOPOLOGY_TABLE, "200")})
     with pytest.raises(DataError, match="is refused.*mkdir"):
         import_nats(path.rename(tmp_path / f"{base}.pickle.pbz2"), tmp_path)
     assert not (tmp_path / "made-by-the-pickle").exists()

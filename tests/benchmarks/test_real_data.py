@@ -41,6 +41,36 @@ def test_modules_have_the_costs_of_the_table(benchmark_: Benchmark, dataset: str
         assert flops == pytest.approx(row[f"{dataset}.flops_m"], abs=6e-7)
 
 
+ABROAD = {"nas-bench-101": 1_000, "nas-bench-macro": 6_561, "channel-resnet": 16_384}
+
+
+@pytest.mark.parametrize("name", ABROAD)
+def test_every_row_beyond_nats_bench(name: str, real_folder: Path) -> None:
+    benchmark = load_benchmark(name, real_folder)
+    assert len(benchmark) == ABROAD[name]
+    checks = {
+        check.subject.removeprefix(f"{name} "): check.passed
+        for check in verify_benchmark(benchmark)
+    }
+    assert all(checks.values()), checks
+    expected = {
+        "nas-bench-101": {"isomorph", "key", "cifar10.params"},
+        "nas-bench-macro": {"rows", "isomorph", "canonical", "cifar10.params", "cifar10.flops"},
+        "channel-resnet": {"rows", "cifar10.params", "cifar10.flops"},
+    }[name]
+    assert expected <= set(checks)
+    for index in np.random.default_rng(7).choice(len(benchmark), 4, replace=False).tolist():
+        network = benchmark.build(index, "cifar10")
+        assert (
+            sum(w.numel() for w in network.parameters()) == benchmark.frame["cifar10.params"][index]
+        )
+        small = benchmark.build(index, "cifar10", width=16)
+        params, flops = benchmark.space.costs(
+            [benchmark.archs[index]], num_classes=10, image_size=32, width=16
+        )
+        assert module_costs(small, (3, 32, 32)) == (params[0], flops[0])
+
+
 def test_best_accuracies_are_the_published_ones(benchmark_: Benchmark) -> None:
     published = {"nats-tss": (94.37, 73.51, 47.31), "nats-sss": (93.65, 71.34, 47.40)}
     best = [benchmark_.accuracy(dataset).max() for dataset in benchmark_.datasets]

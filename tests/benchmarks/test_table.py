@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from greenmachine.benchmarks.nats import SCHEMAS
+from greenmachine.benchmarks.nats import TOPOLOGY_TABLE
 from greenmachine.benchmarks.table import checksum, load_table, save_table
 from greenmachine.errors import DataError
 
-SCHEMA = SCHEMAS["tss"]
+SCHEMA = TOPOLOGY_TABLE.schema
 
 
 def test_written_table_is_read_back(tmp_path: Path, tss_frame: pd.DataFrame) -> None:

@@ -16,7 +16,16 @@ from greenmachine.cli.data import app
 from greenmachine.errors import ConfigError, DataError
 
 RUN = CliRunner()
-COMMANDS = ("list", "verify", "add", "import-nats", "import-images")
+COMMANDS = (
+    "list",
+    "verify",
+    "add",
+    "import-nats",
+    "import-nas-bench-101",
+    "import-nas-bench-macro",
+    "import-channel-bench",
+    "import-images",
+)
 
 
 @pytest.fixture(autouse=True)

@@ -36,7 +36,7 @@ def test_rows_stand_beside_trivial_ones(call: Call, scores: pd.DataFrame) -> Non
     done = call("evaluate", "scores.parquet", "--json")
     assert done.returncode == 0, done.stderr
     rows = {row["proxy"]: row for row in json.loads(done.stdout)}
-    trivial = {"(params)", "(flops)", "(convolutions)"}
+    trivial = {"(params)", "(flops)", "(convolutions)", "(one seed)"}
     assert set(rows) == {"mine", "l2_norm", "opposite", "broken"} | trivial
     accuracy = TSS.accuracy("digits")[scores["index"]]
     assert rows["mine"]["tau"] == pytest.approx(stats.kendalltau(scores["mine"], accuracy)[0])

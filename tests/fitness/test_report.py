@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from greenmachine.fitness import rank_row, tau_row
+from greenmachine.fitness import ndcg, rank_row, tau_row
 from greenmachine.fitness.report import best_tenth
 
 
@@ -48,3 +48,44 @@ def test_nothing_to_rank_is_undefined(scores: np.ndarray) -> None:
 def test_best_tenth_is_rounded_up_and_keeps_ties() -> None:
     assert best_tenth(np.arange(21.0)).sum() == 3
     assert best_tenth(np.array([1.0, 5.0, 5.0, 2.0])).tolist() == [False, True, True, False]
+
+
+def plain_ndcg(order: list[int], accuracy: np.ndarray, first: int) -> float:
+    def gain(places: list[int]) -> float:
+        return sum(
+            (2.0 ** accuracy[place] - 1) / np.log2(j + 1)
+            for j, place in enumerate(places[:first], start=1)
+        )
+
+    return gain(order) / gain(sorted(range(len(accuracy)), key=lambda k: -accuracy[k]))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(2, 40), st.sampled_from([1, -1]), st.integers(1, 50))
+def test_gain_is_that_of_its_definition(seed: int, n: int, direction: int, first: int) -> None:
+    rng = np.random.default_rng(seed)
+    scores, accuracy = rng.normal(size=n), rng.uniform(80, 95, n)
+    order = sorted(range(n), key=lambda place: -direction * scores[place])
+    expected = plain_ndcg(order, accuracy, first)
+    assert ndcg(scores, accuracy, direction, first) == pytest.approx(expected)
+    assert ndcg(accuracy, accuracy, 1, first) == pytest.approx(1)
+    assert rank_row(scores, accuracy, direction)["ndcg"] == pytest.approx(
+        plain_ndcg(order, accuracy, 1000)
+    )
+
+
+def test_tied_networks_share_their_gain() -> None:
+    accuracy = np.array([90.0, 80.0, 85.0])
+    either = [plain_ndcg(order, accuracy, 2) for order in ([0, 1, 2], [1, 0, 2])]
+    assert ndcg(np.array([1.0, 1.0, 0.0]), accuracy, 1, 2) == pytest.approx(np.mean(either))
+
+
+def test_failed_networks_gain_last() -> None:
+    accuracy = np.array([90.0, 80.0, 85.0])
+    for bad in (np.nan, np.inf, -np.inf):
+        found = ndcg(np.array([bad, 1.0, 2.0]), accuracy, 1)
+        assert found == pytest.approx(plain_ndcg([2, 1, 0], accuracy, 1000))
+
+
+def test_gain_of_no_accuracy_is_undefined() -> None:
+    assert np.isnan(ndcg(np.arange(3.0), np.zeros(3), 1))

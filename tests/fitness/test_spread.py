@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from greenmachine.fitness import kendall_tau, tau_standard_error
+from greenmachine.fitness import kendall_tau, tau_difference_error, tau_standard_error
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(3, 20), st.integers(2, 20), st.integers(2, 20))
@@ -60,3 +60,26 @@ def test_undefined_and_wrong_arguments() -> None:
         tau_standard_error(np.arange(3), np.arange(4))
     with pytest.raises(ValueError, match="finite"):
         tau_standard_error(np.arange(3), [1.0, np.nan, 2.0])
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(4, 20))
+@settings(max_examples=50, deadline=None)
+def test_difference_leaves_each_network_out_of_both(seed: int, n: int) -> None:
+    rng = np.random.default_rng(seed)
+    x, y, z = rng.normal(size=(3, n))
+
+    def tau(scores: np.ndarray, i: int) -> float:
+        return float(stats.kendalltau(np.delete(scores, i), np.delete(z, i)).statistic)
+
+    left = np.array([tau(x, i) - tau(y, i) for i in range(n)])
+    expected = np.sqrt((n - 1) / n * np.sum((left - left.mean()) ** 2))
+    assert tau_difference_error(x, y, z) == pytest.approx(expected, abs=1e-9)
+    assert tau_difference_error(x, x, z) == 0
+
+
+def test_difference_of_scores_that_agree_is_surer_than_either() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=100)
+    shared = truth + rng.normal(size=100)
+    first, second = shared + rng.normal(0, 0.1, (2, 100))
+    assert tau_difference_error(first, second, truth) < tau_standard_error(first, truth) / 3

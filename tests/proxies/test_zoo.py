@@ -22,9 +22,10 @@ from greenmachine.proxies import (
 from greenmachine.signals.passes import noise_images
 from tests.proxies import direct, direct_gradients
 from tests.proxies.direct_features import FEATURES
+from tests.proxies.direct_patterns import PATTERNS
 from tests.proxies.engine_scores import engine_score
 
-DIRECT = direct.DIRECT | direct_gradients.DIRECT | FEATURES
+DIRECT = direct.DIRECT | direct_gradients.DIRECT | FEATURES | PATTERNS
 SHAPE = (6, 3, 16, 16)
 FULL = (
     "|nor_conv_3x3~0|+|skip_connect~0|nor_conv_1x1~1|"

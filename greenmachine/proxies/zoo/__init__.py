@@ -15,6 +15,7 @@ from greenmachine.proxies.zoo import (
     gradsign,
     grasp,
     jacov,
+    layers,
     meco,
     norms,
     ntk,
@@ -22,7 +23,10 @@ from greenmachine.proxies.zoo import (
     saliency,
     sed,
     size,
+    swap,
     synflow,
+    vkdnw,
+    wrcor,
     zen,
     zico,
 )
@@ -31,6 +35,7 @@ __all__ = ["FAMILIES"]
 
 FAMILIES = (
     size,
+    layers,
     norms,
     saliency,
     grasp,
@@ -45,5 +50,8 @@ FAMILIES = (
     meco,
     zen,
     az_nas,
+    vkdnw,
+    swap,
+    wrcor,
     sed,
 )

@@ -175,7 +175,7 @@ def _block_maps(model: nn.Module, images: Tensor) -> list[Tensor]:
         seen.append((module, output))
         return output.clone()  # the network goes on with a copy: it may work in place
 
-    handles = [block.register_forward_hook(hook) for block in _blocks(model)]
+    handles = [block.register_forward_hook(hook) for block in blocks_of(model)]
     try:
         with gradients_expected(model):
             model(fresh_copy(images))
@@ -189,10 +189,10 @@ def _block_maps(model: nn.Module, images: Tensor) -> list[Tensor]:
     return found
 
 
-def _blocks(model: nn.Module) -> list[nn.Module]:
+def blocks_of(model: nn.Module) -> list[nn.Module]:
     """Return the modules that count as blocks: children, seen through plain containers."""
     blocks = list(dict.fromkeys(_opened(model)))
-    return _blocks(blocks[0]) if len(blocks) == 1 else blocks
+    return blocks_of(blocks[0]) if len(blocks) == 1 else blocks
 
 
 def _opened(module: nn.Module) -> Iterator[nn.Module]:

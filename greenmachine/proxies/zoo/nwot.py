@@ -5,77 +5,15 @@ Mellor et al., "Neural architecture search without training", ICML 2021.
 
 from __future__ import annotations
 
-import warnings
-from typing import Any
-
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from greenmachine.networks.untouched import untouched
 from greenmachine.proxies.base import ExpressionProxy, FunctionProxy
+from greenmachine.proxies.rectifiers import ReluInputs
 from greenmachine.signals.capture import fresh_copy
 
-__all__ = ["PROXIES", "ReluInputs", "log_det_agreement"]
-
-# Operators of ATen, which modules, functions and methods all end in, by the name without its "_".
-_RELUS = {"relu", "leaky_relu", "_prelu_kernel", "rrelu_with_noise", "rrelu_with_noise_functional"}
-_CUTS = {"clamp_min": 1, "clamp": 1, "hardtanh": 1, "threshold": 1}  # place of the lower bound
-_OTHERS = {
-    "gelu",
-    "silu",
-    "mish",
-    "hardswish",
-    "elu",
-    "softplus",
-    "glu",
-    "tanh",
-    "sigmoid",
-    "hardsigmoid",
-    "log_sigmoid_forward",
-    "softshrink",
-    "hardshrink",
-    *_CUTS,
-}
-
-
-class ReluInputs(TorchDispatchMode):
-    """Hands every input of a rectifier to :meth:`rectified`, before it may be overwritten.
-
-    Rectifiers are ReLU, ReLU6, LeakyReLU, PReLU, RReLU and what cuts at 0, whether they are
-    modules, functions or methods.
-
-    Attributes:
-        missed: how often other activations fired, by the name of their operator.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.missed: dict[str, int] = {}
-
-    def rectified(self, given: Tensor) -> None:
-        """Take the input of a rectifier."""
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        """Look at the arguments and call ``func``."""
-        name = func.overloadpacket.__name__.rstrip("_")
-        place = _CUTS.get(name)
-        if name in _RELUS or (place is not None and _is_zero(args[place : place + 1])):
-            self.rectified(args[0].detach())
-        elif name in _OTHERS and args[0].is_floating_point() and not _gates(args[0]):
-            self.missed[name] = self.missed.get(name, 0) + 1
-        return func(*args, **(kwargs or {}))
-
-
-def _is_zero(bound: tuple[Any, ...]) -> bool:
-    return len(bound) == 1 and bound[0] is not None and bool(bound[0] == 0)
-
-
-def _gates(given: Tensor) -> bool:
-    """Whether a tensor has one value a channel, as in squeeze-and-excite: a gate, no activation."""
-    return given.dim() == 4 and given.shape[2:].numel() == 1
+__all__ = ["PROXIES", "log_det_agreement"]
 
 
 class _Codes(ReluInputs):
@@ -141,12 +79,7 @@ def log_det_agreement(
                 raise ValueError("the first dimension of a ReLU is not that of the images")
     if not codes.units:
         raise ValueError("no ReLU fired (or ReLU6, LeakyReLU, PReLU): nwot reads nothing else")
-    if codes.missed:
-        names = ", ".join(f"{name} ({count}x)" for name, count in codes.missed.items())
-        warnings.warn(
-            f"nwot reads {len(codes.shapes)} rectifiers and misses other activations: {names}",
-            stacklevel=2,
-        )
+    codes.warn("nwot")
     # Counts are exact in float64. Of two equal rows elimination leaves rounding, not always 0.
     if (codes.kernel.triu(1) == codes.units).any():
         return -torch.inf

@@ -1,0 +1,223 @@
+"""Import of the published files of NAS-Bench-101, NAS-Bench-Macro and Channel-Bench-Macro.
+
+The first is a TFRecord (``nasbench_only108.tfrecord``, or ``nasbench_full.tfrecord`` with 4, 12
+and 36 epochs too), the others are JSON. Nothing of what they hold is executed.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from array import array
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from greenmachine.benchmarks.datasets import CIFAR10
+from greenmachine.benchmarks.nas_benchmarks import CHANNEL_RESNET_TABLE, MACRO_TABLE, TABLE_101
+from greenmachine.benchmarks.table import check_table, save_table
+from greenmachine.benchmarks.table_benchmark import TableBenchmark
+from greenmachine.benchmarks.tfrecord import fields_of, read_records
+from greenmachine.errors import DataError
+
+__all__ = ["import_channel_resnet", "import_macro", "import_nas_bench_101"]
+
+Progress = Callable[[int, int], None]
+
+FULL_EPOCHS = 108
+
+_OPS = {"conv3x3-bn-relu": "3", "conv1x1-bn-relu": "1", "maxpool3x3": "m"}
+
+# Fields of the messages ModelMetrics and EvaluationData.
+_EVALUATIONS, _PARAMETERS = 1, 2
+_SECONDS, _VALID, _TEST = 2, 4, 5
+
+
+def import_macro(source: Path, out: Path) -> Path:
+    """Write the table of ``nas-bench-macro_cifar10.json`` into data folder ``out``.
+
+    Returns:
+        The path of the table.
+
+    Raises:
+        DataError: ``source`` is not that file, or not whole.
+    """
+    frame = _json_table(source, MACRO_TABLE, seeds="test_acc", mean="mean_acc")
+    canonical = MACRO_TABLE.space.canonical
+    if canonical is not None:
+        frame["canonical"] = [canonical(arch) for arch in frame["arch"]]
+    frame["isomorph"] = MACRO_TABLE.space.isomorph(frame["arch"].tolist())
+    return _saved(frame, MACRO_TABLE, source, out)
+
+
+def import_channel_resnet(source: Path, out: Path) -> Path:
+    """Write the table of ``Results_ResNet.json`` into data folder ``out``.
+
+    Returns:
+        The path of the table.
+
+    Raises:
+        DataError: ``source`` is not that file, or not whole.
+    """
+    frame = _json_table(source, CHANNEL_RESNET_TABLE, seeds="acc", mean="mean")
+    return _saved(frame, CHANNEL_RESNET_TABLE, source, out)
+
+
+def _json_table(source: Path, table: TableBenchmark, *, seeds: str, mean: str) -> pd.DataFrame:
+    """Return the columns of a file that has an object of figures for every architecture."""
+    if not source.is_file():
+        raise DataError(f"no file {source}; give the published JSON file of {table.name}")
+    try:
+        contents = json.loads(source.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{source} is not a JSON file ({error}); download it again") from error
+    if not isinstance(contents, dict):
+        raise DataError(f"{source} holds no object of architectures; download it again")
+    rows = []
+    for arch, entry in contents.items():
+        try:
+            rows.append({"arch": arch, **_figures(entry, seeds, mean)})
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(
+                f"{source}: {arch!r} has other figures than the published file "
+                f"({type(error).__name__}: {error}); download it again"
+            ) from error
+    if len(rows) != table.space.rows:
+        raise DataError(
+            f"{source} has {len(rows)} architectures, where {table.name} has {table.space.rows}; "
+            "download it again"
+        )
+    frame = pd.DataFrame(rows)
+    frame.insert(0, "index", np.arange(len(frame)))
+    return frame
+
+
+def _figures(entry: Mapping[str, Any], seeds: str, mean: str) -> dict[str, float | int]:
+    accuracies = [float(value) for value in entry[seeds]]
+    return {
+        "cifar10.test": float(entry[mean]),
+        "cifar10.std": float(entry["std"]),
+        "cifar10.params": int(entry["params"]),
+        "cifar10.flops": int(entry["flops"]),
+        **{f"cifar10.test.seed{k}": value for k, value in enumerate(accuracies, start=1)},
+    }
+
+
+def import_nas_bench_101(source: Path, out: Path, progress: Progress | None = None) -> Path:
+    """Write the table of a TFRecord of NAS-Bench-101 into data folder ``out``.
+
+    Rows are in the order of the benchmark's keys. Accuracies are means over the runs; those of
+    the runs after 108 epochs have columns ``.seed1``, ``.seed2``, …, in the order of the file.
+
+    Args:
+        source: ``nasbench_only108.tfrecord`` or ``nasbench_full.tfrecord``.
+        out: the data folder.
+        progress: called with (bytes read, bytes in all).
+
+    Returns:
+        The path of the table.
+
+    Raises:
+        DataError: ``source`` is missing, damaged, or holds something else.
+    """
+    if not source.is_file():
+        raise DataError(f"no file {source}; give nasbench_only108.tfrecord or nasbench_full")
+    cells: dict[str, tuple[str, int]] = {}  # by key: architecture and parameters
+    numbers: dict[str, int] = {}
+    # A column a figure: a full file has five million runs.
+    cell, epochs = array("l"), array("l")
+    figures = {name: array("d") for name in ("valid", "test", "train_seconds")}
+    size, read = source.stat().st_size, 0
+    for count, record in enumerate(read_records(source)):
+        read += len(record) + 16
+        try:
+            key, budget, matrix, ops, metrics = json.loads(record)
+            parameters, seconds, valid, test = _metrics(base64.b64decode(metrics, validate=True))
+            if key not in cells:
+                cells[key] = _arch(matrix, ops), parameters
+                numbers[key] = len(numbers)
+            epochs.append(int(budget))
+        except (IndexError, KeyError, TypeError, ValueError) as error:
+            raise DataError(
+                f"record {count} of {source} is none of NAS-Bench-101 "
+                f"({type(error).__name__}: {error}); download it again"
+            ) from error
+        cell.append(numbers[key])
+        for name, value in (
+            ("valid", 100 * valid),
+            ("test", 100 * test),
+            ("train_seconds", seconds),
+        ):
+            figures[name].append(value)
+        if progress is not None and count % 1000 == 0:
+            progress(read, size)
+    if not cells:
+        raise DataError(f"{source} holds no cell; download it again")
+    runs = pd.DataFrame({"cell": cell, "epochs": epochs, **figures})
+    return _saved(_table_101(cells, runs, source), TABLE_101, source, out)
+
+
+def _metrics(message: bytes) -> tuple[int, float, float, float]:
+    """Return parameters, and the seconds and accuracies (valid, test) at the end of training."""
+    evaluations = [value for number, value in fields_of(message) if number == _EVALUATIONS]
+    parameters = dict(fields_of(message))[_PARAMETERS]
+    last = evaluations[2]  # before training, half-way, at the end
+    if not isinstance(last, bytes):
+        raise TypeError("an evaluation is no message")
+    end = dict(fields_of(last))
+    return int(parameters), float(end[_SECONDS]), float(end[_VALID]), float(end[_TEST])
+
+
+def _arch(matrix: str, ops: str) -> str:
+    """Return what ``parse_101`` reads, of a whole adjacency matrix and named operations."""
+    first, *inner, last = ops.split(",")
+    vertices = len(inner) + 2
+    if (first, last) != ("input", "output") or len(matrix) != vertices**2:
+        raise ValueError(f"a cell of {len(matrix)} bits and the operations {ops}")
+    bits = "".join(matrix[v * vertices + v + 1 : (v + 1) * vertices] for v in range(vertices))
+    return f"{bits};{''.join(_OPS[op] for op in inner)}"
+
+
+def _table_101(
+    cells: Mapping[str, tuple[str, int]], runs: pd.DataFrame, source: Path
+) -> pd.DataFrame:
+    """Return the table of cells, by the order of their keys, and of their runs."""
+    full = runs[runs["epochs"] == FULL_EPOCHS]
+    if full["cell"].nunique() < len(cells):
+        raise DataError(f"{source} has cells without a run of {FULL_EPOCHS} epochs")
+    archs, parameters = zip(*cells.values(), strict=True)
+    frame = pd.DataFrame({"arch": archs, "key": list(cells)})
+    for budget, part in runs.groupby("epochs"):
+        mark = "" if budget == FULL_EPOCHS else f"@{budget}"
+        means = part.groupby("cell")[["valid", "test"]].mean().reindex(range(len(cells)))
+        for kind in ("valid", "test"):
+            frame[f"cifar10.{kind}{mark}"] = means[kind]
+    numbered = full.assign(run=full.groupby("cell").cumcount() + 1)
+    if int(numbered["run"].max()) > 1:
+        for kind in ("valid", "test"):
+            each = numbered.pivot(index="cell", columns="run", values=kind)
+            for run in each:
+                frame[f"cifar10.{kind}.seed{run}"] = each[run]
+    frame["cifar10.params"] = parameters
+    frame["cifar10.train_seconds"] = full.groupby("cell")["train_seconds"].mean()
+    frame = frame.sort_values("key", ignore_index=True)
+    frame.insert(0, "index", np.arange(len(frame)))
+    return frame
+
+
+def _saved(frame: pd.DataFrame, table: TableBenchmark, source: Path, out: Path) -> Path:
+    check_table(frame, table.schema, source=source)
+    # An architecture that is none, or costs other than its own, would show much later.
+    params, _ = table.space.costs(frame["arch"].tolist(), num_classes=CIFAR10.num_classes)
+    wrong = np.flatnonzero(params != frame["cifar10.params"])
+    if wrong.size:
+        raise DataError(
+            f"{source}: {frame['arch'][wrong[0]]} has {frame['cifar10.params'][wrong[0]]} "
+            f"parameters, where its network has {params[wrong[0]]}; download it again"
+        )
+    path = table.path(out)
+    save_table(frame, path)
+    return path

@@ -1,0 +1,68 @@
+"""A benchmark whose table lies in the data folder: what it is made of, and how it is loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from greenmachine.benchmarks.base import Benchmark
+from greenmachine.benchmarks.datasets import ImageSet
+from greenmachine.benchmarks.spaces import Space
+from greenmachine.benchmarks.table import TableSchema, checksum, load_table, truth_of
+
+__all__ = ["TableBenchmark"]
+
+
+@dataclass(frozen=True)
+class TableBenchmark:
+    """Where a benchmark's table lies, and what it must hold.
+
+    Attributes:
+        name: as ``load_benchmark`` knows it.
+        space: how its architectures become networks.
+        place: of the table, in the data folder.
+        image_sets: the data sets.
+        schema: of the table.
+        key: a column that isomorphic architectures share, where the table has no ``isomorph``.
+    """
+
+    name: str
+    space: Space
+    place: Path
+    image_sets: tuple[ImageSet, ...]
+    schema: TableSchema
+    key: str | None = None
+
+    def path(self, folder: Path) -> Path:
+        """Return where the table lies in data folder ``folder``."""
+        return folder / self.place
+
+    def partial_path(self, folder: Path) -> Path:
+        """Return where a table of only some architectures goes: never in a whole one's place."""
+        return self.path(folder).with_suffix(".partial.parquet")
+
+    def load(self, folder: Path) -> Benchmark:
+        """Return the benchmark.
+
+        Raises:
+            DataError: the table in ``folder`` is missing or not what the schema says.
+        """
+        path = self.path(folder)
+        frame = load_table(path, self.schema)
+        truth = truth_of(frame, self.schema)
+        if self.key is not None:
+            codes, _ = pd.factorize(frame[self.key])
+            rows = pd.Series(range(len(frame)))
+            frame = frame.assign(isomorph=rows.groupby(codes).transform("min"))
+        return Benchmark(
+            name=self.name,
+            space=self.space,
+            frame=frame,
+            image_sets=self.image_sets,
+            source=path,
+            checksum=checksum(path),
+            folder=folder,
+            truth=truth,
+        )

@@ -1,0 +1,13 @@
+"""The benchmarks whose tables lie in the data folder."""
+
+from __future__ import annotations
+
+from greenmachine.benchmarks import nas_benchmarks, nats
+from greenmachine.benchmarks.table_benchmark import TableBenchmark
+
+__all__ = ["TABLES"]
+
+TABLES: dict[str, TableBenchmark] = {
+    table.name: table for table in (*nats.TABLES, *nas_benchmarks.TABLES)
+}
+"""By name, in the order in which they are listed."""

@@ -1,0 +1,119 @@
+"""TFRecord files and protocol buffers, as much of both as NAS-Bench-101 needs, without TensorFlow.
+
+A TFRecord is a row of records, each
+
+    length of the data, 8 bytes, least first | its checksum, 4 bytes | data | its checksum, 4 bytes
+
+where a checksum is a CRC-32C (Castagnoli), turned by 15 bits and moved by a constant. A protocol
+buffer is a row of fields, each a number, a wire type, and a value.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeAlias
+
+from greenmachine.errors import DataError
+
+__all__ = ["Field", "fields_of", "read_records"]
+
+Field: TypeAlias = tuple[int, int | float | bytes]
+"""Number of a field and its value: an integer, a double, or the bytes of text or a message."""
+
+_POLYNOMIAL = 0x82F63B78  # Castagnoli's, bits reversed
+_MASK_DELTA = 0xA282EAD8
+
+
+def _table() -> tuple[int, ...]:
+    entries = []
+    for value in range(256):
+        for _ in range(8):
+            value = (value >> 1) ^ (_POLYNOMIAL if value & 1 else 0)
+        entries.append(value)
+    return tuple(entries)
+
+
+_TABLE = _table()
+
+
+def _masked_crc(data: bytes) -> int:
+    crc, table = 0xFFFFFFFF, _TABLE
+    for byte in data:
+        crc = table[(crc ^ byte) & 0xFF] ^ (crc >> 8)
+    crc ^= 0xFFFFFFFF
+    return (((crc >> 15) | (crc << 17)) + _MASK_DELTA) & 0xFFFFFFFF
+
+
+def read_records(path: Path) -> Iterator[bytes]:
+    """Yield the data of every record of ``path``, its checksums compared.
+
+    Raises:
+        DataError: the file ends within a record, or a checksum differs.
+    """
+    place = 0
+    with path.open("rb") as file:
+        while head := file.read(12):
+            if len(head) < 12 or _masked_crc(head[:8]) != _number(head[8:]):
+                raise DataError(f"{path} is no TFRecord, or damaged at byte {place}")
+            (length,) = struct.unpack("<Q", head[:8])
+            data, tail = file.read(length), file.read(4)
+            if len(tail) < 4:
+                raise DataError(f"{path} ends within the record at byte {place}")
+            if _masked_crc(data) != _number(tail):
+                raise DataError(f"{path} is damaged: the record at byte {place} differs")
+            place += length + 16
+            yield data
+
+
+def _number(data: bytes) -> int:
+    return int.from_bytes(data, "little")
+
+
+def fields_of(message: bytes) -> Iterator[Field]:
+    """Yield the fields of a protocol buffer, in the order of the message.
+
+    Raises:
+        ValueError: the message ends within a field, or has a wire type that is none.
+    """
+    place = 0
+    while place < len(message):
+        tag, place = _varint(message, place)
+        number, wire = tag >> 3, tag & 7
+        value: int | float | bytes
+        if wire == 0:
+            value, place = _varint(message, place)
+        elif wire == 1:
+            (value,) = struct.unpack("<d", _slice(message, place, 8))
+            place += 8
+        elif wire == 2:
+            length, place = _varint(message, place)
+            value = _slice(message, place, length)
+            place += length
+        elif wire == 5:
+            (value,) = struct.unpack("<f", _slice(message, place, 4))
+            place += 4
+        else:
+            raise ValueError(f"field {number} has wire type {wire}")
+        yield number, value
+
+
+def _varint(message: bytes, place: int) -> tuple[int, int]:
+    """Return a number, 7 bits a byte, least first, and the place after it."""
+    value = shift = 0
+    while True:
+        if place >= len(message):
+            raise ValueError("the message ends within a number")
+        byte = message[place]
+        value |= (byte & 0x7F) << shift
+        place, shift = place + 1, shift + 7
+        if byte < 0x80:
+            return value, place
+
+
+def _slice(message: bytes, place: int, length: int) -> bytes:
+    part = message[place : place + length]
+    if len(part) < length:
+        raise ValueError("the message ends within a field")
+    return part

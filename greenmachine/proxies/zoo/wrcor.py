@@ -1,0 +1,130 @@
+"""WRCor: do the rectifiers, and what comes back to them, tell the images apart?
+
+Jing et al., "Zero-shot neural architecture search with weighted response correlation",
+arXiv 2507.08841, 2025.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import GradientEdge, get_gradient_edge
+
+from greenmachine.networks.untouched import untouched
+from greenmachine.proxies.base import FunctionProxy
+from greenmachine.proxies.gradients import cross_entropy, given
+from greenmachine.proxies.rectifiers import ReluInputs
+from greenmachine.proxies.zoo.az_nas import blocks_of
+
+__all__ = ["PROXIES", "weighted_correlation"]
+
+
+def weighted_correlation(
+    model: nn.Module, images: Tensor, labels: Tensor | None = None, seed: int = 0
+) -> float:
+    """Return log|det K|, K = sum over blocks i and their ReLUs of 2^i (|corr a| + |corr da|).
+
+    a (B, units) is the input of a ReLU, da the gradient of the cross-entropy there, and both
+    correlations are between images, (B, B).
+
+    Args:
+        model: the network; run in train mode, with the statistics of the batch.
+        images: (B, C, H, W), two or more.
+        labels: (B,) class indices.
+        seed: of randomness inside the network (dropout).
+
+    Returns:
+        The score; minus infinity where K is singular.
+
+    Raises:
+        ValueError: labels are missing, there is one image alone, no ``nn.ReLU`` module fired in
+            a block, or a rectifier that is no such module.
+    """
+    classes = given(labels)
+    if len(images) < 2:
+        raise ValueError("wrcor correlates images: give 2 or more")
+    fired: list[tuple[int, Tensor, GradientEdge | None]] = []
+
+    def recorder(level: int) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+        def hook(module: nn.Module, args: tuple[Tensor, ...]) -> None:
+            value = args[0]
+            if len(value) != len(images):
+                raise ValueError(f"a ReLU has {len(value)} rows for {len(images)} images")
+            edge = get_gradient_edge(value) if value.requires_grad else None
+            # A copy: a ReLU that works in place overwrites it.
+            fired.append((level, value.detach().flatten(1).clone(), edge))
+
+        return hook
+
+    calls = ReluInputs()
+    modules = [module for module in model.modules() if isinstance(module, nn.ReLU)]
+    run: list[nn.Module] = []
+    handles = [m.register_forward_pre_hook(lambda m, args: run.append(m)) for m in modules]
+    level = 0
+    for block in blocks_of(model):
+        relus = [module for module in block.modules() if isinstance(module, nn.ReLU)]
+        handles += [relu.register_forward_pre_hook(recorder(level)) for relu in relus]
+        level += bool(relus)
+    try:
+        with untouched(model, seed):
+            with calls:
+                loss = cross_entropy(model, images, classes)
+            edges = [edge for *_, edge in fired if edge is not None]
+            found = iter(
+                torch.autograd.grad(loss, edges, allow_unused=True)
+                if edges and loss.requires_grad
+                else [None] * len(edges)
+            )
+    finally:
+        for handle in handles:
+            handle.remove()
+    if calls.fired > len(run):
+        raise ValueError(
+            f"wrcor reads nn.ReLU modules: {calls.fired - len(run)} of {calls.fired} rectifiers "
+            "of this network are functions or of another kind"
+        )
+    if not fired:
+        raise ValueError("no nn.ReLU module fired in a block: wrcor reads nothing else")
+    kernel = torch.zeros(len(images), len(images), dtype=torch.float64)
+    for weight, value, edge in fired:
+        back = None if edge is None else next(found)
+        for response in (value, back):
+            if response is not None:
+                kernel += 2.0**weight * _correlation(response)
+    return float(torch.linalg.slogdet(kernel).logabsdet)
+
+
+def _correlation(response: Tensor) -> Tensor:
+    """Return |correlation| (B, B) of a response (B, ...) between images, 0 where one is constant.
+
+    As in the authors' code, a response that is constant for one image is left out whole.
+    """
+    rows = response.flatten(1).to("cpu", torch.float64)
+    centred = rows - rows.mean(dim=1, keepdim=True)
+    lengths = centred.norm(dim=1, keepdim=True)
+    if not (lengths > 1e-12 * rows.norm(dim=1, keepdim=True)).all():
+        return torch.zeros(len(rows), len(rows), dtype=torch.float64)
+    unit = centred / lengths
+    result: Tensor = (unit @ unit.mT).abs()
+    return result
+
+
+PROXIES = (
+    FunctionProxy(
+        name="wrcor",
+        function=weighted_correlation,
+        passes=("data",),
+        needs_labels=True,
+        reference="Jing et al., arXiv 2507.08841, 2025",
+        words="log|det K|, where K adds up for every ReLU of block i 2^i times the absolute "
+        "correlations between images of its inputs, and of the gradients of the cross-entropy "
+        "there.",
+        notes="One forward and one backward pass in train mode. Blocks are those of the AZ-NAS "
+        "components that have a ReLU, counted from 0 in the order of the network (the authors "
+        "count the cells, residual blocks among them, and last the ReLU before the head). A "
+        "response that is constant for an image is left out, as in their code. Minus infinity, "
+        "which counts as failed, where K is singular.",
+    ),
+)
