@@ -394,16 +394,14 @@ DISGUISES: dict[str, Disguise] = {
     "parametrisation": Disguise(
         computed(lambda m: parametrize.register_parametrization(m, "weight", Doubled()))
     ),
-    "norm carries activation": Disguise(
-        like(CarriedActivation), modules=False, refused=frozenset({"wrcor"})
-    ),
+    "norm carries activation": Disguise(like(CarriedActivation), modules=False),
     "functional norm": Disguise(
         lambda: (plain(), state_of(plain(), plain(FunctionalNorms))),
         modules=False,
         refused=frozenset({"zen"}),
         drawn=frozenset({"vkdnw"}),  # in evaluation mode it is another function
     ),
-    "functional relu": Disguise(like(FunctionalRelu), modules=False, refused=frozenset({"wrcor"})),
+    "functional relu": Disguise(like(FunctionalRelu), modules=False),
     "in-place relu": Disguise(like(InPlace)),
     "features and logits": Disguise(
         like(returning(lambda net, features, logits: (features, logits))), options={"output": 1}

@@ -133,7 +133,7 @@ def gradients_expected(model: nn.Module) -> Iterator[None]:
         return hook
 
     handles = []
-    if torch.is_grad_enabled():
+    if torch.is_grad_enabled() and any(p.requires_grad for p in model.parameters()):
         for name, module in model.named_modules():
             if isinstance(module, WEIGHTED):
                 handles.append(module.register_forward_hook(hook_of(name)))

@@ -13,7 +13,8 @@ This file needs torch alone, because exported proxies inline its source.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import warnings
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -27,9 +28,9 @@ from torch.utils import checkpoint
 
 from greenmachine.networks.neutral import neutral, seeded
 
-__all__ = ["all_finite", "float_like", "untouched"]
+__all__ = ["all_finite", "float_like", "refuse_unreadable", "untouched"]
 
-CONTAINERS = (dict, OrderedDict, list, set)
+CONTAINERS = (dict, OrderedDict, list, set, deque)
 MARK = "_is_untouched_inside"  # attribute of a network that is in this state already
 
 
@@ -69,8 +70,15 @@ def untouched(model: nn.Module, seed: int) -> Iterator[None]:
                 yield
         finally:
             vars(model).pop(MARK, None)
+            late = set(model.modules()) - {one.module for one in found}
             for one in found:
                 one.restore()
+    if any(list(module.parameters()) for module in late):
+        warnings.warn(
+            "the network built layers while it ran, which the score leaves out: send a batch "
+            "through it once before",
+            stacklevel=3,
+        )
 
 
 @contextmanager
@@ -120,11 +128,13 @@ class Found:
         self.training = module.training
         self.attributes = dict(vars(module))
         # Most are empty (a module has a dozen dictionaries of hooks): those need no copy.
-        self.contents: list[tuple[Any, Any]] = [
-            (held, held.copy() if held else ())
-            for held in self.attributes.values()
-            if type(held) in CONTAINERS
-        ]
+        self.contents: list[tuple[Any, Any]] = []
+        waiting = [held for held in self.attributes.values() if type(held) in CONTAINERS]
+        while waiting:  # containers inside containers too
+            held = waiting.pop()
+            self.contents.append((held, held.copy() if held else ()))
+            items = held.values() if isinstance(held, dict) else held
+            waiting += [item for item in items if type(item) in CONTAINERS]
 
     def restore(self) -> None:
         """Put everything back."""
@@ -136,14 +146,14 @@ class Found:
             if not held and not before:
                 continue
             held.clear()
-            if isinstance(held, list):
+            if isinstance(held, list | deque):
                 held.extend(before)
             else:
                 held.update(before)
 
 
 def own_tensors(modules: list[nn.Module], *, buffers: bool) -> None:
-    """Replace all buffers by copies, or all parameters by new ones with the same memory.
+    """Replace buffers and plain tensors by copies, or parameters by ones of the same memory.
 
     New parameters, not the network's own: the owner may hold a graph in which they take part, and
     their ``requires_grad``, layout and dtype are the owner's. What is shared stays shared.
@@ -158,6 +168,10 @@ def own_tensors(modules: list[nn.Module], *, buffers: bool) -> None:
                 old.append(tensor)
                 new[id(tensor)] = tensor.detach().clone() if buffers else new_parameter(tensor)
             (module._buffers if buffers else module._parameters)[name] = new[id(tensor)]
+        for name, held in list(vars(module).items()) if buffers else ():
+            # A tensor that is neither; one that was computed is a kept output and stays.
+            if type(held) is Tensor and held.grad_fn is None:
+                vars(module)[name] = held.detach().clone()
     for module in modules:  # recurrent layers keep their parameters in a list too
         for held in vars(module).values():
             if type(held) is list and any(isinstance(item, Tensor) for item in held):

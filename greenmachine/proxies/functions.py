@@ -13,7 +13,7 @@ from greenmachine.networks.batches import image_batch, label_batch, no_token_ids
 from greenmachine.networks.layers import Coverage, coverage, fired_layers
 from greenmachine.networks.neutral import neutral
 from greenmachine.networks.outputs import Output, single_output
-from greenmachine.networks.untouched import all_finite
+from greenmachine.networks.untouched import all_finite, refuse_unreadable
 from greenmachine.proxies.base import FunctionProxy
 
 __all__ = ["FunctionScore", "evaluate_function", "function_score"]
@@ -79,6 +79,7 @@ def evaluate_function(
         raise ConfigError(f"proxy {proxy.name!r} needs images: give a mini-batch")
     if proxy.needs_labels and labels is None:
         raise ConfigError(f"proxy {proxy.name!r} needs labels: give those of the images")
+    refuse_unreadable(model)
     with neutral(), single_output(model, output) as finite, ExitStack() as stack:
         batch = None if images is None else image_batch(images, model)
         target = labels

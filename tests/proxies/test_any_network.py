@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import warnings
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -81,6 +82,60 @@ def test_a_network_that_raises_is_left_as_found() -> None:
     with pytest.raises(greenmachine.GreenMachineError, match="on purpose"):
         score(model)
     assert state(model) == before
+
+
+class Nested(Net):
+    """Changes containers inside containers, and a tensor that is no buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.nested: dict[str, Any] = {"a": [], "b": deque([1])}
+        self.memory = torch.zeros(2)
+
+    def forward(self, x: Tensor) -> Any:
+        self.nested["a"].append(1)
+        self.nested["b"].append(2)
+        self.memory += 1
+        return super().forward(x) * (1 + self.memory[0])
+
+
+@pytest.mark.parametrize("proxy", ["gm_any", "snip", "zico", "synflow", "nwot"])
+def test_nested_containers_and_plain_tensors_are_left_as_found(proxy: str) -> None:
+    model = plain(Nested)
+    before = state(model)
+    first = score(model, proxy)
+    assert state(model) == before
+    assert score(model, proxy) == first
+
+
+@pytest.mark.parametrize("proxy", ["gm_any", "zico", "zen", "nwot"])
+def test_layers_that_are_built_while_it_runs_warn(proxy: str) -> None:
+    class Late(Net):
+        def forward(self, x: Tensor) -> Any:
+            if not hasattr(self, "late"):
+                self.late = nn.Linear(4, 4)
+            return self.late(super().forward(x))
+
+    with pytest.warns(UserWarning, match="built layers while it ran"):
+        score(plain(Late), proxy)
+
+
+def test_layers_may_differ_in_precision() -> None:
+    class Mixed(Net):
+        def __init__(self) -> None:
+            super().__init__()
+            self.second.double()
+
+        def blocks(self, x: Tensor) -> Tensor:
+            result: Tensor = self.third(self.second(self.first(x).double()).float())
+            return result
+
+    for proxy in OF_NETWORKS:
+        if "ones" in proxy.passes:  # everything is float64 there, but for what the network casts
+            with pytest.raises(greenmachine.GreenMachineError, match="Double"):
+                score(plain(Mixed), proxy)
+        else:
+            assert math.isfinite(score(plain(Mixed), proxy)), proxy.name
 
 
 # --- threads ----------------------------------------------------------------------------------

@@ -113,8 +113,9 @@ PROXIES = (
         words="Number of different patterns over the images of a batch that the units of all "
         "ReLUs have, each unit positive or not for each image.",
         notes="One forward pass in train mode with the network's own weights (the authors' code "
-        "draws N(0, 1) ones); no labels. Every ReLU that reads maps counts each time it "
-        "fires, as a module or a function; other activations are missed, with a warning. At most 2 to the number of images: small batches saturate. The regularised "
-        "form is greenmachine.proxies.zoo.swap.swap_regularised of a sample's swap and params.",
+        "draws N(0, 1) ones); no labels. Every ReLU that reads maps counts each time it fires, as "
+        "a module or a function; other activations are missed, with a warning. At most 2 to the "
+        "number of images: small batches saturate. The regularised form is "
+        "greenmachine.proxies.zoo.swap.swap_regularised of a sample's swap and params.",
     ),
 )

@@ -110,8 +110,9 @@ def _redraw(network: nn.Module, images: Tensor, seed: int) -> None:
             bias.data = torch.zeros_like(bias)
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             # Of a network that has run before they are not those of its beginning.
-            module.running_mean = images.new_zeros(module.num_features)
-            module.running_var = images.new_ones(module.num_features)
+            like = images if weight is None else weight  # layers may differ in precision
+            module.running_mean = like.new_zeros(module.num_features)
+            module.running_var = like.new_ones(module.num_features)
             module.track_running_stats = True
 
 

@@ -6,11 +6,14 @@ arXiv 2507.08841, 2025.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
 
 from greenmachine.networks.untouched import untouched
 from greenmachine.proxies.base import FunctionProxy
@@ -19,6 +22,18 @@ from greenmachine.proxies.rectifiers import ReluInputs
 from greenmachine.proxies.zoo.az_nas import blocks_of
 
 __all__ = ["PROXIES", "weighted_correlation"]
+
+_RELUS = (
+    functional.relu,
+    functional.relu_,
+    torch.relu,
+    torch.relu_,
+    Tensor.relu,
+    Tensor.relu_,
+    functional.leaky_relu,
+    functional.prelu,
+    functional.relu6,
+)
 
 
 def weighted_correlation(
@@ -39,39 +54,22 @@ def weighted_correlation(
         The score; minus infinity where K is singular.
 
     Raises:
-        ValueError: labels are missing, there is one image alone, no ``nn.ReLU`` module fired in
-            a block, or a rectifier that is no such module.
+        ValueError: labels are missing, there is one image alone, no ReLU fired in a block, or
+            one was called in a way that is not watched.
     """
     classes = given(labels)
     if len(images) < 2:
         raise ValueError("wrcor correlates images: give 2 or more")
-    fired: list[tuple[int, Tensor, GradientEdge | None]] = []
-
-    def recorder(level: int) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
-        def hook(module: nn.Module, args: tuple[Tensor, ...]) -> None:
-            value = args[0]
-            if len(value) != len(images):
-                raise ValueError(f"a ReLU has {len(value)} rows for {len(images)} images")
-            edge = get_gradient_edge(value) if value.requires_grad else None
-            # A copy: a ReLU that works in place overwrites it.
-            fired.append((level, value.detach().flatten(1).clone(), edge))
-
-        return hook
-
-    calls = ReluInputs()
-    modules = [module for module in model.modules() if isinstance(module, nn.ReLU)]
-    run: list[nn.Module] = []
-    handles = [m.register_forward_pre_hook(lambda m, args: run.append(m)) for m in modules]
-    level = 0
-    for block in blocks_of(model):
-        relus = [module for module in block.modules() if isinstance(module, nn.ReLU)]
-        handles += [relu.register_forward_pre_hook(recorder(level)) for relu in relus]
-        level += bool(relus)
+    calls, inputs = ReluInputs(), _Inputs(len(images))
+    handles = []
+    for number, block in enumerate(blocks_of(model)):
+        handles.append(block.register_forward_pre_hook(partial(inputs.enter, number)))
+        handles.append(block.register_forward_hook(inputs.leave))
     try:
         with untouched(model, seed):
-            with calls:
+            with calls, inputs:
                 loss = cross_entropy(model, images, classes)
-            edges = [edge for *_, edge in fired if edge is not None]
+            edges = [edge for *_, edge in inputs.fired if edge is not None]
             found = iter(
                 torch.autograd.grad(loss, edges, allow_unused=True)
                 if edges and loss.requires_grad
@@ -80,13 +78,16 @@ def weighted_correlation(
     finally:
         for handle in handles:
             handle.remove()
-    if calls.fired > len(run):
+    if calls.fired > inputs.calls:
         raise ValueError(
-            f"wrcor reads nn.ReLU modules: {calls.fired - len(run)} of {calls.fired} rectifiers "
-            "of this network are functions or of another kind"
+            f"wrcor reads ReLUs: {calls.fired - inputs.calls} of {calls.fired} rectifiers of this "
+            "network are called in another way"
         )
-    if not fired:
-        raise ValueError("no nn.ReLU module fired in a block: wrcor reads nothing else")
+    if not inputs.fired:
+        raise ValueError("no ReLU fired in a block: wrcor reads nothing else")
+    calls.warn("wrcor")
+    levels = {block: level for level, block in enumerate(sorted({b for b, *_ in inputs.fired}))}
+    fired = [(levels[block], value, edge) for block, value, edge in inputs.fired]
     kernel = torch.zeros(len(images), len(images), dtype=torch.float64)
     for weight, value, edge in fired:
         back = None if edge is None else next(found)
@@ -94,6 +95,46 @@ def weighted_correlation(
             if response is not None:
                 kernel += 2.0**weight * _correlation(response)
     return float(torch.linalg.slogdet(kernel).logabsdet)
+
+
+class _Inputs(TorchFunctionMode):
+    """Keeps the inputs of the ReLUs of every block, and where their gradients arrive.
+
+    Attributes:
+        calls: ReLUs that fired, outside of blocks too.
+        fired: the block, the input (B, units), and the edge of its gradient.
+    """
+
+    def __init__(self, batch: int) -> None:
+        super().__init__()
+        self.batch = batch
+        self.calls = 0
+        self.fired: list[tuple[int, Tensor, GradientEdge | None]] = []
+        self._inside: list[int] = []
+
+    def enter(self, number: int, module: nn.Module, args: object) -> None:
+        """Note that block ``number`` begins."""
+        self._inside.append(number)
+
+    def leave(self, module: nn.Module, args: object, output: object) -> None:
+        """Note that it ends."""
+        self._inside.pop()
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        """Look at the argument of a ReLU and call ``func``."""
+        kwargs = kwargs or {}
+        if func in _RELUS:
+            self.calls += 1
+            value = args[0] if args else kwargs["input"]
+            if len(value) != self.batch:
+                raise ValueError(f"a ReLU has {len(value)} rows for {self.batch} images")
+            if self._inside:
+                edge = get_gradient_edge(value) if value.requires_grad else None
+                # A copy: a ReLU that works in place overwrites it.
+                self.fired.append((self._inside[-1], value.detach().flatten(1).clone(), edge))
+        return func(*args, **kwargs)
 
 
 def _correlation(response: Tensor) -> Tensor:

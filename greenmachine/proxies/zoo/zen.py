@@ -83,8 +83,9 @@ def _redraw(network: nn.Module, images: Tensor, generator: torch.Generator) -> N
         if bias is not None:
             bias.data = torch.zeros_like(bias)
         if isinstance(module, _BatchNorm):
-            module.running_mean = images.new_zeros(module.num_features)
-            module.running_var = images.new_ones(module.num_features)
+            like = images if weight is None else weight  # layers may differ in precision
+            module.running_mean = like.new_zeros(module.num_features)
+            module.running_var = like.new_ones(module.num_features)
             module.track_running_stats, module.momentum = True, _MOMENTUM
 
 
