@@ -17,7 +17,7 @@ class RunConfig(Group):
     """One evolution run."""
 
     name: str = Field(default="", description="of the run; without it that of the benchmark")
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**63)
     benchmark: str | tuple[str, ...] = Field(
         default="digits-tss", description="or several, [nats-tss, nats-sss]"
     )

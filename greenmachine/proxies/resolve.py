@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from greenmachine.errors import ConfigError, ExpressionError, RunError
-from greenmachine.files import read_json
 from greenmachine.language import parse
 from greenmachine.proxies.base import ExpressionProxy, Proxy
 from greenmachine.proxies.named import PROXIES
@@ -88,14 +87,12 @@ def read_run(folder: Path) -> ExpressionProxy:
     Raises:
         RunError: the folder holds no ``result.json``, or one that is damaged.
     """
+    # Here, not above: workers resolve names, and need not import all of evolution for that.
+    from greenmachine.evolution import RunFolder
+
     path = folder / "result.json"
-    if not path.is_file():
-        raise RunError(f"{folder} holds no result.json: finish the run with --resume {folder}")
-    try:
-        best = read_json(path)["best"]
-        expression, direction = best["expression"], best["direction"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{path} is damaged ({error!r}): run again in another --out") from None
+    best = RunFolder(folder).result()["best"]
+    expression, direction = best["expression"], best["direction"]
     try:
         return _read(folder.resolve().name, expression, direction, path, "run again")
     except ConfigError as error:
