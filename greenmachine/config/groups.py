@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from reprlib import repr as short  # of a value that may hold itself, or grow without end
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -35,7 +36,7 @@ class SampleConfig(Group):
         # One message for the whole union, where pydantic has one for every member.
         if size in ("auto", "rest") or (type(size) is int and size >= 3):
             return size
-        raise ValueError(f"{size!r} is not a number of at least 3, auto, or (for test) rest")
+        raise ValueError(f"{short(size)} is not a number of at least 3, auto, or (for test) rest")
 
 
 class SamplesConfig(Group):

@@ -31,6 +31,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 import pandas as pd
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from greenmachine.benchmarks import short_name
 from greenmachine.config import RunConfig
 from greenmachine.errors import DamagedError, RunError, one_line
 from greenmachine.files import (
@@ -51,6 +52,7 @@ __all__ = [
     "Description",
     "Famous",
     "Manifest",
+    "Origin",
     "Result",
     "RunFolder",
     "SavedIndividual",
@@ -180,12 +182,34 @@ Indices = list[int] | int
 """Networks of a sample, or, of a test sample, how many they are."""
 
 
-class Manifest(_Strict):
-    """What a run was made with; more keys are allowed.
+class Origin(_Strict):
+    """Which networks a run saw; a manifest tells it, and the facts beside an exported proxy.
 
     Attributes:
         benchmark: whose data the run reads.
         samples: the networks by sample; of several benchmarks by sample and benchmark.
+    """
+
+    benchmark: BenchmarkFacts
+    samples: dict[Literal["train", "validation", "test"], Indices | dict[str, Indices]]
+
+    def selected(self) -> dict[str, list[int]]:
+        """Return the training and validation networks, which the run selected on, by benchmark."""
+        found: dict[str, list[int]] = {}
+        for name in self.benchmark.checksums:
+            found[name] = []
+            for sample in ("train", "validation"):
+                networks = self.samples.get(sample, [])
+                if isinstance(networks, dict):
+                    networks = networks.get(short_name(name), [])
+                found[name] += networks if isinstance(networks, list) else []
+        return found
+
+
+class Manifest(Origin):
+    """What a run was made with; more keys are allowed.
+
+    Attributes:
         input_shape: shape of one image of the first data set.
         tasks: names of the data sets where the run has several benchmarks, else None.
     """
@@ -196,8 +220,6 @@ class Manifest(_Strict):
     created: str
     git: str | None
     seed: int
-    benchmark: BenchmarkFacts
-    samples: dict[Literal["train", "validation", "test"], Indices | dict[str, Indices]]
     input_shape: list[int]
     tasks: list[str] | None = None
 
@@ -205,16 +227,6 @@ class Manifest(_Strict):
         """Return the manifest as JSON, without the format of the file."""
         empty = {"tasks"} if self.tasks is None else set()
         return self.model_dump(mode="json", exclude={"format", *empty})
-
-    def networks(self, sample: str) -> dict[str, list[int]]:
-        """Return the networks of ``train`` or ``validation``, by name of the benchmark."""
-        found = self.samples[sample]  # type: ignore[index]  # a plain str
-        names = list(self.benchmark.checksums)
-        parts = list(found.values()) if isinstance(found, dict) else [found]
-        return {
-            name: part if isinstance(part, list) else []
-            for name, part in zip(names, parts, strict=False)
-        }
 
 
 class _Row(_Strict):
