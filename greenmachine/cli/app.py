@@ -82,7 +82,8 @@ def run(words: Sequence[str]) -> int:
         if debug:
             traceback.print_exc()
         message, code = _explained(error)
-        print(message, file=sys.stderr, flush=True)
+        if message:
+            print(message, file=sys.stderr, flush=True)
         return code
 
 
@@ -96,6 +97,8 @@ def _explained(error: Exception) -> tuple[str, int]:
     # click's errors of usage; typer brings click along or depends on it, by its version.
     shown = getattr(error, "format_message", None)
     if shown is not None:
+        if not shown():  # a group of commands alone: its help is printed
+            return "", 2
         command = getattr(getattr(error, "ctx", None), "command_path", "greenmachine")
         what = one_line(ValueError(shown()))
         return f"greenmachine: {what.rstrip('.')}; see `{command} --help`", 2

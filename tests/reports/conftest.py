@@ -1,13 +1,10 @@
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -84,10 +81,3 @@ def runs(synthetic_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> di
         with pytest.raises(KeyboardInterrupt):
             Run(one, folder / "stopped", [], Quiet(stop_after=1)).execute()
     return {name: folder / name for name in ("finished", "stopped")}
-
-
-def edit(path: Path, change: Callable[[Any], object]) -> None:
-    """Let ``change`` alter the JSON value in ``path``."""
-    value = json.loads(path.read_text())
-    change(value)
-    path.write_text(json.dumps(value))

@@ -6,11 +6,11 @@ import json
 import shutil
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from greenmachine.errors import ConfigError, RunError
 from greenmachine.reports import write_comparison
+from tests.sealed import edit
 
 from .conftest import Page
 
@@ -49,8 +49,10 @@ def test_two_runs_beside_each_other(runs: dict[str, Path], tmp_path: Path) -> No
 def test_runs_of_one_name_and_energy(runs: dict[str, Path], tmp_path: Path) -> None:
     other = tmp_path / "finished"
     shutil.copytree(runs["finished"], other, ignore=shutil.ignore_patterns("signals"))
-    history = pd.read_csv(other / "history.csv")
-    history.assign(energy_kwh=0.25).to_csv(other / "history.csv", index=False)
+    edit(
+        other / "checkpoint.json",
+        lambda saved: [row.update(energy_kwh=0.25) for row in saved["history"]],
+    )
     page = Page(write_comparison([runs["finished"], other], tmp_path / "both.html"))
     assert str(runs["finished"]) in page.text
     assert str(other) in page.text
