@@ -174,8 +174,8 @@ def _markdown(rows: pd.DataFrame, work: Path) -> str:
         "# Faults\n",
         "    python -m experiments.faults\n",
         "A try survives where every file equals that of the unbroken run, or where one line "
-        "refuses the damaged file and names it. The run has 32 networks of digits-tss, 12 "
-        "individuals and 4 generations (with two workers 72 networks).\n",
+        "refuses the damaged file and names it. The run has 18 networks of digits-tss, 8 "
+        "individuals and 3 generations (with two workers 56 networks).\n",
         grid(rows.astype(str).to_dict("records")),  # type: ignore[arg-type]
     ]
     for found in _read(work, _COST):

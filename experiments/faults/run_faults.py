@@ -107,8 +107,7 @@ def _process(words: list[str]) -> Iterator[subprocess.Popen[str]]:
             os.killpg(process.pid, signal.SIGKILL)
 
 
-_LONG = {"workers": 2, "evolution.generations": 3, "samples": "{train: {size: 48}, "
-         "validation: {size: 16}, test: {size: 8}}"}  # fmt: skip
+_LONG = {"workers": 2, "samples": "{train: {size: 32}, validation: {size: 16}, test: {size: 8}}"}  # fmt: skip
 """Shards for two workers."""
 
 

@@ -83,7 +83,9 @@ class Run:
         try:
             seeds = [parse(text) for text in described.seeds]
         except GreenMachineError as error:
-            raise RunError(f"{folder}/config.json has a seed that is none: {error}") from None
+            raise RunError(
+                f"{folder}/config.json has a seed that is none: {one_line(error)}"
+            ) from None
         return cls(config or described.config, folder, seeds, listener)
 
     @staticmethod
