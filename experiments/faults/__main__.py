@@ -174,7 +174,7 @@ def _markdown(rows: pd.DataFrame, work: Path) -> str:
         "# Faults\n",
         "    python -m experiments.faults\n",
         "A try survives where every file equals that of the unbroken run, or where one line "
-        "refuses the damaged file and names it. The run has 18 networks of digits-tss, 8 "
+        "refuses the damaged file and names it. The run has 18 small networks of its own, 8 "
         "individuals and 3 generations (with two workers 56 networks).\n",
         grid(rows.astype(str).to_dict("records")),  # type: ignore[arg-type]
     ]

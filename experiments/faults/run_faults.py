@@ -107,7 +107,8 @@ def _process(words: list[str]) -> Iterator[subprocess.Popen[str]]:
             os.killpg(process.pid, signal.SIGKILL)
 
 
-_LONG = {"workers": 2, "samples": "{train: {size: 32}, validation: {size: 16}, test: {size: 8}}"}  # fmt: skip
+_WIDE = "{train: {size: 32}, validation: {size: 16}, test: {size: 8}}"
+_LONG = {"workers": 2, "samples": _WIDE}
 """Shards for two workers."""
 
 

@@ -28,7 +28,10 @@ RUN: dict[str, Any] = {
     "evolution.validate_best": 4,
     "evolution.hall_of_fame": 4,
 }
-"""Settings of the run that faults are injected into: on digits-tss, about a second."""
+"""Settings of the run that faults are injected into, on the networks of ``space.py``."""
+
+_SPACE = Path(__file__).with_name("space.py")
+_ON = ["--on", f"{_SPACE}:{_SPACE.with_suffix('.csv')}"]
 
 # What a warm cache, a clock and an installed codecarbon may change; and checksums over it.
 _TIMES = {"seconds", "energy", "energy_kwh", "cache_hits", "cache_misses", "evaluated", "created"}
@@ -39,12 +42,12 @@ def run_words(folder: Path, **changes: Any) -> list[str]:
     """Return the words of ``greenmachine`` that start the run."""
     settings = {**RUN, **changes}
     sets = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
-    return ["evolve", "--out", str(folder), *sets]
+    return ["evolve", "--out", str(folder), *_ON, *sets]
 
 
 def resume_words(folder: Path) -> list[str]:
     """Return the words of ``greenmachine`` that go on with the run, in one process."""
-    return ["evolve", "--resume", str(folder), "--workers", "1"]
+    return ["evolve", "--resume", str(folder), "--workers", "1", *_ON]
 
 
 @dataclass(frozen=True)
