@@ -27,9 +27,9 @@ __all__ = [
     "LOCK",
     "Held",
     "alone_in",
-    "holds_file",
     "read_json",
     "read_sealed",
+    "refuse_foreign",
     "remove_leftovers",
     "replace_file",
     "sha256",
@@ -225,12 +225,21 @@ def alone_in(folder: Path, mark: str, what: str) -> Iterator[Held]:
             raise
 
 
-def holds_file(path: Path, mark: bytes) -> bool:
-    """Whether ``path`` holds a file with ``mark`` among its bytes; False where there is none."""
-    try:
-        return path.is_file() and mark in path.read_bytes()
-    except OSError:
-        return False
+def refuse_foreign(path: Path, mark: bytes, what: str) -> None:
+    """Refuse to replace a file that we did not write.
+
+    Args:
+        path: the file; it may be missing.
+        mark: what every file of the kind that goes there has among its bytes.
+        what: such a file, for the message.
+
+    Raises:
+        RunError: there is something else.
+    """
+    if path.is_dir():
+        raise RunError(f"{path} is a folder: give the name of a file with --out")
+    if path.exists() and mark not in path.read_bytes():
+        raise RunError(f"{path} exists and is no {what}: remove it, or choose another --out")
 
 
 def _is_sealed(path: Path) -> bool:

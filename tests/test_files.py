@@ -18,6 +18,7 @@ from greenmachine.files import (
     alone_in,
     read_json,
     read_sealed,
+    refuse_foreign,
     remove_leftovers,
     replace_file,
     sha256,
@@ -142,6 +143,18 @@ def test_every_flipped_bit_of_a_sealed_file_is_noticed_or_changes_nothing(tmp_pa
         except DamagedError:
             noticed += 1
     assert noticed > 8 * len(whole) * 0.8
+
+
+def test_file_of_somebody_else_is_not_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "x.py"
+    refuse_foreign(path, b"EXPRESSION", "exported proxy")
+    path.write_text("EXPRESSION = 1")
+    refuse_foreign(path, b"EXPRESSION", "exported proxy")
+    path.write_text("import this")
+    with pytest.raises(RunError, match="no exported proxy"):
+        refuse_foreign(path, b"EXPRESSION", "exported proxy")
+    with pytest.raises(RunError, match="is a folder"):
+        refuse_foreign(tmp_path, b"EXPRESSION", "exported proxy")
 
 
 def test_leftovers_of_a_killed_command_go_and_nothing_else(tmp_path: Path) -> None:

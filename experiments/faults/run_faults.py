@@ -202,22 +202,19 @@ def signalled(folder: Path, unbroken: Path, draw: random.Random, number: int) ->
     """Send a signal once or twice, to the process or its group, with two workers."""
     wide = _wide(unbroken)
     name, times, group = SIGNALS[number % len(SIGNALS)]
-    before = set(os.listdir("/dev/shm"))
     with _process(run_words(folder, **_LONG)) as process:
         _until(process, folder / _MOMENTS[1 + number % 2], draw.uniform(0.1, 1.0))
         for _ in range(times):
             with suppress(ProcessLookupError):
                 (os.killpg if group else os.kill)(process.pid, signal.Signals[name])
             time.sleep(0.15)
-        first = _ended(process)
+        first, first_pid = _ended(process), process.pid
     time.sleep(1.5)
     second = forked(partial(command, resume_words(folder)))
     found = outcome(folder, wide, first, second)
     expected = first.code in (128 + signal.Signals[name], 0)
     line = "--resume" in first.text or first.code == 0
-    left = {
-        path for path in set(os.listdir("/dev/shm")) - before if "loky" in path or "job" in path
-    }
+    left = [path for path in os.listdir("/dev/shm") if str(first_pid) in path]
     lines = [each for each in first.text.splitlines() if "greenmachine:" in each]
     quiet = len(lines) <= 1 and "resource_tracker" not in first.text
     good = expected and line and not left and quiet

@@ -18,9 +18,9 @@ __all__ = ["RUN", "Done", "forked", "outcome", "resume_words", "run_words", "tol
 
 RUN: dict[str, Any] = {
     "seed": 5,
-    "passes": "[noise]",
+    "passes": ["noise"],
     "workers": 1,
-    "samples": "{train: {size: 10}, validation: {size: 4}, test: {size: 4}}",
+    "samples": {"train": {"size": 10}, "validation": {"size": 4}, "test": {"size": 4}},
     "capture.batch": 2,
     "evolution.population": 8,
     "evolution.generations": 2,

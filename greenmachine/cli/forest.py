@@ -15,7 +15,7 @@ from greenmachine.benchmarks import load_benchmark, short_name
 from greenmachine.cli.display import bar, plain_console, print_frame
 from greenmachine.errors import ConfigError
 from greenmachine.evaluation import check_rows, read_scores, score_columns, try_forest
-from greenmachine.files import replace_file
+from greenmachine.files import refuse_foreign, replace_file
 from greenmachine.manifest import manifest
 from greenmachine.proxies import Forest
 
@@ -65,6 +65,7 @@ def fit(
 
       greenmachine forest fit scores.parquet --features l2_norm,synflow --out small.json
     """
+    refuse_foreign(out, b'"greenmachine forest"', "forest")
     frame = read_scores(scores)
     names = score_columns(frame, features)
     benchmark = load_benchmark(on)
@@ -121,6 +122,8 @@ def predict(
 
       greenmachine forest predict forest.json scores.parquet --out predicted.parquet
     """
+    if out is not None:
+        refuse_foreign(out, b"predicted_accuracy", "file of predictions")
     forest = Forest.load(model)
     frame = read_scores(scores)
     console = plain_console(stderr=True)

@@ -22,6 +22,7 @@ class _State:
 
     number = 0
     line = _DEFAULT
+    said = False
 
 
 @contextmanager
@@ -50,7 +51,7 @@ def signals_end() -> Iterator[Callable[[int], int]]:
         A function from the exit code of the command to that of the process: where a signal came,
         it prints the line of :func:`say_when_stopped` and returns 128 + the signal's number.
     """
-    _State.number, _State.line = 0, _DEFAULT
+    _State.number, _State.line, _State.said = 0, _DEFAULT, False
     before: dict[signal.Signals, Any] = {}
     with suppress(ValueError):  # not in the main thread: whoever runs us has handlers of their own
         for number in ENDING:
@@ -62,7 +63,9 @@ def signals_end() -> Iterator[Callable[[int], int]]:
         number = _State.number or (signal.SIGINT if code == 128 + signal.SIGINT else 0)
         if not number:
             return code
-        print(f"greenmachine: {_State.line}", file=sys.stderr, flush=True)
+        if not _State.said:
+            _State.said = True
+            print(f"greenmachine: {_State.line}", file=sys.stderr, flush=True)
         return 128 + number
 
     try:
@@ -76,9 +79,10 @@ def signals_end() -> Iterator[Callable[[int], int]]:
 
 def _end(number: int, _: FrameType | None) -> None:
     if _State.number:
-        shown = "\x1b[?25h" if sys.stderr.isatty() else ""  # a live display hides the cursor
-        with suppress(OSError):
-            os.write(2, f"{shown}\ngreenmachine: {_State.line}\n".encode(errors="replace"))
+        shown = "\x1b[?25h\n" if sys.stderr.isatty() else ""  # a live display hides the cursor
+        if not _State.said:
+            with suppress(OSError):
+                os.write(2, f"{shown}greenmachine: {_State.line}\n".encode(errors="replace"))
         os._exit(128 + _State.number)
     _State.number = number
     raise Ended(number)

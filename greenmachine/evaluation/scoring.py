@@ -14,7 +14,7 @@ import pandas as pd
 from greenmachine.errors import RunError
 from greenmachine.evaluation.parts import IDENTITY, PLACE, Parts
 from greenmachine.evaluation.sweep import Sweep
-from greenmachine.files import alone_in, remove_leftovers, replace_file
+from greenmachine.files import alone_in, refuse_foreign, remove_leftovers, replace_file
 from greenmachine.language import Expression
 from greenmachine.proxies import Proxy
 from greenmachine.signals import CaptureSpec
@@ -94,6 +94,7 @@ def score_to_file(
         GreenMachineError: as there, or the parts belong to other work, are damaged, or another
             command writes them.
     """
+    refuse_foreign(out, b'"proxies"', "score file")
     sweep = Sweep(proxies, spec, indices, distinct)
     folder = out.with_name(f"{out.name}.parts")
     with alone_in(folder, IDENTITY, "parts of a sweep") as held:

@@ -10,7 +10,7 @@ from greenmachine.benchmarks import short_name
 from greenmachine.config import RunConfig
 from greenmachine.errors import ConfigError, RunError
 from greenmachine.evolution import RunFolder
-from greenmachine.files import write_json
+from greenmachine.files import refuse_foreign, write_json
 from greenmachine.language import parse
 from greenmachine.proxies.export import write_export
 
@@ -29,11 +29,14 @@ def export_run(folder: Path, out: Path, rank: int = 1) -> dict[str, Any]:
         What stands in the JSON: expression, direction, tau, settings and manifest of the run.
 
     Raises:
-        RunError: the folder holds no run, or one without a generation.
+        RunError: the folder holds no run, or one without a generation; or ``out``, or the .json,
+            is a file of somebody else.
         ConfigError: ``out`` does not end in .py, or the hall of fame is shorter than ``rank``.
     """
     if out.suffix != ".py":
         raise ConfigError(f"{out}: the name must end in .py")
+    refuse_foreign(out, b"EXPRESSION", "exported proxy")
+    refuse_foreign(out.with_suffix(".json"), b'"expression"', "file beside an exported proxy")
     run = RunFolder(folder)
     hall, config, made = run.hall(), run.description().config, run.manifest()
     result = run.result() if run.finished else None

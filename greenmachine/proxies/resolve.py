@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import warnings
 from pathlib import Path
 from reprlib import repr as short
 from typing import Any
@@ -60,7 +61,9 @@ def read_export(path: Path) -> ExpressionProxy:
         ConfigError: the file is missing, unreadable, or not an exported proxy.
     """
     try:
-        module = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about escapes in texts that nobody reads
+            module = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
     except OSError as error:
         raise ConfigError(f"cannot read {path} ({error.strerror}): give an exported .py") from None
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:

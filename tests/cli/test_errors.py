@@ -237,3 +237,21 @@ def test_compressed_bomb_is_refused(call: Call, tmp_path: Path) -> None:
     done = call("data", "import-nats", str(folder))
     assert done.returncode == 1
     assert "refused" in one_line(done.stderr)
+
+
+def test_files_of_the_user_are_not_replaced(call: Call, run_folder: Path, tmp_path: Path) -> None:
+    for name in ("mine.py", "mine.json", "other.json", "mine.parquet"):
+        (tmp_path / name).write_text("mine")
+    fast = ["l2_norm", "--on", "nats-tss", "--sample", "4", "--batch", "2", "--workers", "1"]
+    for words in (
+        ["export", str(run_folder), "--out", "mine.py"],
+        ["export", str(run_folder), "--out", "other.py"],
+        ["score", *fast, "--out", "mine.parquet"],
+    ):
+        done = call(*words)
+        assert done.returncode == 1
+        assert "choose another --out" in one_line(done.stderr)
+    assert {path.read_text() for path in tmp_path.glob("*.*")} == {"mine"}
+    for _ in range(2):  # what we wrote is ours
+        assert call("export", str(run_folder), "--out", "ours.py").returncode == 0
+        assert call("score", *fast, "--out", "ours.parquet").returncode == 0
