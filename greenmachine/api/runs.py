@@ -58,7 +58,7 @@ def evolve(
         verbose: write plain lines to standard error, where no listener is given.
 
     Returns:
-        The result. Warns where networks of the test sample failed.
+        The result. Warns where networks of the test sample failed, or tau is undefined there.
 
     Raises:
         ConfigError: a setting is unknown, out of range, or does not fit the benchmark.
@@ -79,6 +79,11 @@ def evolve(
         listener = Lines(settled.evolution.generations, to_stderr if verbose else None)
     result = launch(settled, folder, listener, resume=resume is not None)
     for dataset, rows in result.facts["test"].items():
+        if rows["champion"]["tau"] is None:
+            warnings.warn(
+                f"tau on {dataset} test is undefined: the champion ranks nothing there",
+                stacklevel=2,
+            )
         if failed := rows["champion"]["failed"]:
             total = rows["champion"]["networks"]
             warnings.warn(
