@@ -101,9 +101,8 @@ class Run:
                 work there, or what is needed is gone or damaged.
             ConfigError: the run has more generations by now than it is to have.
         """
-        if self.folder.holds_run and not self._differs() and self.folder.finished:
+        if (finished := self._finished()) is not None:
             self._check_data()
-            finished = self.folder.result()
             # What a kill left behind the result goes, where the folder may be written.
             with suppress(RunError, OSError), self.folder.held():
                 self.folder.go_on(keep_signals=self.config.capture.keep)
@@ -115,6 +114,18 @@ class Run:
             with metered(gpu, self.config.backend, self.listener.say) as meter:
                 return self._execute(meter)
 
+    def _finished(self) -> dict[str, Any] | None:
+        """Return the result, where the folder has the one that these settings end with.
+
+        Raises:
+            RunError: the folder holds another run, or the result is damaged.
+        """
+        if not self.folder.holds_run or self._differs() or not self.folder.finished:
+            return None
+        result = self.folder.result()
+        # Another: it was killed when it began to go on to a later end.
+        return result if result["until"] == until(self.config) else None
+
     def _execute(self, meter: Meter) -> dict[str, Any]:
         started = time.monotonic()
         config = self.config
@@ -125,6 +136,7 @@ class Run:
             list(self.grammar.terminals),
             self.folder.signals,
             self.listener,
+            self.folder.check,
         )
         train, validation = judges.judge("train"), judges.judge("validation")
         search = Search(
@@ -203,6 +215,7 @@ class Run:
             if changed:
                 self._check_end()
                 self.folder.extend(self.config, seeds)
+            self.folder.drop_result()  # of another end, where there is one
             return
         checksums = [entry.benchmark.checksum for entry in self.entries]
         several = len(checksums) > 1

@@ -22,6 +22,8 @@ the checksum of ``scores.parquet``.
 from __future__ import annotations
 
 import csv
+import io
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -41,8 +43,8 @@ from greenmachine.files import (
     remove_leftovers,
     replace_file,
     sha256,
-    write_json,
     write_sealed,
+    write_text,
 )
 
 __all__ = [
@@ -403,9 +405,13 @@ class RunFolder:
         self._describe(config, seeds)
 
     def extend(self, config: RunConfig, seeds: Sequence[str]) -> None:
-        """Let the run end later: its settings change, and it is no longer finished."""
+        """Let the run end elsewhere: its settings change, and it is no longer finished."""
         self._describe(config, seeds)
-        self._check()
+        self.drop_result()
+
+    def drop_result(self) -> None:
+        """Remove the result of a run that goes on."""
+        self.check()
         (self.path / "result.json").unlink(missing_ok=True)
 
     def _describe(self, config: RunConfig, seeds: Sequence[str]) -> None:
@@ -419,7 +425,7 @@ class RunFolder:
 
     def finish(self, scores: pd.DataFrame, result: Mapping[str, Any]) -> None:
         """Write what the run has found: it is finished then."""
-        self._check()
+        self.check()
         path = self.path / "scores.parquet"
         replace_file(
             path, lambda temporary: scores.to_parquet(temporary, index=False), parents=False
@@ -437,7 +443,7 @@ class RunFolder:
         Raises:
             DamagedError: the checkpoint is damaged.
         """
-        self._check()
+        self.check()
         remove_leftovers(self.path)
         saved = self.checkpoint()
         if saved is not None:
@@ -465,31 +471,23 @@ class RunFolder:
                 folder.rmdir()
 
     def _derive(self, saved: Checkpoint) -> None:
-        """Write the files that tell people what the checkpoint holds."""
-        self._table("history.csv", saved.history, missing=None)
-        self._table("words.csv", saved.words, missing=0)
-        self._check()
+        """Write the files that tell people what the checkpoint holds, where they say otherwise."""
         hall = [famous.model_dump(mode="json") for famous in saved.search.hall]
-        write_json(self.path / "hall_of_fame.json", hall, parents=False)
-
-    def _table(self, name: str, rows: Sequence[Mapping[str, float]], missing: float | None) -> None:
-        """Write a CSV; ``missing`` stands where a row lacks a column."""
-        columns = list(dict.fromkeys(key for row in rows for key in row))
-
-        def write(temporary: Path) -> None:
-            with temporary.open("w", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, columns, restval=missing)
-                writer.writeheader()
-                writer.writerows(rows)
-
-        self._check()
-        replace_file(self.path / name, write, parents=False)
+        for name, text in {
+            "history.csv": _table(saved.history, missing=None),
+            "words.csv": _table(saved.words, missing=0),
+            "hall_of_fame.json": json.dumps(hall, indent=2, allow_nan=False) + "\n",
+        }.items():
+            path = self.path / name
+            if not path.is_file() or path.read_bytes() != text.encode():
+                self.check()
+                write_text(path, text, parents=False)
 
     def _write(self, name: str, value: Mapping[str, Any]) -> None:
-        self._check()
+        self.check()
         write_sealed(self.path / name, value, parents=False)
 
-    def _check(self) -> None:
+    def check(self) -> None:
         """Refuse to write where the folder is not held, or no longer the one that was taken."""
         if self._held is None:
             raise RuntimeError("the folder of a run is written inside `held()` alone")
@@ -499,6 +497,15 @@ class RunFolder:
 def until(config: RunConfig) -> dict[str, Any]:
     """Return the settings that say when the search ends, by name."""
     return {name: getattr(config.evolution, name) for name in UNTIL}
+
+
+def _table(rows: Sequence[Mapping[str, float]], missing: float | None) -> str:
+    """Return a CSV; ``missing`` stands where a row lacks a column."""
+    file = io.StringIO(newline="")
+    writer = csv.DictWriter(file, list(dict.fromkeys(k for row in rows for k in row)), missing)
+    writer.writeheader()
+    writer.writerows(rows)
+    return file.getvalue()
 
 
 def _checked(path: Path, model: type[_Model], value: Mapping[str, Any], remedy: str) -> _Model:

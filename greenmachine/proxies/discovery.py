@@ -50,6 +50,13 @@ def export_run(folder: Path, out: Path, rank: int = 1) -> dict[str, Any]:
         sample: dict(zip(tasks, values, strict=True)) for sample, values in famous.tau.items()
     }
     if rank == 1 and result is not None:
+        if (result["best"]["expression"], result["best"]["direction"]) != (
+            famous.expression,
+            famous.direction,
+        ):
+            raise RunError(
+                f"{folder}: result.json is not of its checkpoint.json: go on with --resume {folder}"
+            )
         tau |= {sample: result[sample] for sample in result["samples"]}
     known = {
         "name": out.stem,

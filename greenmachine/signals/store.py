@@ -99,6 +99,7 @@ class Store:
         *,
         announce: Callable[[str], None] = lambda line: None,
         progress: Progress | None = None,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
         """Capture what is missing.
 
@@ -106,6 +107,7 @@ class Store:
             workers: processes.
             announce: told the size before anything is made.
             progress: told after every shard.
+            check: called before the folder is made; raises where that must not be.
 
         Raises:
             RunError: the folder holds another sample, the disk is too small, or a worker died.
@@ -120,11 +122,13 @@ class Store:
                 raise RunError(f"{self.folder} holds signals of another sample: remove the folder")
         else:
             whole = self.estimate_bytes()
+            check()
+            self.folder.mkdir(parents=True, exist_ok=True)
             self._check_space(whole)
             count = len(self.indices)
             fitting = SHARD_BYTES * count // max(1, whole)
             identity["shard_networks"] = max(SHARD_NETWORKS, min(fitting, -(-count // 4)))
-            write_sealed(self.folder / DESCRIPTION, identity)
+            write_sealed(self.folder / DESCRIPTION, identity, parents=False)
         missing = [i for i, path in enumerate(self.paths) if not path.exists()]
         if not missing:
             return
@@ -158,7 +162,6 @@ class Store:
                 path.unlink()
 
     def _check_space(self, size: int) -> int:
-        self.folder.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(self.folder).free
         if size > free:
             raise RunError(f"{self.folder} has too little space: smaller samples or another --out")

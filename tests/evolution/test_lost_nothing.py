@@ -320,6 +320,26 @@ def test_extended_run_equals_a_longer_one(unbroken: Path, tmp_path: Path) -> Non
         Run(settings(**other), folder, [], Quiet()).execute()
 
 
+def test_stop_while_a_run_is_extended(
+    unbroken: Path, kill: Callable[[int, str], None], tmp_path: Path
+) -> None:
+    """At every replacement of a file, in one of the three ways; also where it goes on twice."""
+    short = tmp_path / "short"
+    evolution = {**SMALL["evolution"], "generations": 1}
+    Run(settings(**{**SMALL, "evolution": evolution}), short, [], Quiet()).execute()
+    for number in range(1, 16):
+        folder = tmp_path / f"{number}"
+        shutil.copytree(short, folder)
+        kill(number, ("before", "in", "after")[number % 3])
+        try:
+            Run(settings(**SMALL), folder, [], Quiet()).execute()
+        except Killed:
+            kill(-1, "")
+            Run(settings(**SMALL), folder, [], Quiet()).execute()
+        assert told(folder) == told(unbroken), number
+        shutil.rmtree(folder)
+
+
 @pytest.mark.parametrize(("limit", "last"), [({"patience": 1}, 3), ({"seconds": 1e-9}, 0)])
 def test_search_ends_early(limit: dict[str, Any], last: int, tmp_path: Path) -> None:
     evolution = {**SMALL["evolution"], "generations": 8, **limit}
