@@ -55,7 +55,7 @@ def _mutated(text: str, draw: random.Random) -> str:
             case 2:
                 text = text[:at] + text[to:]
             case 3:
-                text = text[:to] + text[at:to] * draw.choice([1, 2, 50, 2000]) + text[to:]
+                text = text[:to] + text[at:to] * draw.choice([1, 2, 10, 150]) + text[to:]
             case _:
                 noise = "".join(draw.choices(string.printable, k=draw.randint(1, 8)))
                 text = text[:at] + noise + text[at:]
@@ -201,12 +201,12 @@ def _command(draw: random.Random, folder: Path) -> None:
 
 
 KINDS: dict[str, tuple[Callable[[random.Random, Path], None], int]] = {
-    "YAML": (_yaml, 7_000),
-    "expressions": (_expression, 6_000),
-    "exported files": (_export, 3_000),
-    "JSON of a run": (_json, 2_400),
-    "command lines": (_command, 1_200),
-    "Parquet attributes": (_attributes, 400),
+    "YAML": (_yaml, 5_000),
+    "expressions": (_expression, 8_000),
+    "exported files": (_export, 4_400),
+    "JSON of a run": (_json, 1_600),
+    "command lines": (_command, 700),
+    "Parquet attributes": (_attributes, 300),
 }
 """By name what reads an input, and how many are tried."""
 
