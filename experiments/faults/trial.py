@@ -35,6 +35,7 @@ _ON = ["--on", f"{_SPACE}:{_SPACE.with_suffix('.csv')}"]
 
 # What a warm cache, a clock and an installed codecarbon may change; and checksums over it.
 _TIMES = {"seconds", "energy", "energy_kwh", "cache_hits", "cache_misses", "evaluated", "created"}
+_TIMES |= {"git"}  # of the checkout, which may change meanwhile
 _LONGEST = 240  # seconds of a try
 
 
