@@ -39,7 +39,7 @@ evolution: {population: 12, generations: 3, mutations: {uniform: 3.0}, seeds: [s
 objective: {aggregate: mean, parsimony: 0.0005}
 """
 
-_TEXT = "add(sum_layers(l2_norm(noise_input)), mean_layers(min_eigenvalue(channel_gram(weight))))"
+_TEXT = "add(sum_layers(l2_norm(noise_input)), mean_layers(min_eigenvalue(filter_gram(weight))))"
 
 
 def _mutated(text: str, draw: random.Random) -> str:

@@ -52,7 +52,8 @@ def fitted_sizes(samples: SamplesConfig, benchmark: Benchmark) -> SamplesConfig:
         name = waiting.pop(0)
         share, most = AUTOMATIC[name]
         whole = share + sum(AUTOMATIC[other][0] for other in waiting)
-        size = max(LEAST, min(most, round(left * share / whole)))
+        kept = LEAST * len(waiting)  # for those that come after
+        size = max(LEAST, min(most, round(left * share / whole), left - kept))
         if sizes[name] == "auto":
             fitted[name] = getattr(samples, name).model_copy(update={"size": size})
         left -= size

@@ -93,7 +93,7 @@ def test_common_sizes_fit_every_benchmark(test: Any) -> None:
 @pytest.mark.parametrize("seed", range(20))
 def test_automatic_sizes_can_always_be_drawn(seed: int) -> None:
     generator = np.random.default_rng(seed)
-    groups = generator.integers(0, 8, 20).tolist()
+    groups = generator.integers(0, 12, 60).tolist()
     benchmark = table(groups)
     config = settings(
         datasets=["own"], seed=seed, samples={n: {} for n in ("train", "validation", "test")}
