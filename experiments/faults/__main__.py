@@ -6,6 +6,7 @@ import argparse
 import json
 import random
 import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -44,11 +45,18 @@ def main(words: list[str] | None = None) -> int:
         "--work", type=Path, default=Path("runs/faults"), help="what is there goes on"
     )
     parser.add_argument("--out", type=Path, default=Path("results/faults"), help="of the table")
+    parser.add_argument("--table", action="store_true", help="only the table of what is in WORK")
     choice = parser.parse_args(words)
     if unknown := set(choice.parts) - set(names):
         parser.error(f"no part {', '.join(sorted(unknown))}; there is {', '.join(names)}")
     choice.work.mkdir(parents=True, exist_ok=True)
     work = choice.work.resolve()
+    if not choice.table:
+        _inject(choice, work, names)
+    return _write(choice, work)
+
+
+def _inject(choice: argparse.Namespace, work: Path, names: list[str]) -> None:
     # Imported here, before the first fork: each child would spend seconds on it. Nothing of torch
     # or Arrow runs in this process: their threads do not live on in a child.
     import greenmachine.cli.app
@@ -65,6 +73,10 @@ def main(words: list[str] | None = None) -> int:
             make, count, _ = PARTS[name]
             one = partial(_try, make, name, work, unbroken, choice.seed)
             _tries(work, name, max(1, round(count * choice.scale)), one)
+
+
+def _write(choice: argparse.Namespace, work: Path) -> int:
+    """Write table and manifest; return the exit code."""
     rows = _table(work)
     choice.out.mkdir(parents=True, exist_ok=True)
     write_text(choice.out / "faults.csv", rows.to_csv(index=False, lineterminator="\n"))
@@ -111,6 +123,8 @@ def _try(
     number: int,
 ) -> dict[str, Any]:
     folder = work / "try" / "run"
+    if folder.is_mount():  # the full disk of a try that was stopped
+        subprocess.run(["umount", "-l", str(folder)], check=True)
     shutil.rmtree(folder.parent, ignore_errors=True)
     folder.parent.mkdir()
     return make(folder, unbroken, random.Random(f"{seed} {name} {number}"), number)

@@ -278,7 +278,7 @@ def full_disk(folder: Path, unbroken: Path, draw: random.Random, number: int) ->
     """Run on a file system that fills up, make it larger, and go on. Needs the right to mount."""
     folder.mkdir()
     whole = sum(p.stat().st_size for p in unbroken.rglob("*") if p.is_file())
-    size = int(draw.uniform(8_192, 24 * whole + 2**20))
+    size = int(draw.uniform(8_192, 4 * whole))
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(folder)], check=True)
     try:
         run = folder / "run"
