@@ -4,13 +4,16 @@ from __future__ import annotations
 
 __all__ = [
     "ConfigError",
+    "DamagedError",
     "DataError",
     "ExpressionError",
     "GreenMachineError",
     "NetworkError",
     "RunError",
-    "first_line",
+    "one_line",
 ]
+
+_LONGEST = 600  # characters of a message: what quotes a damaged file may quote megabytes
 
 
 class GreenMachineError(Exception):
@@ -33,6 +36,10 @@ class NetworkError(GreenMachineError):
     """A network of the caller's raised, or cannot be read by the proxy."""
 
 
+class DamagedError(RunError):
+    """A file of a run or of a signal store is not as it was written."""
+
+
 class ExpressionError(GreenMachineError):
     """An expression has a syntax or kind error.
 
@@ -42,6 +49,7 @@ class ExpressionError(GreenMachineError):
     """
 
     def __init__(self, message: str, text: str, position: int) -> None:
+        self.message = message
         self.text = text
         self.position = position
         # The window keeps the marker under the fault on an 80-column terminal.
@@ -51,12 +59,25 @@ class ExpressionError(GreenMachineError):
             f"{message} (at character {position + 1})\n  {line}\n  {' ' * (position - start)}^"
         )
 
+    def __reduce__(self) -> tuple[type[ExpressionError], tuple[str, str, int]]:
+        # By default an exception is rebuilt from its message alone, which this one is not made of:
+        # a worker that raised it would look as if it had died.
+        return type(self), (self.message, self.text, self.position)
 
-def first_line(error: BaseException) -> str:
-    """Return the kind of ``error`` and the first line of its text, cut to a readable length."""
+
+def one_line(error: BaseException, limit: int = _LONGEST) -> str:
+    """Return the message of any exception as one line of at most ``limit`` characters.
+
+    An exception whose message cannot be had (its ``__str__`` raises) or is empty gives the name of
+    its type. Characters that do not print are escaped.
+    """
     try:
-        lines = str(error).strip().splitlines() or [""]
-    except Exception:  # the text of somebody else's error may raise too
-        lines = ["(its text cannot be shown)"]
-    line = lines[0] if len(lines[0]) <= 300 else f"{lines[0][:297]}..."
-    return f"{type(error).__name__}: {line}" if line else type(error).__name__
+        text = str(error)
+    except Exception:  # the exception is anybody's code
+        text = ""
+    # Cut before and after: to split a text of megabytes into words costs seconds.
+    words = " ".join(text[: 4 * limit].split()) or type(error).__name__
+    printable = "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode() for c in words
+    )
+    return printable if len(printable) <= limit else f"{printable[: limit - 1]}…"

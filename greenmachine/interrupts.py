@@ -1,4 +1,4 @@
-"""Ctrl-C held back while code runs that would lose it."""
+"""Ctrl-C held back while code runs that would lose it; a request to end treated like Ctrl-C."""
 
 from __future__ import annotations
 
@@ -6,13 +6,35 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
+from typing import Any
 
-__all__ = ["interrupts_held"]
+__all__ = ["ENDING", "Ended", "ended_by", "interrupts_held"]
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Signals that ask a command to end: Ctrl-C, a scheduler or ``timeout``, a closed terminal."""
+
+
+class Ended(KeyboardInterrupt):
+    """One of the signals of ``ENDING`` came; what handles Ctrl-C handles it too.
+
+    Attributes:
+        number: of the signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def ended_by(interrupt: KeyboardInterrupt) -> int:
+    """Return the exit code of a command that ``interrupt`` ended: 128 + number of the signal."""
+    return 128 + (interrupt.number if isinstance(interrupt, Ended) else signal.SIGINT)
 
 
 @contextmanager
 def interrupts_held() -> Iterator[None]:
-    """Let an interrupt (SIGINT) that comes inside take effect after the block, whatever it raises.
+    """Let a signal of ``ENDING`` that comes inside take effect after the block, whatever it raises.
 
     For short calls into compiled code that calls Python back: some clear any exception of the
     callback, ``KeyboardInterrupt`` too, and raise their own. The interrupt would be lost, and
@@ -23,11 +45,22 @@ def interrupts_held() -> Iterator[None]:
         yield
         return
     came: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+
+    def note(number: int, _: FrameType | None) -> None:
+        came.append(number)
+
+    before: dict[signal.Signals, Any] = {}
+    for number in ENDING:
+        handler = signal.getsignal(number)
+        # The system's own way (to end, or to ignore) needs no Python; None: a program that embeds
+        # Python has a handler of its own, which could not be put back.
+        if callable(handler):
+            before[number] = handler
+            signal.signal(number, note)
     try:
         yield
     finally:
-        # None: a program that embeds Python has a handler of its own, which cannot be put back.
-        signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
         if came:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.Signals(came[0]))

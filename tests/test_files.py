@@ -5,13 +5,27 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import stat
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
-from greenmachine.errors import RunError
-from greenmachine.files import alone_in, read_json, replace_file, sha256, write_json, write_text
+from greenmachine.errors import DamagedError, RunError
+from greenmachine.files import (
+    Held,
+    alone_in,
+    read_json,
+    read_sealed,
+    refuse_foreign,
+    remove_leftovers,
+    replace_file,
+    sha256,
+    write_json,
+    write_sealed,
+    write_text,
+)
 
 
 def test_write_replaces_and_makes_folders(tmp_path: Path) -> None:
@@ -59,10 +73,96 @@ def test_sha256_is_that_of_the_content(tmp_path: Path) -> None:
     assert sha256(tmp_path / "x") == hashlib.sha256(b"content").hexdigest()
 
 
+def held(folder: Path) -> AbstractContextManager[Held]:
+    return alone_in(folder, "config.json", "run")
+
+
 def test_one_command_at_a_time_works_in_a_folder(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "run"
     refused = pytest.raises(RunError, match=r"another command is at work in .*run: wait")
-    with alone_in(folder), alone_in(tmp_path), refused, alone_in(folder):
+    with held(folder), held(tmp_path / "other"), refused, held(folder):
         pytest.fail("two at a time")
-    with alone_in(folder):
+    with held(folder):
         pass
+
+
+@pytest.mark.parametrize("name", ["history.csv", "signals/mine.txt", "config.json", ".hidden"])
+def test_folder_of_the_user_is_refused_and_left_alone(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(RunError, match="not empty"), held(tmp_path):
+        pytest.fail("it was taken")
+    assert [path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()] == [
+        Path(name)
+    ]
+
+
+def test_copy_of_our_folder_is_taken_without_its_lock(tmp_path: Path) -> None:
+    write_sealed(tmp_path / "config.json", {"seeds": []})
+    with held(tmp_path):
+        pass
+
+
+@pytest.mark.parametrize("how", ["removed", "replaced", "renamed"])
+def test_folder_that_is_gone_is_noticed(how: str, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+
+    def lose() -> None:
+        with held(folder) as here:
+            here.check()
+            if how == "renamed":
+                folder.rename(tmp_path / "other")
+            else:
+                shutil.rmtree(folder)
+            if how == "replaced":
+                with held(folder):
+                    pass
+            raise ValueError("what a missing folder led to")
+
+    with pytest.raises(RunError, match="removed or replaced"):
+        lose()
+
+
+def test_sealed_file_reads_as_written(tmp_path: Path) -> None:
+    value = {"numbers": [0.1, -0.0, 1e-300, 3], "by": {2: "two", 10: "ten"}, "text": "ü\n"}
+    write_sealed(tmp_path / "x.json", value)
+    assert read_sealed(tmp_path / "x.json", "") == {**value, "by": {"2": "two", "10": "ten"}}
+
+
+def test_every_flipped_bit_of_a_sealed_file_is_noticed_or_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    write_sealed(path, {"seed": 1, "rate": 0.25, "name": "run", "none": None})
+    value, whole = read_sealed(path, ""), path.read_bytes()
+    noticed = 0
+    for place in range(8 * len(whole)):
+        content = bytearray(whole)
+        content[place // 8] ^= 1 << place % 8
+        path.write_bytes(content)
+        try:
+            assert read_sealed(path, "") == value
+        except DamagedError:
+            noticed += 1
+    assert noticed > 8 * len(whole) * 0.8
+
+
+def test_file_of_somebody_else_is_not_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "x.py"
+    refuse_foreign(path, b"EXPRESSION", "exported proxy")
+    path.write_text("EXPRESSION = 1")
+    refuse_foreign(path, b"EXPRESSION", "exported proxy")
+    path.write_text("import this")
+    with pytest.raises(RunError, match="no exported proxy"):
+        refuse_foreign(path, b"EXPRESSION", "exported proxy")
+    with pytest.raises(RunError, match="is a folder"):
+        refuse_foreign(tmp_path, b"EXPRESSION", "exported proxy")
+
+
+def test_leftovers_of_a_killed_command_go_and_nothing_else(tmp_path: Path) -> None:
+    ours = [".a.json.0123abcd.tmp", ".b [x].0123abcd.tmp"]
+    others = ["a.json", ".a.tmp", ".a.json.0123ABCD.tmp", "a.0123abcd.tmp"]
+    for name in [*ours, *others]:
+        (tmp_path / name).write_text("x")
+    remove_leftovers(tmp_path, "a.json")
+    assert {path.name for path in tmp_path.iterdir()} == {ours[1], *others}
+    remove_leftovers(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {*others}

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from greenmachine.errors import RunError
-from greenmachine.files import read_json
+from greenmachine.evolution import Famous, RunFolder
 from greenmachine.proxies import ExpressionProxy
 from greenmachine.proxies.discovery import export_run
 from greenmachine.proxies.resolve import read_run
@@ -50,7 +50,7 @@ class Result:
         """
         folder = Path(folder)
         read_run(folder)  # refuses what is unfinished or damaged
-        return cls(folder, read_json(folder / "result.json"))
+        return cls(folder, RunFolder(folder).result())
 
     @cached_property
     def best(self) -> ExpressionProxy:
@@ -85,10 +85,10 @@ class Result:
     @cached_property
     def history(self) -> pd.DataFrame:
         """A row a generation: ``best``, ``mean``, ``best_validation``, ``diversity``, ..."""
-        try:
-            return pd.read_csv(self.folder / "history.csv")
-        except (OSError, ValueError) as error:
-            raise RunError(f"{self.folder} has no history.csv that reads ({error})") from None
+        saved = RunFolder(self.folder).checkpoint()
+        if saved is None:
+            raise RunError(f"{self.folder} has lost its checkpoint.json: run again")
+        return pd.DataFrame(saved.history)
 
     @cached_property
     def hall_of_fame(self) -> pd.DataFrame:
@@ -97,12 +97,8 @@ class Result:
         Columns: ``expression``, ``direction``, ``size``, ``generation``, the fitness on ``train``
         and ``validation``, and tau-b as ``train.cifar10``.
         """
-        try:
-            hall = read_json(self.folder / "hall_of_fame.json")
-            rows = [_famous(famous, self.facts["datasets"]) for famous in hall]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            reason = f"has no hall_of_fame.json that reads ({error!r})"
-            raise RunError(f"{self.folder} {reason}") from None
+        hall = RunFolder(self.folder).hall()
+        rows = [_famous(famous, self.facts["datasets"]) for famous in hall]
         return pd.DataFrame(rows, pd.RangeIndex(1, len(rows) + 1, name="rank"))
 
     @property
@@ -145,8 +141,8 @@ def _number(value: float | None) -> float:
     return math.nan if value is None else value
 
 
-def _famous(famous: Mapping[str, Any], datasets: list[str]) -> dict[str, Any]:
-    row = {key: value for key, value in famous.items() if key != "tau"}
-    for sample, values in famous["tau"].items():
-        row |= {f"{sample}.{name}": tau for name, tau in zip(datasets, values, strict=True)}
+def _famous(famous: Famous, datasets: list[str]) -> dict[str, Any]:
+    row = famous.model_dump(exclude={"tau"})
+    for sample, values in famous.tau.items():
+        row |= {f"{sample}.{name}": tau for name, tau in zip(datasets, values, strict=False)}
     return row

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,14 +10,19 @@ from typing import Any
 
 from greenmachine.api.lines import Lines, to_stderr
 from greenmachine.api.result import Result
+from greenmachine.benchmarks import absolute_name, refuse_unnamed_code
 from greenmachine.config import RunConfig, load_config
 from greenmachine.errors import ConfigError
 from greenmachine.evolution import Run
 from greenmachine.evolution.listener import Listener
+from greenmachine.evolution.run_folder import UNTIL
 from greenmachine.language import parse
 from greenmachine.proxies import resolve
 
 __all__ = ["evolve", "launch", "settle"]
+
+_FREE = ("workers", "backend", *(f"evolution.{name}" for name in UNTIL))
+"""Settings that a resumed run may have of its own, in order."""
 
 
 def evolve(
@@ -44,12 +50,15 @@ def evolve(
         out: folder of the run; default ``runs/NAME-SEED``.
         seed: of everything random; default that of ``config``.
         resume: folder of a run to go on with; it has its settings: give no others, but
-            ``workers`` and ``backend``, on which no result depends.
+            ``workers`` and ``backend``, on which no result depends, and ``evolution.generations``,
+            ``seconds`` and ``patience``, which say when the run ends: so a finished one is
+            extended. Where the run has networks of a Python file, name them as ``benchmark``
+            again: a folder may come from anybody.
         listener: told what happens; default one that keeps silent.
         verbose: write plain lines to standard error, where no listener is given.
 
     Returns:
-        The result. Warns where networks of the test sample failed.
+        The result. Warns where networks of the test sample failed, or tau is undefined there.
 
     Raises:
         ConfigError: a setting is unknown, out of range, or does not fit the benchmark.
@@ -70,6 +79,11 @@ def evolve(
         listener = Lines(settled.evolution.generations, to_stderr if verbose else None)
     result = launch(settled, folder, listener, resume=resume is not None)
     for dataset, rows in result.facts["test"].items():
+        if rows["champion"]["tau"] is None:
+            warnings.warn(
+                f"tau on {dataset} test is undefined: the champion ranks nothing there",
+                stacklevel=2,
+            )
         if failed := rows["champion"]["failed"]:
             total = rows["champion"]["networks"]
             warnings.warn(
@@ -91,19 +105,30 @@ def settle(
     """Return the settings and the folder that the arguments of :func:`evolve` mean."""
     changes = dict(settings or {})
     if resume is not None:
-        others = any(given is not None for given in (benchmark, config, out, seed))
-        if others or not changes.keys() <= {"workers", "backend"}:
+        folder = Path(resume)
+        if any(given is not None for given in (config, out, seed)) or not changes.keys() <= {
+            *_FREE
+        }:
             raise ConfigError(
-                "resume takes the settings of its run: give no others but workers and backend"
+                f"resume takes the settings of its run: give no others but {', '.join(_FREE)}"
             )
-        return load_config(Run.settings(Path(resume)), changes), Path(resume)
+        known = Run.settings(folder)
+        named = [benchmark] if isinstance(benchmark, str) else list(benchmark or [])
+        if named and {*map(absolute_name, named)} != {*map(absolute_name, known.benchmarks)}:
+            raise ConfigError(
+                f"{folder} is a run on {', '.join(known.benchmarks)}: to resume it give no others"
+            )
+        refuse_unnamed_code(known.benchmarks, folder, named)
+        return load_config(known, changes), folder
     if benchmark is not None:
         changes["benchmark"] = benchmark
     if seed is not None:
         changes["seed"] = seed
     settled = load_config(Path(config) if isinstance(config, str) else config, changes)
     if out is None:
-        out = Path("runs") / f"{settled.name}-{settled.seed}"
+        # A name is any text: as a folder it must not lead out of `runs`.
+        name = re.sub(r"[^\w+.-]+", "_", settled.name).strip("._")[:100] or "run"
+        out = Path("runs") / f"{name}-{settled.seed}"
     return settled, Path(out)
 
 

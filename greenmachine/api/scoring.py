@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from greenmachine.engine import evaluate_model
-from greenmachine.errors import ConfigError, GreenMachineError, NetworkError, first_line
+from greenmachine.errors import ConfigError, GreenMachineError, NetworkError, one_line
 from greenmachine.language import parse
 from greenmachine.networks.batches import label_batch
 from greenmachine.networks.layers import Coverage
@@ -83,7 +83,7 @@ def score(
     except GreenMachineError:
         raise
     except Exception as error:  # a network may raise anything
-        raise NetworkError(f"{scorer.given}: {first_line(error)}") from error
+        raise NetworkError(f"{scorer.given}: {type(error).__name__}: {one_line(error)}") from error
     if judged.coverage is not None:
         judged.coverage.warn()
     return judged.value
@@ -138,7 +138,7 @@ def rank(
         except GreenMachineError:  # not the network's fault
             raise
         except Exception as error:  # a network may raise anything
-            rows.append((name, math.nan, math.nan, first_line(error)))
+            rows.append((name, math.nan, math.nan, f"{type(error).__name__}: {one_line(error)}"))
         else:
             failure = "" if math.isfinite(value) else f"the score is {value}"
             rows.append((name, value, 1.0 if coverage is None else coverage.share, failure))

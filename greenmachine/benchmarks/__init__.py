@@ -6,7 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from greenmachine.benchmarks.base import Benchmark
-from greenmachine.benchmarks.custom import absolute_name, is_custom, load_custom, short_name
+from greenmachine.benchmarks.custom import (
+    absolute_name,
+    is_custom,
+    load_custom,
+    refuse_unnamed_code,
+    short_name,
+)
 from greenmachine.benchmarks.datasets import Images, ImageSet
 from greenmachine.benchmarks.digits import LOADERS as EMBEDDED_LOADERS
 from greenmachine.benchmarks.paths import data_folder
@@ -37,7 +43,9 @@ __all__ = [
     "Space",
     "absolute_name",
     "data_folder",
+    "is_custom",
     "load_benchmark",
+    "refuse_unnamed_code",
     "short_name",
     "training_cost",
 ]

@@ -18,7 +18,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+import shlex
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -36,12 +37,19 @@ from greenmachine.benchmarks.spaces import Space
 from greenmachine.benchmarks.table import checksum
 from greenmachine.benchmarks.user_file import UserFile
 from greenmachine.benchmarks.user_table import read_accuracies
-from greenmachine.errors import DataError
+from greenmachine.errors import ConfigError, DataError
 from greenmachine.networks import module_costs
 from greenmachine.networks.neutral import neutral
 from greenmachine.networks.outputs import pick_output
 
-__all__ = ["DATASET", "absolute_name", "is_custom", "load_custom", "short_name"]
+__all__ = [
+    "DATASET",
+    "absolute_name",
+    "is_custom",
+    "load_custom",
+    "refuse_unnamed_code",
+    "short_name",
+]
 
 DATASET = "own"
 """Name of the one data set of such a benchmark."""
@@ -63,6 +71,28 @@ def absolute_name(name: str) -> str:
         return name
     python, table = _paths(name)
     return f"{python}:{table}"
+
+
+def refuse_unnamed_code(names: Iterable[str], source: Path, named: Iterable[str]) -> None:
+    """Refuse to run a Python file that a data file names, and not whoever runs the command.
+
+    Args:
+        names: of the benchmarks that ``source`` tells of.
+        source: a score file, or the folder of a run; it may come from anybody.
+        named: benchmarks that the command line, the settings or the caller name.
+
+    Raises:
+        ConfigError: a benchmark that runs code is not among ``named``; the message says how to
+            name it.
+    """
+    known = {absolute_name(name) for name in named}
+    for name in names:
+        if is_custom(name) and absolute_name(name) not in known:
+            code = name.rpartition(":")[0]
+            raise ConfigError(
+                f"{source} names a Python file, {code}: if you trust it, run it with "
+                f"--on {shlex.quote(name)}"
+            )
 
 
 def short_name(name: str) -> str:
@@ -166,7 +196,9 @@ class _Networks:
     def _costs(self, arch: str) -> tuple[float, float]:
         try:
             return module_costs(self.build(arch), self.shape)
-        except Exception:  # a network may raise anything; capture tells what it was
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # a network may raise anything; capture tells what it was
             return math.nan, math.nan
 
 

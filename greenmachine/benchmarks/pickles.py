@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from greenmachine.errors import DataError
+from greenmachine.errors import DataError, one_line
 
 __all__ = ["load_compressed", "load_pickle"]
 
@@ -75,9 +75,11 @@ def load_pickle(content: bytes, source: str, *, encoding: str = "ASCII") -> Any:
     # A broken pickle may fail in any of these ways; each means the same to the user.
     except (
         pickle.UnpicklingError, EOFError, AttributeError, ImportError, IndexError, KeyError,
-        MemoryError, OverflowError, TypeError, ValueError,
+        MemoryError, OverflowError, RecursionError, TypeError, ValueError,
     ) as error:  # fmt: skip
-        raise DataError(f"{source} is refused, it is no official file: {error}") from error
+        raise DataError(
+            f"{source} is refused, it is no official file: {one_line(error)}"
+        ) from error
 
 
 def load_compressed(path: Path) -> Any:
@@ -87,9 +89,38 @@ def load_compressed(path: Path) -> Any:
         DataError: the file is missing, truncated or refused.
     """
     try:
-        content = bz2.decompress(path.read_bytes())
+        packed = path.read_bytes()
+        most = max(_SMALL, _RATIO * len(packed))
+        content = _decompressed(packed, most)
     except FileNotFoundError:
         raise DataError(f"no file {path}; download the benchmark again") from None
     except (OSError, ValueError, EOFError) as error:
         raise DataError(f"{path} is truncated or not bzip2; download it again") from error
+    if len(content) > most:
+        raise DataError(
+            f"{path} is refused, it is no official file: {len(packed)} bytes expand to more than "
+            f"{most}"
+        )
     return load_pickle(content, str(path))
+
+
+_SMALL, _RATIO = 2**26, 100
+"""Bytes that any file may expand to, and how many times its size a larger one may."""
+
+
+def _decompressed(packed: bytes, most: int) -> bytes:
+    """Return the content, or a little more than ``most`` bytes of it where it is longer.
+
+    Raises:
+        ValueError: the file is truncated, or no bzip2.
+    """
+    content = bytearray()
+    while packed and len(content) <= most:  # a file may be several streams
+        stream = bz2.BZ2Decompressor()
+        content += stream.decompress(packed, most + 1 - len(content))
+        while not stream.eof and len(content) <= most:
+            if stream.needs_input:
+                raise ValueError("truncated")
+            content += stream.decompress(b"", most + 1 - len(content))
+        packed = stream.unused_data if stream.eof else b""
+    return bytes(content)

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
-from greenmachine.errors import DataError
+from greenmachine.errors import DataError, one_line
 from greenmachine.files import replace_file, sha256
 
 __all__ = [
@@ -40,7 +40,10 @@ multiply-accumulates without that bias.
 _ACCURACY = re.compile(r"(test|valid)(@\d+)?(\.seed\d+)?")
 
 # What pandas and pyarrow raise on a damaged file, depending on where the damage is.
-_UNREADABLE = (OSError, ValueError, KeyError, TypeError, NotImplementedError, RuntimeError)
+_UNREADABLE = (
+    OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, MemoryError,
+    OverflowError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,7 @@ def read_table(path: Path, command: str) -> pd.DataFrame:
         return pd.read_parquet(path)
     except _UNREADABLE as error:
         kind = "CSV" if path.suffix == ".csv" else "Parquet"
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = one_line(error, 200)
         raise DataError(
             f"{path} is not a whole {kind} file ({reason}); make it again with `{command}`"
         ) from error

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from greenmachine.errors import DataError
+from greenmachine.errors import DataError, one_line
 
 __all__ = ["UserFile"]
 
@@ -51,7 +51,9 @@ class UserFile:
             if error.filename != str(path):
                 raise self._fault(error) from error
             raise DataError(f"no file {path}: give the Python file with build(arch)") from None
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # it is anybody's code, and may call sys.exit
             raise self._fault(error) from error
 
     def __reduce__(self) -> tuple[type[UserFile], tuple[Path]]:
@@ -80,7 +82,9 @@ class UserFile:
         """
         try:
             return self.call(name)
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # it is anybody's code, and may call sys.exit
             raise self._fault(error) from error
 
     @contextmanager
@@ -113,9 +117,8 @@ class UserFile:
         lines = [f.lineno for f in frames if f.filename == str(self.path)]
         line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
         place = f", line {line}" if line else ""
-        said = error.msg if isinstance(error, SyntaxError) else str(error)
-        first = (said.strip().splitlines() or [""])[0]
-        return DataError(f"{self.path}{place}: {type(error).__name__}: {first}; correct the file")
+        said = error.msg if isinstance(error, SyntaxError) else one_line(error, 300)
+        return DataError(f"{self.path}{place}: {type(error).__name__}: {said}; correct the file")
 
 
 def _places(module: ModuleType) -> list[str]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+import traceback
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Annotated, Any
 
 import typer
@@ -18,10 +19,12 @@ from greenmachine.cli.export import export
 from greenmachine.cli.report import report
 from greenmachine.cli.reproduce import reproduce
 from greenmachine.cli.score import score
-from greenmachine.errors import GreenMachineError
+from greenmachine.errors import ExpressionError, GreenMachineError, one_line
 from greenmachine.workers import WorkerWarning, keep_freed_memory
 
-__all__ = ["app", "main"]
+__all__ = ["DEBUG", "app", "run"]
+
+DEBUG = "--debug"
 
 app = typer.Typer(
     name="greenmachine",
@@ -53,25 +56,60 @@ def _options(
     shown: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="and exit")
     ] = False,
+    debug: Annotated[  # taken by `run` before: here it is for the help
+        bool, typer.Option(DEBUG, help="show where an error comes from; with any command")
+    ] = False,
 ) -> None:
     pass
 
 
-def main() -> None:
-    """Run the command line: exit code 0, 1 where something failed, 2 for bad usage."""
+def run(words: Sequence[str]) -> int:
+    """Run a command and return its exit code: 0, 1 where something failed, 2 for bad usage.
+
+    Whatever a command raises becomes one line here, and nowhere else. ``--debug``, anywhere among
+    ``words``, prints the traceback before it.
+    """
+    debug = DEBUG in words
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError):  # names of files may be no text
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
         keep_freed_memory()
         with _worker_warnings():
-            app()
-    except GreenMachineError as error:
-        typer.echo(f"greenmachine: {error}", err=True)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        typer.echo("greenmachine: stopped", err=True)
-        sys.exit(1)
-    except OSError as error:  # full disk, no permission: the system's words say it
-        typer.echo(f"greenmachine: {error}", err=True)
-        sys.exit(1)
+            code = app([word for word in words if word != DEBUG], standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        message, code = _explained(error)
+        if message:
+            print(message, file=sys.stderr, flush=True)
+        return code
+
+
+def _explained(error: Exception) -> tuple[str, int]:
+    """Return what to print of an error, and the exit code."""
+    if isinstance(error, ExpressionError):  # it points at the fault, in lines of their own
+        first, *pointing = str(error).splitlines()
+        return "\n".join([f"greenmachine: {one_line(ValueError(first))}", *pointing]), 1
+    if isinstance(error, GreenMachineError):
+        return f"greenmachine: {one_line(error)}", 1
+    # click's errors of usage; typer brings click along or depends on it, by its version.
+    shown = getattr(error, "format_message", None)
+    if shown is not None:
+        if not shown():  # a group of commands alone: its help is printed
+            return "", 2
+        command = getattr(getattr(error, "ctx", None), "command_path", "greenmachine")
+        what = one_line(ValueError(shown()))
+        return f"greenmachine: {what.rstrip('.')}; see `{command} --help`", 2
+    if isinstance(error, OSError):  # full disk, no permission: the system's words say it
+        return f"greenmachine: {one_line(error)}", 1
+    if isinstance(error, MemoryError):
+        return "greenmachine: out of memory: use a smaller batch, fewer workers or networks", 1
+    what = one_line(error)
+    kind = type(error).__name__
+    said = what if what == kind else f"{kind}: {what}"
+    return f"greenmachine: {said} (unexpected: please report it with what {DEBUG} prints)", 1
 
 
 @contextmanager

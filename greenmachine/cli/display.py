@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -23,9 +24,17 @@ from greenmachine.api.lines import Lines
 from greenmachine.evolution import Search
 from greenmachine.workers import Progress as Tasks
 
-__all__ = ["Display", "bar", "print_frame", "print_ranking"]
+__all__ = ["Display", "bar", "plain_console", "print_frame", "print_ranking"]
 
 _SHOWN = 12  # generations in the live table
+
+
+def plain_console(*, stderr: bool = False) -> Console:
+    """Return a console that prints texts as they are.
+
+    Names, paths and messages are anybody's: square brackets in them are no markup.
+    """
+    return Console(stderr=stderr, markup=False, emoji=False)
 
 
 class Display(Lines):
@@ -43,7 +52,7 @@ class Display(Lines):
         self._rows: deque[list[str]] = deque(maxlen=_SHOWN)
         self._best = ""
         self._bars = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
@@ -124,7 +133,8 @@ def bar(console: Console, what: str) -> Iterator[Tasks]:
     if not console.is_terminal:
         yield _tenths(console, what)
         return
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    shown = TextColumn("{task.description}", markup=False)
+    columns = (shown, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, speed_estimate_period=300) as progress:
         task = progress.add_task(what, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
@@ -159,7 +169,7 @@ def print_frame(frame: pd.DataFrame, as_json: bool = False) -> None:
         table.add_column(str(column), justify="right" if right else "left", overflow="fold")
     for row in frame.itertuples(index=False):
         table.add_row(*(Text(f"{v:.6g}" if isinstance(v, float) else str(v)) for v in row))
-    Console().print(table)
+    plain_console().print(table)
 
 
 def print_ranking(table: pd.DataFrame) -> None:
@@ -169,7 +179,7 @@ def print_ranking(table: pd.DataFrame) -> None:
         "proxy": table["proxy"],
         "better": table["direction"].map({1: "high", -1: "low"}),
         "tau": _spread(table["tau"], table["standard_error"]),
-        "Spearman": table["spearman"].map("{:6.3f}".format),
+        "Spearman": ["–" if math.isnan(v) else f"{v:6.3f}" for v in table["spearman"]],
         "nDCG": table["ndcg"].map("{:.3f}".format),
         "tau of best 10 %": _spread(table["tau_best"], table["standard_error_best"]),
         "failed": table["failed"],
@@ -178,4 +188,9 @@ def print_ranking(table: pd.DataFrame) -> None:
 
 
 def _spread(values: pd.Series[float], errors: pd.Series[float]) -> list[str]:
-    return [f"{value:6.3f} ± {error:.3f}" for value, error in zip(values, errors, strict=True)]
+    return [
+        "–"
+        if math.isnan(value)
+        else f"{value:6.3f} ± {'–' if math.isnan(error) else f'{error:.3f}'}"
+        for value, error in zip(values, errors, strict=True)
+    ]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from greenmachine.benchmarks import load_benchmark
+from greenmachine.benchmarks import load_benchmark, refuse_unnamed_code
 from greenmachine.cli.display import print_frame, print_ranking
 from greenmachine.evaluation import (
     check_rows,
@@ -57,7 +57,9 @@ def evaluate(
     """
     frame = read_scores(scores)
     names = score_columns(frame, columns)
-    benchmark = load_benchmark(on or frame.attrs.get("benchmark", "digits-tss"))
+    name = on or str(frame.attrs.get("benchmark", "digits-tss"))
+    refuse_unnamed_code([name], scores[0], [on] if on else [])
+    benchmark = load_benchmark(name)
     check_rows(frame, benchmark)
     told = frame.attrs.get("dataset")
     known = told if told in benchmark.datasets else benchmark.datasets[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,10 +14,12 @@ from rich.console import Console
 from rich.table import Table
 
 from greenmachine.api.runs import launch, settle
-from greenmachine.benchmarks import short_name
-from greenmachine.cli.display import Display
+from greenmachine.benchmarks import is_custom, short_name
+from greenmachine.cli.display import Display, plain_console
+from greenmachine.cli.stopping import say_when_stopped
+from greenmachine.config import NO_YAML, RunConfig
 from greenmachine.energy import Energy
-from greenmachine.errors import ConfigError
+from greenmachine.errors import ConfigError, one_line
 
 __all__ = ["evolve"]
 
@@ -59,7 +62,8 @@ def evolve(
     """Evolve a proxy: capture signals, breed expressions, test the champion.
 
     Without arguments it runs on the embedded benchmark digits-tss, in about two minutes. Ctrl-C
-    loses nothing: --resume goes on after the last whole generation, bit for bit.
+    loses nothing: --resume goes on after the last whole generation, bit for bit. A finished run
+    goes on where --set gives it more evolution.generations (or seconds, or patience).
 
     Examples:
 
@@ -77,9 +81,13 @@ def evolve(
 
       greenmachine evolve --resume runs/tss
 
+      greenmachine evolve --resume runs/tss --set evolution.generations=80
+
+      greenmachine evolve --resume runs/own-0 --on my_space.py:accuracies.csv
+
       greenmachine evolve --resume runs/tss --backend dask:tcp://127.0.0.1:8786
     """
-    console = Console(stderr=True)
+    console = plain_console(stderr=True)
     changes = _settings(change or [])
     changes |= {} if language is None else {"language.name": language}
     changes |= {} if backend is None else {"backend": backend}
@@ -88,16 +96,20 @@ def evolve(
         on or None, config=config, settings=changes, out=out, seed=seed, resume=resume
     )
     display = Display(console, settings.evolution.generations, quiet=as_json)
-    try:
-        with display:
-            result = launch(settings, folder, display, resume=resume is not None)
-    except KeyboardInterrupt:
-        console.print(f"stopped; go on with: greenmachine evolve --resume {folder}")
-        raise typer.Exit(1) from None
+    with say_when_stopped(f"stopped; go on with: {_resume_line(settings, folder)}"), display:
+        result = launch(settings, folder, display, resume=resume is not None)
     if as_json:
         typer.echo(json.dumps(result.facts))
     else:
-        _show(Console(), result.facts, folder)
+        _show(plain_console(), result.facts, folder)
+
+
+def _resume_line(settings: RunConfig, folder: Path) -> str:
+    """Return the command that goes on with a run, for a shell."""
+    words = ["greenmachine", "evolve", "--resume", str(folder)]
+    for name in settings.benchmarks:  # files that run code are named by whoever runs them
+        words += ["--on", name] if is_custom(name) else []
+    return shlex.join(words)
 
 
 def _settings(changes: list[str]) -> dict[str, Any]:
@@ -109,8 +121,9 @@ def _settings(changes: list[str]) -> dict[str, Any]:
             raise ConfigError(f"--set {change}: write KEY=VALUE, such as evolution.population=50")
         try:
             settings[key] = yaml.safe_load(text)
-        except yaml.YAMLError:
-            raise ConfigError(f"--set {key}: {text!r} is not a YAML value") from None
+        except NO_YAML as error:
+            reason = one_line(error, 100)
+            raise ConfigError(f"--set {key}: {text!r} is not a YAML value ({reason})") from None
     return settings
 
 
@@ -144,7 +157,7 @@ def _show(console: Console, result: Mapping[str, Any], folder: Path) -> None:
         console.print(f"\nenergy: {energy}", soft_wrap=True, highlight=False)
     console.print(
         f"\n{result['individuals']} individuals in {result['seconds']:.0f} s. "
-        f"Next: greenmachine export {folder} --out proxy.py",
+        f"Next: greenmachine export {shlex.quote(str(folder))} --out proxy.py",
         soft_wrap=True,
     )
 

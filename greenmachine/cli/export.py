@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from greenmachine.cli.display import plain_console
 from greenmachine.proxies.discovery import export_run
 
 __all__ = ["export"]
@@ -32,6 +32,6 @@ def export(
     """
     known = export_run(run, out, rank)
     better = "higher" if known["direction"] > 0 else "lower"
-    console = Console(stderr=True)
+    console = plain_console(stderr=True)
     console.print(f"{out} and {out.with_suffix('.json')}: {better} is better", soft_wrap=True)
-    console.print(f"  {known['expression']}", soft_wrap=True, markup=False, highlight=False)
+    console.print(f"  {known['expression']}", soft_wrap=True, highlight=False)

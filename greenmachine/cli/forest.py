@@ -12,10 +12,10 @@ import typer
 from rich.console import Console
 
 from greenmachine.benchmarks import load_benchmark, short_name
-from greenmachine.cli.display import bar, print_frame
+from greenmachine.cli.display import bar, plain_console, print_frame
 from greenmachine.errors import ConfigError
 from greenmachine.evaluation import check_rows, read_scores, score_columns, try_forest
-from greenmachine.files import replace_file
+from greenmachine.files import refuse_foreign, replace_file
 from greenmachine.manifest import manifest
 from greenmachine.proxies import Forest
 
@@ -65,13 +65,14 @@ def fit(
 
       greenmachine forest fit scores.parquet --features l2_norm,synflow --out small.json
     """
+    refuse_foreign(out, b'"greenmachine forest"', "forest")
     frame = read_scores(scores)
     names = score_columns(frame, features)
     benchmark = load_benchmark(on)
     check_rows(frame, benchmark)
     dataset = dataset or benchmark.datasets[0]
     index = frame["index"].to_numpy()
-    console = Console(stderr=True)
+    console = plain_console(stderr=True)
     _tell_failures(console, frame, names)
     made = manifest()
     with bar(console, "trees") as told:
@@ -121,9 +122,11 @@ def predict(
 
       greenmachine forest predict forest.json scores.parquet --out predicted.parquet
     """
+    if out is not None:
+        refuse_foreign(out, b"predicted_accuracy", "file of predictions")
     forest = Forest.load(model)
     frame = read_scores(scores)
-    console = Console(stderr=True)
+    console = plain_console(stderr=True)
     accuracy = forest.predict(frame)
     _tell_failures(console, frame, list(forest.features))
     table = frame[[name for name in ("index", "arch") if name in frame.columns]]
@@ -138,8 +141,8 @@ def predict(
 
 def _train_size(text: str, networks: int) -> int:
     try:
-        size = int(text) if text.isdigit() else round(float(text) * networks)
-        if text.isdigit() or 0 < float(text) <= 1:
+        size = int(text) if text.isascii() and text.isdecimal() else round(float(text) * networks)
+        if (text.isascii() and text.isdecimal()) or 0 < float(text) <= 1:
             return size
     except (ValueError, OverflowError):
         pass
@@ -151,4 +154,4 @@ def _tell_failures(console: Console, frame: pd.DataFrame, names: list[str]) -> N
         failed = int((~np.isfinite(frame[name].to_numpy())).sum())
         if failed:
             line = f"{name} failed on {failed} of {len(frame)} networks: they rank lowest there"
-            console.print(line, soft_wrap=True, markup=False, highlight=False)
+            console.print(line, soft_wrap=True, highlight=False)

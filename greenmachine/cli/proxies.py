@@ -7,10 +7,9 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from greenmachine.cli.display import plain_console
 from greenmachine.proxies import (
     PROXIES,
     ArchitectureProxy,
@@ -42,9 +41,9 @@ def list_proxies(as_json: _Json = False) -> None:
     for column in ("name", "form", "direction", "passes", "reference"):
         table.add_column(column, no_wrap=column != "reference")
     for proxy in PROXIES:
-        good, reference = _GOOD[proxy.direction], escape(proxy.reference)
+        good, reference = _GOOD[proxy.direction], proxy.reference
         table.add_row(proxy.name, _form(proxy), good, _passes(proxy), reference)
-    Console().print(table)
+    plain_console().print(table)
 
 
 @app.command()
@@ -74,13 +73,13 @@ def show(
         "reference": proxy.reference,
         "notes": proxy.notes,
     }
-    table = Table(box=None, show_header=False, title=escape(proxy.name), title_justify="left")
+    table = Table(box=None, show_header=False, title=proxy.name, title_justify="left")
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for row, text in rows.items():
         if text:
-            table.add_row(row, escape(text))
-    Console().print(table)
+            table.add_row(row, text)
+    plain_console().print(table)
 
 
 def _forms(proxy: Proxy) -> tuple[str | None, str | None]:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from greenmachine.cli.display import plain_console
 from greenmachine.errors import ConfigError
 from greenmachine.reports import write_comparison, write_report
 
@@ -43,4 +43,4 @@ def report(
         made = write_report(runs[0], out)
     else:
         raise ConfigError(f"{len(runs)} runs: give one, or put --compare before them")
-    Console(stderr=True).print(f"{made}: open it in a browser", soft_wrap=True, markup=False)
+    plain_console(stderr=True).print(f"{made}: open it in a browser", soft_wrap=True)

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from greenmachine.cli.display import bar
+from greenmachine.cli.display import bar, plain_console
+from greenmachine.cli.stopping import say_when_stopped
 from greenmachine.errors import ConfigError, DataError
 from greenmachine.tables import TABLES, Stored
 from greenmachine.tables import reproduce as make
@@ -47,18 +47,15 @@ def reproduce(
     """
     if table != "all" and table not in TABLES:
         raise ConfigError(f"no table {table!r}; there is {', '.join(TABLES)}, and all")
-    console = Console(stderr=True)
-    say = partial(console.print, soft_wrap=True, markup=False, highlight=False)
+    console = plain_console(stderr=True)
+    say = partial(console.print, soft_wrap=True, highlight=False)
     chosen = list(TABLES.values()) if table == "all" else [TABLES[table]]
     stored = Stored(scores, say)
     if recompute:
         works = dict.fromkeys(one.recompute for one in chosen if one.recompute is not None)
-        try:
+        with say_when_stopped("stopped; the same command goes on from here"):
             for work in works:
                 work(stored, partial(bar, console), workers)
-        except KeyboardInterrupt:
-            say("stopped; the same command goes on from here")
-            raise typer.Exit(1) from None
     if table == "all":
         _ = stored.scored  # where there are none it ends here, not after half of the tables
     for one in chosen:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import typer
-from rich.console import Console
+from numpy.typing import NDArray
 
-from greenmachine.benchmarks import Benchmark, load_benchmark
-from greenmachine.cli.display import bar, print_frame, print_ranking
+from greenmachine.benchmarks import Benchmark, load_benchmark, short_name
+from greenmachine.cli.display import bar, plain_console, print_frame, print_ranking
+from greenmachine.cli.stopping import say_when_stopped
 from greenmachine.errors import ConfigError
 from greenmachine.evaluation import (
     LEAST_RANKED,
@@ -22,6 +24,7 @@ from greenmachine.evaluation import (
 )
 from greenmachine.language import parse
 from greenmachine.proxies import ExpressionProxy, Proxy, resolve
+from greenmachine.proxies.selection import selected_on
 from greenmachine.workers import backend
 
 __all__ = ["score"]
@@ -41,13 +44,22 @@ def score(
     ] = None,
     sample: Annotated[str, typer.Option(help="random architectures to score, or `all`")] = "100",
     out: Annotated[Path | None, typer.Option(help="Parquet file; resumable")] = None,
-    batch: Annotated[int, typer.Option(min=1, help="images a pass")] = 8,
-    seed: Annotated[int, typer.Option(min=0, help="of sample, weights and noise")] = 0,
+    batch: Annotated[int, typer.Option(min=1, max=65_536, help="images a pass")] = 8,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**63 - 1, help="of sample, weights and noise")
+    ] = 0,
     option: Annotated[
         list[str] | None, typer.Option(help="build option of the benchmark: --option cells=2")
     ] = None,
     distinct: Annotated[
         bool, typer.Option(help="score cells that compute the same once, with one draw of weights")
+    ] = False,
+    held_out: Annotated[
+        bool,
+        typer.Option(
+            "--held-out",
+            help="leave out networks that a proxy's search selected on, and isomorphic ones",
+        ),
     ] = False,
     workers: Annotated[int, typer.Option(help="processes; -1 takes every core")] = -1,
     on_backend: Annotated[
@@ -68,15 +80,27 @@ def score(
 
       greenmachine score l2_norm proxy.py --on nats-tss --sample all --out scores.parquet
 
+      greenmachine score proxy.py --on nats-tss --sample 1000 --held-out
+
       greenmachine score sed --on nats-tss --sample all
 
       greenmachine score "sum_layers(min_eigenvalue(channel_correlation(noise_input)))"
     """
-    found = _columns([resolve(text) for text in proxies])
+    resolved = [resolve(text) for text in proxies]
+    found = _columns(resolved)
     benchmark = load_benchmark(on)
     dataset = dataset or benchmark.datasets[0]
     benchmark.num_classes(dataset)  # refuses an unknown data set before any work
-    indices = _indices(benchmark, arch, sample, seed)
+    console = plain_console(stderr=True)
+    say = partial(console.print, soft_wrap=True, highlight=False)
+    selected = _selected(dict(zip(proxies, resolved, strict=True)), benchmark, say)
+    left_out = selected if held_out else np.zeros_like(selected)
+    indices = _indices(benchmark, arch, sample, seed, left_out)
+    if (seen := int(selected[indices].sum())) and not held_out:
+        say(
+            f"{seen} of these {len(indices)} networks were used in the search of a proxy here, or "
+            "are isomorphic to one: --held-out leaves them out"
+        )
     spec = capture_spec(
         on,
         dataset,
@@ -85,23 +109,18 @@ def score(
         seed=seed,
         options=_options(option or []),
     )
-    console = Console(stderr=True)
-    say = partial(console.print, soft_wrap=True, markup=False, highlight=False)
     work = score_networks if out is None else partial(score_to_file, out=out)
-    try:
-        with backend(on_backend, workers), bar(console, "networks") as told:
-            frame = work(
-                found,
-                spec,
-                indices,
-                distinct=distinct,
-                workers=workers,
-                progress=told,
-                announce=say,
-            )
-    except KeyboardInterrupt:
-        say("stopped" if out is None else "stopped; the same command goes on from here")
-        raise typer.Exit(1) from None
+    ending = "stopped" if out is None else "stopped; the same command goes on from here"
+    with say_when_stopped(ending), backend(on_backend, workers), bar(console, "networks") as told:
+        frame = work(
+            found,
+            spec,
+            indices,
+            distinct=distinct,
+            workers=workers,
+            progress=told,
+            announce=say,
+        )
     directions = {name: proxy.direction for name, proxy in found.items()}
     if len(indices) < LEAST_RANKED:
         print_frame(frame, as_json)
@@ -124,16 +143,41 @@ def _columns(proxies: list[Proxy]) -> dict[str, Proxy]:
     return columns
 
 
-def _indices(benchmark: Benchmark, arch: str | None, sample: str, seed: int) -> list[int]:
+def _selected(
+    proxies: Mapping[str, Proxy], benchmark: Benchmark, say: Callable[[str], None]
+) -> NDArray[np.bool_]:
+    """Return (n,) whether the search of one of ``proxies`` learnt from a network."""
+    selected = np.zeros(len(benchmark), dtype=np.bool_)
+    for text, proxy in proxies.items():
+        found = selected_on(text, proxy, benchmark)
+        if found is None:
+            say(
+                f"{proxy.name} was searched for on another version of {short_name(benchmark.name)}"
+                ": which of these networks it was selected on is not known"
+            )
+        else:
+            selected |= found
+    return selected
+
+
+def _indices(
+    benchmark: Benchmark, arch: str | None, sample: str, seed: int, left_out: NDArray[np.bool_]
+) -> list[int]:
     if arch is not None:
         # An architecture of one's own may be a number: then the name counts, not the index.
-        index = arch not in benchmark.archs and arch.lstrip("-").isdigit()
+        index = arch not in benchmark.archs and _is_number(arch.removeprefix("-"))
         return [benchmark.index_of(int(arch) if index else arch)]
+    pool = np.flatnonzero(~left_out)
     if sample == "all":
-        return list(range(len(benchmark)))
-    if not sample.isdigit() or not 1 <= int(sample) <= len(benchmark):
-        raise ConfigError(f"--sample {sample}: use 1 to {len(benchmark)}, or all")
-    return sampled(len(benchmark), int(sample), seed)
+        return [int(index) for index in pool]
+    if not _is_number(sample) or not 1 <= int(sample) <= len(pool):
+        raise ConfigError(f"--sample {sample}: use 1 to {len(pool)}, or all")
+    return [int(pool[place]) for place in sampled(len(pool), int(sample), seed)]
+
+
+def _is_number(text: str) -> bool:
+    # More digits than any number here has, and Python refuses to read thousands.
+    return text.isascii() and text.isdecimal() and len(text) < 20
 
 
 def sampled(networks: int, size: int, seed: int) -> list[int]:
@@ -146,7 +190,7 @@ def _options(pairs: list[str]) -> dict[str, int]:
     options = {}
     for pair in pairs:
         name, _, value = pair.partition("=")
-        if not value.isdigit():
+        if not _is_number(value):
             raise ConfigError(f"--option {pair}: write NAME=NUMBER, such as cells=2")
         options[name] = int(value)
     return options

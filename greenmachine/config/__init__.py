@@ -8,11 +8,12 @@ from greenmachine.config.groups import (
     SampleConfig,
     SamplesConfig,
 )
-from greenmachine.config.loading import load_config
+from greenmachine.config.loading import NO_YAML, load_config
 from greenmachine.config.run import RunConfig
 from greenmachine.config.search import EvolutionConfig, ObjectiveConfig
 
 __all__ = [
+    "NO_YAML",
     "CaptureConfig",
     "EvolutionConfig",
     "LanguageConfig",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from reprlib import repr as short  # of a value that may hold itself, or grow without end
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -33,9 +34,9 @@ class SampleConfig(Group):
     @classmethod
     def _size(cls, size: Any) -> Any:
         # One message for the whole union, where pydantic has one for every member.
-        if size in ("auto", "rest") or (type(size) is int and size >= 2):
+        if size in ("auto", "rest") or (type(size) is int and size >= 3):
             return size
-        raise ValueError(f"{size!r} is not a number of at least 2, auto, or (for test) rest")
+        raise ValueError(f"{short(size)} is not a number of at least 3, auto, or (for test) rest")
 
 
 class SamplesConfig(Group):
@@ -49,7 +50,7 @@ class SamplesConfig(Group):
 class CaptureConfig(Group):
     """How networks are built and sent through their passes."""
 
-    batch: int = Field(default=8, ge=1, description="images a pass")
+    batch: int = Field(default=8, ge=1, le=65_536, description="images a pass")
     options: dict[str, int] = Field(
         default={}, description="of the benchmarks that have them, {cells: 2}"
     )

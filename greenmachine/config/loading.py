@@ -11,9 +11,13 @@ import yaml
 from pydantic import ValidationError
 
 from greenmachine.config.run import RunConfig
-from greenmachine.errors import ConfigError
+from greenmachine.errors import ConfigError, one_line
 
-__all__ = ["load_config"]
+__all__ = ["NO_YAML", "load_config"]
+
+NO_YAML = (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, RecursionError)
+"""What the YAML library raises on a text that is no YAML, or whose values are none: a date such as
+2020-13-45, a truth value that is neither, lists in lists without end."""
 
 _WORDS = {"extra_forbidden": "there is no such setting"}  # pydantic's word fits code, not a file
 
@@ -38,8 +42,8 @@ def load_config(
             settings = yaml.safe_load(source.read_text(encoding="utf-8")) or {}
         except OSError as error:
             raise ConfigError(f"cannot read {source}: {error.strerror}") from None
-        except yaml.YAMLError as error:
-            raise ConfigError(f"{source} is not YAML: {' '.join(str(error).split())}") from None
+        except NO_YAML as error:
+            raise ConfigError(f"{source} is not YAML: {one_line(error, 300)}") from None
         if not isinstance(settings, dict):
             raise ConfigError(f"{source} must hold `key: value` lines")
     for key, value in (overrides or {}).items():
@@ -58,4 +62,4 @@ def load_config(
             for fault in error.errors()
         )
         where = source if isinstance(source, Path) else "settings"
-        raise ConfigError(f"{where}: {faults}") from None
+        raise ConfigError(f"{where}: {one_line(ValueError(faults))}") from None

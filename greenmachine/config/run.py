@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from reprlib import repr as short
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -17,7 +18,7 @@ class RunConfig(Group):
     """One evolution run."""
 
     name: str = Field(default="", description="of the run; without it that of the benchmark")
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**63)
     benchmark: str | tuple[str, ...] = Field(
         default="digits-tss", description="or several, [nats-tss, nats-sss]"
     )
@@ -50,7 +51,7 @@ class RunConfig(Group):
         """One benchmark is its name, however it is given: a run of it has one config.json."""
         names = list(value) if isinstance(value, list | tuple) else [value]
         if not names or not all(isinstance(name, str) for name in names):
-            raise ValueError(f"{value!r} is neither a benchmark nor a list of some")
+            raise ValueError(f"{short(value)} is neither a benchmark nor a list of some")
         return names[0] if len(names) == 1 else tuple(names)
 
     @field_validator("workers")

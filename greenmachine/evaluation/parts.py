@@ -7,7 +7,10 @@ number of workers was.
 
 from __future__ import annotations
 
-import shutil
+import hashlib
+import io
+import json
+import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -16,10 +19,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from greenmachine.errors import RunError
-from greenmachine.files import read_json, replace_file, write_json
+from greenmachine.errors import DamagedError, RunError
+from greenmachine.files import (
+    LOCK,
+    Held,
+    read_sealed,
+    remove_leftovers,
+    replace_file,
+    sha256,
+    write_sealed,
+)
 
-__all__ = ["PART_NETWORKS", "PART_SECONDS", "PLACE", "Parts", "Row"]
+__all__ = ["IDENTITY", "PART_NETWORKS", "PART_SECONDS", "PLACE", "Parts", "Row"]
+
+IDENTITY = "identity.json"
+"""The sealed file that says what the sweep is."""
 
 PART_NETWORKS = 256
 """Networks a file at most, but for the last shard."""
@@ -33,11 +47,16 @@ Row = dict[str, Any]
 """One network: its place in the sweep under ``PLACE``, and the other columns."""
 
 
+_PART = re.compile(r"part-\d{6,}-[0-9a-f]{16}\.parquet")
+
+
 class Parts:
     """The files of one sweep.
 
+    The name of a file ends in the first 16 digits of its SHA-256, so that a changed bit is noticed.
+
     Args:
-        folder: where they are or will be.
+        held: the folder, which this process holds.
         identity: what the sweep is; JSON.
         columns: of a row, without its place.
         size: rows of the whole sweep.
@@ -47,15 +66,19 @@ class Parts:
     """
 
     def __init__(
-        self, folder: Path, identity: Mapping[str, Any], columns: Sequence[str], size: int
+        self, held: Held, identity: Mapping[str, Any], columns: Sequence[str], size: int
     ) -> None:
-        self.folder = folder
+        self.folder = held.folder
+        self._held = held
         self.columns = [PLACE, *columns]
         self.size = size
-        described = folder / "identity.json"
-        if self._paths() and _read_identity(described) != identity:
-            raise RunError(f"{folder} holds parts of other work: remove it or choose another --out")
-        write_json(described, identity)
+        remove_leftovers(self.folder)
+        described = self.folder / IDENTITY
+        if self._paths() and _read_identity(described) != json.loads(json.dumps(identity)):
+            raise RunError(
+                f"{self.folder} holds parts of other work: remove it or choose another --out"
+            )
+        write_sealed(described, identity, parents=False)
 
     def read(self) -> pd.DataFrame:
         """Return all rows so far, by place.
@@ -67,8 +90,12 @@ class Parts:
         seen: set[int] = set()
         for path in self._paths():
             try:
+                if not path.stem.endswith(sha256(path)[:_DIGITS]):
+                    raise _unusable(path, "it is not as it was written")
                 frame = pd.read_parquet(path)
                 places = set(frame[PLACE])
+            except DamagedError:
+                raise
             except Exception as error:  # pyarrow's and pandas' own, of many kinds
                 raise _unusable(path, type(error).__name__) from None
             known = list(frame.columns) == self.columns and places <= set(range(self.size))
@@ -99,27 +126,46 @@ class Parts:
                 self._write(pending)
 
     def remove(self) -> None:
-        """Remove the folder: the files first, so that none ever stands without its identity."""
+        """Remove the files of the sweep, and the folder where nothing else is in it.
+
+        Parts first, so that none ever stands without its identity.
+        """
+        self._held.check()
         for path in self._paths():
             path.unlink()
-        shutil.rmtree(self.folder)
+        (self.folder / IDENTITY).unlink(missing_ok=True)
+        if [path.name for path in self.folder.iterdir()] == [LOCK]:
+            (self.folder / LOCK).unlink()
+            self.folder.rmdir()
 
     def _paths(self) -> list[Path]:
-        return sorted(self.folder.glob("part-*.parquet"))
+        return sorted(path for path in self.folder.iterdir() if _PART.fullmatch(path.name))
 
     def _write(self, rows: list[Row]) -> None:
         frame = pd.DataFrame(rows, columns=self.columns)
+        buffer = io.BytesIO()
+        frame.to_parquet(buffer, index=False)
+        content = buffer.getvalue()
+        digits = hashlib.sha256(content).hexdigest()[:_DIGITS]
         # Two files have no place in common, so none replaces another.
-        path = self.folder / f"part-{np.min(frame[PLACE]):06d}.parquet"
-        replace_file(path, lambda temporary: frame.to_parquet(temporary, index=False))
+        path = self.folder / f"part-{np.min(frame[PLACE]):06d}-{digits}.parquet"
+        self._held.check()
+        replace_file(path, lambda temporary: _write_bytes(temporary, content), parents=False)
+
+
+_DIGITS = 16  # of the checksum in a file's name
+
+
+def _write_bytes(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
 
 
 def _read_identity(path: Path) -> object:
     try:
-        return read_json(path)
-    except (OSError, ValueError):
+        return read_sealed(path, "")
+    except DamagedError:
         return None
 
 
 def _unusable(path: Path, why: str) -> RunError:
-    return RunError(f"cannot use {path} ({why}): remove it, and its networks are scored again")
+    return DamagedError(f"cannot use {path} ({why}): remove it, and its networks are scored again")

@@ -26,7 +26,7 @@ import pandas as pd
 from greenmachine.errors import ConfigError
 from greenmachine.fitness import class_sample, random_sample, tau_row
 from greenmachine.proxies import Forest
-from greenmachine.workers import Progress
+from greenmachine.workers import Progress, check_workers
 
 __all__ = ["Trial", "try_forest"]
 
@@ -79,6 +79,7 @@ def try_forest(
     Raises:
         ConfigError: ``size`` is not 2 to the number of networks, or as in ``Forest.fit``.
     """
+    check_workers(workers)
     if not 2 <= size <= len(scores):
         raise ConfigError(
             f"cannot train on {size} of {len(scores)} networks: use 2 or more of them"

@@ -11,15 +11,16 @@ import re
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
 from pandas.api import types
+from pydantic import BaseModel, ConfigDict, Field
 
 from greenmachine.benchmarks import Benchmark
 from greenmachine.benchmarks.table import read_table
-from greenmachine.errors import ConfigError, DataError
+from greenmachine.errors import ConfigError, DataError, one_line
 from greenmachine.proxies import PROXIES
 
 __all__ = ["COVERAGE", "check_rows", "direction_of", "joined_attrs", "read_scores", "score_columns"]
@@ -152,5 +153,29 @@ def _read(path: Path) -> pd.DataFrame:
     read = {name: frame[name] for name in KEYS if name in frame.columns}
     scores = {name: frame[name].to_numpy(dtype=np.float64, na_value=np.nan) for name in names}
     checked = pd.DataFrame({**read, **scores}).astype({"index": np.int64})
-    checked.attrs = dict(frame.attrs)
+    checked.attrs = _attributes(frame, path)
     return checked
+
+
+class _Told(BaseModel):
+    """Attributes that commands read; a file may have more."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    benchmark: str | None = None
+    dataset: str | None = None
+    proxies: dict[str, str] = {}
+    directions: dict[str, Annotated[int, Field(ge=-1, le=1)]] = {}
+
+
+def _attributes(frame: pd.DataFrame, path: Path) -> dict[Any, Any]:
+    try:
+        told = _Told.model_validate(frame.attrs)
+        if 0 in told.directions.values():
+            raise ValueError("a direction is 0")
+    except ValueError as error:
+        raise DataError(
+            f"{path}: its attributes are none of a score file ({one_line(error, 200)}); make it "
+            f"again with `{_COMMAND}`"
+        ) from None
+    return dict(frame.attrs)

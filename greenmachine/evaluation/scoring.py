@@ -12,9 +12,9 @@ from pathlib import Path
 import pandas as pd
 
 from greenmachine.errors import RunError
-from greenmachine.evaluation.parts import PLACE, Parts
+from greenmachine.evaluation.parts import IDENTITY, PLACE, Parts
 from greenmachine.evaluation.sweep import Sweep
-from greenmachine.files import alone_in, replace_file
+from greenmachine.files import alone_in, refuse_foreign, remove_leftovers, replace_file
 from greenmachine.language import Expression
 from greenmachine.proxies import Proxy
 from greenmachine.signals import CaptureSpec
@@ -94,10 +94,12 @@ def score_to_file(
         GreenMachineError: as there, or the parts belong to other work, are damaged, or another
             command writes them.
     """
+    refuse_foreign(out, b'"proxies"', "score file")
     sweep = Sweep(proxies, spec, indices, distinct)
     folder = out.with_name(f"{out.name}.parts")
-    with alone_in(folder):
-        parts = Parts(folder, sweep.identity(), sweep.columns, len(sweep.firsts))
+    with alone_in(folder, IDENTITY, "parts of a sweep") as held:
+        remove_leftovers(out.parent, out.name)
+        parts = Parts(held, sweep.identity(), sweep.columns, len(sweep.firsts))
         scored = {int(place) for place in parts.read()[PLACE]}
         if sweep.firsts:
             announce(

@@ -2,6 +2,7 @@
 
 from greenmachine.evolution.listener import Listener
 from greenmachine.evolution.run import Run
-from greenmachine.evolution.search import Famous, Search
+from greenmachine.evolution.run_folder import Famous, RunFolder
+from greenmachine.evolution.search import Search
 
-__all__ = ["Famous", "Listener", "Run", "Search"]
+__all__ = ["Famous", "Listener", "Run", "RunFolder", "Search"]

@@ -32,7 +32,7 @@ from greenmachine.evolution.samples import common_sizes, draw_samples
 from greenmachine.fitness.sampling import Split
 from greenmachine.language import LANGUAGES
 
-__all__ = ["Entry", "by_sample", "check_stand_ins", "enter", "fitted"]
+__all__ = ["Entry", "by_sample", "check_stand_ins", "check_truths", "enter", "fitted"]
 
 
 @dataclass(frozen=True)
@@ -150,6 +150,24 @@ def by_sample(
     samples = vars(entries[0].split)
     found = {s: {entry.name: value(s, entry.indices(s)) for entry in entries} for s in samples}
     return found if len(entries) > 1 else {s: found[s][entries[0].name] for s in samples}
+
+
+def check_truths(entries: Sequence[Entry]) -> None:
+    """Refuse samples on which no proxy could be ranked, before anything is captured.
+
+    Raises:
+        ConfigError: the accuracies of a sample are all equal.
+    """
+    for entry in entries:
+        for dataset, task in entry.tasks.items():
+            accuracy = entry.benchmark.accuracy(dataset)
+            for sample in vars(entry.split):
+                if len(np.unique(accuracy[entry.indices(sample)])) < 2:
+                    raise ConfigError(
+                        f"samples.{sample}: all {len(entry.indices(sample))} networks have the "
+                        f"same accuracy on {task}, so no score could rank them: draw a larger "
+                        "sample, or check the table"
+                    )
 
 
 def check_stand_ins(config: RunConfig, entries: Sequence[Entry], terminals: Sequence[str]) -> None:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from statistics import fmean
 from typing import Protocol
 
 from greenmachine.evolution.individual import Individual, distinct
-from greenmachine.files import replace_file
 from greenmachine.language import Expression
 from primitives.registry import NUMBER
 
-__all__ = ["PROBES", "Observed", "row_of", "words_of", "write_history"]
+__all__ = ["PROBES", "Observed", "row_of", "words_of"]
 
 
 class Observed(Protocol):
@@ -56,17 +53,3 @@ def words_of(generation: int, population: Sequence[Expression]) -> dict[str, flo
     for expression in population:
         counts.update({node.op for node in expression.walk() if node.kind != NUMBER})
     return {"generation": generation, "population": len(population), **dict(sorted(counts.items()))}
-
-
-def write_history(path: Path, rows: list[dict[str, float]], missing: float | None = None) -> None:
-    """Write all rows so far, atomically; ``missing`` stands where a row lacks a column."""
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-
-    def write(temporary: Path) -> None:
-        with temporary.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, columns, restval=missing)
-            writer.writeheader()
-            writer.writerows(rows)
-
-    if rows:
-        replace_file(path, write)

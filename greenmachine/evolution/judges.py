@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -32,6 +32,7 @@ class Judges:
         terminals: signals that the language reads.
         folder: for the signals.
         listener: told sizes, progress and failures.
+        check: called before a folder is made; raises where that must not be.
     """
 
     def __init__(
@@ -41,12 +42,14 @@ class Judges:
         terminals: Sequence[str],
         folder: Path,
         listener: Listener,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
         self.config = config
         self.entries = list(entries)
         self.terminals = terminals
         self.folder = folder
         self.listener = listener
+        self.check = check
 
     def judge(self, sample: str) -> Judge:
         """Capture sample "train" or "validation" of every benchmark and return its judge.
@@ -62,6 +65,7 @@ class Judges:
                 self.config.workers,
                 announce=self.listener.say,
                 progress=partial(self.listener.progress, f"capture {task} {sample}"),
+                check=self.check,
             )
             failures, networks = store.failures, len(store.indices)
             if len(failures) == networks:

@@ -1,9 +1,8 @@
-"""What a finished search leaves: ``scores.parquet``, and the content of ``result.json``."""
+"""What a finished search leaves: the scores of every network, and the result."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,27 +13,27 @@ from greenmachine.evolution.entry import Entry, by_sample
 from greenmachine.evolution.judge import Judge
 from greenmachine.evolution.judges import Judges
 from greenmachine.evolution.outcome import Rows, compare, score_table
+from greenmachine.evolution.run_folder import until
 from greenmachine.evolution.search import Search
-from greenmachine.files import replace_file
 from greenmachine.language import parse
 
 __all__ = ["conclude"]
 
 
 def conclude(
-    search: Search, train: Judge, validation: Judge, judges: Judges, folder: Path
-) -> dict[str, Any]:
-    """Score the champion on the test sample and write ``scores.parquet``.
+    search: Search, train: Judge, validation: Judge, judges: Judges
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Score the champion on the test sample.
 
     Args:
         search: at its end.
         train: judge of that sample.
         validation: judge of that sample.
         judges: who score on test.
-        folder: of the run.
 
     Returns:
-        The content of ``result.json``, but for what the run as a whole took.
+        The content of ``scores.parquet``, and that of ``result.json`` but for what the run as a
+        whole took.
     """
     config, entries = judges.config, judges.entries
     champion = search.hall[0]
@@ -55,9 +54,7 @@ def conclude(
             if len(entries) > 1:
                 table.insert(0, "benchmark", entry.name)
             tables.append(table)
-    whole = pd.concat(tables, ignore_index=True)
-    replace_file(folder / "scores.parquet", lambda path: whole.to_parquet(path, index=False))
-    return {
+    result = {
         "name": config.name,
         "benchmark": config.model_dump(mode="json")["benchmark"],
         "datasets": [task for entry in entries for task in entry.tasks.values()],
@@ -76,8 +73,10 @@ def conclude(
         "individuals": search.individuals,
         "generations": search.generation,
         "training": _training(entries),
+        "until": until(config),
         **train.counts(),
     }
+    return pd.concat(tables, ignore_index=True), result
 
 
 def _training(entries: Sequence[Entry]) -> dict[str, Any]:

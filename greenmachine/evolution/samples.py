@@ -20,7 +20,7 @@ AUTOMATIC: dict[str, tuple[float, int]] = {
 }
 """Share of the space, and the most networks, of each sample whose size is ``auto``."""
 
-LEAST = 2  # networks that can be ranked
+LEAST = 3  # networks that can be ranked: tau of two is 1 or -1, and has no spread
 
 
 def fitted_sizes(samples: SamplesConfig, benchmark: Benchmark) -> SamplesConfig:
@@ -45,14 +45,15 @@ def fitted_sizes(samples: SamplesConfig, benchmark: Benchmark) -> SamplesConfig:
         raise ConfigError(
             f"{benchmark.name}: {max(0, left)} networks are left for the sample"
             f"{'s' if len(waiting) > 1 else ''} {', '.join(waiting)}: "
-            "each needs 2 at least; give smaller sizes to the others, or add networks"
+            f"each needs {LEAST} at least; give smaller sizes to the others, or add networks"
         )
     fitted = {}
     while waiting:
         name = waiting.pop(0)
         share, most = AUTOMATIC[name]
         whole = share + sum(AUTOMATIC[other][0] for other in waiting)
-        size = max(LEAST, min(most, round(left * share / whole)))
+        kept = LEAST * len(waiting)  # for those that come after
+        size = max(LEAST, min(most, round(left * share / whole), left - kept))
         if sizes[name] == "auto":
             fitted[name] = getattr(samples, name).model_copy(update={"size": size})
         left -= size

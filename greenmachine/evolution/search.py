@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 from deap import tools
 
@@ -22,34 +20,12 @@ from greenmachine.evolution.individual import CostFitness, Individual, cleared, 
 from greenmachine.evolution.judge import Judge
 from greenmachine.evolution.operators import owned_random
 from greenmachine.evolution.racing import Heat
+from greenmachine.evolution.run_folder import Famous, SavedIndividual, SearchState
 from greenmachine.evolution.selection import survivors
 from greenmachine.language import Expression, canonical, parse
 from greenmachine.language.grammar import Grammar
 
-__all__ = ["Famous", "Search"]
-
-
-@dataclass(frozen=True)
-class Famous:
-    """A member of the hall of fame.
-
-    Attributes:
-        expression: canonical text.
-        direction: 1 where a high score is good, -1 where a low one is.
-        size: nodes.
-        train: fitness on the training sample.
-        validation: fitness on the validation sample, which orders the hall.
-        tau: tau-b on every task, by sample.
-        generation: in which it came in.
-    """
-
-    expression: str
-    direction: int
-    size: int
-    train: float
-    validation: float
-    tau: dict[str, list[float]]
-    generation: int
+__all__ = ["Search"]
 
 
 class Search:
@@ -119,40 +95,52 @@ class Search:
         self.generation += 1
         self.individuals += len(new)
 
-    def state(self) -> dict[str, Any]:
-        """Return what the next generation depends on, as JSON values."""
+    def state(self) -> SearchState:
+        """Return what the next generation depends on."""
         version, words, gauss = self._random
-        return {
-            "generation": self.generation,
-            "individuals": self.individuals,
-            "random": [version, list(words), gauss],
-            "population": [
-                {
-                    "tree": self.grammar.expression(individual).text,
-                    "fitness": list(individual.fitness.values),
-                    "direction": individual.direction,
-                    "tau": list(individual.tau),
-                    "failures": individual.failures,
-                }
+        return SearchState(
+            generation=self.generation,
+            individuals=self.individuals,
+            random=(version, list(words), gauss),
+            population=[
+                SavedIndividual(
+                    tree=self.grammar.expression(individual).text,
+                    fitness=list(individual.fitness.values),
+                    direction=individual.direction,
+                    tau=list(individual.tau),
+                    failures=individual.failures,
+                )
                 for individual in self.population
             ],
-            "hall": [vars(famous) for famous in self.hall],
-        }
+            hall=self.hall,
+        )
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go back to where :meth:`state` was taken; what follows is the same bit for bit."""
-        version, words, gauss = state["random"]
-        self._random = (version, tuple(words), gauss)
-        self.generation = state["generation"]
-        self.individuals = state["individuals"]
-        self.hall = [Famous(**famous) for famous in state["hall"]]
+    def restore(self, state: SearchState) -> None:
+        """Go back to where :meth:`state` was taken; what follows is the same bit for bit.
+
+        Raises:
+            GreenMachineError: a tree is none of this language.
+            ValueError: the state of the generator, or a fitness, is none.
+        """
+        version, words, gauss = state.random
+        generator = (version, tuple(words), gauss)
+        try:
+            random.Random().setstate(generator)
+        except (TypeError, OverflowError) as error:
+            raise ValueError(str(error)) from None
+        self._random = generator
+        self.generation = state.generation
+        self.individuals = state.individuals
+        self.hall = list(state.hall)
         self.population = []
-        for saved in state["population"]:
-            individual = self.breeder.individual(self.grammar.tree(parse(saved["tree"])))
-            individual.fitness.values = tuple(saved["fitness"])
-            individual.direction = saved["direction"]
-            individual.tau = tuple(saved["tau"])
-            individual.failures = saved["failures"]
+        for saved in state.population:
+            individual = self.breeder.individual(self.grammar.tree(parse(saved.tree)))
+            if len(saved.fitness) != len(individual.fitness.weights):
+                raise ValueError(f"a fitness of {len(saved.fitness)} numbers")
+            individual.fitness.values = tuple(saved.fitness)
+            individual.direction = saved.direction
+            individual.tau = tuple(saved.tau)
+            individual.failures = saved.failures
             self.population.append(individual)
 
     def _fitness_of(self, expressions: list[Expression]) -> list[float]:

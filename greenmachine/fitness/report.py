@@ -9,7 +9,10 @@ from scipy import stats
 from greenmachine.fitness.kendall import directed_tau
 from greenmachine.fitness.spread import tau_standard_error
 
-__all__ = ["FIRST", "best_tenth", "ndcg", "rank_row", "tau_row"]
+__all__ = ["FIRST", "LEAST_BEST", "best_tenth", "ndcg", "rank_row", "tau_row"]
+
+LEAST_BEST = 10
+"""Networks of a best tenth that are ranked: tau of fewer is mostly chance."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -47,11 +50,14 @@ def rank_row(scores: Floats, accuracy: Floats, direction: int) -> dict[str, floa
     Returns:
         After ``tau`` and ``standard_error`` come ``spearman``, ``ndcg``, ``tau_best`` and
         ``standard_error_best``: see :func:`ndcg` and :func:`best_tenth`. All but ``ndcg`` are NaN
-        where all scores, or all accuracies, are tied.
+        where all scores, or all accuracies, are tied; the last two also where the best tenth has
+        fewer than ``LEAST_BEST`` networks.
     """
     row = tau_row(scores, accuracy, direction)
     best = best_tenth(accuracy)
-    inside = tau_row(scores[best], accuracy[best], direction)
+    inside = {"tau": float("nan"), "standard_error": float("nan")}
+    if best.sum() >= LEAST_BEST:
+        inside = tau_row(scores[best], accuracy[best], direction)
     counts = {name: row.pop(name) for name in ("networks", "failed")}
     others = {
         "spearman": _spearman(scores, accuracy, direction),

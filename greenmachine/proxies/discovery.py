@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from greenmachine.benchmarks import load_benchmark, short_name
+from greenmachine.benchmarks import short_name
 from greenmachine.config import RunConfig
 from greenmachine.errors import ConfigError, RunError
-from greenmachine.files import read_json, write_json
+from greenmachine.evolution import RunFolder
+from greenmachine.files import refuse_foreign, write_json
 from greenmachine.language import parse
 from greenmachine.proxies.export import write_export
 
@@ -28,41 +29,45 @@ def export_run(folder: Path, out: Path, rank: int = 1) -> dict[str, Any]:
         What stands in the JSON: expression, direction, tau, settings and manifest of the run.
 
     Raises:
-        RunError: the folder holds no run, or one without a generation.
+        RunError: the folder holds no run, or one without a generation; or ``out``, or the .json,
+            is a file of somebody else.
         ConfigError: ``out`` does not end in .py, or the hall of fame is shorter than ``rank``.
     """
     if out.suffix != ".py":
         raise ConfigError(f"{out}: the name must end in .py")
-    try:
-        hall = read_json(folder / "hall_of_fame.json")
-        config = RunConfig.model_validate(read_json(folder / "config.json")["config"])
-        run = read_json(folder / "manifest.json")
-        finished = folder / "result.json"
-        result = read_json(finished) if finished.exists() else None
-        measured = {sample: result[sample] for sample in result["samples"]} if result else {}
-    except (OSError, ValueError, KeyError) as error:
-        raise RunError(f"{folder} holds no run with a hall of fame ({error})") from None
+    refuse_foreign(out, b"EXPRESSION", "exported proxy")
+    refuse_foreign(out.with_suffix(".json"), b'"expression"', "file beside an exported proxy")
+    run = RunFolder(folder)
+    hall, config, made = run.hall(), run.description().config, run.manifest()
+    result = run.result() if run.finished else None
     if not 1 <= rank <= len(hall):
         raise ConfigError(f"--rank {rank}: the hall of fame of {folder} has 1 to {len(hall)}")
     famous = hall[rank - 1]
+    tasks = made.tasks or list(config.datasets)
+    if any(len(values) != len(tasks) for values in famous.tau.values()):
+        raise RunError(f"{folder}: its hall of fame has not one tau a data set: run again")
     tau: dict[str, Any] = {
-        sample: dict(zip(run.get("tasks", config.datasets), values, strict=True))
-        for sample, values in famous["tau"].items()
+        sample: dict(zip(tasks, values, strict=True)) for sample, values in famous.tau.items()
     }
-    if rank == 1:
-        tau |= measured
-    benchmark = load_benchmark(config.benchmarks[0])
-    dataset = next(name for name in config.datasets if name in benchmark.datasets)
+    if rank == 1 and result is not None:
+        if (result["best"]["expression"], result["best"]["direction"]) != (
+            famous.expression,
+            famous.direction,
+        ):
+            raise RunError(
+                f"{folder}: result.json is not of its checkpoint.json: go on with --resume {folder}"
+            )
+        tau |= {sample: result[sample] for sample in result["samples"]}
     known = {
         "name": out.stem,
-        "expression": famous["expression"],
-        "direction": famous["direction"],
-        "size": famous["size"],
-        "generation": famous["generation"],
+        "expression": famous.expression,
+        "direction": famous.direction,
+        "size": famous.size,
+        "generation": famous.generation,
         "tau": tau,
-        "shape": [config.capture.batch, *benchmark.input_shape(dataset)],
+        "shape": [config.capture.batch, *made.input_shape],
         "config": config.model_dump(mode="json"),
-        "manifest": run,
+        "manifest": made.facts(),
     }
     write_discovery(out, known)
     return known

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ast
 import os
+import warnings
 from pathlib import Path
+from reprlib import repr as short
 from typing import Any
 
-from greenmachine.errors import ConfigError, ExpressionError, RunError
-from greenmachine.files import read_json
+from greenmachine.errors import ConfigError, ExpressionError, RunError, one_line
 from greenmachine.language import parse
 from greenmachine.proxies.base import ExpressionProxy, Proxy
 from greenmachine.proxies.named import PROXIES
@@ -60,11 +61,14 @@ def read_export(path: Path) -> ExpressionProxy:
         ConfigError: the file is missing, unreadable, or not an exported proxy.
     """
     try:
-        module = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about escapes in texts that nobody reads
+            module = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
     except OSError as error:
         raise ConfigError(f"cannot read {path} ({error.strerror}): give an exported .py") from None
-    except (SyntaxError, ValueError) as error:
-        raise ConfigError(f"{path} is not Python ({error}): export the proxy again") from None
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        reason = one_line(error, 200)
+        raise ConfigError(f"{path} is not Python ({reason}): export the proxy again") from None
     found: dict[str, Any] = {}
     for statement in module.body:
         if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
@@ -72,7 +76,7 @@ def read_export(path: Path) -> ExpressionProxy:
             if name in _CONSTANTS:
                 try:
                     found[name] = ast.literal_eval(statement.value)
-                except ValueError:
+                except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
                     raise ConfigError(f"{path}: {name} is not a constant: export again") from None
     missing = [name for name in _CONSTANTS if name not in found]
     if missing:
@@ -88,14 +92,12 @@ def read_run(folder: Path) -> ExpressionProxy:
     Raises:
         RunError: the folder holds no ``result.json``, or one that is damaged.
     """
+    # Here, not above: workers resolve names, and need not import all of evolution for that.
+    from greenmachine.evolution import RunFolder
+
     path = folder / "result.json"
-    if not path.is_file():
-        raise RunError(f"{folder} holds no result.json: finish the run with --resume {folder}")
-    try:
-        best = read_json(path)["best"]
-        expression, direction = best["expression"], best["direction"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{path} is damaged ({error!r}): run again in another --out") from None
+    best = RunFolder(folder).result()["best"]
+    expression, direction = best["expression"], best["direction"]
     try:
         return _read(folder.resolve().name, expression, direction, path, "run again")
     except ConfigError as error:
@@ -103,10 +105,12 @@ def read_run(folder: Path) -> ExpressionProxy:
 
 
 def _read(name: str, expression: Any, direction: Any, path: Path, remedy: str) -> ExpressionProxy:
-    if direction not in (1, -1) or isinstance(direction, bool):
-        raise ConfigError(f"{path}: direction {direction!r} is not 1 or -1: {remedy}")
+    if type(direction) is not int or direction not in (1, -1):
+        raise ConfigError(f"{path}: direction {short(direction)} is not 1 or -1: {remedy}")
+    if not isinstance(expression, str):
+        raise ConfigError(f"{path}: the expression is {short(expression)}, no text: {remedy}")
     try:
-        text = parse(str(expression)).text
+        text = parse(expression).text
     except ExpressionError as error:
         reason = str(error).splitlines()[0]
         raise ConfigError(f"{path}: the expression does not parse: {reason}") from None

@@ -1,43 +1,26 @@
-"""From the files of a run's folder to its record, everything checked.
+"""From the folder of a run to its record, everything checked.
 
-A folder of an unfinished run, or one that an older version wrote, lacks some files: what they
-hold is None then. A file that is there and does not read is an error.
+An unfinished run has no result and no scores: both are None then.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pandas as pd
 
-from greenmachine.benchmarks import short_name
-from greenmachine.energy import ENERGY
-from greenmachine.errors import RunError
-from greenmachine.evolution.search import Famous
-from greenmachine.files import read_json
-from greenmachine.reports.record import (
-    SAMPLES,
-    Record,
-    Score,
-    Taus,
-    benchmarks_of,
-    datasets_of,
-)
+from greenmachine.errors import DamagedError, one_line
+from greenmachine.evolution import Famous, RunFolder
+from greenmachine.reports.record import SAMPLES, Record, Score, Taus, datasets_of
 from greenmachine.reports.spending import spending_texts
 
 __all__ = ["read_record"]
 
-_HISTORY = [
-    *("generation", "individuals", "best", "mean", "best_validation", "diversity"),
-    *("mean_size", "largest_size", "evaluated", "cache_hits", "cache_misses", "seconds"),
-]
 _PLACE = ["dataset", "sample", "index", "accuracy", "champion"]
-_Read = TypeVar("_Read")
 
 
 def read_record(folder: Path) -> Record:
@@ -46,70 +29,52 @@ def read_record(folder: Path) -> Record:
     Raises:
         RunError: the folder holds no run, one without a whole generation, or damaged files.
     """
-    if not (folder / "config.json").is_file():
-        raise RunError(f"{folder} holds no run (there is no config.json)")
-    if not (folder / "hall_of_fame.json").is_file():
-        raise RunError(f"{folder} has no whole generation yet: report it later")
-    config = _load(folder / "config.json", _config)
-    manifest = _load(folder / "manifest.json", _manifest)
+    run = RunFolder(folder)
+    hall = run.hall()
+    config, made = run.description().config.model_dump(mode="json"), run.manifest()
+    manifest = made.facts()
     datasets = datasets_of(config, manifest)
-    hall = _load(folder / "hall_of_fame.json", partial(_hall, datasets=len(datasets)))
-    result = _load_any(
-        folder / "result.json", partial(_result, champion=hall[0], datasets=datasets)
-    )
-    scores = partial(_scores, datasets=datasets)
-    return Record(
-        folder=folder,
-        config=config,
-        manifest=manifest,
-        hall=hall,
-        history=_load(folder / "history.csv", partial(_numbers, columns=_HISTORY)),
-        result=result,
-        tau=_taus(result, datasets) if result else _taus_so_far(hall[0], datasets),
-        samples=_load(folder / "manifest.json", partial(_sizes, datasets=datasets)),
-        scores=_load_any(folder / "scores.parquet", scores) if result else None,
-        words=_load_any(
-            folder / "words.csv", partial(_numbers, columns=["generation", "population"])
-        ),
-    )
-
-
-def _load(path: Path, read: Callable[[Path], _Read]) -> _Read:
+    saved = run.checkpoint()
+    result = run.result() if run.finished else None
     try:
-        return read(path)
-    except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise RunError(f"{path} is damaged or of another version ({reason})") from None
+        _check(hall, result, datasets)
+        return Record(
+            folder=folder,
+            config=config,
+            manifest=manifest,
+            hall=hall,
+            history=pd.DataFrame(saved.history if saved else []).astype(float),
+            result=result,
+            tau=_taus(result, datasets) if result else _taus_so_far(hall[0], datasets),
+            samples=_sizes(manifest["samples"], datasets),
+            scores=_scores(run.scores(), datasets) if result else None,
+            words=pd.DataFrame(saved.words if saved else []).fillna(0).astype(float),
+        )
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        raise DamagedError(
+            f"{folder} is damaged or of another version ({one_line(error, 200)}): run again in "
+            "another --out"
+        ) from None
 
 
-def _load_any(path: Path, read: Callable[[Path], _Read]) -> _Read | None:
-    return _load(path, read) if path.exists() else None
+def _check(hall: list[Famous], result: Mapping[str, Any] | None, datasets: list[str]) -> None:
+    """Refuse files that are each whole, but not of one run."""
+    if any(len(hall[0].tau[sample]) != len(datasets) for sample in ("train", "validation")):
+        raise ValueError("not one tau a data set")
+    if result is None:
+        return
+    best = result["best"]
+    if (best["expression"], best["direction"]) != (hall[0].expression, hall[0].direction):
+        raise ValueError("the champion of result.json is not the first of the hall of fame")
+    spending_texts(result)  # raises where the figures are damaged
+    if any("champion" not in rows for s in _taus(result, datasets).values() for rows in s.values()):
+        raise ValueError("a champion is missing")
 
 
-def _config(path: Path) -> dict[str, Any]:
-    config: dict[str, Any] = read_json(path)["config"]
-    if missing := {"name", "benchmark", "seed", "datasets"} - set(config):
-        raise ValueError(f"no {', '.join(sorted(missing))}")
-    if not all(isinstance(config["evolution"][key], int) for key in ("population", "generations")):
-        raise ValueError("population and generations are no numbers")
-    if not config["datasets"] or not isinstance(config["datasets"], list):
-        raise ValueError("no data sets")
-    for name in benchmarks_of(config):
-        short_name(name)
-    return config
-
-
-def _manifest(path: Path) -> dict[str, Any]:
-    manifest: dict[str, Any] = read_json(path)
-    if set(manifest["samples"]) != set(SAMPLES) or "sha256" not in manifest["benchmark"]:
-        raise ValueError("it does not name the samples and the benchmark")
-    return manifest
-
-
-def _sizes(path: Path, datasets: list[str]) -> dict[str, dict[str, int]]:
+def _sizes(samples: Mapping[str, Any], datasets: list[str]) -> dict[str, dict[str, int]]:
     """Return the networks of every sample and data set, from lists or numbers of them."""
     sizes: dict[str, dict[str, int]] = {}
-    for sample, found in read_json(path)["samples"].items():
+    for sample, found in samples.items():
         sizes[sample] = {}
         for name in datasets:  # of several benchmarks each has its own: nats-tss/cifar10
             own = found[name.rpartition("/")[0]] if isinstance(found, dict) else found
@@ -117,45 +82,13 @@ def _sizes(path: Path, datasets: list[str]) -> dict[str, dict[str, int]]:
     return sizes
 
 
-def _hall(path: Path, datasets: int) -> list[Famous]:
-    hall = [Famous(**famous) for famous in read_json(path)]
-    for famous in hall:
-        if not isinstance(famous.expression, str) or famous.direction not in (1, -1):
-            raise ValueError(f"{famous.expression!r}, {famous.direction!r}")
-        numbers = [famous.size, famous.generation, famous.train, famous.validation]
-        for sample in ("train", "validation"):
-            numbers += famous.tau[sample]
-            if len(famous.tau[sample]) != datasets:
-                raise ValueError("not one tau a data set")
-        if not all(isinstance(number, int | float) for number in numbers):
-            raise ValueError("a number is missing")
-    if not hall:
-        raise ValueError("it is empty")
-    return hall
-
-
-def _result(path: Path, champion: Famous, datasets: list[str]) -> dict[str, Any]:
-    result: dict[str, Any] = read_json(path)
-    best = result["best"]
-    if (best["expression"], best["direction"]) != (champion.expression, champion.direction):
-        raise ValueError("its champion is not the first of the hall of fame")
-    if not all(isinstance(n, int | float) for n in (result["seconds"], result.get(ENERGY, 0))):
-        raise ValueError("seconds or energy are no number")
-    spending_texts(result)  # raises where the figures are damaged
-    if any("champion" not in rows for s in _taus(result, datasets).values() for rows in s.values()):
-        raise ValueError("a champion is missing")
-    return result
-
-
 def _taus(result: Mapping[str, Any], datasets: list[str]) -> Taus:
-    """Return the rows of a result; older versions wrote those of the test sample alone."""
+    """Return the rows of a result, by sample, data set and name."""
     taus: Taus = {}
     for sample in SAMPLES:
         taus[sample] = {}
         for name in datasets:
-            alone = {"champion": {"tau": result["best"]["tau"][sample][name]}}
-            rows = result[sample][name] if sample in result else alone
-            taus[sample][name] = {score: _row(row) for score, row in rows.items()}
+            taus[sample][name] = {score: _row(row) for score, row in result[sample][name].items()}
     return taus
 
 
@@ -175,18 +108,7 @@ def _number(value: float | None) -> float:
     return math.nan if value is None else float(value)
 
 
-def _numbers(path: Path, columns: list[str]) -> pd.DataFrame:
-    """Return a CSV of numbers that has ``columns`` and at least one row."""
-    frame = pd.read_csv(path).astype(float)
-    if missing := [name for name in columns if name not in frame]:
-        raise ValueError(f"no column {missing[0]}")
-    if frame.empty or frame[columns].isna().to_numpy().any():
-        raise ValueError("rows are missing or broken off")
-    return frame
-
-
-def _scores(path: Path, datasets: list[str]) -> pd.DataFrame:
-    frame = pd.read_parquet(path)
+def _scores(frame: pd.DataFrame, datasets: list[str]) -> pd.DataFrame:
     if missing := [name for name in _PLACE if name not in frame]:
         raise ValueError(f"no column {missing[0]}")
     if "benchmark" in frame:

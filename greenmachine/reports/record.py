@@ -12,7 +12,7 @@ import pandas as pd
 
 from greenmachine.benchmarks import short_name
 from greenmachine.energy import ENERGY
-from greenmachine.evolution.search import Famous
+from greenmachine.evolution import Famous
 
 __all__ = ["SAMPLES", "Record", "Score", "Taus", "benchmarks_of", "datasets_of"]
 

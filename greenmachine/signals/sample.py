@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from greenmachine.benchmarks import Benchmark, absolute_name, data_folder, load_benchmark
-from greenmachine.errors import GreenMachineError, RunError, first_line
+from greenmachine.errors import GreenMachineError, RunError, one_line
 from greenmachine.networks.layers import coverage
 from greenmachine.networks.untouched import float_like
 from greenmachine.signals.capture import Layer
@@ -108,8 +108,10 @@ def attempt(index: int, work: Callable[[], Result]) -> Result | str:
         raise RunError(
             f"network {index} does not fit into memory: use a smaller batch or fewer workers"
         ) from None
-    except Exception as error:  # a network may raise anything: it scores NaN
-        return first_line(error)
+    except (KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as error:  # a network may raise anything, and call sys.exit: it scores NaN
+        return f"{type(error).__name__}: {one_line(error)}"
 
 
 def capture_shard(

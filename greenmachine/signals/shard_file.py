@@ -3,25 +3,31 @@
 The layers of a stack are written one after the other from where the passes left them: to stack
 them first and hand the stacks to ``safetensors.torch.save_file`` costs two more copies of
 everything, which measured as much as the passes themselves. Reading is the library's.
+
+The layout is sealed and holds the SHA-256 of the tensors, which is taken while they are written.
+:func:`damage` compares both with what is on disk; opening a shard checks the layout alone, because
+that happens once a generation and shard.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from greenmachine.errors import RunError
-from greenmachine.files import read_json, replace_file, write_json
+from greenmachine.errors import DamagedError, RunError, one_line
+from greenmachine.files import read_sealed, replace_file, sha256, write_sealed
 from greenmachine.interrupts import interrupts_held
 from greenmachine.signals.stack import LayerGroups, Shard, Stack
 
-__all__ = ["open_shard", "shard_failures", "write_shard", "write_tensors"]
+__all__ = ["damage", "open_shard", "shard_failures", "write_shard", "write_tensors"]
 
 _NAMES = {
     torch.float64: "F64",
@@ -50,24 +56,29 @@ def write_shard(path: Path, groups: LayerGroups, precision: torch.dtype = torch.
         for number, (_, layers) in enumerate(groups.groups)
         for name in layers[0].signals
     }
-    replace_file(
-        path.with_suffix(".safetensors"),
-        lambda temporary: write_tensors(temporary, pieces, precision),
-    )
+    checksum = ""
+
+    def write(temporary: Path) -> None:
+        nonlocal checksum
+        checksum = write_tensors(temporary, pieces, precision)
+
+    # The folder is there: where it is gone, somebody removed the run.
+    replace_file(path.with_suffix(".safetensors"), write, parents=False)
     layout = {
+        "tensors": checksum,
         "networks": groups.networks,
         "layer_counts": groups.layer_counts,
         "batch": groups.batch,
         "stacks": [rows for rows, _ in groups.groups],
         "failures": groups.failures,
     }
-    write_json(path, layout)
+    write_sealed(path, layout, parents=False)
 
 
 def write_tensors(
     path: Path, tensors: Mapping[str, Sequence[Tensor]], precision: torch.dtype = torch.float32
-) -> None:
-    """Write a safetensors file.
+) -> str:
+    """Write a safetensors file and return its SHA-256.
 
     Args:
         path: of the file.
@@ -88,16 +99,23 @@ def write_tensors(
     text = json.dumps(header).encode()
     # The header is its length in eight bytes, then JSON, which blanks may follow.
     text += b" " * (-(len(text) + 8) % _ALIGNMENT)
+    checksum = hashlib.sha256()
+
+    def put(file: int, data: memoryview) -> None:
+        checksum.update(data)
+        _write(file, data)
+
     with path.open("wb", buffering=0) as file:
         # Reserved whole: three times as fast, and a full disk says so before anything is written.
         _reserve(file.fileno(), 8 + len(text) + end)
-        file.write(len(text).to_bytes(8, "little") + text)
+        put(file.fileno(), memoryview(len(text).to_bytes(8, "little") + text))
         for slices in tensors.values():
             for tensor in slices:
                 dtype = precision if tensor.dtype == torch.float32 else tensor.dtype
                 stored = tensor.to("cpu", dtype).contiguous()
                 if stored.numel():
-                    _write(file.fileno(), stored.flatten().view(torch.uint8).numpy().data)
+                    put(file.fileno(), stored.flatten().view(torch.uint8).numpy().data)
+    return checksum.hexdigest()
 
 
 def _reserve(file: int, size: int) -> None:
@@ -116,9 +134,9 @@ def open_shard(path: Path) -> Shard:
     Raises:
         RunError: a file is missing or damaged.
     """
-    failures = shard_failures(path)
+    layout = _layout(path)
+    failures = _failures(path, layout)
     try:
-        layout = read_json(path)
         stacks = [Stack(torch.tensor(rows), {}) for rows in layout["stacks"]]
         # ``get_tensor`` goes through ``torch.asarray``, which renames an interrupt to ValueError.
         tensors = path.with_suffix(".safetensors")
@@ -139,14 +157,33 @@ def shard_failures(path: Path) -> dict[int, str]:
     Raises:
         RunError: the layout is missing or damaged.
     """
+    return _failures(path, _layout(path))
+
+
+def damage(path: Path) -> str | None:
+    """Return what is wrong with a shard, every byte of which is read; None where nothing is."""
     try:
-        return {int(place): why for place, why in read_json(path)["failures"].items()}
+        if sha256(path.with_suffix(".safetensors")) == _layout(path).get("tensors"):
+            return None
+    except (DamagedError, OSError) as error:
+        return one_line(error)
+    return f"{path.with_suffix('.safetensors')} is not as it was written"
+
+
+def _layout(path: Path) -> dict[str, Any]:
+    return read_sealed(path, _REMEDY)
+
+
+def _failures(path: Path, layout: Mapping[str, Any]) -> dict[int, str]:
+    try:
+        return {int(place): str(why) for place, why in layout["failures"].items()}
     except _DAMAGE as error:
         raise _damaged(path, error) from None
 
 
+_REMEDY = "go on with --resume, which captures it again"
 _DAMAGE = (OSError, ValueError, TypeError, LookupError, AttributeError)
 
 
 def _damaged(path: Path, error: Exception) -> RunError:
-    return RunError(f"{path.parent} is damaged ({error}): remove that folder, then --resume")
+    return DamagedError(f"{path} is damaged ({one_line(error, 200)}): {_REMEDY}")

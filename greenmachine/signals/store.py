@@ -2,7 +2,7 @@
 
 A store is a folder: ``store.json`` says what was captured, and each shard of networks has a
 ``shard-NNNN.safetensors`` and a ``shard-NNNN.json`` (see ``shard_file``). Building again after an
-interruption makes only the missing ones.
+interruption checks what is there against its checksums, and captures what is missing or damaged.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from typing import Any
 import torch
 
 from greenmachine.benchmarks import data_folder
-from greenmachine.errors import RunError
-from greenmachine.files import read_json, write_json
+from greenmachine.errors import DamagedError, RunError
+from greenmachine.files import read_sealed, remove_leftovers, write_sealed
 from greenmachine.signals.sample import (
     CaptureSpec,
     cached_benchmark,
     capture_layers,
     capture_network,
 )
-from greenmachine.signals.shard_file import shard_failures, write_shard
+from greenmachine.signals.shard_file import damage, shard_failures, write_shard
 from greenmachine.signals.stack import group_layers, is_weight
 from greenmachine.workers import Progress, one_thread, run_tasks
 
@@ -99,6 +99,7 @@ class Store:
         *,
         announce: Callable[[str], None] = lambda line: None,
         progress: Progress | None = None,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
         """Capture what is missing.
 
@@ -106,6 +107,7 @@ class Store:
             workers: processes.
             announce: told the size before anything is made.
             progress: told after every shard.
+            check: called before the folder is made; raises where that must not be.
 
         Raises:
             RunError: the folder holds another sample, the disk is too small, or a worker died.
@@ -113,22 +115,23 @@ class Store:
         identity = {**asdict(self.spec), "terminals": list(self.spec.terminals)}
         identity["indices"] = self.indices
         identity["checksum"] = cached_benchmark(self.spec.benchmark).checksum
+        self._keep_whole(workers, announce)
         whole = 0
         if (self.folder / DESCRIPTION).exists():
             if {**self._described(), "shard_networks": 0} != {**identity, "shard_networks": 0}:
                 raise RunError(f"{self.folder} holds signals of another sample: remove the folder")
         else:
             whole = self.estimate_bytes()
+            check()
+            self.folder.mkdir(parents=True, exist_ok=True)
             self._check_space(whole)
             count = len(self.indices)
             fitting = SHARD_BYTES * count // max(1, whole)
             identity["shard_networks"] = max(SHARD_NETWORKS, min(fitting, -(-count // 4)))
-            write_json(self.folder / DESCRIPTION, identity)
+            write_sealed(self.folder / DESCRIPTION, identity, parents=False)
         missing = [i for i, path in enumerate(self.paths) if not path.exists()]
         if not missing:
             return
-        for abandoned in self.folder.glob(".shard-*.tmp"):  # of a build that was killed
-            abandoned.unlink(missing_ok=True)
         size = (whole or self.estimate_bytes()) * len(missing) // len(self._shards)
         free = self._check_space(size)
         announce(
@@ -139,8 +142,26 @@ class Store:
         tasks = [(self.spec, self._shards[i], folder, paths[i]) for i in missing]
         run_tasks(_build_shard, tasks, workers, progress, device=self.spec.device)
 
+    def _keep_whole(self, workers: int, announce: Callable[[str], None]) -> None:
+        """Remove what a killed build left, and what is not as it was written."""
+        remove_leftovers(self.folder)
+        if not (self.folder / DESCRIPTION).exists():
+            return
+        try:
+            paths = [path for path in self.paths if path.exists()]
+        except DamagedError as error:
+            announce(f"{error}; all networks are captured again")
+            (self.folder / DESCRIPTION).unlink()
+            for path in self.folder.glob("shard-*.json"):
+                path.unlink()
+            return
+        faults = run_tasks(damage, [(path,) for path in paths], workers)
+        for path, fault in zip(paths, faults, strict=True):
+            if fault is not None:
+                announce(f"{fault}; its networks are captured again")
+                path.unlink()
+
     def _check_space(self, size: int) -> int:
-        self.folder.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(self.folder).free
         if size > free:
             raise RunError(f"{self.folder} has too little space: smaller samples or another --out")
@@ -148,11 +169,10 @@ class Store:
 
     def _described(self) -> dict[str, Any]:
         path = self.folder / DESCRIPTION
-        try:
-            described: dict[str, Any] = read_json(path)
-            described["shard_networks"] += 0  # a number
-        except (OSError, ValueError, LookupError, TypeError) as error:
-            raise RunError(f"{path} is damaged ({error}): remove {self.folder}") from None
+        described = read_sealed(path, "go on with --resume, which captures it again")
+        networks = described.get("shard_networks")
+        if not isinstance(networks, int) or networks < 1:
+            raise DamagedError(f"{path} is damaged (shard_networks is {networks!r})")
         return described
 
     @property

@@ -5,6 +5,7 @@ from greenmachine.workers.memory import keep_freed_memory
 from greenmachine.workers.tasks import (
     Progress,
     WorkerWarning,
+    check_workers,
     count_workers,
     one_thread,
     run_tasks,
@@ -15,6 +16,7 @@ __all__ = [
     "Progress",
     "WorkerWarning",
     "backend",
+    "check_workers",
     "count_workers",
     "keep_freed_memory",
     "one_thread",

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from greenmachine.errors import ConfigError
+from greenmachine.workers.tasks import check_workers
 
 __all__ = ["backend"]
 
@@ -31,9 +32,10 @@ def backend(name: str, workers: int = -1) -> Iterator[None]:
         workers: processes of a local backend, or of Ray; -1 takes every core.
 
     Raises:
-        ConfigError: there is no such backend, or its package is not installed.
+        ConfigError: there is no such backend or number of workers, or a package is not installed.
         RunError: no cluster answers at the address, or its workers do not fit.
     """
+    check_workers(workers)
     kind, colon, address = name.partition(":")
     if name == "loky":
         yield

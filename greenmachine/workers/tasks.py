@@ -10,10 +10,11 @@ with a ``RunError``, and a run goes on from its last checkpoint.
 
 from __future__ import annotations
 
+import signal
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, TypeVar
 
 import joblib
@@ -21,13 +22,15 @@ import torch
 from joblib.externals.loky import process_executor
 from joblib.parallel import LokyBackend, get_active_backend
 
-from greenmachine.errors import RunError
+from greenmachine.errors import ConfigError, RunError
+from greenmachine.interrupts import ENDING
 from greenmachine.workers.memory import keep_freed_memory
 from greenmachine.workers.orphans import end_with_parent
 
 __all__ = [
     "Progress",
     "WorkerWarning",
+    "check_workers",
     "count_workers",
     "one_thread",
     "run_tasks",
@@ -38,6 +41,7 @@ Result = TypeVar("Result")
 Progress = Callable[[int, int], None]
 """Called with (tasks done, tasks in all)."""
 
+_MOST = 1024  # processes; joblib makes a queue of as many
 _GROWTH = 2**32  # bytes by which a worker may grow
 
 # What a dead worker raises, and whether to try again is up to us. Names: Dask and Ray are optional.
@@ -50,6 +54,16 @@ _turn = threading.Lock()
 
 class WorkerWarning(UserWarning):
     """A worker died, and its work is done again."""
+
+
+def check_workers(workers: int) -> None:
+    """Refuse what is no number of processes.
+
+    Raises:
+        ConfigError: it is neither 1 to 1024 nor -1.
+    """
+    if workers != -1 and not 1 <= workers <= _MOST:
+        raise ConfigError(f"workers {workers}: give 1 to {_MOST} processes, or -1 for every core")
 
 
 def count_workers(workers: int) -> int:
@@ -126,6 +140,7 @@ def stream_tasks(
     Raises:
         RunError: a worker was killed from outside, and again.
     """
+    check_workers(workers)
     jobs = [(function, task, number, device) for number, task in enumerate(tasks)]
     done = 0
     if not jobs or _alone(workers, len(jobs)):
@@ -167,7 +182,12 @@ def _parallel(jobs: Sequence[tuple[Any, ...]], workers: int) -> Iterator[Any]:
     # Ray's own backend has no generators: there the progress comes at the end.
     generator = get_active_backend()[0].supports_return_generator
     parallel = joblib.Parallel(n_jobs=workers, return_as="generator" if generator else "list")
-    found = parallel(joblib.delayed(_in_worker)(*job) for job in jobs)
+    # Processes inherit what is held back here: those who work for us end when we end them, and not
+    # with a traceback of their own when a signal is sent to the whole group (Ctrl-C, a closed
+    # terminal, a scheduler). What keeps track of semaphores must outlive us, to remove them.
+    loky = isinstance(get_active_backend()[0], LokyBackend)
+    with _signals_blocked() if loky else nullcontext():
+        found = parallel(joblib.delayed(_in_worker)(*job) for job in jobs)
     try:
         for result in found:  # noqa: UP028 (`yield from` would close it before we do)
             yield result
@@ -176,6 +196,16 @@ def _parallel(jobs: Sequence[tuple[Any, ...]], workers: int) -> Iterator[Any]:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of results that nobody takes: we were stopped
                 found.close()
+
+
+@contextmanager
+def _signals_blocked() -> Iterator[None]:
+    """Hold back the signals that end a command inside, in the processes started there for good."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _again(error: Exception) -> bool | None:

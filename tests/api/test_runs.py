@@ -155,12 +155,11 @@ def test_result_of_no_run_and_of_a_damaged_one(result: greenmachine.Result, tmp_
         greenmachine.Result.open(tmp_path / "nowhere")
     folder = tmp_path / "damaged"
     shutil.copytree(result.folder, folder)
-    (folder / "history.csv").unlink()
-    (folder / "hall_of_fame.json").write_text("[{")
     opened = greenmachine.Result.open(folder)
-    with pytest.raises(RunError, match="history.csv"):
+    (folder / "checkpoint.json").write_text("[{")
+    with pytest.raises(RunError, match="checkpoint.json"):
         _ = opened.history
-    with pytest.raises(RunError, match="hall_of_fame.json"):
+    with pytest.raises(RunError, match="checkpoint.json"):
         _ = opened.hall_of_fame
     (folder / "result.json").write_text('{"best": {}}')
     with pytest.raises(RunError, match="damaged"):
@@ -180,7 +179,7 @@ def test_result_of_no_run_and_of_a_damaged_one(result: greenmachine.Result, tmp_
         ({"seed": -1}, ConfigError, "seed"),
         ({"resume": "nowhere"}, RunError, "holds no run"),
         ({"resume": "nowhere", "seed": 1}, ConfigError, "give no others"),
-        ({"resume": "nowhere", "benchmark": "nats-tss"}, ConfigError, "give no others"),
+        ({"resume": "nowhere", "benchmark": "nats-tss"}, RunError, "holds no run"),
     ],
 )
 def test_evolve_refuses_what_does_not_fit(

@@ -56,12 +56,12 @@ def test_on_names_benchmark_data_set_and_folder(call: Call, tmp_path: Path) -> N
     assert (config["name"], config["datasets"]) == ("nats-sss", ["cifar10"])
 
 
-def test_interrupt_and_resume(run_folder: Path, tmp_path: Path) -> None:
-    """A real SIGINT in capture and in evolution; what is resumed equals the unbroken run."""
+def test_signals_end_a_run_with_the_line_to_go_on(run_folder: Path, tmp_path: Path) -> None:
+    """Real signals in capture and in evolution."""
     (tmp_path / "run.yaml").write_text(RUN)
     words = ["evolve", "run.yaml", "--out", "broken", "--set", "evolution.generations=30"]
 
-    def until(path: Path, words: list[str]) -> None:
+    def until(path: Path, words: list[str], number: signal.Signals) -> None:
         process = subprocess.Popen(
             command(*words),
             cwd=tmp_path,
@@ -72,19 +72,48 @@ def test_interrupt_and_resume(run_folder: Path, tmp_path: Path) -> None:
         deadline = time.monotonic() + 120
         while not path.exists() and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.02)
-        os.kill(process.pid, signal.SIGINT)
+        os.kill(process.pid, number)
         _, errors = process.communicate(timeout=60)
-        assert process.returncode == 1, errors
+        assert process.returncode == 128 + number, errors
         assert "--resume broken" in errors
         assert "Traceback" not in errors
 
     signals = tmp_path / "broken" / "signals" / "cifar10-train"
-    until(signals / "shard-0000.json", words)
+    until(signals / "shard-0000.json", words, signal.SIGTERM)
     assert not (tmp_path / "broken" / "checkpoint.json").exists()
-    until(tmp_path / "broken" / "checkpoint.json", ["evolve", "--resume", "broken"])
+    resume = ["evolve", "--resume", "broken"]
+    until(tmp_path / "broken" / "checkpoint.json", resume, signal.SIGHUP)
+    until(tmp_path / "broken" / "checkpoint.json", resume, signal.SIGINT)
     saved = json.loads((tmp_path / "broken" / "checkpoint.json").read_text())
     assert saved["search"]["generation"] < 30
     assert not list((tmp_path / "broken").rglob("*.tmp"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_signals_to_the_whole_group_leave_nothing(
+    number: signal.Signals, times: int, tmp_path: Path
+) -> None:
+    (tmp_path / "run.yaml").write_text(RUN)
+    samples = "samples={train: {size: 40}, validation: {size: 30}, test: {size: 12}}"
+    words = ["evolve", "run.yaml", "--workers", "2", "--out", "run", "--set", samples]
+    process = subprocess.Popen(
+        command(*words), cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.rglob("shard-*.json")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    for _ in range(times):
+        os.killpg(process.pid, number)
+        time.sleep(0.2)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 128 + number, errors
+    said = [line for line in errors.splitlines() if line.startswith("greenmachine: ")]
+    assert len(said) == 1 and "--resume run" in said[0], errors
+    assert "Traceback" not in errors and "resource_tracker" not in errors
+    time.sleep(2)
+    assert not [name for name in os.listdir("/dev/shm") if str(process.pid) in name]
 
 
 @pytest.mark.parametrize(
@@ -104,7 +133,7 @@ def test_interrupt_and_resume(run_folder: Path, tmp_path: Path) -> None:
         (["evolve", "--set", "evolution.seeds=[nwott]"], "unknown proxy 'nwott'"),
         (["evolve", "--resume", "nowhere"], "holds no run"),
         (["evolve", "--resume", "nowhere", "--seed", "1"], "give no others"),
-        (["evolve", "--resume", "nowhere", "--on", "nats-tss"], "give no others"),
+        (["evolve", "--resume", "nowhere", "--on", "nats-tss"], "holds no run"),
         (["export", "nowhere"], "holds no run"),
         (["export", "nowhere", "--out", "proxy.txt"], "must end in .py"),
         (["report", "nowhere"], "nowhere holds no run"),

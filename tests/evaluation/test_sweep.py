@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from greenmachine.evaluation import (
     score_networks,
     score_to_file,
 )
+from greenmachine.evaluation.parts import IDENTITY
 from greenmachine.files import alone_in
 from greenmachine.language import parse
 from greenmachine.proxies import ExpressionProxy
@@ -51,7 +53,7 @@ def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def _starts(out: Path) -> list[int]:
     folder = out.with_name(f"{out.name}.parts")
-    return sorted(int(path.stem.removeprefix("part-")) for path in folder.glob("part-*"))
+    return sorted(int(path.name.split("-")[1]) for path in folder.glob("part-*"))
 
 
 def test_resumed_is_undisturbed(out: Path) -> None:
@@ -140,15 +142,15 @@ def test_parts_belong_to_their_work(out: Path) -> None:
 
 
 def test_damaged_parts_are_named_and_scored_again_once_removed(out: Path) -> None:
-    first, second = (out.with_name(f"{out.name}.parts") / f"part-00000{i}.parquet" for i in (0, 8))
+    first, second = sorted(out.with_name(f"{out.name}.parts").glob("part-*"))
     kept = second.read_bytes()
     for wrong in (kept[:-100], b"", first.read_bytes()):
         second.write_bytes(wrong)
-        with pytest.raises(RunError, match=r"part-000008.parquet .*: remove it") as told:
+        with pytest.raises(RunError, match=r"part-000008-\w+.parquet .*: remove it") as told:
             score_to_file(BOTH, SPEC, INDICES, out, workers=1)
         assert "\n" not in str(told.value)
     pd.read_parquet(first)[["norm"]].to_parquet(second)
-    with pytest.raises(RunError, match=r"part-000008.parquet .*: remove it"):
+    with pytest.raises(RunError, match=r"part-000008-\w+.parquet .*: remove it"):
         score_to_file(BOTH, SPEC, INDICES, out, workers=1)
     first.unlink()  # one in the middle is missing as well as the end
     second.write_bytes(kept)
@@ -177,9 +179,38 @@ def test_merged_cells_have_the_score_of_the_first(tmp_path: Path) -> None:
 
 
 def test_two_commands_on_one_file_are_refused(out: Path) -> None:
-    with alone_in(out.with_name(f"{out.name}.parts")), pytest.raises(RunError, match="at work"):
+    other = alone_in(out.with_name(f"{out.name}.parts"), IDENTITY, "parts")
+    with other, pytest.raises(RunError, match="at work"):
         score_to_file(BOTH, SPEC, INDICES, out, workers=1)
     assert _starts(out) == [0, 8]
+
+
+def test_files_of_the_user_stay(tmp_path: Path) -> None:
+    out = tmp_path / "scores.parquet"
+    folder = tmp_path / "scores.parquet.parts"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("mine")
+    with pytest.raises(RunError, match="not empty"):
+        score_to_file({"norm": NORM}, SPEC, INDICES[:8], out, workers=1)
+    (folder / "notes.txt").unlink()
+
+    def late(done: int, total: int) -> None:
+        (folder / "notes.txt").write_text("mine")
+
+    score_to_file({"norm": NORM}, SPEC, INDICES[:8], out, workers=1, progress=late)
+    assert (folder / "notes.txt").read_text() == "mine"
+    assert not list(folder.glob("part-*"))
+
+
+def test_parts_do_not_come_back_where_they_were_removed(tmp_path: Path) -> None:
+    out = tmp_path / "scores.parquet"
+
+    def remove(done: int, total: int) -> None:
+        shutil.rmtree(tmp_path / "scores.parquet.parts", ignore_errors=True)
+
+    with pytest.raises(RunError, match="removed or replaced"):
+        score_to_file({"norm": NORM}, SPEC, INDICES[:8], out, workers=1, progress=remove)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.fixture

@@ -46,7 +46,7 @@ def sizes(networks: int | list[int], **given: Any) -> tuple[Any, Any, Any]:
         (60, {}, (24, 18, 18)),
         (65, {}, (26, 20, 19)),
         (300, {}, (120, 90, 90)),
-        (6, {}, (2, 2, 2)),
+        (9, {}, (3, 3, 3)),
         (60, {"train": 24}, (24, 18, 18)),
         (60, {"train": 50}, (50, 5, 5)),
         (60, {"validation": 10, "test": 20}, (30, 10, 20)),
@@ -66,7 +66,7 @@ def test_automatic_sizes(
 @pytest.mark.parametrize(
     ("networks", "given", "says"),
     [
-        (5, {}, "5 networks are left for the samples train, validation, test: each needs 2"),
+        (8, {}, "8 networks are left for the samples train, validation, test: each needs 3"),
         (60, {"train": 58}, "2 networks are left for the samples validation, test"),
         (60, {"train": 30, "validation": 40}, "0 networks are left for the sample test"),
         (60, {"validation": "rest"}, "samples.validation.size: only the test sample"),
@@ -93,7 +93,7 @@ def test_common_sizes_fit_every_benchmark(test: Any) -> None:
 @pytest.mark.parametrize("seed", range(20))
 def test_automatic_sizes_can_always_be_drawn(seed: int) -> None:
     generator = np.random.default_rng(seed)
-    groups = generator.integers(0, 8, 20).tolist()
+    groups = generator.integers(0, 12, 60).tolist()
     benchmark = table(groups)
     config = settings(
         datasets=["own"], seed=seed, samples={n: {} for n in ("train", "validation", "test")}

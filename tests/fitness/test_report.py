@@ -13,7 +13,7 @@ from greenmachine.fitness.report import best_tenth
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.integers(25, 80), st.sampled_from([1, -1]))
+@given(st.integers(0, 2**32 - 1), st.integers(91, 140), st.sampled_from([1, -1]))
 def test_row_is_that_of_scipy(seed: int, n: int, direction: int) -> None:
     rng = np.random.default_rng(seed)
     scores, accuracy = rng.integers(9, size=n) / 1.0, rng.integers(30, size=n) / 1.0
@@ -43,6 +43,13 @@ def test_nothing_to_rank_is_undefined(scores: np.ndarray) -> None:
     row = rank_row(scores, np.arange(30.0), 1)
     assert all(np.isnan(row[name]) for name in ("tau", "spearman", "tau_best"))
     assert row["networks"] == 30
+
+
+@pytest.mark.parametrize("networks", [5, 30, 90])
+def test_few_of_the_best_have_no_tau(networks: int) -> None:
+    row = rank_row(np.arange(float(networks)), np.arange(float(networks)), 1)
+    assert row["tau"] == pytest.approx(1)
+    assert np.isnan(row["tau_best"]) and np.isnan(row["standard_error_best"])
 
 
 def test_best_tenth_is_rounded_up_and_keeps_ties() -> None:

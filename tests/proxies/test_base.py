@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from greenmachine.errors import ConfigError, ExpressionError, GreenMachineError, RunError
+from greenmachine.files import write_sealed
 from greenmachine.proxies import (
     PROXIES,
     ExpressionProxy,
@@ -104,9 +105,23 @@ def test_resolve_an_exported_file_without_running_it(tmp_path: Path, direction: 
     assert proxy.expression == long
 
 
+def result(**best: Any) -> dict[str, Any]:
+    """A result.json that is whole but for what ``best`` says."""
+    row = {"tau": 0.5, "standard_error": None, "networks": 3, "failed": 0}
+    rows = {"own": {"champion": row}}
+    samples = ("train", "validation", "test")
+    whole = {"expression": TEXT, "direction": -1, "size": 3, "generation": 0}
+    return {
+        "format": 2, "name": "x", "benchmark": "x", "datasets": ["own"],
+        "best": {**whole, "tau": {sample: {"own": 0.5} for sample in samples}, **best},
+        **dict.fromkeys(samples, rows), "samples": dict.fromkeys(samples, 3),
+        "individuals": 1, "generations": 0, "seconds": 0.1, "until": {"generations": 0},
+        "files": {"scores.parquet": ""},
+    }  # fmt: skip
+
+
 def test_resolve_a_run(tmp_path: Path) -> None:
-    best = {"expression": TEXT, "direction": -1, "size": 3}
-    (tmp_path / "result.json").write_text(json.dumps({"best": best}))
+    write_sealed(tmp_path / "result.json", result())
     proxy = resolve(str(tmp_path))
     assert (proxy.name, proxy.expression, proxy.direction) == (tmp_path.name, TEXT, -1)
 
@@ -139,6 +154,13 @@ def test_what_resolves_to_nothing(text: str, error: type[Exception], message: st
         (f"EXPRESSION = '{TEXT}'\nDIRECTION = 2\n", "not 1 or -1"),
         ("EXPRESSION = 'sum_layers(weight)'\nDIRECTION = 1\n", "does not parse"),
         ("\0", "not Python"),
+        ("(" * 100_000, "not Python"),
+        ("EXPRESSION = " + "-" * 100_000 + "1\nDIRECTION = 1\n", "not"),
+        ("EXPRESSION = {[]: 1}\nDIRECTION = 1\n", "not a constant"),
+        ("EXPRESSION = 'x' + 1\nDIRECTION = 1\n", "not a constant"),
+        (f"EXPRESSION = '{TEXT}'\nDIRECTION = [1]\n", "not 1 or -1"),
+        (f"EXPRESSION = '{TEXT}'\nDIRECTION = True\n", "not 1 or -1"),
+        (f"EXPRESSION = ['{TEXT}']\nDIRECTION = 1\n", "no text"),
     ],
 )
 def test_files_that_are_no_proxy(tmp_path: Path, content: str, message: str) -> None:
@@ -155,13 +177,21 @@ def test_files_that_are_no_proxy(tmp_path: Path, content: str, message: str) -> 
         (None, "no result.json"),
         ("{", "damaged"),
         ("[]", "damaged"),
-        ('{"best": {"expression": "1", "direction": 1}}', "does not parse"),
-        ('{"best": {"expression": "sum_layers(depth)", "direction": "up"}}', "not 1 or -1"),
+        ('{"best": {"expression": "sum_layers(depth)", "direction": 1}}', "no checksum"),
+        ({"best": {}}, "damaged"),
+        (result(expression="1"), "does not parse"),
+        (result(direction="up"), "damaged"),
+        (result(direction=0), "damaged"),
+        (result(tau=None), "damaged"),
     ],
 )
-def test_folders_that_hold_no_run(tmp_path: Path, content: str | None, message: str) -> None:
-    if content is not None:
+def test_folders_that_hold_no_run(
+    tmp_path: Path, content: str | dict[str, Any] | None, message: str
+) -> None:
+    if isinstance(content, str):
         (tmp_path / "result.json").write_text(content)
+    elif content is not None:
+        write_sealed(tmp_path / "result.json", content)
     with pytest.raises(RunError, match=message) as caught:
         resolve(str(tmp_path))
     assert isinstance(caught.value, GreenMachineError)

@@ -4,7 +4,6 @@ import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -137,10 +136,3 @@ def runs(synthetic_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> di
         with pytest.raises(KeyboardInterrupt):
             Run(one, folder / "stopped", [], Quiet(stop_after=1)).execute()
     return {name: folder / name for name in ("finished", "stopped")}
-
-
-def edit(path: Path, change: Callable[[Any], object]) -> None:
-    """Let ``change`` alter the JSON value in ``path``."""
-    value = json.loads(path.read_text())
-    change(value)
-    path.write_text(json.dumps(value))

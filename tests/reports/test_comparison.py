@@ -13,6 +13,7 @@ import pytest
 from greenmachine.errors import ConfigError, RunError
 from greenmachine.reports import write_comparison
 from greenmachine.reports.vega import colour
+from tests.sealed import edit
 
 from .conftest import Page, marks
 
@@ -58,8 +59,10 @@ def test_curves_are_the_histories(runs: dict[str, Path], tmp_path: Path) -> None
 def test_runs_of_one_name_and_energy(runs: dict[str, Path], tmp_path: Path) -> None:
     other = tmp_path / "finished"
     shutil.copytree(runs["finished"], other, ignore=shutil.ignore_patterns("signals"))
-    history = pd.read_csv(other / "history.csv")
-    history.assign(energy_kwh=0.25).to_csv(other / "history.csv", index=False)
+    edit(
+        other / "checkpoint.json",
+        lambda saved: [row.update(energy_kwh=0.25) for row in saved["history"]],
+    )
     page = Page(write_comparison([runs["finished"], other], tmp_path / "both.html"))
     assert [row[0] for row in page.rows if "0.25 kWh" in row] == [str(other)]
     assert str(runs["finished"]) in page.text

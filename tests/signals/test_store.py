@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from safetensors.torch import load, load_file
 from torch import nn
 
 from greenmachine.errors import ConfigError, RunError
-from greenmachine.files import read_json
+from greenmachine.files import SEAL, read_json, sha256
 from greenmachine.language import terminals_of
 from greenmachine.signals import PASSES, CaptureSpec, Store, shard_file
 from greenmachine.signals.capture import Layer
@@ -180,7 +181,7 @@ def test_only_missing_shards_are_built(built: Store, tmp_path: Path) -> None:
     target = Store(tmp_path, SPEC, INDICES)
     target.build(1)
     target.paths[1].unlink()
-    abandoned = tmp_path / ".shard-0001.safetensors.killed.tmp"
+    abandoned = tmp_path / ".shard-0001.safetensors.0123abcd.tmp"
     abandoned.write_bytes(b"half")
     before = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
     said: list[str] = []
@@ -240,12 +241,12 @@ def test_interrupted_build_goes_on(
     real = shard_file.write_tensors
     calls: list[Path] = []
 
-    def write(path: Path, *args: Any) -> None:
+    def write(path: Path, *args: Any) -> str:
         calls.append(path)
         if len(calls) == 2:
             path.write_bytes(b"half a file")
             raise interruption
-        real(path, *args)
+        return real(path, *args)
 
     monkeypatch.setattr(shard_file, "write_tensors", write)
     with pytest.raises(interruption):
@@ -343,9 +344,36 @@ def test_damage_is_one_line(tmp_path: Path) -> None:
         tensors.write_bytes(whole)
         layout.write_text(text)
     open_shard(layout)
-    (tmp_path / "store.json").write_text("{")
-    with pytest.raises(RunError, match="is damaged"):
-        target.build(1)
+
+
+def flipped(path: Path, byte: int) -> bytes:
+    """The content of ``path`` with one bit of one byte changed; ``byte`` counts as in a list."""
+    content = bytearray(path.read_bytes())
+    content[byte] ^= 4
+    return bytes(content)
+
+
+@pytest.mark.parametrize("name", ["shard-0001.safetensors", "shard-0001.json", "store.json"])
+@pytest.mark.parametrize("byte", [100, -100])
+def test_changed_bit_is_noticed_and_captured_again(
+    name: str, byte: int, built: Store, tmp_path: Path
+) -> None:
+    folder = tmp_path / "store"
+    shutil.copytree(built.folder, folder)
+    (folder / name).write_bytes(flipped(folder / name, byte))
+    said: list[str] = []
+    Store(folder, SPEC, INDICES).build(1, announce=said.append)
+    assert name in said[0]
+    assert "\n" not in said[0]
+    assert contents(folder) == contents(built.folder)
+
+
+def test_store_does_not_come_back_where_it_was_removed(tmp_path: Path) -> None:
+    folder = tmp_path / "store"
+    target = Store(folder, SPEC, INDICES)
+    with pytest.raises(FileNotFoundError):
+        target.build(1, progress=lambda done, total: shutil.rmtree(folder))
+    assert not folder.exists()
 
 
 def test_too_little_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -384,4 +412,6 @@ def test_store_without_signals(tmp_path: Path) -> None:
 def test_layout_is_plain_json(built: Store) -> None:
     layout = read_json(built.paths[0])
     assert json.loads(json.dumps(layout)) == layout
-    assert set(layout) == {"networks", "layer_counts", "batch", "stacks", "failures"}
+    whole = {"networks", "layer_counts", "batch", "stacks", "failures", "tensors", SEAL}
+    assert set(layout) == whole
+    assert layout["tensors"] == sha256(built.paths[0].with_suffix(".safetensors"))

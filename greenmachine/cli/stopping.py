@@ -1,0 +1,88 @@
+"""How a command ends that is told to end: with the line that says how to go on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import Any
+
+from greenmachine.interrupts import ENDING, Ended
+
+__all__ = ["say_when_stopped", "signals_end"]
+
+_DEFAULT = "stopped"
+
+
+class _State:
+    """Of this process: a signal handler has no caller to ask."""
+
+    number = 0
+    line = _DEFAULT
+    said = False
+
+
+@contextmanager
+def say_when_stopped(line: str) -> Iterator[None]:
+    """Let a command that is stopped inside end with ``line``: what was lost, and how to go on."""
+    _State.line = line
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise  # the line stays, and is printed when all is put away
+    except BaseException:
+        _State.line = _DEFAULT
+        raise
+    _State.line = _DEFAULT
+
+
+@contextmanager
+def signals_end() -> Iterator[Callable[[int], int]]:
+    """Handle the signals of ``ENDING`` inside.
+
+    The first one raises :class:`~greenmachine.interrupts.Ended`, which unwinds the command: files
+    are put away and workers ended. Another one ends the process at once; no file is half-written
+    by that, and workers notice within a second.
+
+    Yields:
+        A function from the exit code of the command to that of the process: where a signal came,
+        it prints the line of :func:`say_when_stopped` and returns 128 + the signal's number.
+    """
+    _State.number, _State.line, _State.said = 0, _DEFAULT, False
+    before: dict[signal.Signals, Any] = {}
+    with suppress(ValueError):  # not in the main thread: whoever runs us has handlers of their own
+        for number in ENDING:
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+                before[number] = signal.signal(number, _end)
+
+    def ended(code: int) -> int:
+        # 130 without a signal: somebody raised KeyboardInterrupt.
+        number = _State.number or (signal.SIGINT if code == 128 + signal.SIGINT else 0)
+        if not number:
+            return code
+        if not _State.said:
+            _State.said = True
+            print(f"greenmachine: {_State.line}", file=sys.stderr, flush=True)
+        return 128 + number
+
+    try:
+        yield ended
+    finally:
+        # After a signal another one still ends the process at once, while Python puts itself away.
+        if not _State.number:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _end(number: int, _: FrameType | None) -> None:
+    if _State.number:
+        shown = "\x1b[?25h\n" if sys.stderr.isatty() else ""  # a live display hides the cursor
+        if not _State.said:
+            with suppress(OSError):
+                os.write(2, f"{shown}greenmachine: {_State.line}\n".encode(errors="replace"))
+        os._exit(128 + _State.number)
+    _State.number = number
+    raise Ended(number)

@@ -1,0 +1,520 @@
+"""The files of a run: the only place that writes them, and that reads them.
+
+| file | what it is | written |
+|---|---|---|
+| ``config.json`` | settings and seed expressions | once; again where the run is extended |
+| ``manifest.json`` | code, packages, hardware, samples, checksums of the data | once |
+| ``checkpoint.json`` | the whole state of the search | after every generation |
+| ``history.csv``, ``words.csv``, ``hall_of_fame.json`` | the checkpoint, to read | after it |
+| ``scores.parquet`` | what every network scores | at the end |
+| ``result.json`` | champion, its taus, costs | last: a run that has it is finished |
+| ``signals/`` | the signal store | goes at the end, unless ``capture.keep`` |
+
+**One state.** What a run has found so far is in ``checkpoint.json`` alone, which one rename
+replaces. The three files that are derived from it are for people and spreadsheets: nothing here
+reads them, and :meth:`RunFolder.go_on` writes them again, so that a stop between two of them, or a
+changed byte in one, changes no result.
+
+JSON files are sealed (``greenmachine.files``) and checked by the models below; ``result.json`` has
+the checksum of ``scores.parquet``.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, TypeVar
+
+import pandas as pd
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from greenmachine.benchmarks import short_name
+from greenmachine.config import RunConfig
+from greenmachine.errors import DamagedError, RunError, one_line
+from greenmachine.files import (
+    Held,
+    alone_in,
+    read_sealed,
+    remove_leftovers,
+    replace_file,
+    sha256,
+    write_sealed,
+    write_text,
+)
+
+__all__ = [
+    "UNTIL",
+    "BenchmarkFacts",
+    "Checkpoint",
+    "Description",
+    "Famous",
+    "Manifest",
+    "Origin",
+    "Result",
+    "RunFolder",
+    "SavedIndividual",
+    "SearchState",
+    "until",
+]
+
+FORMAT: Final = 2
+"""Of the files; those of another are refused."""
+
+UNTIL = ("generations", "seconds", "patience")
+"""Settings of ``evolution`` that say when the search ends: a run may go on with others."""
+
+_SIGNALS = "signals"
+_STORE_FILE = re.compile(r"store\.json|shard-\d{4,}\.(json|safetensors)")
+_AGAIN = "start again in another --out"
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+def _sign(direction: int) -> int:
+    if direction not in (1, -1):
+        raise ValueError(f"{direction} is not 1 or -1")
+    return direction
+
+
+Direction = Annotated[int, AfterValidator(_sign)]
+"""1 where a high score is good, -1 where a low one is."""
+
+
+class _Strict(BaseModel):
+    """Numbers are numbers and texts are texts, and all that is not finite is refused."""
+
+    model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
+
+
+class Famous(_Strict):
+    """A member of the hall of fame.
+
+    Attributes:
+        expression: canonical text.
+        direction: 1 where a high score is good, -1 where a low one is.
+        size: nodes.
+        train: fitness on the training sample.
+        validation: fitness on the validation sample, which orders the hall.
+        tau: tau-b on every task, by sample.
+        generation: in which it came in.
+    """
+
+    expression: str
+    direction: Direction
+    size: int
+    train: float
+    validation: float
+    tau: dict[str, list[float]]
+    generation: int
+
+
+class SavedIndividual(_Strict):
+    """An individual of the population; see ``individual.Individual``."""
+
+    tree: str
+    fitness: list[float]
+    direction: Direction
+    tau: list[float]
+    failures: int
+
+
+class SearchState(_Strict):
+    """What the next generation depends on; see ``Search.state``."""
+
+    generation: int = Field(ge=0)
+    individuals: int = Field(ge=0)
+    random: tuple[int, list[int], float | None] = Field(strict=False)
+    population: list[SavedIndividual] = Field(min_length=1)
+    hall: list[Famous] = Field(min_length=1)
+
+
+class _EnergyFacts(_Strict):
+    kwh: dict[str, float] = {}
+    methods: dict[str, str] = {}
+    seconds: float = 0.0
+
+
+class Checkpoint(_Strict):
+    """The state of a run after a whole generation.
+
+    Attributes:
+        search: state of the search.
+        history: a row a generation.
+        words: how many individuals hold each word, a row a generation.
+        seconds: wall time so far.
+        energy: drawn so far; see ``greenmachine.energy.Energy.facts``.
+    """
+
+    format: Literal[2] = FORMAT
+    search: SearchState
+    history: list[dict[str, int | float]] = Field(min_length=1)
+    words: list[dict[str, int | float]] = Field(min_length=1)
+    seconds: float
+    energy: _EnergyFacts = _EnergyFacts()
+
+
+class Description(_Strict):
+    """What a run is: its settings, and the expressions of its first population."""
+
+    format: Literal[2] = FORMAT
+    config: RunConfig = Field(strict=False)
+    seeds: list[str]
+
+
+class BenchmarkFacts(_Strict):
+    """Name and SHA-256 of the benchmark, or of several."""
+
+    name: str | list[str]
+    sha256: str | list[str]
+
+    @property
+    def checksums(self) -> dict[str, str]:
+        """The checksum by name."""
+        names = [self.name] if isinstance(self.name, str) else self.name
+        sums = [self.sha256] if isinstance(self.sha256, str) else self.sha256
+        return dict(zip(names, sums, strict=False))
+
+
+Indices = list[int] | int
+"""Networks of a sample, or, of a test sample, how many they are."""
+
+
+class Origin(_Strict):
+    """Which networks a run saw; a manifest tells it, and the facts beside an exported proxy.
+
+    Attributes:
+        benchmark: whose data the run reads.
+        samples: the networks by sample; of several benchmarks by sample and benchmark.
+    """
+
+    benchmark: BenchmarkFacts
+    samples: dict[Literal["train", "validation", "test"], Indices | dict[str, Indices]]
+
+    def selected(self) -> dict[str, list[int]]:
+        """Return the training and validation networks, which the run selected on, by benchmark."""
+        found: dict[str, list[int]] = {}
+        for name in self.benchmark.checksums:
+            found[name] = []
+            for sample in ("train", "validation"):
+                networks = self.samples.get(sample, [])
+                if isinstance(networks, dict):
+                    networks = networks.get(short_name(name), [])
+                found[name] += networks if isinstance(networks, list) else []
+        return found
+
+
+class Manifest(Origin):
+    """What a run was made with; more keys are allowed.
+
+    Attributes:
+        input_shape: shape of one image of the first data set.
+        tasks: names of the data sets where the run has several benchmarks, else None.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    format: Literal[2] = FORMAT
+    created: str
+    git: str | None
+    seed: int
+    input_shape: list[int]
+    tasks: list[str] | None = None
+
+    def facts(self) -> dict[str, Any]:
+        """Return the manifest as JSON, without the format of the file."""
+        empty = {"tasks"} if self.tasks is None else set()
+        return self.model_dump(mode="json", exclude={"format", *empty})
+
+
+class _Row(_Strict):
+    tau: float | None
+    standard_error: float | None
+    networks: int
+    failed: int
+
+
+class _Best(_Strict):
+    expression: str
+    direction: Direction
+    size: int
+    generation: int
+    tau: dict[Literal["train", "validation", "test"], dict[str, float | None]]
+
+
+_Rows = dict[str, dict[str, _Row]]
+
+
+class Result(_Strict):
+    """The content of ``result.json``; more keys are allowed."""
+
+    model_config = ConfigDict(extra="allow")
+
+    format: Literal[2] = FORMAT
+    name: str
+    benchmark: str | list[str]
+    datasets: list[str] = Field(min_length=1)
+    best: _Best
+    train: _Rows
+    validation: _Rows
+    test: _Rows
+    samples: dict[Literal["train", "validation", "test"], int | dict[str, int]]
+    individuals: int
+    generations: int
+    seconds: float
+    energy_kwh: float = 0.0
+    energy: _EnergyFacts = _EnergyFacts()
+    until: dict[str, int | float | None]
+    files: dict[str, str]
+
+
+class RunFolder:
+    """The folder of a run.
+
+    Args:
+        path: of the folder; it need not exist.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._held: Held | None = None
+
+    # --- reading -----------------------------------------------------------------------------
+
+    @property
+    def holds_run(self) -> bool:
+        """Whether a run was begun here."""
+        return (self.path / "config.json").is_file()
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run has a result."""
+        return (self.path / "result.json").is_file()
+
+    def description(self) -> Description:
+        """Return settings and seeds.
+
+        Raises:
+            RunError: there is no run.
+            DamagedError: the file is damaged, or of another version.
+        """
+        if not self.holds_run:
+            raise RunError(f"{self.path} holds no run (there is no config.json)")
+        return self._read("config.json", Description)
+
+    def manifest(self) -> Manifest:
+        """Return what the run was made with.
+
+        Raises:
+            DamagedError: the file is missing, damaged, or of another version.
+        """
+        return self._read("manifest.json", Manifest)
+
+    def checkpoint(self) -> Checkpoint | None:
+        """Return the state after the last whole generation; None before the first.
+
+        Raises:
+            DamagedError: the file is damaged, or of another version.
+        """
+        if not (self.path / "checkpoint.json").exists():
+            return None
+        remedy = (
+            "remove it, and --resume repeats the search from its first generation, with the same "
+            "result"
+        )
+        return self._read("checkpoint.json", Checkpoint, remedy)
+
+    def hall(self) -> list[Famous]:
+        """Return the hall of fame after the last whole generation, the champion first.
+
+        Raises:
+            RunError: there is no run, or no whole generation.
+            DamagedError: a file is damaged, or of another version.
+        """
+        if not self.holds_run:
+            raise RunError(f"{self.path} holds no run (there is no config.json)")
+        saved = self.checkpoint()
+        if saved is None:
+            raise RunError(
+                f"{self.path} has no whole generation yet: go on with --resume {self.path}"
+            )
+        return saved.search.hall
+
+    def result(self) -> dict[str, Any]:
+        """Return the content of ``result.json``, checked.
+
+        Raises:
+            RunError: the run is not finished.
+            DamagedError: the file is damaged, or of another version.
+        """
+        path = self.path / "result.json"
+        if not path.is_file():
+            raise RunError(
+                f"{self.path} holds no result.json: finish the run with --resume {self.path}"
+            )
+        remedy = "remove it, and --resume writes it again"
+        value = read_sealed(path, remedy)
+        _checked(path, Result, value, remedy)
+        return {key: content for key, content in value.items() if key not in ("format", "files")}
+
+    def scores(self) -> pd.DataFrame:
+        """Return ``scores.parquet``: what every network scores, see ``outcome.py``.
+
+        Raises:
+            DamagedError: the file is missing, or not the one that the result was made with.
+        """
+        path = self.path / "scores.parquet"
+        remedy = f"remove {self.path / 'result.json'}, and --resume writes both again"
+        told = read_sealed(self.path / "result.json", remedy).get("files")
+        try:
+            if not isinstance(told, dict) or sha256(path) != told.get(path.name):
+                raise DamagedError(f"{path} is not as it was written: {remedy}")
+            return pd.read_parquet(path)
+        except OSError as error:
+            raise DamagedError(f"{path} cannot be read ({one_line(error)}): {remedy}") from None
+
+    def _read(self, name: str, model: type[_Model], remedy: str = _AGAIN) -> _Model:
+        path = self.path / name
+        return _checked(path, model, read_sealed(path, remedy), remedy)
+
+    # --- writing -----------------------------------------------------------------------------
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Make the folder, and let nobody else write there; inside, the methods below may be used.
+
+        Raises:
+            RunError: another command is at work there, the folder holds somebody else's files, or
+                it was removed while this one worked there.
+        """
+        with alone_in(self.path, "config.json", "run") as held:
+            self._held = held
+            try:
+                yield
+            finally:
+                self._held = None
+
+    def begin(self, config: RunConfig, seeds: Sequence[str], facts: Mapping[str, Any]) -> None:
+        """Write what the run is and what it is made with."""
+        manifest = Manifest.model_validate({"format": FORMAT, **facts})
+        self._write("manifest.json", {"format": FORMAT, **manifest.facts()})
+        self._describe(config, seeds)
+
+    def extend(self, config: RunConfig, seeds: Sequence[str]) -> None:
+        """Let the run end elsewhere: its settings change, and it is no longer finished."""
+        self._describe(config, seeds)
+        self.drop_result()
+
+    def drop_result(self) -> None:
+        """Remove the result of a run that goes on."""
+        self.check()
+        (self.path / "result.json").unlink(missing_ok=True)
+
+    def _describe(self, config: RunConfig, seeds: Sequence[str]) -> None:
+        described = {"format": FORMAT, "config": config.model_dump(mode="json")}
+        self._write("config.json", {**described, "seeds": list(seeds)})
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Replace the state of the run by that after another generation."""
+        self._write("checkpoint.json", checkpoint.model_dump(mode="json"))
+        self._derive(checkpoint)
+
+    def finish(self, scores: pd.DataFrame, result: Mapping[str, Any]) -> None:
+        """Write what the run has found: it is finished then."""
+        self.check()
+        path = self.path / "scores.parquet"
+        replace_file(
+            path, lambda temporary: scores.to_parquet(temporary, index=False), parents=False
+        )
+        content = {"format": FORMAT, **result, "files": {path.name: sha256(path)}}
+        Result.model_validate(content)  # what is written can be read
+        self._write("result.json", content)
+
+    def go_on(self, *, keep_signals: bool) -> Checkpoint | None:
+        """Put right what a command that was killed here left, and return the state of the run.
+
+        Temporary files go; the files that are derived from the checkpoint are written again where
+        they differ; signals of a finished run go, unless they are to be kept.
+
+        Raises:
+            DamagedError: the checkpoint is damaged.
+        """
+        self.check()
+        remove_leftovers(self.path)
+        saved = self.checkpoint()
+        if saved is not None:
+            self._derive(saved)
+        if self.finished and not keep_signals:
+            self.drop_signals()
+        return saved
+
+    @property
+    def signals(self) -> Path:
+        """Folder of the signal store."""
+        return self.path / _SIGNALS
+
+    def drop_signals(self) -> None:
+        """Remove the signal store; what is not of it stays."""
+        folders = [path for path in self.signals.rglob("*") if path.is_dir()]
+        for folder in [*sorted(folders, reverse=True), self.signals]:
+            if not folder.is_dir() or folder.is_symlink():
+                continue
+            remove_leftovers(folder)
+            for path in folder.iterdir():
+                if _STORE_FILE.fullmatch(path.name):
+                    path.unlink(missing_ok=True)
+            if not any(folder.iterdir()):
+                folder.rmdir()
+
+    def _derive(self, saved: Checkpoint) -> None:
+        """Write the files that tell people what the checkpoint holds, where they say otherwise."""
+        hall = [famous.model_dump(mode="json") for famous in saved.search.hall]
+        for name, text in {
+            "history.csv": _table(saved.history, missing=None),
+            "words.csv": _table(saved.words, missing=0),
+            "hall_of_fame.json": json.dumps(hall, indent=2, allow_nan=False) + "\n",
+        }.items():
+            path = self.path / name
+            if not path.is_file() or path.read_bytes() != text.encode():
+                self.check()
+                write_text(path, text, parents=False)
+
+    def _write(self, name: str, value: Mapping[str, Any]) -> None:
+        self.check()
+        write_sealed(self.path / name, value, parents=False)
+
+    def check(self) -> None:
+        """Refuse to write where the folder is not held, or no longer the one that was taken."""
+        if self._held is None:
+            raise RuntimeError("the folder of a run is written inside `held()` alone")
+        self._held.check()
+
+
+def until(config: RunConfig) -> dict[str, Any]:
+    """Return the settings that say when the search ends, by name."""
+    return {name: getattr(config.evolution, name) for name in UNTIL}
+
+
+def _table(rows: Sequence[Mapping[str, float]], missing: float | None) -> str:
+    """Return a CSV; ``missing`` stands where a row lacks a column."""
+    file = io.StringIO(newline="")
+    writer = csv.DictWriter(file, list(dict.fromkeys(k for row in rows for k in row)), missing)
+    writer.writeheader()
+    writer.writerows(rows)
+    return file.getvalue()
+
+
+def _checked(path: Path, model: type[_Model], value: Mapping[str, Any], remedy: str) -> _Model:
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        place = ".".join(str(part) for part in fault["loc"])
+        reason = one_line(ValueError(f"{place}: {fault['msg']}"), 200)
+        raise DamagedError(
+            f"{path} is damaged or of another version ({reason}): {remedy}"
+        ) from None

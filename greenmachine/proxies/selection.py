@@ -1,0 +1,57 @@
+"""Which networks of a benchmark a proxy was selected on: its scores there are not held out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from greenmachine.benchmarks import Benchmark
+from greenmachine.errors import RunError
+from greenmachine.evolution.run_folder import Origin, RunFolder
+from greenmachine.files import read_json
+from greenmachine.proxies.base import Proxy
+from greenmachine.proxies.evolved import EvolvedProxy
+
+__all__ = ["selected_on"]
+
+
+def selected_on(text: str, proxy: Proxy, benchmark: Benchmark) -> NDArray[np.bool_] | None:
+    """Return the networks that the search of a proxy learnt from, or that are isomorphic to one.
+
+    Args:
+        text: what was given for the proxy: a name, an expression, the path of an exported ``.py``
+            (a ``.json`` beside it has the samples of its run), or the folder of a run.
+        proxy: what it means.
+        benchmark: whose networks.
+
+    Returns:
+        (n,) booleans; all False where the proxy was not searched for on this benchmark, or nothing
+        tells of a search. None where it was, but on another version of the table.
+    """
+    indices: list[int] = []
+    if isinstance(proxy, EvolvedProxy):
+        indices = list(proxy.seen(benchmark.name))
+    elif (origin := _origin(text.strip())) is not None:
+        checksum = origin.benchmark.checksums.get(benchmark.name)
+        if checksum is not None and checksum != benchmark.checksum:
+            return None
+        indices = origin.selected().get(benchmark.name, [])
+    inside = [index for index in indices if 0 <= index < len(benchmark)]
+    return np.isin(benchmark.groups, benchmark.groups[inside])
+
+
+def _origin(text: str) -> Origin | None:
+    if text.endswith(".py"):
+        try:
+            return Origin.model_validate(read_json(Path(text).with_suffix(".json"))["manifest"])
+        except (OSError, ValueError, TypeError, LookupError, ValidationError):
+            return None  # a proxy may come without its facts
+    if "(" in text or not Path(text).is_dir():
+        return None
+    try:
+        return RunFolder(Path(text)).manifest()
+    except RunError:
+        return None
