@@ -84,7 +84,7 @@ def evaluate_model(
     forms = [canonical(expression) for expression in expressions]
     terminals = set().union(*(form.terminals for form in forms)) - {"depth"}
     boundary = boundary_of(forms)
-    with single_output(model, output), untouched(model, seed):
+    with untouched(model, seed), single_output(model, output):
         layers = run_passes(model, terminals, shape, images=images, labels=labels, seed=seed)
         like = float_like(model)
         # The passes run where the model is, but not every device has float64.

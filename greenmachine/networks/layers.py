@@ -5,6 +5,7 @@ This file needs torch alone, because exported proxies inline its source.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager
@@ -59,8 +60,9 @@ class Coverage:
         if not self.others:
             return
         names = ", ".join(self.others[:3]) + (", ..." if len(self.others) > 3 else "")
+        percent = math.floor(1000 * self.share) / 10  # never 100, since others are used
         warnings.warn(
-            f"the score covers {self.share:.1%} of the weights that the network uses "
+            f"the score covers {percent}% of the weights that the network uses "
             f"({self.covered:,} of {self.used:,}): {names} belong to no convolution or linear "
             "layer that fires",
             stacklevel=3,
@@ -144,8 +146,8 @@ def gradients_expected(model: nn.Module) -> Iterator[None]:
             handle.remove()
     if hidden:
         warnings.warn(
-            f"{len(hidden)} layers ({hidden[0]}, ...) fire where the network switches gradients "
-            "off: their gradients count as 0",
+            f"the network switches gradients off where {hidden[0]} fires (layers: {len(hidden)}): "
+            "their gradients count as 0",
             stacklevel=3,
         )
 

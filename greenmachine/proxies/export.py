@@ -98,7 +98,7 @@ class Proxy:
             ValueError: the network, the images or the labels cannot be read.
         """
         size = shape_for(images, shape or SHAPE)
-        with single_output(model, output), untouched(model, seed):
+        with untouched(model, seed), single_output(model, output):
             layers = signals_of(model, images, labels, size, seed)
             with torch.no_grad():
                 score = formula({call})

@@ -19,6 +19,7 @@ _OTHERS = {
     "mish",
     "hardswish",
     "elu",
+    "celu",
     "softplus",
     "glu",
     "tanh",

@@ -59,14 +59,16 @@ def class_loss(output: Tensor, labels: Tensor) -> Tensor:
 
 def noise_pass(model: nn.Module, noise: Tensor, wanted: set[str], seed: int) -> list[Layer]:
     """N(0, 1) images, gradient of the sum of the outputs."""
-    return run_pass(model, noise, torch.sum, wanted, seed=seed)
+    with no_token_ids(model, tuple(noise.shape)):
+        return run_pass(model, noise, torch.sum, wanted, seed=seed)
 
 
 def perturbed_pass(model: nn.Module, noise: Tensor, wanted: set[str], seed: int) -> list[Layer]:
     """What moving every noise image by ``PERTURBATION`` x N(0, 1) changes."""
     move = noise_images(tuple(noise.shape), seed + 1).to(noise) * PERTURBATION
-    before = run_pass(model, noise, torch.sum, wanted, seed=seed)
-    after = run_pass(model, noise + move, torch.sum, wanted, seed=seed)
+    with no_token_ids(model, tuple(noise.shape)):
+        before = run_pass(model, noise, torch.sum, wanted, seed=seed)
+        after = run_pass(model, noise + move, torch.sum, wanted, seed=seed)
     for first, second in zip(before, after, strict=True):
         for name, value in second.signals.items():
             first.signals[name] = value - first.signals[name]
@@ -79,7 +81,7 @@ def ones_pass(model: nn.Module, shape: tuple[int, ...], wanted: set[str], seed: 
     Batch normalisation is off, as in the published code; other normalisations work. Warns where
     a network grows beyond what float64 can hold.
     """
-    with untouched(model, seed):
+    with untouched(model, seed), no_token_ids(model, shape):
         absolute_doubles(model)
         ones = torch.ones((1, *shape[1:]), dtype=torch.float64, device=float_like(model).device)
         layers = run_pass(model, ones, torch.sum, wanted, norms=False, seed=seed)
@@ -163,14 +165,12 @@ def _run(
             batch = image_batch(images, model)
             target = label_batch(labels, len(batch)).to(batch.device)
             layers = data_pass(model, batch, target, wanted, seed)
+        elif name == "noise":
+            layers = noise_pass(model, noise, wanted, seed)
+        elif name == "perturbed":
+            layers = perturbed_pass(model, noise, wanted, seed)
         else:
-            with no_token_ids(model, shape):
-                if name == "noise":
-                    layers = noise_pass(model, noise, wanted, seed)
-                elif name == "perturbed":
-                    layers = perturbed_pass(model, noise, wanted, seed)
-                else:
-                    layers = ones_pass(model, shape, wanted, seed)
+            layers = ones_pass(model, shape, wanted, seed)
         merged = _merge(merged, layers, name)
     for name, layers in mode_passes(model, terminals, shape, seed):
         merged = _merge(merged, layers, name)

@@ -494,6 +494,40 @@ def test_tokens_before_images_are_refused(tokens: int, proxy: str) -> None:
             exported(proxy)(seeded(lambda: SequenceFirst(tokens, True)), IMAGES, LABELS)
 
 
+class LastBlock(nn.Module):
+    def __init__(self, last: bool) -> None:
+        super().__init__()
+        self.last = last
+        self.norm, self.mix = nn.LayerNorm(8), nn.Linear(8, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        maps = x if self.last else x.permute(0, 2, 3, 1)
+        maps = maps + self.mix(self.norm(maps))
+        return maps if self.last else maps.permute(0, 3, 1, 2)
+
+
+class Blocks(nn.Module):
+    """Blocks that take and give (B, H, W, C), as Swin's, or (B, C, H, W)."""
+
+    def __init__(self, last: bool) -> None:
+        super().__init__()
+        self.last = last
+        self.stem = nn.Conv2d(3, 8, 2, 2)
+        self.blocks = nn.Sequential(*[LastBlock(last) for _ in range(3)])
+        self.head = nn.Linear(8, 4)
+
+    def forward(self, x: Tensor) -> Any:
+        x = self.stem(x)
+        x = self.blocks(x.permute(0, 2, 3, 1) if self.last else x)
+        return self.head(x.mean((1, 2) if self.last else (2, 3)))
+
+
+@pytest.mark.parametrize("proxy", ["az_expressivity", "az_progressivity", "az_trainability"])
+def test_channels_that_come_last_are_channels(proxy: str) -> None:
+    first, last = (seeded(lambda last=last: Blocks(last)) for last in (False, True))
+    assert score(last, proxy) == pytest.approx(score(first, proxy), rel=1e-4)
+
+
 # --- precision and values ---------------------------------------------------------------------
 
 
@@ -548,6 +582,7 @@ UNREADABLE: dict[str, Any] = {
     "lazy": lambda: nn.Sequential(nn.LazyConv2d(4, 3), nn.Flatten(), nn.LazyLinear(4)),
     "complex": lambda: plain().to(torch.complex64),
     "traced": lambda: torch.jit.trace(plain(), IMAGES, check_trace=False),
+    "scripted whole": lambda: torch.jit.script(plain()),
     "scripted": lambda: nn.Sequential(torch.jit.script(plain().first), nn.Flatten()),
 }
 

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 from torch import Tensor, nn
 
-from greenmachine.networks.layers import gradients_expected
+from greenmachine.networks.layers import WEIGHTED, gradients_expected
 from greenmachine.networks.untouched import untouched
 from greenmachine.proxies.base import FunctionProxy
 from greenmachine.signals.capture import fresh_copy
@@ -170,12 +170,25 @@ def _block_maps(model: nn.Module, images: Tensor) -> list[Tensor]:
     def hook(module: nn.Module, args: object, output: object) -> Tensor | None:
         if not isinstance(output, Tensor) or output.dim() != 4 or len(output) != len(images):
             return None
-        if output.shape[2:].numel() == 1:
+        turned = _channels_last(output, given)
+        maps = output.permute(0, 3, 1, 2) if turned else output
+        if maps.shape[2:].numel() == 1:
             return None
-        seen.append((module, output))
-        return output.clone()  # the network goes on with a copy: it may work in place
+        seen.append((module, maps))
+        # The network goes on with a copy: it may work in place.
+        return maps.permute(0, 2, 3, 1).clone() if turned else maps.clone()
 
-    handles = [block.register_forward_hook(hook) for block in blocks_of(model)]
+    given: list[tuple[nn.Module, tuple[int, ...]]] = []  # the last layer that fired, its shape
+
+    def layer_hook(module: nn.Module, args: object, output: Tensor) -> None:
+        given[:] = [(module, tuple(output.shape))]
+
+    handles = [
+        module.register_forward_hook(layer_hook)
+        for module in model.modules()
+        if isinstance(module, (*WEIGHTED, nn.LayerNorm))
+    ]
+    handles += [block.register_forward_hook(hook) for block in blocks_of(model)]
     try:
         with gradients_expected(model):
             model(fresh_copy(images))
@@ -187,6 +200,17 @@ def _block_maps(model: nn.Module, images: Tensor) -> list[Tensor]:
     if len(found) < 2:
         raise ValueError(f"az_nas compares successive blocks: {len(found)} of them give maps")
     return found
+
+
+def _channels_last(maps: Tensor, given: list[tuple[nn.Module, tuple[int, ...]]]) -> bool:
+    """Whether the maps of a block are (B, H, W, C), as Swin's are: what a linear layer gives."""
+    if not given or not isinstance(given[0][0], nn.Linear | nn.LayerNorm):
+        return False
+    last = given[0][1]
+    if tuple(maps.shape) != last:
+        return False
+    # As many channels as rows and columns: turned round, they would not be contiguous.
+    return maps.is_contiguous() or last != (last[0], last[3], last[1], last[2])
 
 
 def blocks_of(model: nn.Module) -> list[nn.Module]:
@@ -214,7 +238,8 @@ _BLOCKS = (
     "N(0, 1) images, train mode, the network's own weights (the authors draw Kaiming normal ones). "
     "Blocks, this project's choice: the children of the network; a plain Sequential of blocks and "
     "lists of modules are opened, and so is a child that stands alone. Those count that give maps "
-    "(B, C, H, W) of several positions, each time they fire, and single layers only where there "
+    "(B, C, H, W), or (B, H, W, C) after a linear layer, of several positions, each time they "
+    "fire, and single layers only where there "
     "are fewer than two others: in both spaces of NATS-Bench the stem, every cell and every "
     "residual block. "
 )

@@ -97,8 +97,9 @@ PROXIES = (
         notes="One forward pass in train mode; no labels. ReLU, ReLU6, LeakyReLU, PReLU and RReLU "
         "count each time they fire, as modules or as functions, also where their result reaches "
         "no output. A network without one fails; where other activations fire too (GELU, SiLU, "
-        "...) the score covers the rectifiers alone and warns. Minus infinity, which counts as "
-        "failed, where two images have the same code at every ReLU.",
+        "...) the score covers the rectifiers alone and warns. What a network computes "
+        "otherwise (a maximum with 0, a product with a sign) is not seen. Minus infinity, which "
+        "counts as failed, where two images have the same code at every ReLU.",
     ),
     ExpressionProxy(
         name="nwot_inputs",
