@@ -225,11 +225,9 @@ CIFAR = (
     "shakeshakeresnet20_2x16d_cifar10",
     "shakedropresnet20_cifar10",
     "diaresnet20_cifar10",
-    "diapreresnet20_cifar10",
 )
 IMAGENET = (
     "resnet18_wd4",
-    "preresnet18_wd4",
     "mobilenet_wd4",
     "fdmobilenet_wd4",
     "mobilenetv2_wd4",

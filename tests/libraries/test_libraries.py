@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -58,10 +59,36 @@ def built(family: str) -> nn.Module:
     return BY_NAME[family].build()
 
 
+@dataclass(frozen=True)
+class Scored:
+    """Every proxy's outcome, and what a user could see change meanwhile."""
+
+    outcomes: dict[str, Outcome]
+    before: list[Any]
+    after: list[Any]
+
+
 @cache
-def scored(family: str) -> dict[str, Outcome]:
-    images, labels = BY_NAME[family].batch()
-    return {proxy: outcome(built(family), proxy, images, labels) for proxy in PROXIES}
+def scored(family: str) -> Scored:
+    network, model = BY_NAME[family], built(family)
+    images, labels = network.batch()
+    model.eval()
+    next(model.parameters()).requires_grad_(False)
+    before = state(model, images)
+    outcomes = {proxy: outcome(model, proxy, images, labels) for proxy in PROXIES}
+    return Scored(outcomes, before, state(model, images))
+
+
+def state(model: nn.Module, images: torch.Tensor) -> list[Any]:
+    """What a user can see: modules, hooks, attributes, values, gradients, generator, images."""
+    found: list[Any] = [torch.get_rng_state().tolist(), images.tolist()]
+    for path, module in model.named_modules():
+        hooks = [len(module._forward_hooks), len(module._forward_pre_hooks)]
+        found.append((path, type(module), module.training, hooks, sorted(vars(module))))
+    for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
+        layout = (tensor.data_ptr(), tensor.stride(), tensor.dtype, tensor.requires_grad)
+        found.append((name, layout, tensor.grad, tensor.detach().double().sum().item()))
+    return found
 
 
 def unseen_weights(network: Network) -> set[str]:
@@ -85,7 +112,7 @@ def unseen_weights(network: Network) -> set[str]:
 
 def test_every_proxy_scores_or_says_in_one_line_why_not(network: Network) -> None:
     images, labels = network.batch()
-    for proxy, found in scored(network.family).items():
+    for proxy, found in scored(network.family).outcomes.items():
         if math.isfinite(found.score):
             assert not found.refusal
             continue
@@ -98,7 +125,7 @@ def test_every_proxy_scores_or_says_in_one_line_why_not(network: Network) -> Non
 def test_no_partial_score_without_a_warning(network: Network) -> None:
     images, labels = network.batch()
     partial = bool(unseen_weights(network))
-    for name, found in scored(network.family).items():
+    for name, found in scored(network.family).outcomes.items():
         proxy = resolve(name)
         if found.refusal or (isinstance(proxy, FunctionProxy) and not proxy.layers_only):
             continue
@@ -117,7 +144,7 @@ def test_exported_file_gives_the_engine_s_score(network: Network, proxy: str) ->
         proxy_expression(proxy), direction=1, shape=network.shape, name="exported"
     )
     exec(compile(source, proxy, "exec", dont_inherit=True), space)
-    known = scored(network.family)[proxy]
+    known = scored(network.family).outcomes[proxy]
     if known.refusal:
         with pytest.raises((ValueError, RuntimeError)):
             space["score"](built(network.family), images, labels, seed=SEED)
@@ -161,7 +188,7 @@ def test_gradient_checkpointing_changes_no_score(family: str, reentrant: bool) -
     plain = firings(model, images)
     owner.gradient_checkpointing_enable({"use_reentrant": reentrant})
     assert firings(model, images) > plain  # layers do run again in the backward pass
-    for proxy, known in scored(family).items():
+    for proxy, known in scored(family).outcomes.items():
         if known.refusal:
             with pytest.raises(GreenMachineError):
                 greenmachine.score(model, proxy, images=images, labels=labels, seed=SEED)
@@ -171,26 +198,6 @@ def test_gradient_checkpointing_changes_no_score(family: str, reentrant: bool) -
         assert found.coverage == known.coverage
 
 
-def state(model: nn.Module) -> list[Any]:
-    """What a user can see of a network: modules, hooks, attributes, values, gradients."""
-    found: list[Any] = []
-    for path, module in model.named_modules():
-        hooks = [len(module._forward_hooks), len(module._forward_pre_hooks)]
-        found.append((path, type(module), module.training, hooks, sorted(vars(module))))
-    for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
-        values = tensor.detach().clone()
-        layout = (tensor.data_ptr(), tensor.stride(), tensor.dtype, tensor.requires_grad)
-        found.append((name, layout, tensor.grad, values.nan_to_num().double().sum().item()))
-    return found
-
-
 def test_network_is_left_as_it_was_found(network: Network) -> None:
-    model, (images, labels) = network.build(), network.batch()
-    model.eval()
-    next(model.parameters()).requires_grad_(False)
-    before, generator, given = state(model), torch.get_rng_state(), images.clone()
-    for proxy in PROXIES:
-        outcome(model, proxy, images, labels)
-    assert state(model) == before
-    assert torch.equal(torch.get_rng_state(), generator)
-    assert torch.equal(images, given)
+    found = scored(network.family)
+    assert found.after == found.before
