@@ -99,7 +99,7 @@ class ThroughEmbeddings(nn.Module):
         return self.model(inputs_embeds=embeddings)
 
 
-def vit() -> nn.Module:
+def vit() -> Any:
     from transformers import ViTConfig, ViTForImageClassification
 
     return ViTForImageClassification(
@@ -115,7 +115,7 @@ def vit() -> nn.Module:
     )
 
 
-def swin() -> nn.Module:
+def swin() -> Any:
     from transformers import SwinConfig, SwinForImageClassification
 
     return SwinForImageClassification(
@@ -131,7 +131,7 @@ def swin() -> nn.Module:
     )
 
 
-def convnext() -> nn.Module:
+def convnext() -> Any:
     from transformers import ConvNextConfig, ConvNextForImageClassification
 
     return ConvNextForImageClassification(
@@ -145,7 +145,7 @@ def convnext() -> nn.Module:
     )
 
 
-def resnet() -> nn.Module:
+def resnet() -> Any:
     from transformers import ResNetConfig, ResNetForImageClassification
 
     return ResNetForImageClassification(
@@ -159,7 +159,7 @@ def resnet() -> nn.Module:
     )
 
 
-def mobilenet_v2() -> nn.Module:
+def mobilenet_v2() -> Any:
     from transformers import MobileNetV2Config, MobileNetV2ForImageClassification
 
     return MobileNetV2ForImageClassification(
@@ -167,7 +167,7 @@ def mobilenet_v2() -> nn.Module:
     )
 
 
-def bert() -> nn.Module:
+def bert() -> Any:
     from transformers import BertConfig, BertForSequenceClassification
 
     return BertForSequenceClassification(
@@ -183,7 +183,7 @@ def bert() -> nn.Module:
     )
 
 
-def gpt2() -> nn.Module:
+def gpt2() -> Any:
     from transformers import GPT2Config, GPT2ForSequenceClassification
 
     return GPT2ForSequenceClassification(
@@ -199,13 +199,12 @@ def gpt2() -> nn.Module:
     )
 
 
-def pytorchcv(name: str) -> nn.Module:
+def pytorchcv(name: str) -> Any:
     """Return a network of pytorchcv; one for ImageNet gets a global pool for any image size."""
     from pytorchcv.model_provider import get_model
 
     if "cifar" in name:
-        model: nn.Module = get_model(name, pretrained=False)
-        return model
+        return get_model(name, pretrained=False)
     model = get_model(name, pretrained=False, num_classes=CLASSES)
     for module in model.modules():
         for child, pool in module.named_children():
@@ -331,7 +330,7 @@ def page(rows: pd.DataFrame) -> str:
 
 def generic(message: str) -> str:
     """Return ``message`` with dots for the names and numbers that differ between networks."""
-    return re.sub(r"(layer )\S+|\d+", lambda found: f"{found[1] or ''}...", message)
+    return re.sub(r"(layer )\S+|\b\d+(?=\b|x)", lambda found: f"{found[1] or ''}...", message)
 
 
 def main(words: list[str] | None = None) -> int:
