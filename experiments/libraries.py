@@ -300,7 +300,7 @@ def table() -> Iterator[dict[str, object]]:
                 "parameters": sum(parameter.numel() for parameter in model.parameters()),
                 "proxy": proxy,
                 "score": found.score,
-                "coverage": round(found.coverage, 4),
+                "coverage": round(found.coverage, 6),
                 "refusal": found.refusal,
                 "warning": found.warning,
                 "seconds": round(found.seconds, 2),
