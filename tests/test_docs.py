@@ -28,7 +28,12 @@ from greenmachine.proxies import evolved
 from greenmachine.proxies.zoo import FAMILIES
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = ("README.md", "experiments/own_networks/README.md", "docs/sed.md")
+DOCUMENTS = (
+    "README.md",
+    "experiments/own_networks/README.md",
+    "docs/any_network.md",
+    "docs/sed.md",
+)
 KINDS = {"", "main", "tests", "data", "cluster", "official"}
 SET_UP = "python3 -m venv .venv && .venv/bin/pip install -q -e . && .venv/bin/"
 _BLOCK = re.compile(

@@ -1,0 +1,28 @@
+"""An expression by name and its exported file agree bit for bit in every precision."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+
+import greenmachine
+from greenmachine.proxies import PROXIES, ExpressionProxy, export_source
+from tests.disguises import SHAPE, batch, plain
+
+EXPRESSIONS = [proxy for proxy in PROXIES if isinstance(proxy, ExpressionProxy)]
+
+
+@pytest.mark.parametrize("proxy", EXPRESSIONS, ids=lambda proxy: proxy.name)
+def test_named_and_exported_scores_are_equal_in_every_precision(proxy: ExpressionProxy) -> None:
+    source = export_source(proxy.expression, direction=1, shape=SHAPE, name="exported")
+    space: dict[str, Any] = {"__name__": "exported"}
+    exec(compile(source, proxy.name, "exec", dont_inherit=True), space)
+    images, labels = batch()
+    for dtype in (torch.float64, torch.float32, torch.bfloat16, torch.float16):
+        model = plain().to(dtype)
+        named = greenmachine.score(model, proxy, images=images, labels=labels, seed=1)
+        assert math.isfinite(named)
+        assert space["score"](model, images, labels, seed=1) == named, dtype
