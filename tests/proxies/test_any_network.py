@@ -266,7 +266,7 @@ def test_what_is_not_covered_warns_with_its_share(kind: type[nn.Module], proxy: 
 @EACH
 def test_a_network_that_is_covered_does_not_warn(proxy: Any) -> None:
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
         score(plain(), proxy)
 
 
