@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from greenmachine.energy import Energy, Meter, metered
 from greenmachine.evolution import Run
 from tests.evolution.conftest import Quiet, settings
+from tests.sealed import edit
 
 SMALL = {"population": 6, "generations": 3, "elites": 1}
 KWH = st.dictionaries(st.sampled_from(["cpu", "ram", "gpu"]), st.floats(0, 1e3))
@@ -84,10 +85,10 @@ def test_without_codecarbon_nothing_is_said_and_a_resumed_run_keeps_what_it_had(
         Run(settings(evolution=SMALL), tmp_path / "run", [], listener).execute()
     assert not [line for line in listener.lines if "energy" in line]
     assert "energy_kwh" not in history(tmp_path / "run")[0]
-    saved = json.loads((tmp_path / "run" / "checkpoint.json").read_text())
-    assert not {"energy", "energy_kwh"} & set(saved)
-    saved |= Energy({"cpu": 0.5}, {"cpu": "read"}, 1e-3).facts()
-    (tmp_path / "run" / "checkpoint.json").write_text(json.dumps(saved))
+    path = tmp_path / "run" / "checkpoint.json"
+    assert not json.loads(path.read_text())["energy"]["kwh"]
+    facts = {"kwh": {"cpu": 0.5}, "methods": {"cpu": "read"}, "seconds": 1e-3}
+    edit(path, lambda saved: saved.update(energy=facts))
     result = Run.resume(tmp_path / "run", Quiet()).execute()
     assert result["energy"]["kwh"] == {"cpu": 0.5}
     rows = history(tmp_path / "run")

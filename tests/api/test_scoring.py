@@ -261,7 +261,7 @@ def test_networks_that_fail_rank_last_and_say_why(direction: int) -> None:
     table = greenmachine.rank(models, proxy, shape=SHAPE).set_index("name")
     assert table.index.tolist() == ["fine", "broken", "infinite"]
     assert table["rank"].tolist() == [1, 2, 2]
-    assert table.loc["broken", "failure"] == "ArithmeticError: no way"
+    assert table.loc["broken", "failure"] == "ArithmeticError: no way through"
     assert math.isnan(table.loc["broken", "score"])
     assert table.loc["infinite", "failure"] == f"the score is {table.loc['infinite', 'score']}"
 

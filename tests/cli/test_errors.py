@@ -203,7 +203,7 @@ def test_networks_of_the_search_are_told_and_left_out(
     used = {*samples["train"], *samples["validation"]}
     assert call("export", str(run_folder), "--out", "mine.py").returncode == 0
     words = ["--on", "nats-tss", "--batch", "2", "--option", "cells=1", "--workers", "1"]
-    words += ["--sample", "120", "--seed", "4"]
+    words += ["--sample", "40", "--seed", "4"]
     for proxy in ("mine.py", str(run_folder)):
         done = call("score", proxy, *words, "--out", "all.parquet")
         assert done.returncode == 0, done.stderr
@@ -212,7 +212,7 @@ def test_networks_of_the_search_are_told_and_left_out(
         assert done.returncode == 0, done.stderr
         assert "--held-out" not in done.stderr
         found = set(pd.read_parquet(tmp_path / "held.parquet")["index"])
-        assert len(found) == 120
+        assert len(found) == 40
         assert not found & used
         assert set(pd.read_parquet(tmp_path / "all.parquet")["index"]) & used
 

@@ -61,7 +61,11 @@ def test_signals_end_a_run_with_the_line_to_go_on(run_folder: Path, tmp_path: Pa
     (tmp_path / "run.yaml").write_text(RUN)
     words = ["evolve", "run.yaml", "--out", "broken", "--set", "evolution.generations=30"]
 
+    def written(path: Path) -> int:
+        return path.stat().st_mtime_ns if path.exists() else 0
+
     def until(path: Path, words: list[str], number: signal.Signals) -> None:
+        before = written(path)
         process = subprocess.Popen(
             command(*words),
             cwd=tmp_path,
@@ -70,7 +74,7 @@ def test_signals_end_a_run_with_the_line_to_go_on(run_folder: Path, tmp_path: Pa
             text=True,
         )
         deadline = time.monotonic() + 120
-        while not path.exists() and process.poll() is None and time.monotonic() < deadline:
+        while written(path) == before and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.02)
         os.kill(process.pid, number)
         _, errors = process.communicate(timeout=60)
@@ -138,7 +142,7 @@ def test_signals_to_the_whole_group_leave_nothing(
         (["export", "nowhere", "--out", "proxy.txt"], "must end in .py"),
         (["report", "nowhere"], "nowhere holds no run"),
         (["report", "nowhere", "neither"], "put --compare before them"),
-        (["report", "--compare", "nowhere"], "two runs or more"),
+        (["report", "--compare", "nowhere"], "two runs"),
         (["report", "nowhere", "--out", "."], "name an HTML file"),
     ],
 )

@@ -99,7 +99,9 @@ def test_failures_are_nan_and_told() -> None:
     assert 0 < pooled.sum() < len(INDICES)
     expected = float(noise_images((4, 3, 32, 32), 3).mean()) + 3
     assert frame["mine"][pooled].tolist() == [expected] * pooled.sum()
-    assert lines == [f"mine failed on {(~pooled).sum()} of 10 networks: ValueError: no pool"]
+    assert lines == [
+        f"mine failed on {(~pooled).sum()} of 10 networks: ValueError: no pool in the cell"
+    ]
 
 
 def weights_of(model: nn.Module, images: Tensor | None, labels: Tensor | None, seed: int) -> float:

@@ -134,7 +134,10 @@ def replacements(monkeypatch: pytest.MonkeyPatch, folder: Path) -> int:
     return count
 
 
-@pytest.mark.parametrize("how", ["before", "in", "after"])
+@pytest.mark.parametrize(
+    "how",
+    ["before", "in", pytest.param("after", marks=pytest.mark.slow)],
+)
 def test_stop_at_every_replacement_of_a_file(
     how: str,
     unbroken: Path,

@@ -150,7 +150,7 @@ def test_interrupted_generation_changes_nothing(tmp_path: Path) -> None:
     assert search.state() == before
     search.train = judge
     search.step()
-    assert search.generation == before["generation"] + 1
+    assert search.generation == before.generation + 1
 
 
 def test_cleared_keeps_the_best_of_every_niche(tmp_path: Path) -> None:

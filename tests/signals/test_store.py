@@ -111,7 +111,7 @@ def test_failed_network_has_a_message_and_no_layers(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(type(benchmark), "build", build)
     shard = capture_shard(SPEC, [(0, 0), (1, 1), (2, 2)])
-    assert shard.failures == {1: "RuntimeError: on purpose"}
+    assert shard.failures == {1: "RuntimeError: on purpose with details"}
     assert shard.layer_counts[1] == 0
     assert shard.layer_counts[0] > 0 < shard.layer_counts[2]
 

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 import pandas as pd
 import pytest
 
+from greenmachine.errors import DataError
 from greenmachine.files import read_json, sha256, write_json
 from greenmachine.tables import TABLES, Stored, reproduce
 from greenmachine.tables.base import COLUMNS, Drawing, long_table
@@ -20,6 +21,10 @@ from .conftest import no_bar
 @pytest.mark.parametrize("name", TABLES)
 def test_files_of_every_table(name: str, stored: Stored, tmp_path: Path) -> None:
     table = TABLES[name]
+    if name == "abroad":  # its families have scores of their own: tests/tables/test_abroad.py
+        with pytest.raises(DataError, match="recompute"):
+            reproduce(table, stored, tmp_path / "out")
+        return
     seconds = {"nats-tss": {"nwot": [0.5, 1.5]}}
     write_json(stored.folder / "cost.json", {"seconds": seconds})
     if name == "greenfactory":

@@ -19,6 +19,7 @@ import yaml
 
 from greenmachine.config import RunConfig
 from greenmachine.evolution import Run
+from greenmachine.evolution.run_folder import RunFolder
 from tests.evolution.conftest import Quiet
 from tests.workers.clusters import dask_cluster
 
@@ -39,7 +40,7 @@ def outcome(folder: Path, *ignored: str) -> dict[str, Any]:
         spent = {"seconds", "energy", "energy_kwh", *ignored}
         return {key: value for key, value in row.items() if key not in spent}
 
-    result = kept(json.loads((folder / "result.json").read_text()))
+    result = kept(RunFolder(folder).result())
     with (folder / "history.csv").open() as file:
         history = [kept(row) for row in csv.DictReader(file)]
     search = json.loads((folder / "checkpoint.json").read_text())["search"]
