@@ -11,9 +11,10 @@ from experiments.performance.report import Report
 from experiments.performance.workload import Evolution, Workload, synchronised
 from greenmachine.engine.graph import TENSOR_KINDS, Graph, boundary_of
 from greenmachine.language import Expression
+from greenmachine.neutral import neutral
 from greenmachine.signals.passes import noise_images
 from greenmachine.signals.sample import build_network, capture_network
-from greenmachine.workers import count_workers, one_thread
+from greenmachine.workers import count_workers
 
 __all__ = ["measure_plain", "measure_recompute"]
 
@@ -53,7 +54,7 @@ def measure_plain(workload: Workload, report: Report) -> None:
     places = _places(workload, settings.plain_networks)
     networks = []
     for place in places:
-        with one_thread():
+        with neutral():
             layers = capture_network(workload.benchmark, store.indices[place], workload.spec)
         if isinstance(layers, str):
             raise RuntimeError(f"network {store.indices[place]} failed: {layers}")
@@ -122,7 +123,7 @@ def _plain(
     language, device = PlainLanguage(workload.grammar), workload.settings.device
     seconds = np.empty(len(chosen))
     scores = np.empty((len(chosen), len(networks)))
-    with one_thread():
+    with neutral():
         language.compile(chosen[0])(networks[0])  # the first call of torch pays for its start
         for row, expression in enumerate(chosen):
             started = synchronised(device)

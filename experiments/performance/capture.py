@@ -6,9 +6,10 @@ import numpy as np
 
 from experiments.performance.report import Report
 from experiments.performance.workload import Workload, synchronised
+from greenmachine.neutral import neutral
 from greenmachine.signals.passes import run_passes
 from greenmachine.signals.sample import build_network
-from greenmachine.workers import count_workers, one_thread
+from greenmachine.workers import count_workers
 
 __all__ = ["measure_capture"]
 
@@ -34,7 +35,7 @@ def measure_capture(workload: Workload, report: Report) -> None:
     report.summary["capture_ms"] = wall
     shape = (spec.batch, *workload.benchmark.input_shape(spec.dataset))
     built, passed = [], []
-    with one_thread():
+    with neutral():
         for index in store.indices[:_STEPS]:
             started = synchronised(spec.device)
             model = build_network(workload.benchmark, index, spec)

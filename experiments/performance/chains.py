@@ -23,9 +23,9 @@ from greenmachine.engine import lower
 from greenmachine.engine.graph import Graph
 from greenmachine.engine.lower import apply_node, evaluate_shard
 from greenmachine.language import TERMINALS, Expression, apply, terminal
+from greenmachine.neutral import neutral
 from greenmachine.signals.shard_file import open_shard
 from greenmachine.signals.stack import Shard, Stack
-from greenmachine.workers import one_thread
 from primitives import registry
 from primitives.registry import INPUT_TENSOR, NETWORK_MATRIX, WEIGHT_TENSOR
 
@@ -117,7 +117,7 @@ def _signal_bytes(shard: Shard, kind: str) -> int:
 def _seconds(shard: Shard, chain: Expression, settings: Settings) -> float:
     """Return the seconds of the engine on ``shard``, the median of some calls."""
     seconds = []
-    with one_thread(), torch.no_grad():
+    with neutral(), torch.no_grad():
         for _ in range(_REPEATS):
             started = synchronised(settings.device)
             evaluate_shard(shard, [chain], settings.device)
@@ -132,7 +132,7 @@ def measure_nodes(workload: Workload, report: Report) -> None:
     calls: Counter[str] = Counter()
     shard = open_shard(store.paths[0])
     report.say("nodes of the run's graphs, one by one")
-    with one_thread(), torch.no_grad():
+    with neutral(), torch.no_grad():
         for computed in workload.evolution.evaluator.computed:
             for name, seconds in _walk(shard, computed, settings).items():
                 totals[name] += sum(seconds)

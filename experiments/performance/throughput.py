@@ -21,8 +21,8 @@ from experiments.performance.settings import Settings
 from experiments.performance.workload import Workload, synchronised
 from greenmachine.engine import lower
 from greenmachine.language import TERMINALS
+from greenmachine.neutral import neutral
 from greenmachine.signals.shard_file import open_shard
-from greenmachine.workers import one_thread
 from primitives import eigenvalues, registry
 from primitives.registry import (
     BATCH_MATRIX,
@@ -46,7 +46,7 @@ Chunk = tuple[Tensor, Tensor]
 def measure_throughput(workload: Workload, report: Report) -> float:
     """Report the copy, and every primitive on every kind that is no vector; return the copy."""
     settings = workload.settings
-    with one_thread(), torch.no_grad():
+    with neutral(), torch.no_grad():
         copy = copy_rate(settings.copy_bytes, settings.device)
         in_cache = copy_rate(2**20, settings.device)
         report.add(

@@ -17,8 +17,8 @@ from greenmachine.errors import ConfigError, GreenMachineError, NetworkError, on
 from greenmachine.language import parse
 from greenmachine.networks.batches import label_batch
 from greenmachine.networks.layers import Coverage
-from greenmachine.networks.neutral import neutral
 from greenmachine.networks.outputs import Output
+from greenmachine.neutral import neutral
 from greenmachine.proxies import ArchitectureProxy, FunctionProxy, Proxy, resolve
 from greenmachine.proxies.functions import evaluate_function
 from greenmachine.signals.passes import noise_images

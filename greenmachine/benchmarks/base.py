@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from greenmachine.benchmarks.datasets import Images
 from greenmachine.benchmarks.spaces import Space
 from greenmachine.errors import ConfigError, DataError
-from greenmachine.networks.neutral import neutral, seeded
+from greenmachine.neutral import neutral, seeded
 
 __all__ = ["Benchmark"]
 

@@ -39,8 +39,8 @@ from greenmachine.benchmarks.user_file import UserFile
 from greenmachine.benchmarks.user_table import read_accuracies
 from greenmachine.errors import ConfigError, DataError
 from greenmachine.networks import module_costs
-from greenmachine.networks.neutral import neutral
 from greenmachine.networks.outputs import pick_output
+from greenmachine.neutral import neutral
 
 __all__ = [
     "DATASET",

@@ -21,10 +21,11 @@ from greenmachine.engine.graph import LOWER_KINDS, TENSOR_KINDS, boundary_of
 from greenmachine.engine.lower import evaluate_shard
 from greenmachine.engine.upper import Layout, evaluate_vectors
 from greenmachine.language import Expression, canonical, parse
+from greenmachine.neutral import neutral
 from greenmachine.signals.sample import CaptureSpec, capture_shard
 from greenmachine.signals.shard_file import open_shard
 from greenmachine.signals.store import Store, shard_places
-from greenmachine.workers import Progress, one_thread, run_tasks
+from greenmachine.workers import Progress, run_tasks
 from primitives.registry import NETWORK_MATRIX
 
 __all__ = ["Evaluator", "Source"]
@@ -127,7 +128,7 @@ class Evaluator:
         if missing:
             vectors = self._boundary(boundary_of(missing, self._below), progress)
             assert self._layout is not None
-            with one_thread():
+            with neutral():
                 computed = evaluate_vectors(missing, vectors, self._layout)
             for form, scores in zip(missing, computed, strict=True):
                 found[form] = scores
@@ -144,21 +145,22 @@ class Evaluator:
         texts = [b.text for b in missing]
         tasks = [(source, texts, self.device) for source in self.sources]
         parts = run_tasks(_evaluate_source, tasks, self.workers, progress, device=self.device)
-        if self._layout is None:
-            counts = [0] * self.size
-            for networks, layer_counts, failures, _ in parts:
-                self.failures |= failures
-                for network, count in zip(networks, layer_counts, strict=True):
-                    counts[network] = count
-            self._layout = Layout(counts)
-        for place, expression in enumerate(missing):
-            pieces = [
-                (networks, torch.from_numpy(values[place])) for networks, _, _, values in parts
-            ]
-            per_layer = expression.kind != NETWORK_MATRIX
-            value = self._layout.join(pieces, per_layer=per_layer)
-            vectors[expression.text] = value
-            self.cache.put(expression.text, value)
+        with neutral():  # not around the tasks: they may run in threads of this process
+            if self._layout is None:
+                counts = [0] * self.size
+                for networks, layer_counts, failures, _ in parts:
+                    self.failures |= failures
+                    for network, count in zip(networks, layer_counts, strict=True):
+                        counts[network] = count
+                self._layout = Layout(counts)
+            for place, expression in enumerate(missing):
+                pieces = [
+                    (networks, torch.from_numpy(values[place])) for networks, _, _, values in parts
+                ]
+                per_layer = expression.kind != NETWORK_MATRIX
+                value = self._layout.join(pieces, per_layer=per_layer)
+                vectors[expression.text] = value
+                self.cache.put(expression.text, value)
         self.evaluated += len(missing)
         return vectors
 

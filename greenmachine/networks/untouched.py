@@ -26,7 +26,7 @@ from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
 from torch.utils import checkpoint
 
-from greenmachine.networks.neutral import neutral, seeded
+from greenmachine.neutral import neutral, seeded
 
 __all__ = ["all_finite", "float_like", "refuse_unreadable", "untouched"]
 

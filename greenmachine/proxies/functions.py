@@ -11,9 +11,9 @@ from torch import nn
 from greenmachine.errors import ConfigError
 from greenmachine.networks.batches import image_batch, label_batch, no_token_ids
 from greenmachine.networks.layers import Coverage, coverage, fired_layers
-from greenmachine.networks.neutral import neutral
 from greenmachine.networks.outputs import Output, single_output
 from greenmachine.networks.untouched import all_finite, refuse_unreadable
+from greenmachine.neutral import neutral
 from greenmachine.proxies.base import FunctionProxy
 
 __all__ = ["FunctionScore", "evaluate_function", "function_score"]

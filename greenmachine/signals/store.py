@@ -19,6 +19,7 @@ import torch
 from greenmachine.benchmarks import data_folder
 from greenmachine.errors import DamagedError, RunError
 from greenmachine.files import read_sealed, remove_leftovers, write_sealed
+from greenmachine.neutral import neutral
 from greenmachine.signals.sample import (
     CaptureSpec,
     cached_benchmark,
@@ -27,7 +28,7 @@ from greenmachine.signals.sample import (
 )
 from greenmachine.signals.shard_file import damage, shard_failures, write_shard
 from greenmachine.signals.stack import group_layers, is_weight
-from greenmachine.workers import Progress, one_thread, run_tasks
+from greenmachine.workers import Progress, run_tasks
 
 __all__ = ["SHARD_BYTES", "SHARD_NETWORKS", "Store", "shard_places"]
 
@@ -85,7 +86,7 @@ class Store:
         small = replace(self.spec, batch=2)  # some normalisations refuse a single image
         total = 0
         for index in chosen:
-            with one_thread():
+            with neutral():
                 layers = capture_network(benchmark, index, small)
             for layer in layers if isinstance(layers, list) else ():
                 for name, value in layer.signals.items():

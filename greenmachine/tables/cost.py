@@ -15,11 +15,12 @@ from greenmachine.benchmarks import Benchmark
 from greenmachine.errors import DataError
 from greenmachine.files import read_json, write_json
 from greenmachine.manifest import manifest
+from greenmachine.neutral import neutral
 from greenmachine.proxies import ArchitectureProxy, Proxy, architecture_scores, resolve
 from greenmachine.tables.base import Bar, Column, Drawing, Table, long_table
 from greenmachine.tables.plan import PLAN
 from greenmachine.tables.sources import AZ_NAS, SPACES, Stored
-from greenmachine.workers import Progress, one_thread
+from greenmachine.workers import Progress
 
 __all__ = ["NETWORKS", "TABLE", "Seconds", "measure_cost", "seconds_of"]
 
@@ -101,7 +102,7 @@ def measure_cost(
     proxies = [(resolve(text), batch) for text, batch in batches.items()]
     seconds = {}
     for space in SPACES:
-        with bar(f"{space}, networks") as told, one_thread():
+        with bar(f"{space}, networks") as told, neutral():
             seconds[space] = _timed(stored.benchmarks[space], proxies, networks, told)
     facts = {"dataset": _DATASET, "networks": networks, "seconds": seconds}
     write_json(stored.folder / "cost.json", manifest(command=_COMMAND.strip("`"), **facts))

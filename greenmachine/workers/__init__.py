@@ -7,7 +7,6 @@ from greenmachine.workers.tasks import (
     WorkerWarning,
     check_workers,
     count_workers,
-    one_thread,
     run_tasks,
     stream_tasks,
 )
@@ -19,7 +18,6 @@ __all__ = [
     "check_workers",
     "count_workers",
     "keep_freed_memory",
-    "one_thread",
     "run_tasks",
     "stream_tasks",
 ]

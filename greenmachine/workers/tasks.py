@@ -11,7 +11,6 @@ with a ``RunError``, and a run goes on from its last checkpoint.
 from __future__ import annotations
 
 import signal
-import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -24,6 +23,7 @@ from joblib.parallel import LokyBackend, get_active_backend
 
 from greenmachine.errors import ConfigError, RunError
 from greenmachine.interrupts import ENDING
+from greenmachine.neutral import neutral
 from greenmachine.workers.memory import keep_freed_memory
 from greenmachine.workers.orphans import end_with_parent
 
@@ -32,7 +32,6 @@ __all__ = [
     "WorkerWarning",
     "check_workers",
     "count_workers",
-    "one_thread",
     "run_tasks",
     "stream_tasks",
 ]
@@ -46,10 +45,6 @@ _GROWTH = 2**32  # bytes by which a worker may grow
 
 # What a dead worker raises, and whether to try again is up to us. Names: Dask and Ray are optional.
 _DEATHS = {"TerminatedWorkerError": True, "RayActorError": True, "KilledWorker": False}
-
-# Networks draw their weights from torch's one generator of a process: a worker of several threads
-# (Dask has them) must not run two tasks at a time.
-_turn = threading.Lock()
 
 
 class WorkerWarning(UserWarning):
@@ -72,21 +67,6 @@ def count_workers(workers: int) -> int:
     -1 is one for every core, or all workers of a cluster.
     """
     return int(joblib.effective_n_jobs(workers))
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Run torch on one thread inside.
-
-    Sums and products split over threads round differently: with one thread the result does
-    not depend on the machine's cores, nor on whether a task ran here or in a worker.
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def run_tasks(
@@ -226,7 +206,7 @@ def _in_worker(*job: Any) -> Any:
 def _single(
     function: Callable[..., Result], task: tuple[Any, ...], number: int, device: str
 ) -> Result:
-    with _turn, one_thread(), _gpu(number, device):
+    with neutral(), _gpu(number, device):
         return function(*task)
 
 

@@ -48,10 +48,12 @@ Measured Kendall tau-b (with its standard error where known):
 """
 
 import math
+import random
+import sys
 import threading
 import warnings
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -60,6 +62,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.modules.conv import _ConvNd
 from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
 from torch.overrides import TorchFunctionMode
@@ -92,13 +96,12 @@ def image_batch(images: Any, model: nn.Module) -> Tensor:
         ValueError: this is no batch, or not all of it is finite.
     """
     like = float_like(model)
-    batch = _tensor(images, "images").to(like.device)
+    batch = as_tensor(images, "images").to(like.device)
     if batch.dim() < 2 or not batch.numel():
         raise ValueError(f"images of shape {tuple(batch.shape)} are no batch: it is (B, C, H, W)")
     if batch.is_complex():
         raise ValueError("images are complex: give real numbers")
-    embeds = any(isinstance(module, nn.Embedding | nn.EmbeddingBag) for module in model.modules())
-    if embeds and batch.dim() == 2 and not batch.is_floating_point():
+    if batch.dim() == 2 and not batch.is_floating_point() and embeds(model):
         return batch.long()
     if not batch.isfinite().all():
         raise ValueError("images hold NaN or infinity: remove those images")
@@ -111,7 +114,7 @@ def label_batch(labels: Any, count: int) -> Tensor:
     Raises:
         ValueError: they are not ``count`` whole numbers, 0 or more.
     """
-    given = _tensor(labels, "labels")
+    given = as_tensor(labels, "labels")
     if tuple(given.shape) != (count,):
         raise ValueError(f"labels {tuple(given.shape)} do not fit {count} images: one label each")
     classes = given.real.long() if given.is_complex() else given.nan_to_num(0.5).long()
@@ -122,7 +125,26 @@ def label_batch(labels: Any, count: int) -> Tensor:
     return classes
 
 
-def _tensor(values: Any, what: str) -> Tensor:
+def embeds(model: nn.Module) -> bool:
+    """Return whether ``model`` has an embedding, and so may take token ids."""
+    return any(isinstance(module, nn.Embedding | nn.EmbeddingBag) for module in model.modules())
+
+
+@contextmanager
+def no_token_ids(model: nn.Module, shape: tuple[int, ...]) -> Iterator[None]:
+    """Say what to do where noise of ``shape`` is sent to a network that takes token ids."""
+    try:
+        yield
+    except (RuntimeError, IndexError) as error:
+        if len(shape) == 2 and embeds(model):
+            raise ValueError(
+                "noise is no token ids: use a proxy of the data pass, or score a module that "
+                "takes embeddings (B, tokens, features)"
+            ) from error
+        raise
+
+
+def as_tensor(values: Any, what: str) -> Tensor:
     """Return a copy: autograd refuses tensors that were made in inference mode."""
     try:
         return torch.as_tensor(values).detach().clone()
@@ -166,8 +188,9 @@ class Coverage:
         if not self.others:
             return
         names = ", ".join(self.others[:3]) + (", ..." if len(self.others) > 3 else "")
+        percent = math.floor(1000 * self.share) / 10  # never 100, since others are used
         warnings.warn(
-            f"the score covers {self.share:.1%} of the weights that the network uses "
+            f"the score covers {percent}% of the weights that the network uses "
             f"({self.covered:,} of {self.used:,}): {names} belong to no convolution or linear "
             "layer that fires",
             stacklevel=3,
@@ -223,6 +246,40 @@ def coverage(
         return Coverage(covered, covered + missed, tuple(name for name, _ in used))
 
 
+@contextmanager
+def gradients_expected(model: nn.Module) -> Iterator[None]:
+    """Warn of layers that fire where the network switches gradients off.
+
+    A function that computes layers in ways of its own (without a graph, to save memory) hides
+    their gradients from torch.
+    """
+    hidden: list[str] = []
+
+    def hook_of(name: str) -> Callable[..., None]:
+        def hook(module: nn.Module, args: object, output: object) -> None:
+            if not torch.is_grad_enabled():
+                hidden.append(name)
+
+        return hook
+
+    handles = []
+    if torch.is_grad_enabled() and any(p.requires_grad for p in model.parameters()):
+        for name, module in model.named_modules():
+            if isinstance(module, WEIGHTED):
+                handles.append(module.register_forward_hook(hook_of(name)))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+    if hidden:
+        warnings.warn(
+            f"the network switches gradients off where {hidden[0]} fires (layers: {len(hidden)}): "
+            "their gradients count as 0",
+            stacklevel=3,
+        )
+
+
 def weight_matrices(model: nn.Module) -> list[tuple[str, nn.Module, Tensor]]:
     """Return name, owner and value of every parameter with two or more dimensions."""
     return [
@@ -248,7 +305,7 @@ def others_of(
     covered = {
         id(module.weight)
         for module in fired
-        if isinstance(module, WEIGHTED) and "weight" in module._parameters
+        if isinstance(module, WEIGHTED) and module._parameters.get("weight") is not None
     }
     return [entry for entry in matrices if id(entry[2]) not in covered]
 
@@ -276,38 +333,6 @@ class Reads(TorchFunctionMode):
                     if id(item) in self.wanted:
                         self.found.add(id(item))
         return func(*args, **kwargs)
-
-
-# --- greenmachine/networks/neutral.py -------------------------------------------------------
-
-DEVICE_TYPES = ("cpu", "cuda", "mps", "xpu")
-
-
-@contextmanager
-def neutral() -> Iterator[None]:
-    """Run torch with its own default settings, on one thread, one caller at a time.
-
-    Sums and products split over threads round differently: with one thread a result does not
-    depend on the number of cores. Threads that call at the same time wait for each other, because
-    networks draw from one random generator of the process.
-    """
-    # Kept in torch, so that exported files and GreenMachine in one process share the lock.
-    lock = vars(torch.random).setdefault("_untrained_network_lock", threading.RLock())
-    with lock, torch.inference_mode(False), ExitStack() as stack:
-        stack.callback(torch.set_num_threads, torch.get_num_threads())
-        torch.set_num_threads(1)
-        if torch.get_default_dtype() != torch.float32:
-            stack.callback(torch.set_default_dtype, torch.get_default_dtype())
-            torch.set_default_dtype(torch.float32)
-        if torch.get_float32_matmul_precision() != "highest":
-            stack.callback(torch.set_float32_matmul_precision, torch.get_float32_matmul_precision())
-            torch.set_float32_matmul_precision("highest")
-        if torch.empty(0).device.type != "cpu":
-            stack.enter_context(torch.device("cpu"))
-        for kind in DEVICE_TYPES:
-            if torch.is_autocast_enabled(kind):
-                stack.enter_context(torch.autocast(kind, enabled=False))
-        yield
 
 
 # --- greenmachine/networks/outputs.py -------------------------------------------------------
@@ -415,7 +440,7 @@ def single_output(model: nn.Module, output: Output | None = None) -> Iterator[li
 
 # --- greenmachine/networks/untouched.py -----------------------------------------------------
 
-CONTAINERS = (dict, OrderedDict, list, set)
+CONTAINERS = (dict, OrderedDict, list, set, deque)
 MARK = "_is_untouched_inside"  # attribute of a network that is in this state already
 
 
@@ -431,8 +456,8 @@ def untouched(model: nn.Module, seed: int) -> Iterator[None]:
         seed: of the randomness inside the network, such as dropout.
 
     Raises:
-        ValueError: the network has weights that cannot be read: quantised, lazy, complex or
-            without values (device ``meta``).
+        ValueError: the network has weights that cannot be read: quantised, lazy, complex, without
+            values (device ``meta``), or inside TorchScript.
     """
     if MARK in vars(model):
         with unchanged_values(model, seed):
@@ -441,23 +466,29 @@ def untouched(model: nn.Module, seed: int) -> Iterator[None]:
     refuse_unreadable(model)
     found = [Found(module) for module in model.modules()]
     devices = sorted({p.device.index for p in model.parameters() if p.is_cuda})
-    with neutral(), torch.random.fork_rng(devices), torch.enable_grad(), no_checkpoints():
+    with neutral(), seeded(seed, devices), torch.enable_grad(), no_checkpoints():
         try:
             own_tensors([f.module for f in found], buffers=True)
             if not all(f.training and f.kind.train is nn.Module.train for f in found):
                 model.train()
-            torch.manual_seed(seed)
-            with torch.no_grad():
+            with torch.no_grad(), seeded(seed, devices):  # a computed weight may draw numbers
                 for one in found:
                     plain_weights(one.module)
             own_tensors([f.module for f in found], buffers=False)
-            torch.manual_seed(seed)  # a computed weight may have drawn numbers
             vars(model)[MARK] = True
-            yield
+            with own_generators([f.module for f in found], seed):
+                yield
         finally:
             vars(model).pop(MARK, None)
+            late = set(model.modules()) - {one.module for one in found}
             for one in found:
                 one.restore()
+    if any(list(module.parameters()) for module in late):
+        warnings.warn(
+            "the network built layers while it ran, which the score leaves out: send a batch "
+            "through it once before",
+            stacklevel=3,
+        )
 
 
 @contextmanager
@@ -468,8 +499,7 @@ def unchanged_values(model: nn.Module, seed: int) -> Iterator[None]:
     buffers = [(module, dict(module._buffers)) for module in modules if module._buffers]
     devices = sorted({parameter.device.index for parameter, _ in values if parameter.is_cuda})
     own_tensors(modules, buffers=True)
-    with torch.random.fork_rng(devices), torch.enable_grad():
-        torch.manual_seed(seed)
+    with seeded(seed, devices), torch.enable_grad(), own_generators(modules, seed):
         try:
             yield
         finally:
@@ -478,6 +508,25 @@ def unchanged_values(model: nn.Module, seed: int) -> Iterator[None]:
             for module, held in buffers:
                 module._buffers.clear()
                 module._buffers.update(held)
+
+
+@contextmanager
+def own_generators(modules: list[nn.Module], seed: int) -> Iterator[None]:
+    """Seed the generators that modules keep; outside they are as they were."""
+    kept = {
+        id(held): held
+        for module in modules
+        for held in vars(module).values()
+        if isinstance(held, torch.Generator)
+    }
+    before = [(generator, generator.get_state()) for generator in kept.values()]
+    try:
+        for generator, _ in before:
+            generator.manual_seed(seed)
+        yield
+    finally:
+        for generator, state in before:
+            generator.set_state(state)
 
 
 class Found:
@@ -489,17 +538,16 @@ class Found:
         self.training = module.training
         self.attributes = dict(vars(module))
         # Most are empty (a module has a dozen dictionaries of hooks): those need no copy.
-        self.contents: list[tuple[Any, Any]] = [
-            (held, held.copy() if held else ())
-            for held in self.attributes.values()
-            if type(held) in CONTAINERS
-        ]
+        self.contents: list[tuple[Any, Any]] = []
+        waiting = [held for held in self.attributes.values() if type(held) in CONTAINERS]
+        while waiting:  # containers inside containers too
+            held = waiting.pop()
+            self.contents.append((held, held.copy() if held else ()))
+            items = held.values() if isinstance(held, dict) else held
+            waiting += [item for item in items if type(item) in CONTAINERS]
 
     def restore(self) -> None:
         """Put everything back."""
-        if isinstance(self.module, torch.jit.ScriptModule):  # its attributes live elsewhere
-            self.module.training = self.training
-            return
         if type(self.module) is not self.kind:
             self.module.__class__ = self.kind
         vars(self.module).clear()
@@ -508,14 +556,14 @@ class Found:
             if not held and not before:
                 continue
             held.clear()
-            if isinstance(held, list):
+            if isinstance(held, list | deque):
                 held.extend(before)
             else:
                 held.update(before)
 
 
 def own_tensors(modules: list[nn.Module], *, buffers: bool) -> None:
-    """Replace all buffers by copies, or all parameters by new ones with the same memory.
+    """Replace buffers and plain tensors by copies, or parameters by ones of the same memory.
 
     New parameters, not the network's own: the owner may hold a graph in which they take part, and
     their ``requires_grad``, layout and dtype are the owner's. What is shared stays shared.
@@ -523,8 +571,6 @@ def own_tensors(modules: list[nn.Module], *, buffers: bool) -> None:
     new: dict[int, Any] = {}  # by identity of the old one
     old: list[Tensor] = []  # alive, so that no identity is given twice
     for module in modules:
-        if isinstance(module, torch.jit.ScriptModule):
-            continue
         for name, tensor in (module._buffers if buffers else module._parameters).items():
             if tensor is None:
                 continue
@@ -532,6 +578,10 @@ def own_tensors(modules: list[nn.Module], *, buffers: bool) -> None:
                 old.append(tensor)
                 new[id(tensor)] = tensor.detach().clone() if buffers else new_parameter(tensor)
             (module._buffers if buffers else module._parameters)[name] = new[id(tensor)]
+        for name, held in list(vars(module).items()) if buffers else ():
+            # A tensor that is neither; one that was computed is a kept output and stays.
+            if type(held) is Tensor and held.grad_fn is None:
+                vars(module)[name] = held.detach().clone()
     for module in modules:  # recurrent layers keep their parameters in a list too
         for held in vars(module).values():
             if type(held) is list and any(isinstance(item, Tensor) for item in held):
@@ -570,6 +620,10 @@ def plain_weights(module: nn.Module) -> None:
             for tensors in (module._parameters, module._buffers):  # weight_orig, weight_g, ...
                 for source in [n for n in tensors if n.startswith(f"{name}_")]:
                     del tensors[source]
+    weight = module._buffers.get("weight")
+    if weight is not None and isinstance(module, (_ConvNd, nn.Linear)):
+        computed["weight"] = weight  # frozen by hand
+        del module._buffers["weight"]
     for name, value in computed.items():
         module._parameters[name] = nn.Parameter(value.detach().clone())
 
@@ -612,6 +666,11 @@ def refuse_unreadable(model: nn.Module) -> None:
     if not isinstance(model, nn.Module):
         raise ValueError(f"the network is {type(model).__name__}, not a torch.nn.Module")
     for path, module in model.named_modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            raise ValueError(
+                f"{path or 'the network'} is a TorchScript module, whose layers cannot be watched: "
+                "score the network before it is traced or scripted"
+            )
         if ".quantized" in type(module).__module__:
             raise ValueError(
                 f"{path or 'the network'} ({type(module).__name__}) is quantised: "
@@ -649,6 +708,95 @@ def float_like(model: nn.Module) -> Tensor:
     return torch.zeros((), device="cpu", dtype=torch.float32)
 
 
+# --- greenmachine/neutral.py ----------------------------------------------------------------
+
+DEVICE_TYPES = ("cpu", "cuda", "mps", "xpu")
+
+
+@contextmanager
+def neutral() -> Iterator[None]:
+    """Run torch with its own default settings, on one thread, one caller at a time.
+
+    Sums and products split over threads round differently: with one thread a result does not
+    depend on the number of cores. Threads that call at the same time wait for each other, because
+    networks draw from one random generator of the process.
+    """
+    # Kept in torch, so that exported files and GreenMachine in one process share the lock.
+    lock = vars(torch.random).setdefault("_untrained_network_lock", threading.RLock())
+    with lock, torch.inference_mode(False), ExitStack() as stack:
+        stack.callback(torch.set_num_threads, torch.get_num_threads())
+        torch.set_num_threads(1)
+        if torch.get_default_dtype() != torch.float32:
+            stack.callback(torch.set_default_dtype, torch.get_default_dtype())
+            torch.set_default_dtype(torch.float32)
+        stack.enter_context(full_precision())
+        if torch.empty(0).device.type != "cpu":
+            stack.enter_context(torch.device("cpu"))
+        for kind in DEVICE_TYPES:
+            if torch.is_autocast_enabled(kind):
+                stack.enter_context(torch.autocast(kind, enabled=False))
+        if "torch._dynamo" in sys.modules:  # else nothing can be compiled
+            stack.enter_context(torch.compiler.set_stance("force_eager"))
+        # One kernel of attention for all, and one that can be differentiated twice.
+        stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+        yield
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Let float32 products be computed in float32, on every device."""
+    backends = torch.backends
+    places: list[Any] = [
+        part
+        for backend, names in (
+            (backends.mkldnn, ("conv", "matmul", "rnn")),
+            (backends.cudnn, ("conv", "rnn")),
+            (backends.cuda, ("matmul",)),
+        )
+        for name in names
+        if hasattr(part := getattr(backend, name, None), "fp32_precision")
+    ]
+    if places:
+        before = [place.fp32_precision for place in places]
+        try:
+            for place in places:
+                place.fp32_precision = "ieee"
+            yield
+        finally:
+            for place, precision in zip(places, before, strict=True):
+                place.fp32_precision = precision
+    else:  # torch before 2.9
+        legacy = torch.get_float32_matmul_precision()
+        try:
+            torch.set_float32_matmul_precision("highest")
+            yield
+        finally:
+            torch.set_float32_matmul_precision(legacy)
+
+
+@contextmanager
+def seeded(seed: int, devices: Sequence[int] = ()) -> Iterator[None]:
+    """Seed every generator that a network may draw from; outside they are as they were.
+
+    Args:
+        seed: of torch, and of Python's and numpy's global generators.
+        devices: GPUs whose generators are put back too.
+    """
+    numpy = sys.modules.get("numpy")  # who has not imported it does not draw from it
+    python_state, numpy_state = random.getstate(), numpy and numpy.random.get_state()
+    with torch.random.fork_rng(devices):
+        torch.manual_seed(seed)
+        random.seed(seed)
+        if numpy:
+            numpy.random.seed(seed % 2**32)
+        try:
+            yield
+        finally:
+            random.setstate(python_state)
+            if numpy:
+                numpy.random.set_state(numpy_state)
+
+
 # --- greenmachine/signals/capture.py --------------------------------------------------------
 
 GRADIENTS = ("weight_grad", "input_grad", "output_grad")
@@ -664,6 +812,7 @@ NORMS = (
     functional.rms_norm,
     torch.rms_norm,
 )
+NO_GRADIENT = "no gradient reaches the output of the network: is it detached, or a prediction?"
 HALF = (torch.float16, torch.bfloat16)
 
 
@@ -776,7 +925,8 @@ class Normalisation(TorchFunctionMode):
             return func(*args, **kwargs)
         given = args[0] if args else kwargs["input"]
         if func in BATCH_NORMS and not self.batch_norms:
-            return given
+            # A copy, as normalising makes one: an activation in place must not change the input.
+            return given.clone()
         normalised = func(*args, **kwargs)
         self.done(given, normalised)
         return normalised
@@ -811,12 +961,6 @@ def recording(model: nn.Module, wanted: set[str]) -> Iterator[list[Layer]]:
                     layer.keep(name, tensor)
                 if f"{name}_grad" in wanted and tensor.requires_grad:
                     layer.edges[f"{name}_grad"] = get_gradient_edge(tensor)
-            if wanted.intersection(GRADIENTS) and not torch.is_grad_enabled():
-                warnings.warn(
-                    f"layer {layer.name} fires where the network switches gradients off: its "
-                    "gradients count as 0",
-                    stacklevel=2,
-                )
             layers.append(layer)
 
         return hook
@@ -850,7 +994,8 @@ def send(
                     break
 
         watch = not norms or "norm_output" in wanted
-        with Normalisation(normalised, NORMS, norms) if watch else nullcontext():
+        watching = Normalisation(normalised, NORMS, norms) if watch else nullcontext()
+        with watching, gradients_expected(model):
             return model(images), layers
 
 
@@ -920,8 +1065,9 @@ def run_pass(
         found: list[Tensor | None] = []
         if edges:
             output = pick_output(returned)
-            if output.requires_grad:
-                found = list(torch.autograd.grad(objective(output), edges, allow_unused=True))
+            if not output.requires_grad:
+                raise ValueError(NO_GRADIENT)
+            found = list(torch.autograd.grad(objective(output), edges, allow_unused=True))
         if wanted - {"weight_grad"}:
             check_batch_axis(model, images, layers)
     for layer in layers:
@@ -958,14 +1104,29 @@ def data_pass(
     model: nn.Module, images: Tensor, labels: Tensor, wanted: set[str], seed: int
 ) -> list[Layer]:
     """One mini-batch, gradient of the mean cross-entropy."""
-    return run_pass(
-        model, images, lambda output: functional.cross_entropy(output, labels), wanted, seed=seed
-    )
+    return run_pass(model, images, lambda output: class_loss(output, labels), wanted, seed=seed)
+
+
+def class_loss(output: Tensor, labels: Tensor) -> Tensor:
+    """Return the mean cross-entropy of logits (B, classes) and labels (B,).
+
+    Raises:
+        ValueError: the output is something else, or has fewer classes than a label says.
+    """
+    if output.dim() != 2 or len(output) != len(labels):
+        shape = tuple(output.shape)
+        raise ValueError(f"the network returned {shape}, not ({len(labels)}, classes)")
+    if labels.max() >= output.shape[1]:
+        raise ValueError(
+            f"label {int(labels.max())} is no class of a network of {output.shape[1]} outputs"
+        )
+    return functional.cross_entropy(output, labels)
 
 
 def noise_pass(model: nn.Module, noise: Tensor, wanted: set[str], seed: int) -> list[Layer]:
     """N(0, 1) images, gradient of the sum of the outputs."""
-    return run_pass(model, noise, torch.sum, wanted, seed=seed)
+    with no_token_ids(model, tuple(noise.shape)):
+        return run_pass(model, noise, torch.sum, wanted, seed=seed)
 
 
 # --- greenmachine/proxies/runtime.py --------------------------------------------------------
@@ -1258,7 +1419,7 @@ class Proxy:
             ValueError: the network, the images or the labels cannot be read.
         """
         size = shape_for(images, shape or SHAPE)
-        with single_output(model, output), untouched(model, seed):
+        with untouched(model, seed), single_output(model, output):
             layers = signals_of(model, images, labels, size, seed)
             with torch.no_grad():
                 score = formula(layers)

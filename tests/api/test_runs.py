@@ -22,6 +22,7 @@ from greenmachine.benchmarks import Benchmark
 from greenmachine.config import RunConfig
 from greenmachine.errors import ConfigError, DataError, RunError
 from greenmachine.evolution import Search
+from tests.disguises import everything
 from tests.proxies.loading import load
 from tests.proxies.tiny_networks import SHAPE, network
 
@@ -40,6 +41,16 @@ SETTINGS: dict[str, Any] = {
 def result(synthetic_data: Path, tmp_path_factory: pytest.TempPathFactory) -> greenmachine.Result:
     folder = tmp_path_factory.mktemp("api") / "tiny"
     return greenmachine.evolve("nats-tss", settings=SETTINGS, out=folder, seed=1)
+
+
+@pytest.mark.usefixtures("synthetic_data")
+def test_torch_settings_around_a_run_change_nothing(
+    result: greenmachine.Result, tmp_path: Path
+) -> None:
+    with everything():
+        again = greenmachine.evolve("nats-tss", settings=SETTINGS, out=tmp_path / "run", seed=1)
+    assert again.hall_of_fame.equals(result.hall_of_fame)
+    assert again.tau == result.tau
 
 
 def test_result_tells_what_the_run_found(result: greenmachine.Result) -> None:

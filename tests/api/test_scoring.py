@@ -17,9 +17,9 @@ import greenmachine
 from greenmachine.engine import Evaluator, score_model
 from greenmachine.errors import ConfigError, ExpressionError, RunError
 from greenmachine.language import parse
+from greenmachine.neutral import neutral
 from greenmachine.proxies import write_export
 from greenmachine.signals import CaptureSpec
-from greenmachine.workers import one_thread
 from tests.proxies.loading import load
 from tests.proxies.tiny_networks import SHAPE, batch, network
 
@@ -307,5 +307,5 @@ def test_exported_proxy_of_vectors_gives_the_engine_s_score(tmp_path: Path) -> N
     text = "sum_layers(min_eigenvalue(channel_correlation(noise_output)))"
     write_export(tmp_path / "vectors.py", text, direction=1, shape=(8, 64), name="vectors")
     exported = load(tmp_path / "vectors.py")
-    with one_thread():
+    with neutral():
         assert exported.score(model) == greenmachine.score(model, text, shape=(8, 64))

@@ -15,10 +15,10 @@ import pytest
 import torch
 
 from greenmachine.errors import RunError
+from greenmachine.neutral import neutral
 from greenmachine.workers import (
     WorkerWarning,
     count_workers,
-    one_thread,
     run_tasks,
     stream_tasks,
 )
@@ -86,7 +86,7 @@ def test_one_thread_everywhere() -> None:
             found = run_tasks(threads, [()] * 2, workers)
             assert {count for count, _ in found} == {1}
             assert (os.getpid() in {process for _, process in found}) == (workers == 1)
-        with one_thread():
+        with neutral():
             assert torch.get_num_threads() == 1
         assert torch.get_num_threads() == 2
     finally:
