@@ -203,7 +203,13 @@ def alone_in(folder: Path, mark: str, what: str) -> Iterator[Held]:
     """
     if folder.exists() and not folder.is_dir():
         raise RunError(f"{folder} is a file: give a folder, or another --out")
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        str(folder).encode()
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, UnicodeEncodeError) as error:
+        raise RunError(
+            f"{folder} cannot be made ({one_line(error)}): choose another --out"
+        ) from None
     lock = folder / LOCK
     if not lock.exists() and any(folder.iterdir()) and not _is_sealed(folder / mark):
         raise RunError(

@@ -118,11 +118,14 @@ class Run:
         """Return the result, where the folder has the one that these settings end with.
 
         Raises:
-            RunError: the folder holds another run, or the result is damaged.
+            RunError: the folder holds another run, or a file of the result is damaged.
         """
         if not self.folder.holds_run or self._differs() or not self.folder.finished:
             return None
         result = self.folder.result()
+        self.folder.scores()
+        if self.folder.checkpoint() is None:
+            return None  # somebody removed it, as told where it is damaged: the search is repeated
         # Another: it was killed when it began to go on to a later end.
         return result if result["until"] == until(self.config) else None
 
@@ -130,6 +133,8 @@ class Run:
         started = time.monotonic()
         config = self.config
         saved = self.folder.go_on(keep_signals=True)
+        if saved is None:
+            self.folder.drop_result()  # of a run whose checkpoint was removed
         judges = Judges(
             config,
             self.entries,

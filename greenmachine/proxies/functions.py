@@ -10,7 +10,7 @@ from torch import nn
 
 from greenmachine.errors import ConfigError
 from greenmachine.networks.batches import image_batch, label_batch, no_token_ids
-from greenmachine.networks.layers import Coverage, coverage, fired_layers
+from greenmachine.networks.layers import WEIGHTED, Coverage, coverage, fired_layers
 from greenmachine.networks.outputs import Output, single_output
 from greenmachine.networks.untouched import all_finite, refuse_unreadable
 from greenmachine.neutral import neutral
@@ -93,6 +93,8 @@ def evaluate_function(
         if proxy.layers_only:
             with fired_layers(model) as fired:
                 value = float(proxy.function(model, batch, target, seed))
+            if not any(isinstance(module, WEIGHTED) for module in fired):
+                raise ValueError("no convolution or linear layer fired")
             covered = coverage(model, fired, lambda: model(batch), seed)
         else:
             value = float(proxy.function(model, batch, target, seed))

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from greenmachine.errors import ConfigError
-from greenmachine.files import write_text
-from greenmachine.reports.page import render
+from greenmachine.files import refuse_foreign, write_text
+from greenmachine.reports.page import PAGE_MARK, render
 from greenmachine.reports.reading import read_record
 from greenmachine.reports.record import SAMPLES, Record
 
@@ -34,6 +34,7 @@ def write_comparison(folders: Sequence[Path], out: Path) -> Path:
     from greenmachine.reports.charts import comparison, comparison_table
 
     runs = dict(zip(_labels(folders), map(read_record, folders), strict=True))
+    refuse_foreign(out, PAGE_MARK, "report of greenmachine")
     first, *others = runs.values()
     page = render(
         "comparison.html",

@@ -17,7 +17,10 @@ from greenmachine.reports import vega
 from greenmachine.reports.record import Score
 from greenmachine.reports.vocabulary import KIND_GROUPS, doc_of
 
-__all__ = ["duration", "environment", "flat", "render", "tau_text"]
+__all__ = ["PAGE_MARK", "duration", "environment", "flat", "render", "tau_text"]
+
+PAGE_MARK = b'name="generator" content="GreenMachine"'
+"""What every page of ours has among its bytes."""
 
 _LONGEST = 12  # values of a list that are shown
 

@@ -11,9 +11,9 @@ import pandas as pd
 from greenmachine.energy import ENERGY
 from greenmachine.errors import ExpressionError
 from greenmachine.evolution.outcome import PLACE, directions
-from greenmachine.files import write_text
+from greenmachine.files import refuse_foreign, write_text
 from greenmachine.language import Expression, parse
-from greenmachine.reports.page import render
+from greenmachine.reports.page import PAGE_MARK, render
 from greenmachine.reports.reading import read_record
 from greenmachine.reports.record import SAMPLES, Record, Score
 from greenmachine.reports.spending import spending_texts
@@ -40,6 +40,7 @@ def write_report(folder: Path, out: Path | None = None) -> Path:
     """
     record = read_record(folder)
     out = folder / "report.html" if out is None else out
+    refuse_foreign(out, PAGE_MARK, "report of greenmachine")
     write_text(out, _page(record))
     return out
 

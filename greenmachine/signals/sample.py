@@ -108,7 +108,7 @@ def attempt(index: int, work: Callable[[], Result]) -> Result | str:
         raise RunError(
             f"network {index} does not fit into memory: use a smaller batch or fewer workers"
         ) from None
-    except (KeyboardInterrupt, GeneratorExit):
+    except KeyboardInterrupt:
         raise
     except BaseException as error:  # a network may raise anything, and call sys.exit: it scores NaN
         return f"{type(error).__name__}: {one_line(error)}"

@@ -459,6 +459,7 @@ def untouched(model: nn.Module, seed: int) -> Iterator[None]:
                 for one in found:
                     plain_weights(one.module)
             own_tensors([f.module for f in found], buffers=False)
+            watch_threads([f.module for f in found])
             vars(model)[MARK] = True
             with own_generators([f.module for f in found], seed):
                 yield
@@ -492,6 +493,22 @@ def unchanged_values(model: nn.Module, seed: int) -> Iterator[None]:
             for module, held in buffers:
                 module._buffers.clear()
                 module._buffers.update(held)
+
+
+def watch_threads(modules: list[nn.Module]) -> None:
+    """Refuse layers that fire in another thread: torch's modes hold for one thread alone."""
+    here = threading.get_ident()
+
+    def hook(module: nn.Module, args: Any) -> None:
+        if threading.get_ident() != here:
+            raise ValueError(
+                f"a layer ({type(module).__name__}) runs in a thread of the network's own, where "
+                "it cannot be watched: run it in the thread of the caller"
+            )
+
+    for module in modules:
+        if isinstance(module, (_ConvNd, nn.Linear)):
+            module.register_forward_pre_hook(hook)  # it goes when the module is put back
 
 
 @contextmanager

@@ -385,3 +385,27 @@ def test_networks_that_give_nan_are_warned_of(
     listener = Quiet()
     Run(settings(**SMALL), tmp_path / "run", [], listener).execute()
     assert any(line.startswith("warning: ") for line in listener.lines)
+
+
+def test_a_removed_checkpoint_of_a_finished_run_is_made_again(
+    unbroken: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(unbroken, folder)
+    (folder / "checkpoint.json").write_text("x")
+    with pytest.raises(RunError, match="remove it"):
+        Run.resume(folder, Quiet()).execute()
+    (folder / "checkpoint.json").unlink()
+    Run.resume(folder, Quiet()).execute()
+    assert told(folder) == told(unbroken)
+
+
+def test_damaged_scores_of_a_finished_run_are_made_again(unbroken: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(unbroken, folder)
+    (folder / "scores.parquet").write_bytes(b"x")
+    with pytest.raises(RunError, match=r"remove .*result\.json"):
+        Run.resume(folder, Quiet()).execute()
+    (folder / "result.json").unlink()
+    Run.resume(folder, Quiet()).execute()
+    assert told(folder) == told(unbroken)

@@ -170,6 +170,35 @@ def test_scores_in_threads_are_those_of_one() -> None:
     assert foreign == alone[:1] * len(models)
 
 
+@pytest.mark.parametrize("proxy", ["gm_any", "synflow", "zico", "nwot", "meco", "params"])
+def test_layers_in_a_thread_of_the_network_are_refused(proxy: str) -> None:
+    class Threaded(Net):
+        def forward(self, x: Tensor) -> Any:
+            with ThreadPoolExecutor(1) as pool:
+                return pool.submit(super().forward, x).result()
+
+    if proxy == "params":
+        assert score(plain(Threaded), proxy) == score(plain(), proxy)
+        return
+    with pytest.raises(greenmachine.GreenMachineError, match="thread"):
+        score(plain(Threaded), proxy)
+
+
+@pytest.mark.parametrize("proxy", ["gm_any", "zico", "grasp", "gradsign", "ntk", "meco"])
+def test_a_network_without_layers_that_fire_is_refused(proxy: str) -> None:
+    class Hidden(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.unused = nn.Linear(2, 2)
+            self.hidden = [torch.nn.Parameter(torch.ones(4, 192))]
+
+        def forward(self, x: Tensor) -> Any:
+            return functional.linear(x.flatten(1), self.hidden[0])
+
+    with pytest.raises(greenmachine.GreenMachineError, match="no convolution or linear layer"):
+        score(Hidden(), proxy)
+
+
 # --- a part of the network is not seen --------------------------------------------------------
 
 

@@ -13,7 +13,7 @@ import pytest
 from greenmachine.energy import INSTALL, Energy
 from greenmachine.errors import RunError
 from greenmachine.language import parse
-from greenmachine.reports import write_report
+from greenmachine.reports import write_comparison, write_report
 from greenmachine.reports.vocabulary import doc_of
 from tests.sealed import edit, replace_scores
 
@@ -282,3 +282,15 @@ def test_folder_without_a_run(tmp_path: Path, copy: Path) -> None:
     (copy / "checkpoint.json").unlink()
     with pytest.raises(RunError, match="no whole generation yet"):
         write_report(copy)
+
+
+def test_a_file_of_somebody_else_is_not_replaced(runs: dict[str, Path], tmp_path: Path) -> None:
+    mine = tmp_path / "mine.html"
+    mine.write_text("mine")
+    with pytest.raises(RunError, match="mine.html"):
+        write_report(runs["finished"], mine)
+    with pytest.raises(RunError, match="mine.html"):
+        write_comparison(list(runs.values()), mine)
+    assert mine.read_text() == "mine"
+    out = write_report(runs["finished"], tmp_path / "report.html")
+    assert write_report(runs["finished"], out) == out
