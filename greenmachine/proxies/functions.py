@@ -93,7 +93,8 @@ def evaluate_function(
         if proxy.layers_only:
             with fired_layers(model) as fired:
                 value = float(proxy.function(model, batch, target, seed))
-            if not any(isinstance(module, WEIGHTED) for module in fired):
+            # Gradients of weights that no layer uses are 0, which is no score of the network.
+            if proxy.passes == ("data",) and not any(isinstance(m, WEIGHTED) for m in fired):
                 raise ValueError("no convolution or linear layer fired")
             covered = coverage(model, fired, lambda: model(batch), seed)
         else:

@@ -136,7 +136,7 @@ def replacements(monkeypatch: pytest.MonkeyPatch, folder: Path) -> int:
 
 @pytest.mark.parametrize(
     "how",
-    ["before", "in", pytest.param("after", marks=pytest.mark.slow)],
+    ["before", *(pytest.param(how, marks=pytest.mark.slow) for how in ("in", "after"))],
 )
 def test_stop_at_every_replacement_of_a_file(
     how: str,
