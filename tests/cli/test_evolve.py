@@ -112,7 +112,10 @@ def test_signals_to_the_whole_group_leave_nothing(
         os.killpg(process.pid, number)
         time.sleep(0.2)
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == 128 + number, errors
+    # A second signal may meet an interpreter that is closing down, and end it as the system does:
+    # a shell says 128 + number of both.
+    endings = (128 + number, -number) if times > 1 else (128 + number,)
+    assert process.returncode in endings, errors
     said = [line for line in errors.splitlines() if line.startswith("greenmachine: ")]
     assert len(said) == 1 and "--resume run" in said[0], errors
     assert "Traceback" not in errors and "resource_tracker" not in errors
