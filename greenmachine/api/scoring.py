@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,11 +16,10 @@ from greenmachine.engine import evaluate_model
 from greenmachine.errors import ConfigError, GreenMachineError, NetworkError, one_line
 from greenmachine.language import parse
 from greenmachine.networks.batches import label_batch
-from greenmachine.networks.layers import Coverage
 from greenmachine.networks.outputs import Output
 from greenmachine.neutral import neutral
 from greenmachine.proxies import ArchitectureProxy, FunctionProxy, Proxy, resolve
-from greenmachine.proxies.functions import evaluate_function
+from greenmachine.proxies.functions import NetworkScore, evaluate_function
 from greenmachine.signals.passes import noise_images
 
 __all__ = ["rank", "score"]
@@ -172,11 +171,6 @@ def _scorer(*of: Any) -> _Scorer:
         return _Scorer(*of)
 
 
-class _Judged(NamedTuple):
-    value: float
-    coverage: Coverage | None
-
-
 class _Scorer:
     """Scores networks; faults of the other arguments are found before the first network."""
 
@@ -220,15 +214,13 @@ class _Scorer:
             f"{self.proxy.name} on images of shape {self.shape}" if self.shape else self.proxy.name
         )
 
-    def __call__(self, model: nn.Module) -> _Judged:
+    def __call__(self, model: nn.Module) -> NetworkScore:
         if isinstance(self.proxy, FunctionProxy):
             batch = self.images
             if batch is None and self.proxy.passes:
                 batch = noise_images(self.shape, self.seed)
-            return _Judged(
-                *evaluate_function(
-                    self.proxy, model, batch, self.labels, self.seed, output=self.output
-                )
+            return evaluate_function(
+                self.proxy, model, batch, self.labels, self.seed, output=self.output
             )
         scores = evaluate_model(
             model,
@@ -239,7 +231,7 @@ class _Scorer:
             seed=self.seed,
             output=self.output,
         )
-        return _Judged(float(scores.values[0]), scores.coverage)
+        return NetworkScore(float(scores.values[0]), scores.coverage)
 
 
 def _array(images: Any) -> torch.Tensor:

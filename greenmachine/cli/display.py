@@ -174,7 +174,7 @@ def print_frame(frame: pd.DataFrame, as_json: bool = False) -> None:
 
 def print_ranking(table: pd.DataFrame) -> None:
     """Print what ``greenmachine.evaluation.tau_table`` returns, errors beside their values."""
-    typer.echo(f"{table['networks'][0]} networks; ± is the standard error, (…) a trivial score\n")
+    typer.echo(f"{table['networks'][0]} networks; ± is the standard error, (…) a baseline\n")
     shown = {
         "proxy": table["proxy"],
         "better": table["direction"].map({1: "high", -1: "low"}),

@@ -39,7 +39,7 @@ def evaluate(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
 ) -> None:
-    """Say how well scores rank networks by their true accuracy, beside trivial scores.
+    """Measure how well scores rank networks by their true accuracy, beside baselines.
 
     Kendall's tau-b with its jackknife standard error, Spearman's rho, nDCG of the first 1,000
     places, and tau among the best tenth of the networks. Failed networks rank last. A column has

@@ -1,4 +1,4 @@
-"""How a command ends that is told to end: with the line that says how to go on."""
+"""End a command cleanly when a signal stops it, and print how to go on."""
 
 from __future__ import annotations
 

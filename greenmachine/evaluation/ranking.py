@@ -1,4 +1,4 @@
-"""How well scores rank: tables of tau, and of more, beside the trivial rows."""
+"""How well scores rank: tables of tau, and of more, beside the baselines."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ ONE_SEED = "(one seed)"
 def tau_table(
     frame: pd.DataFrame, benchmark: Benchmark, dataset: str, directions: Mapping[str, int]
 ) -> pd.DataFrame:
-    """Return a row for every proxy of ``frame`` and for every trivial score, the best first.
+    """Return a row for every proxy of ``frame`` and for every baseline, the best first.
 
     Args:
         frame: with ``index`` and a column a proxy.
         benchmark: where the accuracies come from.
         dataset: its data set.
-        directions: of the proxies; trivial scores count as higher is better.
+        directions: of the proxies; baselines count as higher is better.
 
     Returns:
         ``proxy``, ``direction``, and what ``greenmachine.fitness.rank_row`` says, for what the
-        columns can be joined to as well (``greenmachine.proxies.joins``). Trivial scores are in
+        columns can be joined to as well (``greenmachine.proxies.joins``). Baselines are in
         brackets; they are of the same networks. So is :func:`seed_row`.
 
     Raises:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from greenmachine.engine import ModelScores, evaluate_model
 from greenmachine.language import parse
 from greenmachine.proxies import PROXIES, FunctionProxy
-from greenmachine.proxies.functions import FunctionScore, evaluate_function
+from greenmachine.proxies.functions import NetworkScore, evaluate_function
 from greenmachine.signals import CaptureSpec
 from greenmachine.signals.passes import noise_images, wanted_of
 from greenmachine.signals.sample import attempt, build_network, cached_benchmark
@@ -125,7 +125,7 @@ class _Scorer:
             seed=self.spec.seed,
         )
 
-    def _by_function(self, model: nn.Module, proxy: FunctionProxy) -> FunctionScore:
+    def _by_function(self, model: nn.Module, proxy: FunctionProxy) -> NetworkScore:
         if proxy.passes == ("data",):
             return evaluate_function(proxy, model, self.images, self.labels, self.spec.seed)
         images = self.noise if proxy.passes else None

@@ -10,17 +10,17 @@ from torch import nn
 
 from greenmachine.errors import ConfigError
 from greenmachine.networks.batches import image_batch, label_batch, no_token_ids
-from greenmachine.networks.layers import WEIGHTED, Coverage, coverage, fired_layers
+from greenmachine.networks.layers import Coverage, coverage, fired_layers
 from greenmachine.networks.outputs import Output, single_output
 from greenmachine.networks.untouched import all_finite, refuse_unreadable
 from greenmachine.neutral import neutral
 from greenmachine.proxies.base import FunctionProxy
 
-__all__ = ["FunctionScore", "evaluate_function", "function_score"]
+__all__ = ["NetworkScore", "evaluate_function", "function_score"]
 
 
-class FunctionScore(NamedTuple):
-    """What a function says of one network.
+class NetworkScore(NamedTuple):
+    """What a proxy says of one network.
 
     Attributes:
         value: the score.
@@ -49,7 +49,7 @@ def evaluate_function(
     seed: int = 0,
     *,
     output: Output | None = None,
-) -> FunctionScore:
+) -> NetworkScore:
     """Return what ``proxy`` says of ``model``, which is left as it was found.
 
     It runs with torch's own settings and on one thread, as in a sweep: else the score would move
@@ -86,17 +86,14 @@ def evaluate_function(
         if batch is not None and labels is not None:
             target = label_batch(labels, len(batch)).to(batch.device)
         if batch is not None and not all_finite(model):
-            return FunctionScore(math.nan, None)
+            return NetworkScore(math.nan, None)
         if batch is not None and batch.is_floating_point():
             stack.enter_context(no_token_ids(model, tuple(batch.shape)))
         covered = None
         if proxy.layers_only:
             with fired_layers(model) as fired:
                 value = float(proxy.function(model, batch, target, seed))
-            # Gradients of weights that no layer uses are 0, which is no score of the network.
-            if proxy.passes == ("data",) and not any(isinstance(m, WEIGHTED) for m in fired):
-                raise ValueError("no convolution or linear layer fired")
             covered = coverage(model, fired, lambda: model(batch), seed)
         else:
             value = float(proxy.function(model, batch, target, seed))
-        return FunctionScore(value if all(finite) else math.nan, covered)
+        return NetworkScore(value if all(finite) else math.nan, covered)

@@ -90,21 +90,27 @@ def gradients(
         keep_graph: whether another gradient is taken through the same forward pass.
 
     Raises:
-        ValueError: ``scalar`` depends on nothing, or a gradient is not finite: signs and ratios
-            would hide that.
+        ValueError: ``scalar`` depends on none of ``ends``, or a gradient is not finite, which
+            signs and ratios would hide.
     """
     if not scalar.requires_grad:
         raise ValueError(NO_GRADIENT)
-    found = torch.autograd.grad(
+    reached = torch.autograd.grad(
         scalar,
         ends,
         create_graph=create_graph,
         retain_graph=create_graph or keep_graph,
-        materialize_grads=True,  # zeros for what does not reach the output
+        allow_unused=True,
     )
+    if all(gradient is None for gradient in reached):
+        raise ValueError(NO_GRADIENT)
+    found = [
+        torch.zeros_like(end) if gradient is None else gradient
+        for end, gradient in zip(ends, reached, strict=True)
+    ]
     if not all(gradient.isfinite().all() for gradient in found):
         raise ValueError("a gradient is not finite: the network overflows or divides by 0")
-    return list(found)
+    return found
 
 
 def input_gradients(model: nn.Module, images: Tensor, seed: int) -> tuple[Tensor, int]:

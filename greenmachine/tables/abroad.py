@@ -253,10 +253,10 @@ TABLE = Table(
 NAS-Bench-101 are built with a quarter of their width, all others as they are. Kendall's tau-b with
 the true accuracy in the direction that a proxy is said to have, with its jackknife standard error;
 networks without a score rank last. `τ - …` is the difference from a baseline on the same networks,
-with the standard error of the difference. `{ONE_SEED}` is how well the accuracy of one training
-ranks like the mean of the others, where a benchmark has several; a proxy, whose score has not the
-noise of a training, may do better. Names in brackets are trivial scores. Evolved proxies (`gm_...`,
-`nats_...`) were selected on networks of NATS-Bench, and on none of the other families.
+with the standard error of the difference. `{ONE_SEED}` ranks by the accuracy of one
+training run, judged by the mean of the others, where a benchmark has several. A proxy may do
+better, because its score has no training noise. Names in brackets are baselines. Evolved proxies
+(`gm_...`, `nats_...`) were selected on networks of NATS-Bench, and on none of the other families.
 
 `nDCG` is of all the networks, with gain 2^accuracy - 1 and the accuracy in percent.""",
     rows=_rows,

@@ -88,12 +88,12 @@ class Scored:
 
     @cached_property
     def pool(self) -> Pool:
-        """The networks of ``frame`` with every proxy, what they join to, and the trivial scores."""
+        """The networks of ``frame`` with every proxy, what they join to, and the baselines."""
         return self._pool(self.frame)
 
     @cached_property
     def space(self) -> Pool:
-        """Every network: the trivial scores, what needs none built, what was scored on them all."""
+        """Every network: the baselines, what needs none built, what was scored on them all."""
         pool = self._pool(self._every)
         archs = [self.benchmark.archs[index] for index in self._every["index"]]
         unbuilt = {
@@ -105,7 +105,7 @@ class Scored:
 
     @cached_property
     def evolved_pool(self) -> Pool:
-        """The networks of ``evolved`` with what was scored on them and the trivial scores."""
+        """The networks of ``evolved`` with what was scored on them and the baselines."""
         return self._pool(self.evolved)
 
     @property

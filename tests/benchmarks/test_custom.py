@@ -318,3 +318,36 @@ def test_a_pickled_custom_benchmark_is_the_same(name: str) -> None:
     copy: Benchmark = pickle.loads(pickle.dumps(found))
     assert torch.equal(weights(copy.build(2, "own")), weights(found.build(2, "own")))
     assert torch.equal(copy.images("own", 3)[0], found.images("own", 3)[0])
+
+
+SEVERAL = """
+from torch import nn
+
+INPUT_SHAPE = (6,)
+
+
+class Several(nn.Sequential):
+    def forward(self, x):
+        features = self[0](x)
+        return {"features": features, "classes": self[1](features)}
+
+
+def build(arch):
+    return Several(nn.Linear(6, int(arch)), nn.Linear(int(arch), 3))
+"""
+
+
+@pytest.mark.parametrize(
+    "output", ["'classes'", "lambda returned: returned['classes']"], ids=["key", "function"]
+)
+def test_one_of_several_outputs(name: str, files: tuple[Path, Path], output: str) -> None:
+    files[0].write_text(SEVERAL)
+    gradients = CaptureSpec(name, "own", ("noise_weight_grad",), batch=2)
+    trees = [parse("sum_layers(l2_norm(noise_weight_grad))")]
+    refused = Evaluator.of_networks(gradients, [0], workers=1)
+    assert np.isnan(refused.scores(trees)).all()
+    assert "output=0" in refused.failures[0]
+    files[0].write_text(f"{SEVERAL}\n\nOUTPUT = {output}\n")
+    assert load_benchmark(name).build(0, "own")(torch.zeros(2, 6)).shape == (2, 3)
+    found = Evaluator.of_networks(gradients, [0], workers=1).scores(trees)
+    assert np.isfinite(found).all()

@@ -13,7 +13,13 @@ from torch import Tensor, nn
 from greenmachine.benchmarks import load_benchmark
 from greenmachine.engine import Evaluator
 from greenmachine.errors import ConfigError, DataError
-from greenmachine.evaluation import capture_spec, score_networks
+from greenmachine.evaluation import (
+    capture_spec,
+    read_scores,
+    score_columns,
+    score_networks,
+    score_to_file,
+)
 from greenmachine.language import parse
 from greenmachine.proxies import PROXIES, FunctionProxy, function_score
 from greenmachine.signals.passes import noise_images
@@ -138,3 +144,48 @@ def test_faults_that_are_not_the_networks_are_raised(
     monkeypatch.setenv("GREENMACHINE_DATA", str(tmp_path))
     with pytest.raises(DataError, match="import-images"):
         score_networks({"n": "nwot"}, SPEC, [1], workers=1)
+
+
+PARTLY_COVERED = """
+import torch
+from torch import nn
+
+INPUT_SHAPE = (3, 8, 8)
+
+
+class Kernel(nn.Module):
+    def __init__(self, covered):
+        super().__init__()
+        self.covered, self.conv = covered, nn.Conv2d(3, 4, 3, bias=False)
+        self.kernel = nn.Parameter(torch.randn(4, 3, 3, 3))
+        self.head = nn.Linear(4, 3, bias=False)
+
+    def forward(self, x):
+        maps = self.conv(x) if self.covered else nn.functional.conv2d(x, self.kernel)
+        return self.head(maps.mean((2, 3)))
+
+
+def build(arch):
+    network = Kernel(arch == "covered")
+    if arch == "covered":
+        del network.kernel
+    return network
+"""
+
+
+def test_a_score_file_says_how_much_of_a_network_is_covered(tmp_path: Path) -> None:
+    (tmp_path / "space.py").write_text(PARTLY_COVERED)
+    (tmp_path / "table.csv").write_text("arch,accuracy\ncovered,50\npartly,60\n")
+    name = f"{tmp_path}/space.py:{tmp_path}/table.csv"
+    lines: list[str] = []
+    for out, proxy in (("a.parquet", "l2_norm"), ("b.parquet", "meco")):
+        spec = capture_spec(name, "own", [parse("sum_layers(l2_norm(weight))")], batch=2, seed=0,
+                            options={})  # fmt: skip
+        score_to_file({proxy: proxy}, spec, [0, 1], tmp_path / out, workers=1,
+                      announce=lines.append)  # fmt: skip
+    assert [line for line in lines if "1 of 2 networks use weights outside" in line]
+    frame = read_scores([tmp_path / "a.parquet", tmp_path / "b.parquet"])
+    assert frame["coverage"].tolist() == [1.0, pytest.approx(12 / (12 + 108))]
+    assert score_columns(frame) == ["l2_norm", "meco"]
+    score_to_file({"l2_norm": "l2_norm"}, spec, [0], tmp_path / "c.parquet", workers=1)
+    assert "coverage" not in read_scores([tmp_path / "c.parquet"])

@@ -98,3 +98,24 @@ def test_grouped_and_frozen_layers() -> None:
     linear.weight.requires_grad_(False)
     assert module_costs(conv, (4, 5, 5)) == (8 * 2 * 9, 8 * 2 * 9 * 25 / 1e6)
     assert module_costs(linear, (3,)) == (0, 6 / 1e6)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "params", "macs"),
+    [
+        (nn.Conv1d(4, 6, 3, groups=2), (4, 9), 6 * 2 * 3 + 6, 6 * 2 * 3 * 7),
+        (nn.Conv3d(2, 3, 2, bias=False), (2, 4, 4, 4), 3 * 2 * 8, 3 * 2 * 8 * 27),
+        # Every one of the 25 inputs of a channel meets its 6 x 9 weights.
+        (nn.ConvTranspose2d(4, 6, 3, stride=2), (4, 5, 5), 4 * 6 * 9 + 6, 4 * 6 * 9 * 25),
+    ],
+    ids=["one", "three", "transposed"],
+)
+def test_other_convolutions(
+    layer: nn.Module, shape: tuple[int, ...], params: int, macs: int
+) -> None:
+    assert module_costs(layer, shape) == (params, macs / 1e6)
+
+
+def test_a_computed_weight_counts_as_itself() -> None:
+    plain, normed = nn.Linear(5, 4), nn.utils.parametrizations.weight_norm(nn.Linear(5, 4))
+    assert module_costs(normed, (5,)) == module_costs(plain, (5,))

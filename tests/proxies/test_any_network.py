@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import copy
 import math
+import random
 import warnings
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -195,8 +197,46 @@ def test_a_network_without_layers_that_fire_is_refused(proxy: str) -> None:
         def forward(self, x: Tensor) -> Any:
             return functional.linear(x.flatten(1), self.hidden[0])
 
-    with pytest.raises(greenmachine.GreenMachineError, match="no convolution or linear layer"):
+    with pytest.raises(greenmachine.GreenMachineError, match=r"no .* layer|no gradient"):
         score(Hidden(), proxy)
+
+
+class Drawing(Net):
+    """Draws from generators that are not torch's own."""
+
+    def __init__(self, draw: Any) -> None:
+        super().__init__()
+        self.own = torch.Generator().manual_seed(9)
+        self.draw = draw
+
+    def blocks(self, x: Tensor) -> Tensor:
+        return super().blocks(x) * (0.5 + self.draw(self))
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda net: random.random(),
+        lambda net: float(np.random.rand()),
+        lambda net: torch.rand((), generator=net.own),
+    ],
+    ids=["random", "numpy", "own"],
+)
+@pytest.mark.parametrize("proxy", ["snip", "zico", "gradsign"])
+def test_every_generator_is_seeded_and_put_back(draw: Any, proxy: str) -> None:
+    model = seeded(lambda: Drawing(draw))
+
+    def states() -> list[Any]:
+        numpy_state = [np.asarray(part).tolist() for part in np.random.get_state()]
+        return [random.getstate(), numpy_state, model.own.get_state().tolist()]
+
+    before = states()
+    first = score(model, proxy)
+    assert states() == before
+    random.random()
+    np.random.rand()
+    torch.rand((), generator=model.own)
+    assert score(model, proxy) == first
 
 
 # --- a part of the network is not seen --------------------------------------------------------
@@ -316,6 +356,61 @@ def test_an_unused_layer_and_a_shared_weight_count_as_they_are_used() -> None:
         score(plain(Unused))
 
 
+class Without(torch.autograd.Function):
+    """Computes a function without a graph, and again in the backward pass."""
+
+    @staticmethod
+    def forward(ctx: Any, run: Any, x: Tensor) -> Tensor:
+        ctx.run = run
+        ctx.save_for_backward(x)
+        with torch.no_grad():
+            result: Tensor = run(x)
+            return result
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        with torch.enable_grad():
+            x = ctx.saved_tensors[0].detach().requires_grad_(True)
+            torch.autograd.backward(ctx.run(x), gradients)
+        return None, x.grad
+
+
+class OwnCheckpoint(Net):
+    def blocks(self, x: Tensor) -> Tensor:
+        result: Tensor = self.third(Without.apply(self.second, self.first(x)))
+        return result
+
+
+@pytest.mark.parametrize("proxy", ["gm_any", "snip", "zico", "grasp", "ntk", "az_trainability"])
+def test_layers_without_a_graph_warn(proxy: str) -> None:
+    with pytest.warns(UserWarning, match="switches gradients off"):
+        score(plain(OwnCheckpoint), proxy)
+
+
+@pytest.mark.parametrize("proxy", ["gm_any", "snip", "zico", "gradsign", "jacov"])
+@pytest.mark.parametrize("end", [lambda y: y.detach(), lambda y: y.argmax(1)])
+def test_an_output_that_no_gradient_reaches_is_refused(proxy: str, end: Any) -> None:
+    class Cut(Net):
+        def forward(self, x: Tensor) -> Any:
+            return end(super().forward(x))
+
+    with pytest.raises(greenmachine.GreenMachineError):
+        score(plain(Cut), proxy)
+
+
+@EACH
+def test_a_weight_that_is_a_buffer_counts_as_one(proxy: Any) -> None:
+    model, other = plain(), plain()
+    layer = other.second[0]
+    weight = layer.weight.data
+    del layer._parameters["weight"]
+    layer.register_buffer("weight", weight)
+    expected = score(model, proxy)
+    assert score(other, proxy) == pytest.approx(expected, rel=1e-6)
+    if isinstance(proxy, ExpressionProxy):
+        assert exported(proxy.name)(other, IMAGES, LABELS) == pytest.approx(expected, rel=1e-6)
+
+
 # --- inputs and labels ------------------------------------------------------------------------
 
 
@@ -340,8 +435,11 @@ def test_token_ids_stay_whole(dtype: torch.dtype) -> None:
     layers = [model.body[0].weight, model.head.weight]
     gradients = torch.autograd.grad(loss, layers)
     assert found == pytest.approx(sum(float(g.norm()) for g in gradients), rel=1e-5)
-    with pytest.raises(greenmachine.GreenMachineError):
-        score(model, "gm_any", images=ids)
+    for proxy in ("gm_any", "synflow", "zen", "meco"):
+        with pytest.raises(greenmachine.GreenMachineError, match="token ids"):
+            score(model, proxy, images=ids)
+    with pytest.raises(ValueError, match="token ids"):
+        exported("gm_any")(model, ids)
 
 
 @pytest.mark.parametrize(
@@ -353,6 +451,7 @@ def test_token_ids_stay_whole(dtype: torch.dtype) -> None:
         torch.full((8,), math.nan),
         torch.eye(8, 4),
         LABELS[:3],
+        LABELS + 1,
         "labels",
         [[0], [1]],
     ],
@@ -647,6 +746,23 @@ def test_synflow_leaves_other_norms_on(norm: Any) -> None:
     layers = [absolute.embed.weight, absolute.head.weight]
     expected = sum(float((w * w.grad).abs().sum()) for w in layers)
     assert score(model, "synflow") == pytest.approx(expected, rel=1e-9)
+
+
+def test_an_activation_in_place_after_a_switched_off_norm_changes_nothing_else() -> None:
+    class Residual(nn.Module):
+        def __init__(self, inplace: bool) -> None:
+            super().__init__()
+            self.first = nn.Conv2d(3, 8, 3, padding=1)
+            self.norm, self.relu = nn.BatchNorm2d(8), nn.ReLU6(inplace=inplace)
+            self.second = nn.Conv2d(8, 8, 3, padding=1)
+            self.head = nn.Linear(8, 4)
+
+        def forward(self, x: Tensor) -> Any:
+            x = 10 * self.first(x).sigmoid()
+            return self.head((x + self.second(self.relu(self.norm(x)))).mean((2, 3)))
+
+    here, apart = seeded(lambda: Residual(True)), seeded(lambda: Residual(False))
+    assert score(here, "synflow") == score(apart, "synflow")
 
 
 def test_synflow_warns_where_it_overflows() -> None:

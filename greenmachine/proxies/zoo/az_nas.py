@@ -8,6 +8,7 @@ Expressivity, progressivity and trainability are proxies; the fourth, complexity
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 
 import numpy as np
@@ -122,7 +123,9 @@ def _entropies(model: nn.Module, images: Tensor, seed: int) -> list[float]:
 
 
 def _entropy(maps: Tensor) -> float:
-    """Return the entropy of the normalised eigenvalues of the covariance of the channels."""
+    """Return the entropy of the normalised eigenvalues of the channels' covariance, or NaN."""
+    if not maps.isfinite().all():
+        return math.nan
     rows = maps.transpose(0, 1).flatten(1).double()
     covariance = torch.cov(rows, correction=0).reshape(len(rows), -1).cpu()
     values = torch.linalg.eigvalsh(covariance).clamp_min(0)

@@ -23,6 +23,7 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 from greenmachine.networks.untouched import untouched
 from greenmachine.proxies.base import FunctionProxy
 from greenmachine.proxies.gradients import logits
+from greenmachine.proxies.redraw import redraw
 from greenmachine.proxies.zoo.az_nas import az_nas
 from greenmachine.proxies.zoo.layers import parameter_tensors
 
@@ -33,8 +34,6 @@ AGG = ("az_expressivity", "az_progressivity", "az_trainability", "flops", "vkdnw
 
 _TENSORS = 256  # the authors' limit: of more, the first
 _MIXED = 0.05  # share of the uniform distribution in the class probabilities, the authors'
-_LAYERS = (nn.modules.conv._ConvNd, nn.Linear)
-_NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
 
 
 def vkdnw_agg(components: Mapping[str, ArrayLike]) -> NDArray[Any]:
@@ -79,7 +78,9 @@ def vkdnw_entropy(
         ValueError: the network has no parameters, or returns no logits.
     """
     with untouched(model, seed):
-        _redraw(model, images, seed)
+        # Not `seed` itself: noise images of that seed would be the weights' own numbers.
+        generator = torch.Generator("cpu").manual_seed(seed + 1)
+        redraw(model, images, generator, lambda weight: math.sqrt(2 / weight[0].numel()))
         model.eval()
         jacobian, outputs = _jacobian(model, images)
     root = _cholesky(outputs.softmax(dim=1)) @ jacobian
@@ -89,31 +90,6 @@ def vkdnw_entropy(
     values[: len(found)] = found
     deciles = values.quantile(torch.arange(1, 10, dtype=torch.float64) / 10)
     return float(torch.special.entr(deciles / deciles.sum()).sum())
-
-
-@torch.no_grad()
-def _redraw(network: nn.Module, images: Tensor, seed: int) -> None:
-    """Draw weights from N(0, 2 / fan-in), make biases and norms neutral, forget statistics."""
-    # Not `seed` itself: noise images of that seed would be the weights' own numbers.
-    generator = torch.Generator().manual_seed(seed + 1)
-    for module in network.modules():
-        if not isinstance(module, (*_LAYERS, *_NORMS)):
-            continue
-        weight, bias = module._parameters.get("weight"), module._parameters.get("bias")
-        if weight is not None and isinstance(module, _NORMS):
-            weight.data = torch.ones_like(weight)
-        elif weight is not None:
-            drawn = torch.randn(weight.shape, generator=generator)
-            drawn = drawn * math.sqrt(2 / weight[0].numel())
-            weight.data = torch.empty_like(weight).copy_(drawn)  # keeps the memory layout
-        if bias is not None:
-            bias.data = torch.zeros_like(bias)
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            # Of a network that has run before they are not those of its beginning.
-            like = images if weight is None else weight  # layers may differ in precision
-            module.running_mean = like.new_zeros(module.num_features)
-            module.running_var = like.new_ones(module.num_features)
-            module.track_running_stats = True
 
 
 def _cholesky(probabilities: Tensor) -> Tensor:

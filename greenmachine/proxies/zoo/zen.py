@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.pooling import (
     _AdaptiveAvgPoolNd,
     _AdaptiveMaxPoolNd,
@@ -20,14 +20,13 @@ from torch.nn.modules.pooling import (
 from greenmachine.networks.layers import WEIGHTED
 from greenmachine.networks.untouched import untouched
 from greenmachine.proxies.base import FunctionProxy
+from greenmachine.proxies.redraw import redraw
 from greenmachine.signals.capture import BATCH_NORMS, Normalisation, fresh_copy
 from greenmachine.signals.passes import PERTURBATION
 
 __all__ = ["PROXIES", "zen_score"]
 
-_NORMS = (_NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
 _POOLS = (_AdaptiveAvgPoolNd, _AdaptiveMaxPoolNd, _AvgPoolNd, _MaxPoolNd)
-_MOMENTUM = 0.1  # of the running variances; torch's default, which the authors' networks keep
 
 
 def zen_score(
@@ -55,7 +54,7 @@ def zen_score(
     generator = torch.Generator("cpu").manual_seed(seed + 1)
     moved = images + PERTURBATION * torch.randn(images.shape, generator=generator).to(images)
     with untouched(model, seed), torch.no_grad():
-        _redraw(model, images, generator)
+        redraw(model, images, generator)
         before = _features(model, images)
         torch.manual_seed(seed)  # dropout drops the same units again
         after = _features(model, moved)
@@ -66,27 +65,6 @@ def zen_score(
             if isinstance(module, _BatchNorm) and module.running_var is not None
         ]
     return float(change) + sum(float(variance) / 2 for variance in variances)
-
-
-@torch.no_grad()
-def _redraw(network: nn.Module, images: Tensor, generator: torch.Generator) -> None:
-    """Draw all weights from N(0, 1), make biases and norms neutral, forget running statistics."""
-    for module in network.modules():
-        if not isinstance(module, (*WEIGHTED, *_NORMS)):
-            continue
-        weight, bias = module._parameters.get("weight"), module._parameters.get("bias")
-        if weight is not None and isinstance(module, _NORMS):
-            weight.data = torch.ones_like(weight)
-        elif weight is not None:
-            drawn = torch.randn(weight.shape, generator=generator)
-            weight.data = torch.empty_like(weight).copy_(drawn)  # keeps the memory layout
-        if bias is not None:
-            bias.data = torch.zeros_like(bias)
-        if isinstance(module, _BatchNorm):
-            like = images if weight is None else weight  # layers may differ in precision
-            module.running_mean = like.new_zeros(module.num_features)
-            module.running_var = like.new_ones(module.num_features)
-            module.track_running_stats, module.momentum = True, _MOMENTUM
 
 
 def _features(network: nn.Module, images: Tensor) -> Tensor:

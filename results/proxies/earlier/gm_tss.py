@@ -835,7 +835,10 @@ NORMS = (
     functional.rms_norm,
     torch.rms_norm,
 )
-NO_GRADIENT = "no gradient reaches the output of the network: is it detached, or a prediction?"
+NO_GRADIENT = (
+    "no gradient comes back from the output of the network: it does not depend on what is read, or "
+    "it is detached, or a predicted class"
+)
 HALF = (torch.float16, torch.bfloat16)
 
 
