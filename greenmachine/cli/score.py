@@ -24,7 +24,7 @@ from greenmachine.evaluation import (
 )
 from greenmachine.language import parse
 from greenmachine.proxies import ExpressionProxy, Proxy, resolve
-from greenmachine.proxies.selection import selected_on
+from greenmachine.proxies.held_out import selected_on
 from greenmachine.workers import backend
 
 __all__ = ["score"]

@@ -15,6 +15,7 @@ from typing import Any
 from greenmachine.config import RunConfig
 from greenmachine.energy import Energy, Meter, metered
 from greenmachine.errors import ConfigError, GreenMachineError, RunError, one_line
+from greenmachine.evolution.degenerate import degenerate_warnings, unranked_warning
 from greenmachine.evolution.entry import by_sample, check_stand_ins, check_truths, enter, fitted
 from greenmachine.evolution.history import row_of, words_of
 from greenmachine.evolution.judges import Judges
@@ -22,7 +23,6 @@ from greenmachine.evolution.listener import Listener
 from greenmachine.evolution.result import conclude
 from greenmachine.evolution.run_folder import UNTIL, Checkpoint, RunFolder, until
 from greenmachine.evolution.search import Search
-from greenmachine.evolution.sense import doubts, nothing_ranks
 from greenmachine.language import LANGUAGES, Expression, parse
 from greenmachine.language.grammar import Grammar
 from greenmachine.manifest import manifest
@@ -167,7 +167,7 @@ class Run:
             self._words.append(words_of(search.generation, trees))
             self.folder.save(self._checkpoint(search))
             self.listener.generation(row, search)
-            if search.generation == 0 and (why := nothing_ranks(search)):
+            if search.generation == 0 and (why := unranked_warning(search)):
                 self.listener.say(why)
         scores, result = conclude(search, train, validation, judges)
         result["seconds"] = round(before + time.monotonic() - started, 1)
@@ -175,8 +175,8 @@ class Run:
         self.folder.finish(scores, result)
         if not config.capture.keep:
             self.folder.drop_signals()
-        for doubt in doubts(scores, result):
-            self.listener.say(doubt)
+        for warning in degenerate_warnings(scores, result):
+            self.listener.say(warning)
         return result
 
     def _enough(self, search: Search) -> bool:

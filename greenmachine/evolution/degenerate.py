@@ -1,4 +1,4 @@
-"""What is said where a run has nothing to find: networks or accuracies that cannot be ranked."""
+"""Warn where a run cannot find anything, because networks or scores cannot be ranked."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import pandas as pd
 
 from greenmachine.evolution.search import Search
 
-__all__ = ["doubts", "nothing_ranks"]
+__all__ = ["degenerate_warnings", "unranked_warning"]
 
 
-def nothing_ranks(search: Search) -> str | None:
-    """Return what to say where no individual of a generation ranks the training networks.
+def unranked_warning(search: Search) -> str | None:
+    """Return a warning where no individual of a generation ranks the training networks.
 
     Tau-b is undefined where all scores are tied, which counts as -1.
     """
@@ -28,7 +28,7 @@ def nothing_ranks(search: Search) -> str | None:
     )
 
 
-def doubts(scores: pd.DataFrame, result: Mapping[str, Any]) -> Iterator[str]:
+def degenerate_warnings(scores: pd.DataFrame, result: Mapping[str, Any]) -> Iterator[str]:
     """Yield a warning for every sample on which the champion's tau or its error is undefined.
 
     Args:
