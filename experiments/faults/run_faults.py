@@ -352,8 +352,8 @@ def deleted_folder(
 
 PARTS: dict[str, tuple[Try, int, str]] = {
     "crash points": (crash_point, 96, "before, in and after every file replacement"),
-    "kills, 1 worker": (random_kill, 100, "kill -9 at a random time, some twice"),
-    "kills, 2 workers": (kill_two, 12, "kill -9 at a random time"),
+    "kills, 1 worker": (random_kill, 120, "kill -9 at a random time, some twice"),
+    "kills, 2 workers": (kill_two, 16, "kill -9 at a random time"),
     "bit flips": (bit_flip, 100, "a bit of any file; three of four of an unfinished run"),
     "full disks": (full_disk, 20, "a file system of a random size"),
     "signals": (signalled, 12, "TERM, HUP, INT, once and twice, to process and group, 2 workers"),
