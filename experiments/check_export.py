@@ -36,7 +36,7 @@ ALONE = """
 import importlib.util, json, pickle, sys, types
 folder, proxy, seed, *networks = sys.argv[1:]
 sys.path.insert(0, folder)
-sys.modules["greenmachine"] = sys.modules["primitives"] = None  # importing either now raises
+sys.modules["greenmachine"] = None  # importing it now raises
 import torch
 torch.set_num_threads(1)  # as the engine's workers: threads split sums and round differently
 

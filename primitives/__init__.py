@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from primitives import (
+from greenmachine.primitives import (
     aggregations,
     elementwise,
     matrices,
@@ -12,7 +12,7 @@ from primitives import (
     scalars,
     spectra,
 )
-from primitives.registry import (
+from greenmachine.primitives.registry import (
     BATCH_MATRIX,
     CHANNEL_MATRIX,
     INPUT_TENSOR,
@@ -32,7 +32,7 @@ from primitives.registry import (
     registry,
     vocabulary,
 )
-from primitives.spectra import eigenvalues
+from greenmachine.primitives.spectra import eigenvalues
 
 __all__ = [
     "BATCH_MATRIX",

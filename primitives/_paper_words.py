@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from primitives.registry import PAPER_TENSOR, paper_registry
+from greenmachine.primitives.registry import PAPER_TENSOR, paper_registry
 
 __all__ = ["ANY", "ONE", "PADDED", "TRUNCATED", "TWO", "of"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from primitives.registry import (
+from greenmachine.primitives.registry import (
     BATCH_MATRIX,
     CHANNEL_MATRIX,
     INPUT_TENSOR,

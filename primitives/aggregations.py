@@ -9,9 +9,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from primitives._helpers import FLOOR, keep_failure
-from primitives._signatures import FITS, TOTAL
-from primitives.registry import (
+from greenmachine.primitives._helpers import FLOOR, keep_failure
+from greenmachine.primitives._signatures import FITS, TOTAL
+from greenmachine.primitives.registry import (
     BATCH_MATRIX,
     LAYER_SCALAR,
     NETWORK_MATRIX,

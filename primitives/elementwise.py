@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from primitives._helpers import (
+from greenmachine.primitives._helpers import (
     centred,
     inverse_or_zero,
     keep_failure,
@@ -17,7 +17,7 @@ from primitives._helpers import (
     softened_inverse,
     step,
 )
-from primitives._signatures import (
+from greenmachine.primitives._signatures import (
     ACTIVATIONS,
     FITS,
     MATRICES,
@@ -27,7 +27,7 @@ from primitives._signatures import (
     same,
     same_pair,
 )
-from primitives.registry import BATCH_MATRIX, NETWORK_MATRIX, primitive
+from greenmachine.primitives.registry import BATCH_MATRIX, NETWORK_MATRIX, primitive
 
 _EVERY = same((*TENSORS, *MATRICES, *SCALARS))
 _EVERY_TENSOR = same(TENSORS)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from primitives._helpers import (
+from greenmachine.primitives._helpers import (
     correlation_of_rows,
     covariance,
     gram,
@@ -20,8 +20,8 @@ from primitives._helpers import (
     step,
     unit_rows,
 )
-from primitives._signatures import ACTIVATIONS, FITS, MATRICES, TOTAL, same
-from primitives.registry import BATCH_MATRIX, CHANNEL_MATRIX, WEIGHT_TENSOR, primitive
+from greenmachine.primitives._signatures import ACTIVATIONS, FITS, MATRICES, TOTAL, same
+from greenmachine.primitives.registry import BATCH_MATRIX, CHANNEL_MATRIX, WEIGHT_TENSOR, primitive
 
 _CHANNELS = [((kind,), CHANNEL_MATRIX) for kind in ACTIVATIONS]
 _CHANNEL_PAIRS = [((kind, kind), CHANNEL_MATRIX) for kind in ACTIVATIONS]

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from primitives._paper import (
+from greenmachine.primitives._paper import (
     NOISE_SEED,
     fixed_noise,
     meeting,
@@ -36,8 +36,8 @@ from primitives._paper import (
     square_matrices,
     truncated,
 )
-from primitives._paper_words import ANY, ONE, PADDED, TRUNCATED, TWO, of
-from primitives.registry import primitive
+from greenmachine.primitives._paper_words import ANY, ONE, PADDED, TRUNCATED, TWO, of
+from greenmachine.primitives.registry import primitive
 
 # --- two tensors ---------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor
 
-from primitives._paper import (
+from greenmachine.primitives._paper import (
     DoesNotFitError,
     has_raised,
     is_square,
@@ -19,8 +19,8 @@ from primitives._paper import (
     spectrum,
     square_matrices,
 )
-from primitives._paper_words import ANY, ONE, of
-from primitives.registry import LAYER_SCALAR, NETWORK_SCALAR, PAPER_TENSOR, primitive
+from greenmachine.primitives._paper_words import ANY, ONE, of
+from greenmachine.primitives.registry import LAYER_SCALAR, NETWORK_SCALAR, PAPER_TENSOR, primitive
 
 
 @primitive(ONE, **of(ANY))

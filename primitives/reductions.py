@@ -10,8 +10,8 @@ import math
 import torch
 from torch import Tensor
 
-from primitives._helpers import centred, images, inverse_or_zero, layer_dims, step
-from primitives._signatures import (
+from greenmachine.primitives._helpers import centred, images, inverse_or_zero, layer_dims, step
+from greenmachine.primitives._signatures import (
     ACTIVATIONS,
     FITS,
     MATRICES,
@@ -20,7 +20,7 @@ from primitives._signatures import (
     to_scalar,
     to_scalar_pair,
 )
-from primitives.registry import BATCH_MATRIX, NETWORK_MATRIX, primitive
+from greenmachine.primitives.registry import BATCH_MATRIX, NETWORK_MATRIX, primitive
 
 _EVERY = to_scalar((*TENSORS, *MATRICES))
 _OF_TENSORS = to_scalar(TENSORS)

@@ -9,9 +9,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from primitives._helpers import FLOOR, inverse_or_zero, keep_failure
-from primitives._signatures import FITS, SCALARS, TOTAL, same
-from primitives.registry import LAYER_SCALAR, NUMBER, primitive
+from greenmachine.primitives._helpers import FLOOR, inverse_or_zero, keep_failure
+from greenmachine.primitives._signatures import FITS, SCALARS, TOTAL, same
+from greenmachine.primitives.registry import LAYER_SCALAR, NUMBER, primitive
 
 _NUMBERED = [((kind, NUMBER), kind) for kind in SCALARS]
 _LAYERS = ((LAYER_SCALAR,), LAYER_SCALAR)

@@ -14,9 +14,9 @@ import math
 import torch
 from torch import Tensor
 
-from primitives._helpers import inverse_or_zero, keep_failure
-from primitives._signatures import MATRICES, TOTAL, to_scalar
-from primitives.registry import primitive
+from greenmachine.primitives._helpers import inverse_or_zero, keep_failure
+from greenmachine.primitives._signatures import MATRICES, TOTAL, to_scalar
+from greenmachine.primitives.registry import primitive
 
 ROUNDING = 1e-6  # eigenvalues below this share of the largest are rounding
 TINY = 1e-20  # smallest magnitude whose logarithm is taken: that of a zero matrix

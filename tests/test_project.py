@@ -10,7 +10,7 @@ import yaml
 from typer.testing import CliRunner
 
 from greenmachine.cli.app import app
-from primitives import registry
+from greenmachine.primitives import registry
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

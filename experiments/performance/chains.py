@@ -24,10 +24,10 @@ from greenmachine.engine.graph import Graph
 from greenmachine.engine.lower import apply_node, evaluate_shard
 from greenmachine.language import TERMINALS, Expression, apply, terminal
 from greenmachine.neutral import neutral
+from greenmachine.primitives import registry
+from greenmachine.primitives.registry import INPUT_TENSOR, NETWORK_MATRIX, WEIGHT_TENSOR
 from greenmachine.signals.shard_file import open_shard
 from greenmachine.signals.stack import Shard, Stack
-from primitives import registry
-from primitives.registry import INPUT_TENSOR, NETWORK_MATRIX, WEIGHT_TENSOR
 
 __all__ = ["measure_chains", "measure_nodes"]
 

@@ -20,10 +20,10 @@ from torch.linalg import LinAlgError  # type: ignore[attr-defined]
 
 from greenmachine.language import KIND_TYPES, TERMINALS, Expression
 from greenmachine.language.grammar import Grammar
+from greenmachine.primitives import Primitive, eigenvalues, registry
+from greenmachine.primitives.registry import LAYER_SCALAR, NETWORK_MATRIX, NETWORK_SCALAR
 from greenmachine.signals.capture import Layer
 from greenmachine.signals.stack import is_weight
-from primitives import Primitive, eigenvalues, registry
-from primitives.registry import LAYER_SCALAR, NETWORK_MATRIX, NETWORK_SCALAR
 
 __all__ = ["PlainLanguage", "Signals", "of_layers", "recompute"]
 

@@ -22,15 +22,15 @@ from experiments.performance.workload import Workload, synchronised
 from greenmachine.engine import lower
 from greenmachine.language import TERMINALS
 from greenmachine.neutral import neutral
-from greenmachine.signals.shard_file import open_shard
-from primitives import eigenvalues, registry
-from primitives.registry import (
+from greenmachine.primitives import eigenvalues, registry
+from greenmachine.primitives.registry import (
     BATCH_MATRIX,
     CHANNEL_MATRIX,
     INPUT_TENSOR,
     OUTPUT_TENSOR,
     WEIGHT_TENSOR,
 )
+from greenmachine.signals.shard_file import open_shard
 
 __all__ = ["copy_rate", "measure_throughput"]
 

@@ -28,9 +28,9 @@ from greenmachine.evolution.search import Search
 from greenmachine.fitness import Task
 from greenmachine.language import Expression, canonical
 from greenmachine.language.grammar import Grammar
+from greenmachine.primitives.registry import NETWORK_SCALAR
 from greenmachine.signals import CaptureSpec, Store
 from greenmachine.workers import Progress, count_workers, run_tasks
-from primitives.registry import NETWORK_SCALAR
 
 __all__ = ["Evolution", "Workload", "evolve", "synchronised", "warm_workers"]
 

@@ -22,11 +22,11 @@ from greenmachine.engine.lower import evaluate_shard
 from greenmachine.engine.upper import Layout, evaluate_vectors
 from greenmachine.language import Expression, canonical, parse
 from greenmachine.neutral import neutral
+from greenmachine.primitives.registry import NETWORK_MATRIX
 from greenmachine.signals.sample import CaptureSpec, capture_shard
 from greenmachine.signals.shard_file import open_shard
 from greenmachine.signals.store import Store, shard_places
 from greenmachine.workers import Progress, run_tasks
-from primitives.registry import NETWORK_MATRIX
 
 __all__ = ["Evaluator", "Source"]
 

@@ -12,8 +12,8 @@ from collections.abc import Collection, Container, Iterable
 from dataclasses import dataclass
 
 from greenmachine.language import Expression
-from primitives import vocabulary
-from primitives.registry import (
+from greenmachine.primitives import vocabulary
+from greenmachine.primitives.registry import (
     BATCH_MATRIX,
     CHANNEL_MATRIX,
     INPUT_TENSOR,

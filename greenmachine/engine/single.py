@@ -19,9 +19,9 @@ from greenmachine.networks.batches import image_batch
 from greenmachine.networks.layers import Coverage, coverage
 from greenmachine.networks.outputs import Output, single_output
 from greenmachine.networks.untouched import all_finite, float_like, untouched
+from greenmachine.primitives.registry import LAYER_SCALAR
 from greenmachine.signals.passes import noise_images, run_passes
 from greenmachine.signals.stack import stack_layers
-from primitives.registry import LAYER_SCALAR
 
 __all__ = ["ModelScores", "evaluate_model", "score_model"]
 

@@ -15,8 +15,8 @@ from torch import Tensor
 from greenmachine.engine.graph import EIGENVALUES, Graph, Node
 from greenmachine.engine.lower import apply_node, network_groups
 from greenmachine.language import Expression
-from primitives import vocabulary
-from primitives.registry import LAYER_SCALAR
+from greenmachine.primitives import vocabulary
+from greenmachine.primitives.registry import LAYER_SCALAR
 
 __all__ = ["Layout", "evaluate_vectors"]
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from greenmachine.evolution.individual import Individual, distinct
 from greenmachine.language import Expression
-from primitives.registry import NUMBER
+from greenmachine.primitives.registry import NUMBER
 
 __all__ = ["PROBES", "Observed", "row_of", "words_of"]
 

@@ -15,7 +15,7 @@ from deap import gp
 
 from greenmachine.engine.graph import LOWER_KINDS
 from greenmachine.language.grammar import Grammar
-from primitives.registry import NUMBER
+from greenmachine.primitives.registry import NUMBER
 
 __all__ = [
     "MUTATIONS",

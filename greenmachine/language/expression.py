@@ -14,8 +14,8 @@ from functools import cached_property
 
 from greenmachine.errors import ExpressionError
 from greenmachine.language.kinds import ALIASES, LEAVES
-from primitives import vocabulary
-from primitives.registry import NETWORK_SCALAR, NUMBER
+from greenmachine.primitives import vocabulary
+from greenmachine.primitives.registry import NETWORK_SCALAR, NUMBER
 
 __all__ = ["Expression", "apply", "canonical", "number", "parse", "rank_canonical", "terminal"]
 

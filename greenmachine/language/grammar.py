@@ -11,7 +11,7 @@ from greenmachine.errors import ConfigError
 from greenmachine.language.expression import Expression, apply, number, terminal
 from greenmachine.language.kinds import ALIASES, KIND_TYPES
 from greenmachine.language.languages import NUMBERS, TYPED, Language
-from primitives.registry import NUMBER, Primitive
+from greenmachine.primitives.registry import NUMBER, Primitive
 
 __all__ = ["NUMBERS", "Grammar"]
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from zlib import crc32
 
-from greenmachine.signals.modes import MODE_SIGNALS, MODES
-from greenmachine.signals.passes import PASSES
-from primitives.registry import (
+from greenmachine.primitives.registry import (
     INPUT_TENSOR,
     KINDS,
     LAYER_SCALAR,
@@ -14,6 +12,8 @@ from primitives.registry import (
     PAPER_TENSOR,
     WEIGHT_TENSOR,
 )
+from greenmachine.signals.modes import MODE_SIGNALS, MODES
+from greenmachine.signals.passes import PASSES
 
 __all__ = [
     "ALIASES",

@@ -10,14 +10,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from greenmachine.language.kinds import PAPER_TERMINALS, terminals_of
-from greenmachine.signals.passes import PASSES
-from primitives.registry import (
+from greenmachine.primitives.registry import (
     NETWORK_SCALAR,
     PAPER_TENSOR,
     Registry,
     paper_registry,
     registry,
 )
+from greenmachine.signals.passes import PASSES
 
 __all__ = ["LANGUAGES", "NUMBERS", "PAPER", "TYPED", "Language"]
 

@@ -15,13 +15,13 @@ from greenmachine.engine.graph import EIGENVALUES
 from greenmachine.errors import ConfigError
 from greenmachine.files import write_text
 from greenmachine.language import Expression, parse
+from greenmachine.primitives import vocabulary
 from greenmachine.proxies.describe import better, docstring
 from greenmachine.proxies.formula import Formula, write_formula
 from greenmachine.proxies.inline import import_lines, inline
 from greenmachine.proxies.layout import WIDTH, indented, literal
 from greenmachine.signals.modes import MODE_SIGNALS, RANDOM, modes_of
 from greenmachine.signals.passes import PASSES, wanted_of
-from primitives import vocabulary
 
 __all__ = ["export_source", "write_export"]
 
@@ -30,6 +30,7 @@ _PASSES = "greenmachine.signals.passes"
 _MODES = "greenmachine.signals.modes"
 _RUNTIME = "greenmachine.proxies.runtime"
 _NETWORKS = "greenmachine.networks."
+_PRIMITIVES = "greenmachine.primitives."
 _ARGUMENTS = {
     "data": "data_pass(model, batch, target, {wanted}, seed)",
     "noise": "noise_pass(model, noise, {wanted}, seed)",
@@ -158,7 +159,7 @@ def export_source(
         roots += [(_NETWORKS + "batches", name) for name in ("image_batch", "label_batch")]
     for called in sorted(formula.primitives):
         family = "spectra" if called == EIGENVALUES else vocabulary[called].family
-        roots.append((f"primitives.{family}", called))
+        roots.append((f"{_PRIMITIVES}{family}", called))
     pieces = inline(roots)
     pieces.imports |= {("torch", ""), ("torch", "Tensor"), ("torch", "nn"), ("typing", "Any")}
     needs_data = "data" in passes
@@ -245,7 +246,9 @@ def _set(names: Sequence[str]) -> str:
 
 def _definitions(definitions: Mapping[str, list[str]]) -> str:
     """The inlined sources; what a definition's annotations name stands before it."""
-    order = sorted(definitions, key=lambda m: (m.startswith("primitives"), m == _RUNTIME, m))
+    order = sorted(
+        definitions, key=lambda m: (m.startswith("greenmachine.primitives"), m == _RUNTIME, m)
+    )
     text = ""
     for module in order:
         title = f"# --- {module.replace('.', '/')}.py "

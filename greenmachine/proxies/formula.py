@@ -13,10 +13,10 @@ from string import ascii_lowercase
 
 from greenmachine.engine.graph import EIGENVALUES, Graph, Node, boundary_of
 from greenmachine.language import Expression, canonical
+from greenmachine.primitives.registry import LAYER_SCALAR, NUMBER
 from greenmachine.proxies.layout import WIDTH
 from greenmachine.signals.modes import MODE_SIGNALS
 from greenmachine.signals.stack import is_weight
-from primitives.registry import LAYER_SCALAR, NUMBER
 
 __all__ = ["Formula", "write_formula"]
 

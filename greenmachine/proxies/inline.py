@@ -19,7 +19,7 @@ from inspect import getsource
 
 __all__ = ["Inlined", "import_lines", "inline"]
 
-_OURS = ("greenmachine", "primitives")
+_OURS = ("greenmachine",)
 _REGISTERS = "primitive"  # the decorator that an exported file does without
 
 Definition = ast.FunctionDef | ast.ClassDef | ast.Assign | ast.AnnAssign

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from greenmachine.language import Expression
 from greenmachine.language.kinds import ALIASES
-from greenmachine.signals.modes import MODE_SIGNALS
-from greenmachine.signals.passes import PASSES
-from primitives import vocabulary
-from primitives.registry import (
+from greenmachine.primitives import vocabulary
+from greenmachine.primitives.registry import (
     BATCH_MATRIX,
     CHANNEL_MATRIX,
     INPUT_TENSOR,
@@ -19,6 +17,8 @@ from primitives.registry import (
     PAPER_TENSOR,
     WEIGHT_TENSOR,
 )
+from greenmachine.signals.modes import MODE_SIGNALS
+from greenmachine.signals.passes import PASSES
 
 __all__ = ["KIND_GROUPS", "doc_of"]
 

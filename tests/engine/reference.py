@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from greenmachine.language import Expression
+from greenmachine.primitives import eigenvalues, registry
+from greenmachine.primitives.registry import LAYER_SCALAR, NETWORK_MATRIX, NETWORK_SCALAR, NUMBER
 from greenmachine.signals.capture import Layer
 from greenmachine.signals.stack import is_weight
-from primitives import eigenvalues, registry
-from primitives.registry import LAYER_SCALAR, NETWORK_MATRIX, NETWORK_SCALAR, NUMBER
 
 NETWORK_KINDS = {NETWORK_MATRIX, NETWORK_SCALAR}
 

@@ -21,11 +21,8 @@ from greenmachine.language import (
     terminals_of,
 )
 from greenmachine.language.grammar import Grammar
-from greenmachine.signals import PASSES, CaptureSpec, Store
-from greenmachine.signals.capture import Layer
-from greenmachine.signals.sample import cached_benchmark, capture_network
-from primitives import Primitive, Signature, registry
-from primitives.registry import (
+from greenmachine.primitives import Primitive, Signature, registry
+from greenmachine.primitives.registry import (
     BATCH_MATRIX,
     CHANNEL_MATRIX,
     INPUT_TENSOR,
@@ -36,6 +33,9 @@ from primitives.registry import (
     OUTPUT_TENSOR,
     WEIGHT_TENSOR,
 )
+from greenmachine.signals import PASSES, CaptureSpec, Store
+from greenmachine.signals.capture import Layer
+from greenmachine.signals.sample import cached_benchmark, capture_network
 from tests.engine import reference
 
 BATCH = 3

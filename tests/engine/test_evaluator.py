@@ -22,11 +22,11 @@ from greenmachine.errors import RunError
 from greenmachine.files import read_json, write_json
 from greenmachine.language import Expression, canonical, parse
 from greenmachine.language.grammar import Grammar
+from greenmachine.primitives import eigenvalues
+from greenmachine.primitives.registry import NETWORK_SCALAR
 from greenmachine.signals import CaptureSpec, Store, sample
 from greenmachine.signals.capture import Layer
 from greenmachine.signals.stack import stack_layers
-from primitives import eigenvalues
-from primitives.registry import NETWORK_SCALAR
 
 INDICES = list(range(0, 240, 12))
 SPEC = CaptureSpec(

@@ -22,7 +22,7 @@ from greenmachine.evolution.operators import (
 )
 from greenmachine.language import canonical, parse
 from greenmachine.language.grammar import Grammar
-from primitives.registry import NETWORK_SCALAR
+from greenmachine.primitives.registry import NETWORK_SCALAR
 
 GRAMMAR = Grammar(["noise", "data"])
 SEEDS = st.integers(0, 2**32 - 1)

@@ -14,8 +14,8 @@ from greenmachine.config import RunConfig, load_config
 from greenmachine.errors import ConfigError
 from greenmachine.evolution import Run
 from greenmachine.language import PAPER, PAPER_TERMINALS, parse
+from greenmachine.primitives import paper_registry
 from greenmachine.proxies import resolve
-from primitives import paper_registry
 
 from .conftest import Quiet
 

@@ -15,7 +15,7 @@ from greenmachine.evolution import Run, Search
 from greenmachine.evolution.individual import cleared, distinct
 from greenmachine.evolution.operators import owned_random
 from greenmachine.language import Expression, parse
-from primitives.registry import NETWORK_SCALAR
+from greenmachine.primitives.registry import NETWORK_SCALAR
 
 from .conftest import Quiet, settings
 

@@ -21,9 +21,9 @@ from greenmachine.language import (
     terminal,
 )
 from greenmachine.language.grammar import Grammar
+from greenmachine.primitives import registry
+from greenmachine.primitives.registry import NETWORK_SCALAR, NUMBER
 from greenmachine.signals import PASSES
-from primitives import registry
-from primitives.registry import NETWORK_SCALAR, NUMBER
 
 GRAMMAR = Grammar(PASSES)
 

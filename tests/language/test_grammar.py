@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from greenmachine.errors import ConfigError
 from greenmachine.language import KIND_TYPES, TERMINALS, parse, terminals_of
 from greenmachine.language.grammar import NUMBERS, Grammar
+from greenmachine.primitives import registry
+from greenmachine.primitives.registry import KINDS, NETWORK_SCALAR
 from greenmachine.signals import PASSES
-from primitives import registry
-from primitives.registry import KINDS, NETWORK_SCALAR
 
 GRAMMAR = Grammar(PASSES)
 NOISE = Grammar(["noise"])

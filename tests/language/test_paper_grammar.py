@@ -18,7 +18,7 @@ from greenmachine.language import (
     parse,
 )
 from greenmachine.language.grammar import Grammar
-from primitives import PAPER_TENSOR, paper_registry, vocabulary
+from greenmachine.primitives import PAPER_TENSOR, paper_registry, vocabulary
 
 GRAMMAR = Grammar(language=PAPER)
 TEXT = "mean_valid_layers(layer_mean(paper_log(paper_sum(pass_grad, random_wt))))"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from primitives import (
+from greenmachine.primitives import (
     BATCH_MATRIX,
     CHANNEL_MATRIX,
     LAYER_SCALAR,

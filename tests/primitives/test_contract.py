@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from primitives import (
+from greenmachine.primitives import (
     BATCH_MATRIX,
     CHANNEL_MATRIX,
     LAYER_SCALAR,

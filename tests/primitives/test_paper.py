@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from primitives import PAPER_TENSOR, Primitive, paper_registry, registry, vocabulary
+from greenmachine.primitives import PAPER_TENSOR, Primitive, paper_registry, registry, vocabulary
 from tests.primitives.paper_formulas import BINARY, NAMES, TRUNCATING, UNARY, plain
 
 FUNCTIONS = [p for p in paper_registry if p.signatures[0].result == PAPER_TENSOR]

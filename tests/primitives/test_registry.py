@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from torch import Tensor
 
-import primitives
-from primitives import KINDS, LAYER_SCALAR, Primitive, Registry, Signature, registry
+from greenmachine import primitives
+from greenmachine.primitives import KINDS, LAYER_SCALAR, Primitive, Registry, Signature, registry
 
 FAMILIES = {"elementwise", "matrices", "reductions", "spectra", "aggregations", "scalars"}
 ITEM = Primitive(
@@ -106,7 +106,7 @@ def check_inlinable(function: Callable[..., Any], seen: set[str]) -> None:
             continue
         value = function.__globals__[name]
         if inspect.isfunction(value):
-            assert value.__module__ in (function.__module__, "primitives._helpers")
+            assert value.__module__ in (function.__module__, "greenmachine.primitives._helpers")
             check_inlinable(value, seen)
         else:
             assert isinstance(value, float | int), name
@@ -121,7 +121,7 @@ def test_helpers_have_one_meaning_each() -> None:
     """An export puts helpers of several modules into one file: their names must not collide."""
     owners: dict[str, str] = {}
     for family in [*FAMILIES, "_helpers"]:
-        module = __import__(f"primitives.{family}", fromlist=["_"])
+        module = __import__(f"greenmachine.primitives.{family}", fromlist=["_"])
         for name, value in vars(module).items():
             is_constant = isinstance(value, float) and name.isupper()
             if (inspect.isfunction(value) and value.__module__ == module.__name__) or is_constant:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from primitives import eigenvalues, registry
+from greenmachine.primitives import eigenvalues, registry
 from tests.primitives.stacks import Case, example
 
 

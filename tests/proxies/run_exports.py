@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-for name in ("greenmachine", "primitives"):
+for name in ("greenmachine",):
     sys.modules[name] = None  # type: ignore[assignment]  # an import of it raises
 
 

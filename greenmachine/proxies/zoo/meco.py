@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from greenmachine.networks.untouched import untouched
+from greenmachine.primitives.matrices import channel_correlation
 from greenmachine.proxies.base import ExpressionProxy, FunctionProxy
 from greenmachine.signals.capture import fresh_copy, run_pass
-from primitives.matrices import channel_correlation
 
 __all__ = [
     "PROXIES",
