@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from greenmachine.config.run import RunConfig
 from greenmachine.errors import ConfigError, one_line
+from greenmachine.parts import Part, told_faults
 
 __all__ = ["NO_YAML", "load_config"]
 
@@ -19,7 +20,11 @@ NO_YAML = (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, R
 """What the YAML library raises on a text that is no YAML, or whose values are none: a date such as
 2020-13-45, a truth value that is neither, lists in lists without end."""
 
-_WORDS = {"extra_forbidden": "there is no such setting"}  # pydantic's word fits code, not a file
+_PARTS = {
+    name
+    for name, field in RunConfig.model_fields.items()
+    if isinstance(field.annotation, type) and issubclass(field.annotation, Part)
+}
 
 
 def load_config(
@@ -50,6 +55,8 @@ def load_config(
         *parents, last = key.split(".")
         place = settings
         for parent in parents:
+            if parent in _PARTS and isinstance(place.get(parent), str):  # its name alone
+                place[parent] = {"scheme": place[parent]}
             place = place.setdefault(parent, {})
             if not isinstance(place, dict):
                 raise ConfigError(f"setting {key}: {parent} is not a group of settings")
@@ -57,9 +64,5 @@ def load_config(
     try:
         return RunConfig.model_validate(settings)
     except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(str(p) for p in fault['loc'])}: {_WORDS.get(fault['type'], fault['msg'])}"
-            for fault in error.errors()
-        )
         where = source if isinstance(source, Path) else "settings"
-        raise ConfigError(f"{where}: {one_line(ValueError(faults))}") from None
+        raise ConfigError(f"{where}: {told_faults(error)}") from None

@@ -1,0 +1,108 @@
+"""Parts of a search of which there are several kinds: selection schemes, objectives, callbacks.
+
+A part is an object that a user makes, ``Lexicase(epsilon=0.01)``. In YAML and on the command line
+the same part is written as the name of its kind and its settings, ``{scheme: lexicase, epsilon:
+0.01}``, or ``lexicase`` alone.
+
+A *family* is the class that all kinds of one part derive from. A plugin adds a kind by deriving
+from it::
+
+    class Roulette(greenmachine.Selection, scheme="roulette"):
+        temperature: float = 1.0
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from reprlib import repr as short
+from typing import Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
+from pydantic_core import CoreSchema, core_schema
+
+from greenmachine.errors import ConfigError, one_line
+
+__all__ = ["Part", "told_faults"]
+
+_WORDS = {"extra_forbidden": "there is no such setting"}  # pydantic's word fits code, not a file
+
+
+class Part(BaseModel):
+    """One kind of a part; its fields are its settings.
+
+    Attributes:
+        scheme: name of the kind.
+        family: what all kinds of the part are called, such as "selection scheme".
+        members: all kinds of the part, by name; the first is the default.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    scheme: ClassVar[str] = ""
+    family: ClassVar[str] = ""
+    members: ClassVar[dict[str, type[Part]]] = {}
+
+    def __init_subclass__(cls, *, family: str = "", scheme: str = "", **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls.scheme = scheme
+        if family:
+            cls.family, cls.members = family, {}
+        if scheme:
+            if scheme in cls.members:
+                raise ConfigError(f"there are two kinds {scheme!r} of {cls.family}: rename one")
+            cls.members[scheme] = cls
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **options: Any) -> None:
+        """Take what ``__init_subclass__`` has read: pydantic hands it on."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Let a setting of the family's type take any of its kinds, and be written as one."""
+        if cls.scheme:
+            return handler(source)
+        written = core_schema.plain_serializer_function_ser_schema(lambda part: part.written())
+        return core_schema.no_info_plain_validator_function(cls.make, serialization=written)
+
+    @classmethod
+    def make(cls, value: Any) -> Self:
+        """Return the part that ``value`` says.
+
+        Args:
+            value: a part, the name of a kind, or a mapping with ``scheme`` and settings; without
+                ``scheme`` the default kind.
+
+        Raises:
+            ValueError: there is no such kind, or a setting of it is wrong.
+        """
+        if isinstance(value, cls):
+            return value
+        settings: Any = {"scheme": value} if isinstance(value, str) else value
+        if not isinstance(settings, Mapping):
+            raise ValueError(f"{short(value)} is no {cls.family}: write {{scheme: NAME, ...}}")
+        settings = dict(settings)
+        scheme = settings.pop("scheme", next(iter(cls.members)))
+        if not isinstance(scheme, str) or scheme not in cls.members:
+            raise ValueError(
+                f"there is no {cls.family} {short(scheme)}; there are {', '.join(cls.members)}"
+            )
+        try:
+            made = cls.members[scheme].model_validate(settings)
+        except ValidationError as error:
+            raise ValueError(f"{scheme}: {told_faults(error)}") from None
+        assert isinstance(made, cls)
+        return made
+
+    def written(self) -> dict[str, Any]:
+        """Return the part as it stands in a configuration file."""
+        return {"scheme": self.scheme, **self.model_dump(mode="json")}
+
+
+def told_faults(error: ValidationError) -> str:
+    """Return in one line what is wrong with settings, each fault after the place where it is."""
+    faults = (
+        (".".join(str(part) for part in fault["loc"]), _WORDS.get(fault["type"], fault["msg"]))
+        for fault in error.errors()
+    )
+    lines = [f"{where}: {what}" if where else what for where, what in faults]
+    return one_line(ValueError("; ".join(lines)))
