@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import threading
 import time
@@ -14,16 +13,18 @@ _LOOK_SECONDS = 1.0
 
 
 @cache
-def end_with_parent() -> None:
-    """Let this process, if it is a worker of loky, end within about a second of its parent.
+def end_with_parent(parent: int) -> None:
+    """Let this process, a worker of loky, end within about a second of its parent.
 
     A parent that is killed (``kill -9``, out of memory) cannot tell its workers: they would finish
-    what they were sent and wait for more, with all their memory, for five minutes. A worker of
+    what they were sent and wait for more, with all their memory, for five minutes. Called when a
+    worker starts, not with its first task: a parent may die before it has sent one. A worker of
     Dask or Ray outlives the shell that started it, and its cluster looks after it.
+
+    Args:
+        parent: its process id; one that died before this call is noticed too.
     """
-    if not multiprocessing.current_process().name.startswith("LokyProcess"):
-        return
-    threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_watch, args=(parent,), daemon=True).start()
 
 
 def _watch(parent: int) -> None:

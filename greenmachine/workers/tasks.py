@@ -10,6 +10,7 @@ with a ``RunError``, and a run goes on from its last checkpoint.
 
 from __future__ import annotations
 
+import os
 import signal
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -161,11 +162,13 @@ def _parallel(jobs: Sequence[tuple[Any, ...]], workers: int) -> Iterator[Any]:
     """Yield results in order; on any exception, Ctrl-C too, joblib ends its workers."""
     # Ray's own backend has no generators: there the progress comes at the end.
     generator = get_active_backend()[0].supports_return_generator
-    parallel = joblib.Parallel(n_jobs=workers, return_as="generator" if generator else "list")
     # Processes inherit what is held back here: those who work for us end when we end them, and not
     # with a traceback of their own when a signal is sent to the whole group (Ctrl-C, a closed
     # terminal, a scheduler). What keeps track of semaphores must outlive us, to remove them.
     loky = isinstance(get_active_backend()[0], LokyBackend)
+    start = {"initializer": end_with_parent, "initargs": (os.getpid(),)} if loky else {}
+    returned = "generator" if generator else "list"
+    parallel = joblib.Parallel(n_jobs=workers, return_as=returned, **start)
     with _signals_blocked() if loky else nullcontext():
         found = parallel(joblib.delayed(_in_worker)(*job) for job in jobs)
     try:
@@ -196,7 +199,6 @@ def _again(error: Exception) -> bool | None:
 
 def _in_worker(*job: Any) -> Any:
     keep_freed_memory()
-    end_with_parent()
     # Where psutil is installed loky takes 300 MB of growth for a leak and starts another worker,
     # which imports torch again; ours grow by the signals that they map and the memory they keep.
     process_executor._MAX_MEMORY_LEAK_SIZE = _GROWTH

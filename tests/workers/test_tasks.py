@@ -182,3 +182,18 @@ def alive(process: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1.5])
+def test_workers_end_with_a_killed_parent(seconds: float) -> None:
+    """Also those that have not yet got a task: they would wait for one for five minutes."""
+    code = (
+        "import os, threading, time\n"
+        "from greenmachine.workers import run_tasks\n"
+        f"threading.Timer({seconds}, os.kill, (os.getpid(), 9)).start()\n"
+        "run_tasks(time.sleep, [(9,)] * 4, 2)\n"
+    )
+    words = [sys.executable, "-c", code]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    process.communicate(timeout=60)  # the output ends with the last worker, which has inherited it
+    assert process.returncode == -9
