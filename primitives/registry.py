@@ -59,6 +59,8 @@ KINDS: tuple[str, ...] = (  # of the typed language
     NUMBER,
 )
 
+_OWN = "greenmachine.primitives."
+
 
 @dataclass(frozen=True)
 class Signature:
@@ -179,12 +181,18 @@ vocabulary = Registry((*KINDS, PAPER_TENSOR))
 
 def primitive(
     *signatures: tuple[Iterable[str], str],
-    domain: str,
-    reference: str,
+    domain: str = "not stated",
+    reference: str = "not stated",
     into: Registry = registry,
     **traits: Any,
 ) -> Callable[[Callable[..., Tensor]], Callable[..., Tensor]]:
     """Register the decorated function, unchanged, under its own name.
+
+    Example:
+        >>> @primitive(((WEIGHT_TENSOR,), LAYER_SCALAR))
+        ... def l1(x):
+        ...     'Sum of the absolute values of each layer.'
+        ...     return x.flatten(1).abs().sum(1)
 
     Args:
         signatures: pairs of argument kinds and result kind.
@@ -192,6 +200,10 @@ def primitive(
         reference: see :class:`Primitive`.
         into: the registry of the language whose word it is.
         traits: the boolean attributes of :class:`Primitive`.
+
+    Raises:
+        ValueError: the name is taken, a kind is unknown, the docstring is missing, or a promise of
+            :class:`Primitive` is broken on an example (``contract.py``).
     """
 
     def register(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -204,6 +216,11 @@ def primitive(
             reference=reference,
             **traits,
         )
+        if not item.function.__module__.startswith(_OWN):  # ours are held by tests
+            from greenmachine.primitives.contract import broken_promise
+
+            if reason := broken_promise(item):
+                raise ValueError(f"primitive {item.name!r} {reason}")
         into.add(item)
         vocabulary.add(item)
         return function

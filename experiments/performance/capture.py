@@ -7,7 +7,7 @@ import numpy as np
 from experiments.performance.report import Report
 from experiments.performance.workload import Workload, synchronised
 from greenmachine.neutral import neutral
-from greenmachine.signals.passes import run_passes
+from greenmachine.signals.run_passes import run_passes
 from greenmachine.signals.sample import build_network
 from greenmachine.workers import count_workers
 

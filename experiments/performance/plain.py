@@ -23,7 +23,7 @@ from greenmachine.language.grammar import Grammar
 from greenmachine.primitives import Primitive, eigenvalues, registry
 from greenmachine.primitives.registry import LAYER_SCALAR, NETWORK_MATRIX, NETWORK_SCALAR
 from greenmachine.signals.capture import Layer
-from greenmachine.signals.stack import is_weight
+from greenmachine.signals.registry import is_weight
 
 __all__ = ["PlainLanguage", "Signals", "of_layers", "recompute"]
 

@@ -20,7 +20,8 @@ from greenmachine.networks.layers import Coverage, coverage
 from greenmachine.networks.outputs import Output, single_output
 from greenmachine.networks.untouched import all_finite, float_like, untouched
 from greenmachine.primitives.registry import LAYER_SCALAR
-from greenmachine.signals.passes import noise_images, run_passes
+from greenmachine.signals.passes import noise_images
+from greenmachine.signals.run_passes import run_passes
 from greenmachine.signals.stack import stack_layers
 
 __all__ = ["ModelScores", "evaluate_model", "score_model"]

@@ -19,7 +19,8 @@ from greenmachine.language import parse
 from greenmachine.proxies import PROXIES, FunctionProxy
 from greenmachine.proxies.functions import NetworkScore, evaluate_function
 from greenmachine.signals import CaptureSpec
-from greenmachine.signals.passes import noise_images, wanted_of
+from greenmachine.signals.passes import noise_images
+from greenmachine.signals.registry import wanted_of
 from greenmachine.signals.sample import attempt, build_network, cached_benchmark
 
 __all__ = ["NETWORK", "Scored", "score_shard"]

@@ -79,7 +79,7 @@ def fitted(config: RunConfig) -> tuple[RunConfig, list[Benchmark]]:
     usual = tuple(
         name
         for name in benchmarks[0].passes
-        if name in LANGUAGES[config.language.name].passes
+        if LANGUAGES[config.language.name].passes
         and all(name in benchmark.passes for benchmark in benchmarks)
     )
     datasets = config.datasets or [benchmark.datasets[0] for benchmark in benchmarks]

@@ -11,11 +11,21 @@ from greenmachine.errors import ConfigError
 from greenmachine.language.expression import Expression, apply, number, terminal
 from greenmachine.language.kinds import ALIASES, KIND_TYPES
 from greenmachine.language.languages import NUMBERS, TYPED, Language
+from greenmachine.plugins import belongs
 from greenmachine.primitives.registry import NUMBER, Primitive
+from greenmachine.signals.registry import PASSES
 
-__all__ = ["NUMBERS", "Grammar"]
+__all__ = ["NUMBERS", "Grammar", "usable_passes"]
 
 _TERMINAL_RATE = 0.3  # chance that a growing branch ends where it may (both ways are possible)
+
+
+def usable_passes(language: Language, plugins: Collection[str] = ()) -> list[str]:
+    """Return the passes that a run may choose from: GreenMachine's, and those of its plugins."""
+    if not language.passes:
+        return []
+    own = (p for p in PASSES.values() if belongs(p.function.__module__, plugins))
+    return [each.name for each in own]
 
 
 class Grammar:
@@ -25,6 +35,7 @@ class Grammar:
         passes: whose signals the trees may read.
         exclude: primitives and terminals to leave out.
         language: whose words and terminals the trees are made of.
+        plugins: names of plugins whose words the trees may have, beside GreenMachine's own.
 
     Attributes:
         root: kind of a tree's root.
@@ -40,13 +51,19 @@ class Grammar:
         passes: Sequence[str] = (),
         exclude: Collection[str] = (),
         language: Language = TYPED,
+        plugins: Collection[str] = (),
     ) -> None:
-        wrong = sorted(set(passes) - set(language.passes))
-        if wrong:
-            there = ", ".join(language.passes) or f"none to choose in the {language.name} language"
-            raise ConfigError(f"no pass {', '.join(wrong)}; there are {there}")
+        there = usable_passes(language, plugins)
+        if wrong := [name for name in passes if name not in there]:
+            known = ", ".join(there) or f"none to choose in the {language.name} language"
+            raise ConfigError(f"no pass {', '.join(wrong)}; there are {known}")
         terminals = language.terminals(passes)
-        words = [p for p in language.words if p.name not in language.closing]
+        words = [
+            primitive
+            for primitive in language.words
+            if primitive.name not in language.closing
+            and belongs(primitive.function.__module__, plugins)
+        ]
         unknown = sorted(set(exclude) - {p.name for p in words} - set(terminals))
         if unknown:
             raise ConfigError(f"language.exclude names unknown words: {', '.join(unknown)}")
@@ -126,8 +143,8 @@ class Grammar:
             if found is None:
                 raise ConfigError(
                     f"{node.op!r} in {expression} is not in this run's language: "
-                    "add its pass to `passes`, take it out of language.exclude, "
-                    "or choose the other language.name"
+                    "add its pass to `passes` or its file to `plugins`, take it out of "
+                    "language.exclude, or choose the other language.name"
                 )
             nodes.append(found)
         return gp.PrimitiveTree(nodes)

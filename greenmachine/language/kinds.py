@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
+from collections.abc import Iterable, Mapping
 from zlib import crc32
 
-from greenmachine.primitives.registry import (
-    INPUT_TENSOR,
-    KINDS,
-    LAYER_SCALAR,
-    OUTPUT_TENSOR,
-    PAPER_TENSOR,
-    WEIGHT_TENSOR,
-)
+from greenmachine.primitives.registry import KINDS, PAPER_TENSOR
 from greenmachine.signals.modes import MODE_SIGNALS, MODES
-from greenmachine.signals.passes import PASSES
+from greenmachine.signals.registry import PASSES, SIGNALS, TERMINALS
 
 __all__ = [
     "ALIASES",
@@ -25,38 +20,22 @@ __all__ = [
     "terminals_of",
 ]
 
-SIGNALS: dict[str, str] = {
-    "input": INPUT_TENSOR,
-    "output": OUTPUT_TENSOR,
-    "norm_output": OUTPUT_TENSOR,
-    "weight_grad": WEIGHT_TENSOR,
-    "input_grad": INPUT_TENSOR,
-    "output_grad": OUTPUT_TENSOR,
-}
-"""What every pass leaves at a layer, and its kind."""
-
-TERMINALS: dict[str, str] = {
-    "weight": WEIGHT_TENSOR,
-    "depth": LAYER_SCALAR,
-    **{f"{name}_{signal}": kind for name in PASSES for signal, kind in SIGNALS.items()},
-}
-"""Every terminal of the typed language and its kind. ``depth`` is a layer's place, 1..L, in the
-order of firing."""
-
 ALIASES: dict[str, str] = {f"{mode}_wt": "random_wt" for mode in MODES}
 """Terminals that name what another one is: no mode changes the weights."""
 
 PAPER_TERMINALS: dict[str, str] = dict.fromkeys([*MODE_SIGNALS, *ALIASES], PAPER_TENSOR)
 """The 20 terminals of the paper language and their kind."""
 
-LEAVES: dict[str, str] = TERMINALS | PAPER_TERMINALS
-"""The terminals of both languages."""
+LEAVES: Mapping[str, str] = ChainMap(TERMINALS, PAPER_TERMINALS)
+"""The terminals of both languages, those of passes that are registered later among them."""
 
 
-def terminals_of(passes: list[str]) -> dict[str, str]:
+def terminals_of(passes: Iterable[str]) -> dict[str, str]:
     """Return the terminals of a typed run with ``passes``: ``weight``, ``depth``, their signals."""
-    names = ["weight", "depth", *(f"{name}_{signal}" for name in passes for signal in SIGNALS)]
-    return {name: TERMINALS[name] for name in names}
+    found = {name: TERMINALS[name] for name in ("weight", "depth")}
+    for name in passes:
+        found |= PASSES[name].terminals
+    return found
 
 
 class _Kind(type):

@@ -17,7 +17,6 @@ from greenmachine.primitives.registry import (
     paper_registry,
     registry,
 )
-from greenmachine.signals.passes import PASSES
 
 __all__ = ["LANGUAGES", "NUMBERS", "PAPER", "TYPED", "Language"]
 
@@ -32,7 +31,7 @@ class Language:
     Attributes:
         name: of the language.
         words: its primitives.
-        passes: those that a run may choose from; none where the language has its own.
+        passes: whether a run chooses passes of the registry; else the language has its own.
         terminals: kind of every terminal of a run, by name, from the passes that it chose.
         numbers: that a random tree may contain.
         root: kind of a tree's root.
@@ -42,19 +41,19 @@ class Language:
 
     name: str
     words: Registry
-    passes: tuple[str, ...]
+    passes: bool
     terminals: Callable[[Sequence[str]], dict[str, str]]
     numbers: tuple[float, ...] = ()
     root: str = NETWORK_SCALAR
     closing: tuple[str, ...] = ()
 
 
-TYPED = Language("typed", registry, PASSES, lambda passes: terminals_of(list(passes)), NUMBERS)
+TYPED = Language("typed", registry, True, terminals_of, NUMBERS)
 
 PAPER = Language(
     "paper",
     paper_registry,
-    (),
+    False,
     lambda passes: PAPER_TERMINALS,
     root=PAPER_TENSOR,
     closing=("layer_mean", "mean_valid_layers"),

@@ -19,7 +19,7 @@ from greenmachine.benchmarks.spaces import SPACES
 from greenmachine.errors import ConfigError
 from greenmachine.language import parse
 from greenmachine.signals.modes import modes_of
-from greenmachine.signals.passes import PASSES, wanted_of
+from greenmachine.signals.registry import PASSES, wanted_of
 
 __all__ = [
     "ArchitectureFunction",

@@ -15,13 +15,13 @@ from greenmachine.engine.graph import EIGENVALUES
 from greenmachine.errors import ConfigError
 from greenmachine.files import write_text
 from greenmachine.language import Expression, parse
-from greenmachine.primitives import vocabulary
+from greenmachine.primitives import eigenvalues, vocabulary
 from greenmachine.proxies.describe import better, docstring
 from greenmachine.proxies.formula import Formula, write_formula
 from greenmachine.proxies.inline import import_lines, inline
 from greenmachine.proxies.layout import WIDTH, indented, literal
 from greenmachine.signals.modes import MODE_SIGNALS, RANDOM, modes_of
-from greenmachine.signals.passes import PASSES, wanted_of
+from greenmachine.signals.registry import PASSES, wanted_of
 
 __all__ = ["export_source", "write_export"]
 
@@ -31,12 +31,6 @@ _MODES = "greenmachine.signals.modes"
 _RUNTIME = "greenmachine.proxies.runtime"
 _NETWORKS = "greenmachine.networks."
 _PRIMITIVES = "greenmachine.primitives."
-_ARGUMENTS = {
-    "data": "data_pass(model, batch, target, {wanted}, seed)",
-    "noise": "noise_pass(model, noise, {wanted}, seed)",
-    "perturbed": "perturbed_pass(model, noise, {wanted}, seed)",
-    "ones": "ones_pass(model, shape, {wanted}, seed)",
-}
 
 _TEMPLATE = '''"""{docstring}
 """
@@ -150,19 +144,18 @@ def export_source(
     roots = [(_RUNTIME, function) for function in sorted(captured | formula.runtime)]
     roots += [(_NETWORKS + "untouched", "untouched"), (_NETWORKS + "outputs", "single_output")]
     roots += [(_NETWORKS + "outputs", "Output")]
-    roots += [(_PASSES, f"{pass_}_pass") for pass_ in passes]
+    functions = [PASSES[name].function for name in passes]
+    roots += [(function.__module__, function.__name__) for function in functions]
+    roots += [(_PASSES, "Inputs")] if passes else []
     roots += [(_MODES, "mode_passes")] if modes_of(tree.terminals) else []
     roots += [(_MODES, "add_random")] if tree.terminals & RANDOM else []
-    if {"noise", "perturbed"} & set(passes):
-        roots += [(_PASSES, "noise_images"), (_NETWORKS + "untouched", "float_like")]
-    if "data" in passes:
-        roots += [(_NETWORKS + "batches", name) for name in ("image_batch", "label_batch")]
     for called in sorted(formula.primitives):
-        family = "spectra" if called == EIGENVALUES else vocabulary[called].family
-        roots.append((f"{_PRIMITIVES}{family}", called))
+        spectral = called == EIGENVALUES
+        function = eigenvalues if spectral else vocabulary[called].function
+        roots.append((function.__module__, called))
     pieces = inline(roots)
     pieces.imports |= {("torch", ""), ("torch", "Tensor"), ("torch", "nn"), ("typing", "Any")}
-    needs_data = "data" in passes
+    needs_data = any(PASSES[name].needs_images for name in passes)
     return _TEMPLATE.format(
         docstring=docstring(name, tree, direction, needs_data, provenance or {}, tau or {}),
         imports=import_lines(pieces.imports),
@@ -211,14 +204,8 @@ def _formula(formula: Formula) -> str:
 def _signals(tree: Expression, passes: list[str]) -> str:
     modes = modes_of(tree.terminals)
     lines = []
-    if "data" in passes:
-        lines.append("if images is None or labels is None:")
-        message = "this proxy needs a labelled mini-batch: score(model, images, labels)"
-        lines.append(f'    raise ValueError("{message}")')
-        lines.append("batch = image_batch(images, model)")
-        lines.append("target = label_batch(labels, len(batch)).to(batch.device)")
-    if {"noise", "perturbed"} & set(passes):
-        lines.append("noise = noise_images(shape, seed).to(float_like(model))")
+    if passes:
+        lines.append("inputs = Inputs(shape, images, labels)")
     if modes:
         read = [name for name in MODE_SIGNALS if name in tree.terminals - RANDOM]
         lines += ["wanted = {", *(f'    "{name}",' for name in read), "}"]
@@ -226,7 +213,7 @@ def _signals(tree: Expression, passes: list[str]) -> str:
     text = indented(lines) + "\n"
     for name in passes:
         wanted = _set(sorted(wanted_of(name, tree.terminals)))
-        entry = f'"{name}": {_ARGUMENTS[name].replace("{wanted}", wanted)},'
+        entry = f'"{name}": {PASSES[name].function.__name__}(model, inputs, {wanted}, seed),'
         text += indented([entry], 8) + "\n"
     if modes:
         text += indented(["**dict(mode_passes(model, wanted, shape, seed)),"], 8) + "\n"

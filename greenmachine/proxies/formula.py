@@ -16,7 +16,7 @@ from greenmachine.language import Expression, canonical
 from greenmachine.primitives.registry import LAYER_SCALAR, NUMBER
 from greenmachine.proxies.layout import WIDTH
 from greenmachine.signals.modes import MODE_SIGNALS
-from greenmachine.signals.stack import is_weight
+from greenmachine.signals.registry import PASSES, is_weight
 
 __all__ = ["Formula", "write_formula"]
 
@@ -165,7 +165,7 @@ def _read(name: str, writer: _Writer) -> str:
         function = "tensor"
     elif is_weight(name):
         function = "weights"
-    elif name.startswith("ones_"):
+    elif any(each.single and name in each.terminals for each in PASSES.values()):
         function, rest = "repeated_maps", ", batch"
     writer.runtime.add(function)
     return f'{function}(layer, "{name}"{rest})'
@@ -173,9 +173,10 @@ def _read(name: str, writer: _Writer) -> str:
 
 def _double_nodes(nodes: Sequence[Node]) -> list[bool]:
     """Whether each node is float64 in a float32 network: made from the ones pass or a spectrum."""
+    double = {name for each in PASSES.values() if each.double for name in each.terminals}
     wide: list[bool] = []
     for node in nodes:
-        leaf = not node.args and node.op.startswith("ones_")
+        leaf = not node.args and node.op in double
         wide.append(leaf or node.op == EIGENVALUES or any(wide[a] for a in node.args))
     return wide
 

@@ -17,10 +17,12 @@ from functools import lru_cache
 from importlib import import_module
 from inspect import getsource
 
+from greenmachine.errors import ConfigError
+from greenmachine.plugins import belongs, loaded_plugins, origin
+
 __all__ = ["Inlined", "import_lines", "inline"]
 
-_OURS = ("greenmachine",)
-_REGISTERS = "primitive"  # the decorator that an exported file does without
+_REGISTERS = {"primitive", "register_pass"}  # decorators that an exported file does without
 
 Definition = ast.FunctionDef | ast.ClassDef | ast.Assign | ast.AnnAssign
 
@@ -42,7 +44,10 @@ class _Module:
     """The top level of one module: what it defines and what it imports."""
 
     def __init__(self, name: str) -> None:
-        source = getsource(import_module(name))
+        self.name = name
+        sources = {p.module: p.source for p in loaded_plugins() if p.source is not None}
+        known = sources.get(name)  # a plugin's as it was imported: its file may have changed
+        source = getsource(import_module(name)) if known is None else known.decode()
         self.lines = source.splitlines()
         self.definitions: dict[str, Definition] = {}
         self.imports: dict[str, tuple[str, str]] = {}
@@ -50,10 +55,12 @@ class _Module:
         for statement in ast.parse(source).body:
             if isinstance(statement, ast.ImportFrom) and statement.module != "__future__":
                 for alias in statement.names:
-                    self.imports[alias.name] = (statement.module or "", alias.name)
+                    imported = (statement.module or "", _renamed(alias))
+                    self.imports[alias.asname or alias.name] = imported
             elif isinstance(statement, ast.Import):
                 for alias in statement.names:
-                    self.imports[alias.name] = (alias.name, "")
+                    bound = alias.asname or alias.name.partition(".")[0]
+                    self.imports[bound] = (_renamed(alias), "")
             elif isinstance(statement, ast.FunctionDef | ast.ClassDef):
                 self.definitions[statement.name] = statement
             elif isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
@@ -81,9 +88,10 @@ def inline(roots: Iterable[tuple[str, str]]) -> Inlined:
     """Return the definitions of ``roots``, pairs of module and name, and all that they need.
 
     Raises:
-        KeyError: a root is not defined at the top level of its module.
-        NameError: a definition reads a name whose origin is not to be found.
+        ConfigError: a plugin's function reads what cannot stand in one file with the others.
     """
+    plugins = [plugin.name for plugin in loaded_plugins()]
+    owners: dict[str, str] = {}
     found: set[tuple[str, str]] = set()
     result = Inlined()
     waiting = deque(roots)
@@ -93,17 +101,24 @@ def inline(roots: Iterable[tuple[str, str]]) -> Inlined:
             continue
         found.add((module, name))
         home = _module(module)
-        for read in home.reads(name):
+        if name not in home.definitions:
+            raise _refused(home, name, "it is not defined at the top level there")
+        if owners.setdefault(name, module) != module:
+            raise _refused(home, name, f"{owners[name]} has a definition of that name: rename it")
+        for read in sorted(home.reads(name)):
             if read in home.definitions:
                 waiting.append((module, read))
             elif read in home.imports:
-                origin, imported = home.imports[read]
-                if origin.partition(".")[0] in _OURS:
-                    waiting.append((origin, imported))
+                source, imported = home.imports[read]
+                if not belongs(source.split()[0], plugins):
+                    result.imports.add((source, imported))
+                elif not imported or " as " in imported:
+                    hint = "write `from MODULE import NAME`, without `as`, for what it reads"
+                    raise _refused(home, name, f"it reads {read}: {hint}")
                 else:
-                    result.imports.add((origin, imported))
+                    waiting.append((source, imported))
             elif not hasattr(builtins, read):
-                raise NameError(f"{module}.{name} reads {read}, which is defined nowhere")
+                raise _refused(home, name, f"it reads {read}, which is defined nowhere")
     for module in sorted({module for module, _ in found}):
         home = _module(module)
         names = [name for name in home.definitions if (module, name) in found]
@@ -111,11 +126,19 @@ def inline(roots: Iterable[tuple[str, str]]) -> Inlined:
     return result
 
 
+def _renamed(alias: ast.alias) -> str:
+    return f"{alias.name} as {alias.asname}" if alias.asname else alias.name
+
+
+def _refused(home: _Module, name: str, reason: str) -> ConfigError:
+    return ConfigError(f"{name} of {origin(home.name)} cannot be exported: {reason}")
+
+
 def import_lines(imports: Iterable[tuple[str, str]]) -> str:
     """Return import statements: the standard library, then the others, each sorted."""
     groups: tuple[dict[str, set[str]], ...] = ({}, {})
     for module, name in imports:
-        standard = module.partition(".")[0] in sys.stdlib_module_names
+        standard = module.split()[0].partition(".")[0] in sys.stdlib_module_names
         groups[not standard].setdefault(module, set()).add(name)
     blocks = []
     for group in groups:
@@ -155,7 +178,8 @@ def _free(node: ast.AST) -> set[str]:
 
 def _registers(decorator: ast.expr) -> bool:
     called = decorator.func if isinstance(decorator, ast.Call) else decorator
-    return isinstance(called, ast.Name) and called.id == _REGISTERS
+    name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
+    return name in _REGISTERS
 
 
 @lru_cache(maxsize=32)

@@ -18,7 +18,7 @@ from greenmachine.primitives.registry import (
     WEIGHT_TENSOR,
 )
 from greenmachine.signals.modes import MODE_SIGNALS
-from greenmachine.signals.passes import PASSES
+from greenmachine.signals.registry import PASSES
 
 __all__ = ["KIND_GROUPS", "doc_of"]
 
@@ -70,6 +70,7 @@ def doc_of(node: Expression) -> str:
     if node.kind == PAPER_TENSOR:
         name, signal = MODE_SIGNALS[ALIASES.get(node.op, node.op)]
     else:
-        name = next(name for name in PASSES if node.op.startswith(f"{name}_"))
-        signal = node.op.removeprefix(f"{name}_")
-    return f"{_SIGNAL_DOCS[signal]}, {_PASS_DOCS[name]}."
+        found = next(each for each in PASSES.values() if node.op in each.terminals)
+        name, signal = found.name, node.op.removeprefix(f"{found.name}_")
+    where = _PASS_DOCS.get(name, f"in pass {name}")
+    return f"{_SIGNAL_DOCS.get(signal, f'Signal {signal}')}, {where}."

@@ -1,6 +1,6 @@
 """Signals: what one forward and one backward pass leave in an untrained network."""
 
-from greenmachine.signals.passes import PASSES
+from greenmachine.signals.registry import PASSES
 from greenmachine.signals.sample import CaptureSpec
 from greenmachine.signals.store import Store
 

@@ -13,7 +13,8 @@ Like ``capture.py`` this file needs torch alone: exported proxies inline its sou
 from __future__ import annotations
 
 import warnings
-from typing import cast
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,11 +22,24 @@ from torch.nn import functional
 
 from greenmachine.networks.batches import image_batch, label_batch, no_token_ids
 from greenmachine.networks.untouched import float_like, untouched
-from greenmachine.signals.capture import Layer, run_pass, weights_of
-from greenmachine.signals.modes import RANDOM, add_random, mode_passes, modes_of
+from greenmachine.signals.capture import Layer, run_pass
 
-PASSES = ("data", "noise", "perturbed", "ones")
 PERTURBATION = 0.01  # standard deviation of the move, as in Zen-NAS; this project's choice
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a pass may send through a network.
+
+    Attributes:
+        shape: (B, C, H, W) of the images that it draws, or of the shape that the network takes.
+        images: a mini-batch of the data set, where there is one.
+        labels: (B,) class indices of ``images``.
+    """
+
+    shape: tuple[int, ...]
+    images: Any = None
+    labels: Any = None
 
 
 def noise_images(shape: tuple[int, ...], seed: int) -> Tensor:
@@ -34,11 +48,13 @@ def noise_images(shape: tuple[int, ...], seed: int) -> Tensor:
     return torch.randn(shape, generator=generator, dtype=torch.float32, device="cpu")
 
 
-def data_pass(
-    model: nn.Module, images: Tensor, labels: Tensor, wanted: set[str], seed: int
-) -> list[Layer]:
-    """One mini-batch, gradient of the mean cross-entropy."""
-    return run_pass(model, images, lambda output: class_loss(output, labels), wanted, seed=seed)
+def data_pass(model: nn.Module, inputs: Inputs, wanted: set[str], seed: int) -> list[Layer]:
+    """A labelled mini-batch, gradient of the mean cross-entropy."""
+    if inputs.images is None or inputs.labels is None:
+        raise ValueError("the data pass needs a labelled mini-batch: give images and labels")
+    batch = image_batch(inputs.images, model)
+    labels = label_batch(inputs.labels, len(batch)).to(batch.device)
+    return run_pass(model, batch, lambda output: class_loss(output, labels), wanted, seed=seed)
 
 
 def class_loss(output: Tensor, labels: Tensor) -> Tensor:
@@ -57,16 +73,18 @@ def class_loss(output: Tensor, labels: Tensor) -> Tensor:
     return functional.cross_entropy(output, labels)
 
 
-def noise_pass(model: nn.Module, noise: Tensor, wanted: set[str], seed: int) -> list[Layer]:
+def noise_pass(model: nn.Module, inputs: Inputs, wanted: set[str], seed: int) -> list[Layer]:
     """N(0, 1) images, gradient of the sum of the outputs."""
-    with no_token_ids(model, tuple(noise.shape)):
+    noise = noise_images(inputs.shape, seed).to(float_like(model))
+    with no_token_ids(model, inputs.shape):
         return run_pass(model, noise, torch.sum, wanted, seed=seed)
 
 
-def perturbed_pass(model: nn.Module, noise: Tensor, wanted: set[str], seed: int) -> list[Layer]:
+def perturbed_pass(model: nn.Module, inputs: Inputs, wanted: set[str], seed: int) -> list[Layer]:
     """What moving every noise image by ``PERTURBATION`` x N(0, 1) changes."""
-    move = noise_images(tuple(noise.shape), seed + 1).to(noise) * PERTURBATION
-    with no_token_ids(model, tuple(noise.shape)):
+    noise = noise_images(inputs.shape, seed).to(float_like(model))
+    move = noise_images(inputs.shape, seed + 1).to(noise) * PERTURBATION
+    with no_token_ids(model, inputs.shape):
         before = run_pass(model, noise, torch.sum, wanted, seed=seed)
         after = run_pass(model, noise + move, torch.sum, wanted, seed=seed)
     for first, second in zip(before, after, strict=True):
@@ -75,15 +93,17 @@ def perturbed_pass(model: nn.Module, noise: Tensor, wanted: set[str], seed: int)
     return before
 
 
-def ones_pass(model: nn.Module, shape: tuple[int, ...], wanted: set[str], seed: int) -> list[Layer]:
-    """The synflow pass (Tanaka et al. 2020): one image of ones through absolute weights.
+def ones_pass(model: nn.Module, inputs: Inputs, wanted: set[str], seed: int) -> list[Layer]:
+    """One image of ones through absolute weights in float64: synflow (Tanaka et al. 2020).
 
     Batch normalisation is off, as in the published code; other normalisations work. Warns where
     a network grows beyond what float64 can hold.
     """
-    with untouched(model, seed), no_token_ids(model, shape):
+    with untouched(model, seed), no_token_ids(model, inputs.shape):
         absolute_doubles(model)
-        ones = torch.ones((1, *shape[1:]), dtype=torch.float64, device=float_like(model).device)
+        ones = torch.ones(
+            (1, *inputs.shape[1:]), dtype=torch.float64, device=float_like(model).device
+        )
         layers = run_pass(model, ones, torch.sum, wanted, norms=False, seed=seed)
     if not all(value.isfinite().all() for layer in layers for value in layer.signals.values()):
         warnings.warn(
@@ -102,97 +122,3 @@ def absolute_doubles(model: nn.Module) -> None:
         for name, buffer in module._buffers.items():
             if buffer is not None and buffer.is_floating_point():
                 module._buffers[name] = buffer.double()
-
-
-def run_passes(
-    model: nn.Module,
-    terminals: set[str],
-    shape: tuple[int, ...],
-    *,
-    images: Tensor | None = None,
-    labels: Tensor | None = None,
-    seed: int = 0,
-) -> list[Layer]:
-    """Run the passes that ``terminals`` need and collect their signals by terminal name.
-
-    Args:
-        model: the network; it is left as it was found.
-        terminals: ``weight``, names such as ``noise_input`` or ``data_weight_grad``, and those
-            of the paper language (``modes.py``).
-        shape: (B, C, H, W) of the noise images; ``ones`` takes batch 1 of it.
-        images: (B, C, H, W), for the data pass.
-        labels: (B,) class indices, for the data pass.
-        seed: of the noise, the perturbation, and randomness inside the network.
-
-    Returns:
-        The layers in order of firing, ``signals`` keyed by terminal.
-
-    Raises:
-        ValueError: the data pass is needed and images or labels are missing, no convolution
-            or linear layer fired, or the layers that fire differ between passes.
-    """
-    with untouched(model, seed):  # once for all passes
-        merged = _run(model, terminals, shape, images, labels, seed)
-        if "weight" in terminals:
-            for layer in merged:
-                weight = cast(Tensor, layer.module.weight)
-                layer.signals["weight"] = weights_of(weight, layer.module)
-        if random := terminals & RANDOM:
-            add_random(merged, random)
-    return merged
-
-
-def _run(
-    model: nn.Module,
-    terminals: set[str],
-    shape: tuple[int, ...],
-    images: Tensor | None,
-    labels: Tensor | None,
-    seed: int,
-) -> list[Layer]:
-    """Run the passes and return the layers with the signals that passes leave."""
-    noise = noise_images(shape, seed).to(float_like(model))
-    merged: list[Layer] = []
-    needed = {name: wanted_of(name, terminals) for name in PASSES}
-    if not any(needed.values()) and not modes_of(terminals):
-        needed["noise"] = {"firing order"}  # no signal, but which layers fire, and when
-    for name, wanted in needed.items():
-        if not wanted:
-            continue
-        if name == "data":
-            if images is None or labels is None:
-                raise ValueError("the data pass needs images and labels")
-            batch = image_batch(images, model)
-            target = label_batch(labels, len(batch)).to(batch.device)
-            layers = data_pass(model, batch, target, wanted, seed)
-        elif name == "noise":
-            layers = noise_pass(model, noise, wanted, seed)
-        elif name == "perturbed":
-            layers = perturbed_pass(model, noise, wanted, seed)
-        else:
-            layers = ones_pass(model, shape, wanted, seed)
-        merged = _merge(merged, layers, name)
-    for name, layers in mode_passes(model, terminals, shape, seed):
-        merged = _merge(merged, layers, name)
-    if not merged:
-        raise ValueError("no convolution or linear layer fired")
-    return merged
-
-
-def _merge(merged: list[Layer], layers: list[Layer], name: str) -> list[Layer]:
-    """Return the layers of the passes so far with the signals of one more, by terminal name."""
-    for layer in layers:
-        layer.signals = {f"{name}_{key}": value for key, value in layer.signals.items()}
-    if not merged:
-        return layers
-    if [layer.name for layer in layers] != [layer.name for layer in merged]:
-        raise ValueError(f"the layers that fire in the {name} pass differ from the others'")
-    for layer, more in zip(merged, layers, strict=True):
-        layer.signals.update(more.signals)
-    return merged
-
-
-def wanted_of(name: str, terminals: set[str]) -> set[str]:
-    """Return the signals that ``terminals`` ask of pass ``name``, without its prefix."""
-    prefix = f"{name}_"
-    return {t.removeprefix(prefix) for t in terminals if t.startswith(prefix)}

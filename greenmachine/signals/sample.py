@@ -15,7 +15,9 @@ from greenmachine.errors import GreenMachineError, RunError, one_line
 from greenmachine.networks.layers import coverage
 from greenmachine.networks.untouched import float_like
 from greenmachine.signals.capture import Layer
-from greenmachine.signals.passes import noise_images, run_passes, wanted_of
+from greenmachine.signals.passes import noise_images
+from greenmachine.signals.registry import wanted_of
+from greenmachine.signals.run_passes import run_passes
 from greenmachine.signals.stack import Shard, stack_layers
 
 __all__ = [

@@ -15,8 +15,9 @@ from torch import Tensor
 
 from greenmachine.signals.capture import Layer
 from greenmachine.signals.modes import MODE_SIGNALS
+from greenmachine.signals.registry import is_weight
 
-__all__ = ["LayerGroups", "Shard", "Stack", "group_layers", "is_weight", "stack_layers"]
+__all__ = ["LayerGroups", "Shard", "Stack", "group_layers", "stack_layers"]
 
 
 _HALF = (torch.float16, torch.bfloat16)
@@ -77,13 +78,6 @@ class Shard:
     def layers(self) -> int:
         """Number of layers in the shard."""
         return sum(self.layer_counts)
-
-
-def is_weight(name: str) -> bool:
-    """Whether terminal ``name`` has the shape of the weights (else that of feature maps)."""
-    if name in MODE_SIGNALS:
-        return MODE_SIGNALS[name][1].startswith("weight")
-    return name == "weight" or name.endswith("_weight_grad")
 
 
 @dataclass

@@ -20,6 +20,7 @@ from greenmachine.benchmarks import data_folder
 from greenmachine.errors import DamagedError, RunError
 from greenmachine.files import read_sealed, remove_leftovers, write_sealed
 from greenmachine.neutral import neutral
+from greenmachine.signals.registry import PASSES, is_weight
 from greenmachine.signals.sample import (
     CaptureSpec,
     cached_benchmark,
@@ -27,7 +28,7 @@ from greenmachine.signals.sample import (
     capture_network,
 )
 from greenmachine.signals.shard_file import damage, shard_failures, write_shard
-from greenmachine.signals.stack import group_layers, is_weight
+from greenmachine.signals.stack import group_layers
 from greenmachine.workers import Progress, run_tasks
 
 __all__ = ["SHARD_BYTES", "SHARD_NETWORKS", "Store", "shard_places"]
@@ -84,13 +85,14 @@ class Store:
         step = max(1, len(self.indices) // networks)
         chosen = self.indices[::step][:networks]
         small = replace(self.spec, batch=2)  # some normalisations refuse a single image
+        single = [each for each in PASSES.values() if each.single]
         total = 0
         for index in chosen:
             with neutral():
                 layers = capture_network(benchmark, index, small)
             for layer in layers if isinstance(layers, list) else ():
                 for name, value in layer.signals.items():
-                    one = is_weight(name) or name.startswith("ones_")
+                    one = is_weight(name) or any(name in each.terminals for each in single)
                     total += value.nbytes if one else value.nbytes * self.spec.batch // 2
         return total * len(self.indices) // max(1, len(chosen))
 

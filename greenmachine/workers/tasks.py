@@ -25,6 +25,7 @@ from joblib.parallel import LokyBackend, get_active_backend
 from greenmachine.errors import ConfigError, RunError
 from greenmachine.interrupts import ENDING
 from greenmachine.neutral import neutral
+from greenmachine.plugins import Plugin, loaded_plugins, receive_plugins
 from greenmachine.workers.memory import keep_freed_memory
 from greenmachine.workers.orphans import end_with_parent
 
@@ -122,7 +123,8 @@ def stream_tasks(
         RunError: a worker was killed from outside, and again.
     """
     check_workers(workers)
-    jobs = [(function, task, number, device) for number, task in enumerate(tasks)]
+    plugins = loaded_plugins()
+    jobs = [(function, task, number, device, plugins) for number, task in enumerate(tasks)]
     done = 0
     if not jobs or _alone(workers, len(jobs)):
         for job in jobs:
@@ -206,8 +208,13 @@ def _in_worker(*job: Any) -> Any:
 
 
 def _single(
-    function: Callable[..., Result], task: tuple[Any, ...], number: int, device: str
+    function: Callable[..., Result],
+    task: tuple[Any, ...],
+    number: int,
+    device: str,
+    plugins: tuple[Plugin, ...],
 ) -> Result:
+    receive_plugins(plugins)
     with neutral(), _gpu(number, device):
         return function(*task)
 

@@ -14,7 +14,7 @@ from greenmachine.language import Expression
 from greenmachine.primitives import eigenvalues, registry
 from greenmachine.primitives.registry import LAYER_SCALAR, NETWORK_MATRIX, NETWORK_SCALAR, NUMBER
 from greenmachine.signals.capture import Layer
-from greenmachine.signals.stack import is_weight
+from greenmachine.signals.registry import is_weight
 
 NETWORK_KINDS = {NETWORK_MATRIX, NETWORK_SCALAR}
 

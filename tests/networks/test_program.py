@@ -12,7 +12,8 @@ import torch
 from greenmachine.errors import DataError
 from greenmachine.networks import OPERATIONS, build_topology, cell_program
 from greenmachine.signals.capture import Layer
-from greenmachine.signals.passes import PASSES, run_passes
+from greenmachine.signals.registry import PASSES
+from greenmachine.signals.run_passes import run_passes
 
 SHAPE = (3, 3, 4, 4)
 SIGNALS = ("input", "output", "norm_output", "weight_grad", "input_grad", "output_grad")

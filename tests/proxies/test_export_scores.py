@@ -16,7 +16,7 @@ from greenmachine.language import Expression, apply, canonical, parse
 from greenmachine.language.grammar import Grammar
 from greenmachine.primitives import LAYER_SCALAR, NETWORK_MATRIX, NETWORK_SCALAR, registry
 from greenmachine.proxies import PROXIES, ExpressionProxy, write_export
-from greenmachine.signals.passes import PASSES
+from greenmachine.signals.registry import PASSES
 from tests.proxies.engine_scores import engine_score
 from tests.proxies.tiny_networks import SHAPE, batch, network
 

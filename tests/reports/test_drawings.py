@@ -21,7 +21,7 @@ from greenmachine.reports.charts import history_table, scatter, score_table, usa
 from greenmachine.reports.page import duration, environment
 from greenmachine.reports.vega import PALETTE
 from greenmachine.reports.vocabulary import KIND_GROUPS, doc_of
-from greenmachine.signals.passes import PASSES
+from greenmachine.signals.registry import PASSES
 
 from .conftest import Page, Tree, marks
 

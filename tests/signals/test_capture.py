@@ -18,7 +18,8 @@ from greenmachine.language import SIGNALS, terminals_of
 from greenmachine.networks import build_topology
 from greenmachine.signals import PASSES
 from greenmachine.signals.capture import Layer, maps_of, run_pass, weights_of
-from greenmachine.signals.passes import PERTURBATION, noise_images, run_passes
+from greenmachine.signals.passes import PERTURBATION, noise_images
+from greenmachine.signals.run_passes import run_passes
 from tests.signals import networks
 from tests.signals.networks import NETWORKS, Base, make
 
@@ -367,7 +368,7 @@ def test_rows_that_are_not_images_are_refused() -> None:
 def test_no_layers_and_missing_images() -> None:
     with pytest.raises(ValueError, match="no convolution or linear layer fired"):
         run_passes(nn.Flatten(), {"noise_input", "ones_input"}, SHAPE)
-    with pytest.raises(ValueError, match="needs images and labels"):
+    with pytest.raises(ValueError, match="labelled mini-batch"):
         run_passes(make(networks.Plain), {"data_input"}, SHAPE)
 
 

@@ -23,10 +23,11 @@ from greenmachine.files import SEAL, read_json, sha256
 from greenmachine.language import terminals_of
 from greenmachine.signals import PASSES, CaptureSpec, Store, shard_file
 from greenmachine.signals.capture import Layer
-from greenmachine.signals.passes import run_passes
+from greenmachine.signals.registry import is_weight
+from greenmachine.signals.run_passes import run_passes
 from greenmachine.signals.sample import cached_benchmark, capture_network, capture_shard
 from greenmachine.signals.shard_file import open_shard, write_tensors
-from greenmachine.signals.stack import Shard, is_weight, stack_layers
+from greenmachine.signals.stack import Shard, stack_layers
 from greenmachine.signals.store import shard_places
 
 TERMINALS = tuple(sorted(set(terminals_of(list(PASSES))) - {"depth"}))

@@ -1,0 +1,218 @@
+"""Plugins: what users bring to the language and to the search, from a file or a package.
+
+A plugin is Python code that registers primitives (``@greenmachine.primitive``), passes
+(``@greenmachine.register_pass``), proxies, benchmarks, and kinds of parts (``parts.py``) when it is
+imported. It is named by the path of a file, ``my_words.py``, or by an entry point of the group
+``greenmachine.plugins`` of an installed package.
+
+**Code.** A plugin may do anything that Python can. A file is run where the command line, the
+settings that somebody passes, or the caller name it, and never because a run folder or a table
+does. A package was trusted when it was installed.
+
+**Workers.** Tasks carry the plugins of the process that sent them, a file with its source: a worker
+runs it once, and need not see the file.
+
+**What belongs to whom.** Registries hold what all plugins of a process brought. A run offers to its
+trees what is GreenMachine's own or of a plugin that the run names, so that its result does not
+depend on what else the process has imported.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.metadata
+import sys
+import traceback
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+
+from greenmachine.errors import ConfigError, RunError, one_line
+
+__all__ = [
+    "Plugin",
+    "belongs",
+    "load_plugin",
+    "loaded_plugins",
+    "origin",
+    "receive_plugins",
+]
+
+GROUP = "greenmachine.plugins"
+"""Group of the entry points."""
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A plugin that this process has imported.
+
+    Attributes:
+        name: absolute path of a file, or name of an entry point.
+        sha256: of the file, or of all Python files of the package.
+        module: name under which it was imported.
+        source: of a file; None of a package.
+    """
+
+    name: str
+    sha256: str
+    module: str
+    source: bytes | None = field(default=None, repr=False)
+
+    @property
+    def short(self) -> str:
+        """The name for a person to read, without folders."""
+        return self.name if self.source is None else Path(self.name).name
+
+    def owns(self, module: str) -> bool:
+        """Whether ``module`` is the plugin's."""
+        if self.source is not None:
+            return module == self.module
+        return module.partition(".")[0] == self.module.partition(".")[0]
+
+
+_loaded: dict[str, Plugin] = {}
+
+
+def loaded_plugins() -> tuple[Plugin, ...]:
+    """Return the plugins that this process has imported, in order."""
+    return tuple(_loaded.values())
+
+
+def load_plugin(name: str | Path | ModuleType) -> Plugin:
+    """Import a plugin, once a process.
+
+    Args:
+        name: path of a Python file, name of an entry point of the group ``greenmachine.plugins``,
+            or a module that the caller has imported.
+
+    Raises:
+        ConfigError: there is no such file or entry point, it raises, or the file has changed since
+            this process has imported it.
+    """
+    if isinstance(name, ModuleType):
+        if not getattr(name, "__file__", None):
+            raise ConfigError(f"plugin {name.__name__}: write it into a file, and name that")
+        name = Path(str(name.__file__))
+    text = str(name)
+    if text.endswith(".py"):
+        return _load_file(Path(text).expanduser().resolve())
+    return _load_package(text)
+
+
+def receive_plugins(plugins: Iterable[Plugin]) -> None:
+    """In a worker: import the plugins of the process that sent a task.
+
+    Raises:
+        RunError: this machine has another version of a package, or none.
+    """
+    for plugin in plugins:
+        known = _loaded.get(plugin.name)
+        if known is None:
+            if plugin.source is None:
+                try:
+                    known = _load_package(plugin.name)
+                except ConfigError as error:
+                    raise RunError(f"a worker lacks a plugin: {one_line(error)}") from None
+            else:
+                known = _run(plugin)
+        if known.sha256 != plugin.sha256:
+            raise RunError(
+                f"a worker has another version of plugin {plugin.short}: install the same on every "
+                "machine, and start the workers again"
+            )
+
+
+def origin(module: str) -> str:
+    """Return where what ``module`` defines comes from: ``greenmachine``, or a plugin's name."""
+    for plugin in _loaded.values():
+        if plugin.owns(module):
+            return plugin.short
+    return module.partition(".")[0]
+
+
+def belongs(module: str, plugins: Iterable[str]) -> bool:
+    """Whether what ``module`` defines is GreenMachine's own, or of one of ``plugins``, by name."""
+    if module.partition(".")[0] == "greenmachine":
+        return True
+    return any(name in _loaded and _loaded[name].owns(module) for name in plugins)
+
+
+def _load_file(path: Path) -> Plugin:
+    try:
+        source = path.read_bytes()
+    except OSError as error:
+        reason = error.strerror or "it cannot be read"
+        raise ConfigError(f"plugin {path}: {reason}: give the path of a Python file") from None
+    digest = hashlib.sha256(source).hexdigest()
+    known = _loaded.get(str(path))
+    if known is not None:
+        if known.sha256 != digest:
+            raise ConfigError(f"plugin {path} has changed since it was imported: start Python anew")
+        return known
+    for module in list(sys.modules.values()):  # imported by the caller: what it has is registered
+        if getattr(module, "__file__", None) == str(path) and module.__name__ != "__main__":
+            plugin = Plugin(str(path), digest, module.__name__, source)
+            return _loaded.setdefault(plugin.name, plugin)
+    stem = "".join(c if c.isalnum() else "_" for c in path.stem)
+    return _run(Plugin(str(path), digest, f"greenmachine_plugin_{stem}_{digest[:12]}", source))
+
+
+def _run(plugin: Plugin) -> Plugin:
+    """Run the source of a plugin as the module that it says."""
+    assert plugin.source is not None
+    module = ModuleType(plugin.module)
+    module.__file__ = plugin.name
+    sys.modules[plugin.module] = module  # pydantic and dataclasses look themselves up there
+    try:
+        exec(compile(plugin.source, plugin.name, "exec"), module.__dict__)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # it is anybody's code, and may call sys.exit
+        del sys.modules[plugin.module]
+        raise _fault(plugin.name, error) from error
+    return _loaded.setdefault(plugin.name, plugin)
+
+
+def _load_package(name: str) -> Plugin:
+    if name in _loaded:
+        return _loaded[name]
+    found = {point.name: point for point in importlib.metadata.entry_points(group=GROUP)}
+    if name not in found:
+        known = ", ".join(sorted(found)) or "none is installed"
+        raise ConfigError(
+            f"no plugin {name!r}: give a Python file, my_words.py, or an installed one ({known})"
+        )
+    try:
+        module = importlib.import_module(found[name].module)
+        found[name].load()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise _fault(name, error) from error
+    return _loaded.setdefault(name, Plugin(name, _package_checksum(module), module.__name__))
+
+
+def _package_checksum(module: ModuleType) -> str:
+    top = sys.modules[module.__name__.partition(".")[0]]
+    places = [Path(place) for place in getattr(top, "__path__", [])]
+    files = sorted(path for place in places for path in place.rglob("*.py"))
+    if not files and top.__file__:
+        files = [Path(top.__file__)]
+    whole = hashlib.sha256()
+    for path in files:
+        whole.update(hashlib.sha256(path.read_bytes()).digest())
+    return whole.hexdigest()
+
+
+def _fault(name: str, error: BaseException) -> ConfigError:
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == name]
+    line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
+    said = error.msg if isinstance(error, SyntaxError) else one_line(error, 300)
+    place = f", line {line}" if line else ""
+    hint = ""
+    if isinstance(error, ModuleNotFoundError):
+        hint = " (a plugin file stands alone; make a package of several files, and install it)"
+    return ConfigError(f"plugin {name}{place}: {type(error).__name__}: {said}{hint}")
