@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 from greenmachine.interrupts import ENDING, Ended
 
@@ -66,15 +68,31 @@ def signals_end() -> Iterator[Callable[[int], int]]:
         if not _State.said:
             _State.said = True
             print(f"greenmachine: {_State.line}", file=sys.stderr, flush=True)
+        if _State.number:
+            _leave(128 + number)
         return 128 + number
 
     try:
         yield ended
     finally:
-        # After a signal another one still ends the process at once, while Python puts itself away.
+        # After a signal another one still ends the process at once, while it is put away.
         if not _State.number:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process as Python does, but keep the handlers of signals until it is gone.
+
+    Python takes them away before it puts threads and workers away: a second signal in that time
+    would end the process by the signal and not with its exit code, and leave what was to be
+    removed.
+    """
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    with suppress(OSError, ValueError):
+        sys.stdout.flush()
+    os._exit(code)
 
 
 def _end(number: int, _: FrameType | None) -> None:
