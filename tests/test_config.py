@@ -63,7 +63,7 @@ def test_one_benchmark_or_several(given: object, benchmark: object, name: str) -
         ("sead: 1", "sead: there is no such setting"),
         ("evolution: {populatoin: 3}", "evolution.populatoin: there is no such setting"),
         ("seed: -1", "seed"),
-        ("passes: [noise, sound]", "passes.1"),
+        ("passes: [noise, 3]", "passes.1"),
         ("samples: {train: {size: 1}}", "samples.train.size"),
         ("evolution: {population: 8, elites: 8}", "elites must be fewer"),
         ("evolution: {crossover: 0.9, combine: 0.2}", "must not exceed 1"),

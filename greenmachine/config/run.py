@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 from reprlib import repr as short
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
 from greenmachine.config.groups import CaptureConfig, Group, LanguageConfig, SamplesConfig
 from greenmachine.config.search import EvolutionConfig, ObjectiveConfig
+from greenmachine.selection import Selection, Tournament
 
 __all__ = ["RunConfig"]
 
@@ -25,7 +26,10 @@ class RunConfig(Group):
     datasets: tuple[str, ...] = Field(
         default=(), description="of every benchmark that has them; without any the first of each"
     )
-    passes: tuple[Literal["data", "noise", "perturbed", "ones"], ...] = Field(
+    plugins: tuple[str, ...] = Field(
+        default=(), description="files or installed packages that bring words, passes, parts"
+    )
+    passes: tuple[str, ...] = Field(
         default=(), description="without any: noise, and data where the benchmark brings images"
     )
     workers: int = Field(default=-1, description="processes; -1 takes every core")
@@ -39,6 +43,7 @@ class RunConfig(Group):
     language: LanguageConfig = LanguageConfig()
     evolution: EvolutionConfig = EvolutionConfig()
     objective: ObjectiveConfig = ObjectiveConfig()
+    selection: Selection = Field(default=Tournament(), description="who breeds, and who goes on")
 
     @property
     def benchmarks(self) -> tuple[str, ...]:

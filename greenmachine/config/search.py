@@ -29,21 +29,6 @@ class EvolutionConfig(Group):
         description="the search ends after so many generations without a better champion on "
         "validation; 0 lets it go on",
     )
-    selection: Literal["tournament", "double_tournament", "nsga2", "lexicase"] = Field(
-        default="tournament",
-        description="`lexicase` goes by one data set after the other, in random order",
-    )
-    tournament: int = Field(default=3, ge=1)
-    niche: float = Field(
-        default=0.98, gt=0, le=1, description="rank correlation above which two share a niche"
-    )
-    survivors: int = Field(
-        default=0,
-        ge=0,
-        description="mu of a (mu + lambda) scheme: parents are drawn evenly and without niches, "
-        "`population` children join them, and as many as this are chosen from all by tournament; "
-        "0: elites and children are the next generation",
-    )
     elites: int = Field(default=10, ge=0, description="that go on unchanged")
     immigrants: float = Field(default=0.05, ge=0, le=1, description="share of new random trees")
     crossover: float = Field(default=0.4, ge=0, le=1, description="share by subtree exchange")
@@ -82,10 +67,6 @@ class EvolutionConfig(Group):
     def _consistent(self) -> EvolutionConfig:
         if self.elites >= self.population:
             raise ValueError("elites must be fewer than the population")
-        if self.survivors > self.population:
-            raise ValueError("survivors must not exceed the population")
-        if self.survivors and self.selection != "tournament":
-            raise ValueError("survivors go with selection tournament only")
         if self.crossover + self.combine + self.tune > 1:
             raise ValueError("crossover, combine and tune must not exceed 1 together")
         if (

@@ -16,7 +16,7 @@ from typing import Any
 from deap import gp
 
 from greenmachine.config import EvolutionConfig, LanguageConfig
-from greenmachine.evolution.individual import CostFitness, Individual, TauFitness
+from greenmachine.evolution.individual import Individual
 from greenmachine.evolution.operators import (
     Nodes,
     combine,
@@ -26,9 +26,9 @@ from greenmachine.evolution.operators import (
     part,
     tune,
 )
-from greenmachine.evolution.selection import parents
 from greenmachine.language import Expression, rank_canonical
 from greenmachine.language.grammar import Grammar
+from greenmachine.selection import Selection
 
 __all__ = ["Breeder"]
 
@@ -39,9 +39,10 @@ class Breeder:
     """Makes the individuals of one run; draws from the global ``random`` module.
 
     Args:
-        evolution: rates and selection.
+        evolution: rates.
         language: limits of the trees.
         grammar: the vocabulary.
+        selection: draws the parents.
         parsimony: tau that a node costs.
         fitness_of: training fitness of expressions, asked for broods alone.
 
@@ -54,6 +55,7 @@ class Breeder:
         evolution: EvolutionConfig,
         language: LanguageConfig,
         grammar: Grammar,
+        selection: Selection,
         parsimony: float,
         fitness_of: Callable[[list[Expression]], Sequence[float]],
     ) -> None:
@@ -62,7 +64,8 @@ class Breeder:
         self.grammar = grammar
         self.parsimony = parsimony
         self.fitness_of = fitness_of
-        self.fitness = CostFitness if evolution.selection == "nsga2" else TauFitness
+        self.selection = selection
+        self.fitness = selection.fitness
 
     def individual(self, nodes: Sequence[Any]) -> Individual:
         """Return the individual of a tree, not yet judged."""
@@ -154,7 +157,7 @@ class Breeder:
         return [children[max(range(len(children)), key=lambda place: fitness[place])]]
 
     def _parents(self, pool: list[Individual], count: int) -> list[Individual]:
-        return parents(pool, count, self.evolution, self.parsimony)
+        return self.selection.parents(pool, count, self.parsimony)
 
     def _immigrant(self, taken: set[str]) -> Individual:
         for _ in range(_ATTEMPTS):

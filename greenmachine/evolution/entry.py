@@ -131,11 +131,7 @@ def enter(config: RunConfig, benchmarks: Sequence[Benchmark]) -> list[Entry]:
     tasks = [task for entry in entries for task in entry.tasks.values()]
     if nowhere := set(config.datasets) - {name for entry in entries for name in entry.tasks}:
         raise ConfigError(f"datasets: no benchmark of the run has {', '.join(sorted(nowhere))}")
-    if config.evolution.selection == "lexicase" and len(tasks) < 2:
-        raise ConfigError(
-            f"evolution.selection: lexicase goes by several data sets, and there is {tasks[0]} "
-            "alone: add data sets or benchmarks, or take tournament"
-        )
+    config.selection.check(tasks, config.evolution.population)
     return entries
 
 

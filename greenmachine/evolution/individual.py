@@ -9,19 +9,7 @@ import numpy as np
 from deap import base, gp
 from numpy.typing import NDArray
 
-__all__ = ["CostFitness", "Individual", "TauFitness", "cleared", "distinct"]
-
-
-class TauFitness(base.Fitness):  # type: ignore[misc]
-    """Maximise tau minus parsimony."""
-
-    weights = (1.0,)
-
-
-class CostFitness(base.Fitness):  # type: ignore[misc]
-    """Maximise tau, minimise the number of nodes (NSGA-II)."""
-
-    weights = (1.0, -1.0)
+__all__ = ["Individual", "cleared", "distinct"]
 
 
 class Individual(gp.PrimitiveTree):  # type: ignore[misc]

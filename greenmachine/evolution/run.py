@@ -55,7 +55,7 @@ class Run:
         self.seeds = list(seeds)
         self.listener = listener
         language = LANGUAGES[config.language.name]
-        self.grammar = Grammar(config.passes, config.language.exclude, language)
+        self.grammar = Grammar(config.passes, config.language.exclude, language, config.plugins)
         for seed in self.seeds:
             self.grammar.tree(seed)  # a seed that the language cannot say is refused now
         self.entries = enter(config, benchmarks)
@@ -148,6 +148,7 @@ class Run:
             config.evolution,
             config.language,
             self.grammar,
+            config.selection,
             train,
             validation,
             config.seed,

@@ -1,10 +1,8 @@
 """The generation loop on DEAP operators; one seed gives one result.
 
-A generation: parents are drawn by tournament from the best of every niche, varied, and checked
-(height, size, no second of one text); elites go on, immigrants come in; all new ones
-are judged on the training sample, the best of them on validation, where the hall of fame is
-chosen. With ``survivors`` it is a (mu + lambda) scheme, as DEAP's ``eaMuPlusLambda``: parents
-are drawn evenly, and tournaments among them and their children choose who goes on.
+A generation: parents are drawn by the selection scheme from the best of every niche, varied, and
+checked (height, size, no second of one text); elites go on, immigrants come in; all new ones are
+judged on the training sample, the best of them on validation, where the hall of fame is chosen.
 """
 
 from __future__ import annotations
@@ -12,18 +10,16 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from deap import tools
-
 from greenmachine.config import EvolutionConfig, LanguageConfig
 from greenmachine.evolution.breeding import Breeder
-from greenmachine.evolution.individual import CostFitness, Individual, cleared, distinct
+from greenmachine.evolution.individual import Individual, cleared, distinct
 from greenmachine.evolution.judge import Judge
 from greenmachine.evolution.operators import owned_random
 from greenmachine.evolution.racing import Heat
 from greenmachine.evolution.run_folder import Famous, SavedIndividual, SearchState
-from greenmachine.evolution.selection import survivors
 from greenmachine.language import Expression, canonical, parse
 from greenmachine.language.grammar import Grammar
+from greenmachine.selection import CostFitness, Selection
 
 __all__ = ["Search"]
 
@@ -35,6 +31,7 @@ class Search:
         evolution: the loop's settings.
         language: limits of the trees.
         grammar: the vocabulary.
+        selection: who breeds, and who goes on.
         train: judge of the sample that selects.
         validation: judge of the sample that picks the champion.
         seed: of every random choice.
@@ -52,6 +49,7 @@ class Search:
         evolution: EvolutionConfig,
         language: LanguageConfig,
         grammar: Grammar,
+        selection: Selection,
         train: Judge,
         validation: Judge,
         seed: int,
@@ -59,8 +57,9 @@ class Search:
     ) -> None:
         self.evolution = evolution
         self.grammar = grammar
+        self.selection = selection
         self.breeder = Breeder(
-            evolution, language, grammar, train.objective.parsimony, self._fitness_of
+            evolution, language, grammar, selection, train.objective.parsimony, self._fitness_of
         )
         self.train = train
         self.validation = validation
@@ -84,11 +83,9 @@ class Search:
             kept, new = self._next() if self.population else ([], self.breeder.first(seeds))
             state = random.getstate()
         population = kept + self._judged(new)
-        if self.evolution.selection == "nsga2":
-            population = tools.selNSGA2(population, self.evolution.population)
-        elif self.evolution.survivors and kept:
+        if self.selection.plus:
             with owned_random(state):
-                population = survivors(population, self.evolution)
+                population = self.selection.survivors(population, self.evolution.population)
                 state = random.getstate()
         hall = self._validated(population)
         self._random, self.population, self.hall = state, population, hall
@@ -149,20 +146,20 @@ class Search:
 
     def _next(self) -> tuple[list[Individual], list[Individual]]:
         """Return who goes on and who is new."""
-        config = self.evolution
-        plus = config.selection == "nsga2" or config.survivors > 0
-        pool = self.population if config.survivors else self._cleared()
+        config, plus = self.evolution, self.selection.plus
+        niche = self.selection.niche
+        pool = self.population if niche is None else self._cleared(niche)
         kept = self.population if plus else pool[: config.elites]
         # A child like one of the last generation would be judged to learn nothing.
         taken = {individual.text for individual in self.population}
         count = config.population - (0 if plus else len(kept))
         return list(kept), self.breeder.next(pool, count, taken)
 
-    def _cleared(self) -> list[Individual]:
+    def _cleared(self, niche: float) -> list[Individual]:
         forms = [self.grammar.expression(individual) for individual in self.population]
         directions = [individual.direction for individual in self.population]
         behaviours = self.train.behaviours(forms, directions)
-        return cleared(self.population, behaviours, self.evolution.niche)
+        return cleared(self.population, behaviours, niche)
 
     def _judged(self, new: list[Individual]) -> list[Individual]:
         """Judge new individuals; return those that no heat stopped."""

@@ -190,7 +190,7 @@ def test_finished_run_is_extended_and_nothing_else_changes(call: Call, tmp_path:
     done = call("evolve", "--resume", "run", "--set", "evolution.generations=2")
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "run" / "result.json").read_text())["generations"] == 2
-    for change in ("evolution.tournament=2", "seed=3", "evolution.generations=1"):
+    for change in ("selection.size=2", "seed=3", "evolution.generations=1"):
         done = call("evolve", "--resume", "run", "--set", change)
         assert done.returncode == 1
         one_line(done.stderr)

@@ -318,7 +318,7 @@ def test_extended_run_equals_a_longer_one(unbroken: Path, tmp_path: Path) -> Non
     with pytest.raises(ConfigError, match="2 by now"):
         Run(settings(**short), folder, [], Quiet()).execute()
     assert told(folder) == told(unbroken)
-    other = {**SMALL, "evolution": {**SMALL["evolution"], "tournament": 2}}
+    other = {**SMALL, "selection": {"size": 2}}
     with pytest.raises(RunError, match="another run"):
         Run(settings(**other), folder, [], Quiet()).execute()
 

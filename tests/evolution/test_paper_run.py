@@ -27,7 +27,7 @@ SMALL = {
     "samples": {"train": {"size": 10}, "validation": {"size": 6}, "test": {"size": 6}},
     "capture.batch": 2,
     "evolution.population": 8,
-    "evolution.survivors": 4,
+    "selection": {"scheme": "mu_plus_lambda", "mu": 4},
     "evolution.generations": 2,
 }
 TIMES = {"seconds", "energy", "energy_kwh", "cache_hits", "cache_misses", "evaluated"}
@@ -129,8 +129,8 @@ def test_the_champion_scores_and_exports(
     ("changes", "says"),
     [
         ({"language.name": "papper"}, "language.name"),
-        ({"evolution.survivors": 9}, "survivors must not exceed"),
-        ({"evolution.selection": "nsga2"}, "survivors go with selection tournament"),
+        ({"selection.mu": 0}, "mu"),
+        ({"selection": "roulette"}, "there are tournament, "),
     ],
 )
 def test_wrong_settings(changes: dict[str, Any], says: str) -> None:

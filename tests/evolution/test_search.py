@@ -16,6 +16,7 @@ from greenmachine.evolution.individual import cleared, distinct
 from greenmachine.evolution.operators import owned_random
 from greenmachine.language import Expression, parse
 from greenmachine.primitives.registry import NETWORK_SCALAR
+from greenmachine.selection import Selection
 
 from .conftest import Quiet, settings
 
@@ -55,11 +56,12 @@ def brood_of(search: Search, kind: str) -> list[Any]:
     return [*make(search.population, set())]
 
 
-@pytest.mark.parametrize("selection", ["tournament", "double_tournament", "nsga2"])
+@pytest.mark.parametrize("selection", [name for name in Selection.members if name != "lexicase"])
 def test_selection_schemes_run_and_resume(selection: str, tmp_path: Path) -> None:
-    config = settings(evolution={"selection": selection, "generations": 3})
+    scheme = {"scheme": selection, **({"mu": 5} if selection == "mu_plus_lambda" else {})}
+    config = settings(selection=scheme, evolution={"generations": 3})
     whole = unbroken_like_resumed(config, tmp_path)
-    assert len(whole.search.population) == 16
+    assert len(whole.search.population) == (5 if selection == "mu_plus_lambda" else 16)
 
 
 @pytest.mark.parametrize("kind", ["combine", "tune"])
@@ -100,7 +102,7 @@ def test_the_best_of_a_brood_is_the_child(kind: str, tmp_path: Path) -> None:
 
 def test_nsga2_keeps_small_trees(tmp_path: Path) -> None:
     listener = Keep()
-    config = settings(evolution={"selection": "nsga2", "generations": 2})
+    config = settings(selection="nsga2", evolution={"generations": 2})
     Run(config, tmp_path / "run", [], listener).execute()
     population = listener.search.population
     smallest, best = min(population, key=len), max(population, key=lambda i: i.fitness.values[0])

@@ -36,7 +36,8 @@ SMALL: dict[str, Any] = {
     "passes": ["noise"],
     "samples": {"train": {"size": 10}, "validation": {"size": 8}, "test": {"size": 12}},
     "capture": {"batch": 2, "options": {"cells": 1}},
-    "evolution": {"population": 8, "generations": 1, "elites": 2, "selection": "lexicase"},
+    "evolution": {"population": 8, "generations": 1, "elites": 2},
+    "selection": "lexicase",
 }
 SPACE = """
 from torch import nn
@@ -300,6 +301,7 @@ def test_a_run_of_one_benchmark_is_as_it_was_recorded(tmp_path: Path) -> None:
     recorded = read_json(Path(__file__).parent / "recorded" / "digits_tss.json")
     config = small(
         benchmark=["digits-tss"],
+        selection="tournament",
         **{
             "capture.options": {},
             "evolution": {

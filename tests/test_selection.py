@@ -9,12 +9,10 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from greenmachine.config import EvolutionConfig
-from greenmachine.evolution.individual import Individual, TauFitness
+from greenmachine.evolution.individual import Individual
 from greenmachine.evolution.operators import owned_random
-from greenmachine.evolution.selection import parents
+from greenmachine.selection import Lexicase, TauFitness
 
-LEXICASE = EvolutionConfig(selection="lexicase")
 TAUS = st.floats(-1, 1).map(lambda tau: round(tau, 3))
 
 
@@ -25,9 +23,12 @@ def individual(tau: tuple[float, ...], size: int = 3) -> Individual:
     return made
 
 
-def drawn(pool: list[Individual], count: int, parsimony: float = 0.0) -> Counter[str]:
+def drawn(
+    pool: list[Individual], count: int, parsimony: float = 0.0, epsilon: float | None = None
+) -> Counter[str]:
     with owned_random(random.Random(0).getstate()):
-        return Counter(i.text for i in parents(pool, count, LEXICASE, parsimony))
+        chosen = Lexicase(epsilon=epsilon).parents(pool, count, parsimony)
+    return Counter(i.text for i in chosen)
 
 
 def test_specialists_breed_and_not_who_is_best_on_average() -> None:
@@ -51,6 +52,12 @@ def test_of_equals_the_smaller_breeds_where_nodes_cost() -> None:
     assert len(drawn(pool, 60)) == 3
     # One median absolute deviation is the cost of one node: 9 - 8.
     assert drawn(pool, 60, parsimony=0.01).keys() == {small.text}
+
+
+def test_epsilon_may_be_given() -> None:
+    best, near, far = individual((0.9, 0.9)), individual((0.85, 0.9)), individual((0.5, 0.9))
+    assert drawn([best, near, far], 50, epsilon=0.0).keys() == {best.text}
+    assert drawn([best, near, far], 50, epsilon=0.1).keys() == {best.text, near.text}
 
 
 @given(taus=st.lists(st.tuples(TAUS, TAUS, TAUS), min_size=1, max_size=12, unique=True))
