@@ -22,9 +22,10 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.metadata
+import shlex
 import sys
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -38,6 +39,7 @@ __all__ = [
     "loaded_plugins",
     "origin",
     "receive_plugins",
+    "require_plugins",
 ]
 
 GROUP = "greenmachine.plugins"
@@ -77,7 +79,7 @@ _loaded: dict[str, Plugin] = {}
 
 def loaded_plugins() -> tuple[Plugin, ...]:
     """Return the plugins that this process has imported, in order."""
-    return tuple(_loaded.values())
+    return tuple(dict.fromkeys(_loaded.values()))
 
 
 def load_plugin(name: str | Path | ModuleType) -> Plugin:
@@ -122,6 +124,35 @@ def receive_plugins(plugins: Iterable[Plugin]) -> None:
                 f"a worker has another version of plugin {plugin.short}: install the same on every "
                 "machine, and start the workers again"
             )
+
+
+def require_plugins(wanted: Mapping[str, str], source: Path) -> None:
+    """Make sure that the plugins are loaded that a run was made with.
+
+    Args:
+        wanted: SHA-256 by the name that the run knows a plugin by.
+        source: folder of the run; it may come from anybody, so that it runs no file.
+
+    Raises:
+        ConfigError: a file is not loaded: only whoever runs the command names it.
+        RunError: a plugin has changed since.
+    """
+    for name, digest in wanted.items():
+        plugin = _loaded.get(name) or next(
+            (each for each in _loaded.values() if each.sha256 == digest), None
+        )
+        if plugin is None and name.endswith(".py"):
+            raise ConfigError(
+                f"{source} needs the plugin {name}: if you trust it, name it with "
+                f"--plugin {shlex.quote(name)}"
+            )
+        plugin = plugin or _load_package(name)
+        if plugin.sha256 != digest:
+            raise RunError(
+                f"plugin {plugin.short} has changed since {source} was made: put the old one back, "
+                "or start again in another --out"
+            )
+        _loaded.setdefault(name, plugin)  # the same file in another place
 
 
 def origin(module: str) -> str:

@@ -6,6 +6,7 @@ import re
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from greenmachine.api.lines import Lines, to_stderr
@@ -17,6 +18,7 @@ from greenmachine.evolution import Run
 from greenmachine.evolution.listener import Listener
 from greenmachine.evolution.run_folder import UNTIL
 from greenmachine.language import parse
+from greenmachine.plugins import load_plugin
 from greenmachine.proxies import resolve
 
 __all__ = ["evolve", "launch", "settle"]
@@ -33,6 +35,7 @@ def evolve(
     out: str | Path | None = None,
     seed: int | None = None,
     resume: str | Path | None = None,
+    plugins: Sequence[str | Path | ModuleType] = (),
     listener: Listener | None = None,
     verbose: bool = False,
 ) -> Result:
@@ -54,6 +57,8 @@ def evolve(
             ``seconds`` and ``patience``, which say when the run ends: so a finished one is
             extended. Where the run has networks of a Python file, name them as ``benchmark``
             again: a folder may come from anybody.
+        plugins: files, names of installed plugins, or modules that bring words, passes and parts
+            (``greenmachine/plugins.py``); a resumed run needs those of its files again.
         listener: told what happens; default one that keeps silent.
         verbose: write plain lines to standard error, where no listener is given.
 
@@ -73,7 +78,13 @@ def evolve(
         >>> greenmachine.evolve(resume="runs/tss", verbose=True)
     """
     settled, folder = settle(
-        benchmark, config=config, settings=settings, out=out, seed=seed, resume=resume
+        benchmark,
+        config=config,
+        settings=settings,
+        out=out,
+        seed=seed,
+        resume=resume,
+        plugins=plugins,
     )
     if listener is None:
         listener = Lines(settled.evolution.generations, to_stderr if verbose else None)
@@ -101,9 +112,11 @@ def settle(
     out: str | Path | None = None,
     seed: int | None = None,
     resume: str | Path | None = None,
+    plugins: Sequence[str | Path | ModuleType] = (),
 ) -> tuple[RunConfig, Path]:
     """Return the settings and the folder that the arguments of :func:`evolve` mean."""
     changes = dict(settings or {})
+    loaded = [load_plugin(plugin).name for plugin in plugins]
     if resume is not None:
         folder = Path(resume)
         if any(given is not None for given in (config, out, seed)) or not changes.keys() <= {
@@ -124,7 +137,7 @@ def settle(
         changes["benchmark"] = benchmark
     if seed is not None:
         changes["seed"] = seed
-    settled = load_config(Path(config) if isinstance(config, str) else config, changes)
+    settled = load_config(Path(config) if isinstance(config, str) else config, changes, loaded)
     if out is None:
         # A name is any text: as a folder it must not lead out of `runs`.
         name = re.sub(r"[^\w+.-]+", "_", settled.name).strip("._")[:100] or "run"

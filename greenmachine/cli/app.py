@@ -19,12 +19,14 @@ from greenmachine.cli.export import export
 from greenmachine.cli.report import report
 from greenmachine.cli.reproduce import reproduce
 from greenmachine.cli.score import score
-from greenmachine.errors import ExpressionError, GreenMachineError, one_line
+from greenmachine.errors import ConfigError, ExpressionError, GreenMachineError, one_line
+from greenmachine.plugins import load_plugin
 from greenmachine.workers import WorkerWarning, keep_freed_memory
 
 __all__ = ["DEBUG", "app", "run"]
 
 DEBUG = "--debug"
+PLUGIN = "--plugin"
 
 app = typer.Typer(
     name="greenmachine",
@@ -59,8 +61,39 @@ def _options(
     debug: Annotated[  # taken by `run` before: here it is for the help
         bool, typer.Option(DEBUG, help="show where an error comes from; with any command")
     ] = False,
+    plugin: Annotated[  # likewise
+        list[str] | None,
+        typer.Option(
+            PLUGIN,
+            metavar="FILE",
+            help="run this Python file, or import this installed plugin, for the words, passes and "
+            "parts that it brings; with any command, and again for another",
+        ),
+    ] = None,
 ) -> None:
     pass
+
+
+def _load_plugins(words: Sequence[str]) -> list[str]:
+    """Load every plugin that ``words`` name; return the other words.
+
+    Raises:
+        ConfigError: one cannot be loaded, or the last word names none.
+    """
+    others: list[str] = []
+    waiting = list(words)
+    while waiting:
+        word = waiting.pop(0)
+        name, equals, value = word.partition("=")
+        if word == "--":
+            return [*others, word, *waiting]
+        if name != PLUGIN:
+            others.append(word)
+        elif equals or waiting:
+            load_plugin(value if equals else waiting.pop(0))
+        else:
+            raise ConfigError(f"{PLUGIN}: give a Python file, or an installed plugin")
+    return others
 
 
 def run(words: Sequence[str]) -> int:
@@ -76,7 +109,8 @@ def run(words: Sequence[str]) -> int:
     try:
         keep_freed_memory()
         with _worker_warnings():
-            code = app([word for word in words if word != DEBUG], standalone_mode=False)
+            others = _load_plugins([word for word in words if word != DEBUG])
+            code = app(others, standalone_mode=False)
         return code if isinstance(code, int) else 0
     except Exception as error:
         if debug:

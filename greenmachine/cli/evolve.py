@@ -20,6 +20,7 @@ from greenmachine.cli.stopping import say_when_stopped
 from greenmachine.config import NO_YAML, RunConfig
 from greenmachine.energy import Energy
 from greenmachine.errors import ConfigError, one_line
+from greenmachine.plugins import loaded_plugins
 
 __all__ = ["evolve"]
 
@@ -79,6 +80,8 @@ def evolve(
 
       greenmachine evolve --on nats-tss --on nats-sss
 
+      greenmachine evolve --plugin my_words.py --set "passes=[noise, uniform]"
+
       greenmachine evolve --resume runs/tss
 
       greenmachine evolve --resume runs/tss --set evolution.generations=80
@@ -93,7 +96,13 @@ def evolve(
     changes |= {} if backend is None else {"backend": backend}
     changes |= {} if workers is None else {"workers": workers}
     settings, folder = settle(
-        on or None, config=config, settings=changes, out=out, seed=seed, resume=resume
+        on or None,
+        config=config,
+        settings=changes,
+        out=out,
+        seed=seed,
+        resume=resume,
+        plugins=[plugin.name for plugin in loaded_plugins()],  # those of the command line
     )
     display = Display(console, settings.evolution.generations, quiet=as_json)
     with say_when_stopped(f"stopped; go on with: {_resume_line(settings, folder)}"), display:
@@ -109,6 +118,8 @@ def _resume_line(settings: RunConfig, folder: Path) -> str:
     words = ["greenmachine", "evolve", "--resume", str(folder)]
     for name in settings.benchmarks:  # files that run code are named by whoever runs them
         words += ["--on", name] if is_custom(name) else []
+    for name in settings.plugins:
+        words += ["--plugin", name] if name.endswith(".py") else []
     return shlex.join(words)
 
 

@@ -61,6 +61,8 @@ def signals_end() -> Iterator[Callable[[int], int]]:
                 before[number] = signal.signal(number, _end)
 
     def ended(code: int) -> int:
+        with suppress(OSError, ValueError):  # a signal while Python closes down must not lose it
+            sys.stdout.flush()
         # 130 without a signal: somebody raised KeyboardInterrupt.
         number = _State.number or (signal.SIGINT if code == 128 + signal.SIGINT else 0)
         if not number:

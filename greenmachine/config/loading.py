@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from greenmachine.config.run import RunConfig
 from greenmachine.errors import ConfigError, one_line
 from greenmachine.parts import Part, told_faults
+from greenmachine.plugins import load_plugin
 
 __all__ = ["NO_YAML", "load_config"]
 
@@ -28,16 +29,20 @@ _PARTS = {
 
 
 def load_config(
-    source: Path | RunConfig | None, overrides: Mapping[str, Any] | None = None
+    source: Path | RunConfig | None,
+    overrides: Mapping[str, Any] | None = None,
+    plugins: Sequence[str] = (),
 ) -> RunConfig:
     """Read a run's settings.
 
     Args:
         source: a YAML file, or settings to start from; None takes the defaults.
         overrides: values by dotted key, such as ``{"evolution.population": 50}``.
+        plugins: names of loaded ones, beside those that the settings name, which are loaded.
 
     Raises:
-        ConfigError: the file is missing or no YAML, a key is unknown, or a value is wrong.
+        ConfigError: the file is missing or no YAML, a key is unknown, a value is wrong, or a
+            plugin cannot be loaded.
     """
     settings: Any = {}
     if isinstance(source, RunConfig):
@@ -61,6 +66,12 @@ def load_config(
             if not isinstance(place, dict):
                 raise ConfigError(f"setting {key}: {parent} is not a group of settings")
         place[last] = copy.deepcopy(value)  # a later key may change what is inside
+    named = settings.get("plugins", [])
+    if plugins or named:
+        if isinstance(named, str) or not all(isinstance(name, str) for name in named):
+            raise ConfigError("plugins: write a list of files or of installed plugins")
+        loaded = [load_plugin(name).name for name in [*named, *plugins]]
+        settings["plugins"] = list(dict.fromkeys(loaded))
     try:
         return RunConfig.model_validate(settings)
     except ValidationError as error:

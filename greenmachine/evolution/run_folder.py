@@ -27,6 +27,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import repeat
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar
 
@@ -46,6 +47,7 @@ from greenmachine.files import (
     write_sealed,
     write_text,
 )
+from greenmachine.plugins import loaded_plugins, require_plugins
 
 __all__ = [
     "UNTIL",
@@ -159,9 +161,10 @@ class Checkpoint(_Strict):
 
 
 class Description(_Strict):
-    """What a run is: its settings, and the expressions of its first population."""
+    """What a run is: settings, expressions of its first population, SHA-256 of its plugins."""
 
     format: Literal[2] = FORMAT
+    plugins: dict[str, str] = {}
     config: RunConfig = Field(strict=False)
     seeds: list[str]
 
@@ -299,11 +302,13 @@ class RunFolder:
         """Return settings and seeds.
 
         Raises:
-            RunError: there is no run.
+            RunError: there is no run, or a plugin of it has changed.
+            ConfigError: it was made with a plugin that is not loaded.
             DamagedError: the file is damaged, or of another version.
         """
         if not self.holds_run:
             raise RunError(f"{self.path} holds no run (there is no config.json)")
+        self._require_plugins()  # before the settings are read: they may name parts of a plugin
         return self._read("config.json", Description)
 
     def manifest(self) -> Manifest:
@@ -337,6 +342,7 @@ class RunFolder:
         """
         if not self.holds_run:
             raise RunError(f"{self.path} holds no run (there is no config.json)")
+        self._require_plugins()
         saved = self.checkpoint()
         if saved is None:
             raise RunError(
@@ -356,6 +362,8 @@ class RunFolder:
             raise RunError(
                 f"{self.path} holds no result.json: finish the run with --resume {self.path}"
             )
+        if self.holds_run:
+            self._require_plugins()
         remedy = "remove it, and --resume writes it again"
         value = read_sealed(path, remedy)
         _checked(path, Result, value, remedy)
@@ -376,6 +384,12 @@ class RunFolder:
             return pd.read_parquet(path)
         except OSError as error:
             raise DamagedError(f"{path} cannot be read ({one_line(error)}): {remedy}") from None
+
+    def _require_plugins(self) -> None:
+        """Refuse a run whose plugins are not here: its words would have no meaning."""
+        wanted = read_sealed(self.path / "config.json", _AGAIN).get("plugins", {})
+        if isinstance(wanted, dict) and all(map(isinstance, wanted.values(), repeat(str))):
+            require_plugins(wanted, self.path)
 
     def _read(self, name: str, model: type[_Model], remedy: str = _AGAIN) -> _Model:
         path = self.path / name
@@ -415,8 +429,14 @@ class RunFolder:
         (self.path / "result.json").unlink(missing_ok=True)
 
     def _describe(self, config: RunConfig, seeds: Sequence[str]) -> None:
-        described = {"format": FORMAT, "config": config.model_dump(mode="json")}
-        self._write("config.json", {**described, "seeds": list(seeds)})
+        sums = {plugin.name: plugin.sha256 for plugin in loaded_plugins()}
+        described = {
+            "format": FORMAT,
+            "plugins": {name: sums[name] for name in config.plugins},
+            "config": config.model_dump(mode="json"),
+            "seeds": list(seeds),
+        }
+        self._write("config.json", described)
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Replace the state of the run by that after another generation."""

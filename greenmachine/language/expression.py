@@ -162,7 +162,7 @@ class _Parser:
             return terminal(word)
         if word not in vocabulary:
             close = get_close_matches(word, [*LEAVES, *(p.name for p in vocabulary)], n=3)
-            hint = f"; did you mean {' or '.join(close)}?" if close else ""
+            hint = f"; did you mean {' or '.join(close)}?" if close else " (a plugin's word?)"
             raise ExpressionError(f"unknown name {word!r}{hint}", self.text, at)
         self.expect("(", f"'(' after {word}")
         args = [self.expression(nesting + 1)]
