@@ -21,9 +21,13 @@ if TYPE_CHECKING:
         GreenMachineError,
         Proxy,
         Result,
+        Selection,
         evolve,
         load_benchmark,
+        load_plugin,
+        primitive,
         rank,
+        register_pass,
         score,
     )
 
@@ -37,10 +41,14 @@ __all__ = [
     "GreenMachineError",
     "Proxy",
     "Result",
+    "Selection",
     "__version__",
     "evolve",
     "load_benchmark",
+    "load_plugin",
+    "primitive",
     "rank",
+    "register_pass",
     "score",
 ]
 

@@ -5,7 +5,11 @@ from greenmachine.api.runs import evolve
 from greenmachine.api.scoring import rank, score
 from greenmachine.benchmarks import Benchmark, load_benchmark
 from greenmachine.errors import GreenMachineError
+from greenmachine.plugins import load_plugin
+from greenmachine.primitives import primitive
 from greenmachine.proxies import ArchitectureProxy, ExpressionProxy, FunctionProxy, Proxy
+from greenmachine.selection import Selection
+from greenmachine.signals.registry import register_pass
 
 __all__ = [
     "ArchitectureProxy",
@@ -15,8 +19,12 @@ __all__ = [
     "GreenMachineError",
     "Proxy",
     "Result",
+    "Selection",
     "evolve",
     "load_benchmark",
+    "load_plugin",
+    "primitive",
     "rank",
+    "register_pass",
     "score",
 ]

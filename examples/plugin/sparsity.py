@@ -1,0 +1,45 @@
+"""A plugin: a primitive and a pass of one's own.
+
+    greenmachine evolve --plugin examples/plugin/sparsity.py --set "passes=[noise, uniform]"
+
+Functions that a formula may call are exported with it: they read torch, what this file defines, and
+what it imports by name from greenmachine.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+import greenmachine
+from greenmachine.networks.untouched import float_like
+from greenmachine.primitives import INPUT_TENSOR, LAYER_SCALAR, OUTPUT_TENSOR, WEIGHT_TENSOR
+from greenmachine.signals.capture import Layer, run_pass
+from greenmachine.signals.passes import Inputs
+
+EPSILON = 1e-12
+
+
+@greenmachine.primitive(
+    ((WEIGHT_TENSOR,), LAYER_SCALAR),
+    ((INPUT_TENSOR,), LAYER_SCALAR),
+    ((OUTPUT_TENSOR,), LAYER_SCALAR),
+    domain="total: finite for every finite argument",
+    reference="Hoyer, Non-negative matrix factorization with sparseness constraints, 2004",
+)
+def hoyer_sparsity(x: Tensor) -> Tensor:
+    """Hoyer sparsity: 0 where all values are equally large, 1 where one alone is not zero."""
+    values = x.flatten(1)
+    root = math.sqrt(values.shape[1])
+    ratio = values.abs().sum(1) / (values.norm(dim=1) + EPSILON)
+    return (root - ratio) / max(root - 1, 1.0)
+
+
+@greenmachine.register_pass()
+def uniform(model: nn.Module, inputs: Inputs, wanted: set[str], seed: int) -> list[Layer]:
+    """Images drawn from U(0, 1), gradient of the sum of the outputs."""
+    generator = torch.Generator("cpu").manual_seed(seed)
+    images = torch.rand(inputs.shape, generator=generator, dtype=torch.float32, device="cpu")
+    return run_pass(model, images.to(float_like(model)), torch.sum, wanted, seed=seed)
