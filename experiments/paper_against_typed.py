@@ -5,7 +5,7 @@
 Three arms, seeds 0 to 4, both NATS-Bench spaces, CIFAR-10. An arm differs from the one before it in
 one thing:
 
-- **paper**: ``experiments/paper_language_{tss,sss}_cifar10.yaml``, GreenMachine's terminals and
+- **paper**: ``experiments/paper_language/{tss,sss}_cifar10.yaml``, GreenMachine's terminals and
   functions with the generation loop of EZNAS;
 - **typed**: the same loop, this project's language, its passes and its limits of a tree;
 - **typed, own loop**: this project's loop too, as many individuals.
@@ -38,8 +38,8 @@ say = partial(print, file=sys.stderr, flush=True)
 
 SEEDS = range(5)
 FILES = {
-    "nats-tss": Path("experiments/paper_language_tss_cifar10.yaml"),
-    "nats-sss": Path("experiments/paper_language_sss_cifar10.yaml"),
+    "nats-tss": Path("experiments/paper_language/tss_cifar10.yaml"),
+    "nats-sss": Path("experiments/paper_language/sss_cifar10.yaml"),
 }
 _SHARED: dict[str, Any] = {
     "capture.batch": 2,

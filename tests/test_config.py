@@ -11,10 +11,10 @@ from greenmachine.errors import ConfigError
 from greenmachine.language import LANGUAGES
 from greenmachine.language.grammar import Grammar
 
-EXPERIMENTS = sorted((Path(__file__).parents[1] / "experiments").glob("*.yaml"))
+EXPERIMENTS = sorted((Path(__file__).parents[1] / "experiments").rglob("*.yaml"))
 
 
-@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_committed_settings_load_and_can_say_something(path: Path) -> None:
     config = load_config(path)
     assert config.name

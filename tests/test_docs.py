@@ -83,7 +83,7 @@ def run(document: str, kinds: tuple[str, ...], folder: Path) -> str:
 
 def shrink(experiments: Path) -> None:
     """Make the committed settings, which take 20 minutes, small: commands stay as written."""
-    for path in experiments.glob("*.yaml"):
+    for path in experiments.rglob("*.yaml"):
         settings = yaml.safe_load(path.read_text(encoding="utf-8"))
         for sample in settings["samples"].values():
             sample["size"] = 6

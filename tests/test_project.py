@@ -30,7 +30,7 @@ def test_commands_of_the_readme_exist(name: str) -> None:
 
 def test_files_of_the_readme_exist() -> None:
     named = re.findall(r"\]\(((?!http|#)[^)#]+)", README)
-    named += re.findall(r"experiments/\w+\.yaml", README)
+    named += re.findall(r"experiments/[\w/]+\.yaml", README)
     assert named
     assert [name for name in named if not (ROOT / name).exists()] == []
 

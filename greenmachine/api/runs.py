@@ -73,7 +73,7 @@ def evolve(
     Example:
         >>> result = greenmachine.evolve("nats-tss", seed=1, settings={"passes": ["data"]})
         >>> result.best.expression, result.history, result.export("proxy.py")
-        >>> greenmachine.evolve(config="experiments/nats_tss_cifar10.yaml", out="runs/tss")
+        >>> greenmachine.evolve(config="experiments/single/nats_tss_cifar10.yaml", out="runs/tss")
         >>> greenmachine.evolve(["nats-tss", "nats-sss"])  # one proxy for both spaces
         >>> greenmachine.evolve(resume="runs/tss", verbose=True)
     """

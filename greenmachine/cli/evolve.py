@@ -70,11 +70,11 @@ def evolve(
 
       greenmachine evolve
 
-      greenmachine evolve experiments/nats_tss_cifar10.yaml --out runs/tss
+      greenmachine evolve experiments/single/nats_tss_cifar10.yaml --out runs/tss
 
       greenmachine evolve --on nats-sss --set evolution.generations=5 --seed 3
 
-      greenmachine evolve experiments/paper_language_tss_cifar10.yaml --language typed
+      greenmachine evolve experiments/paper_language/tss_cifar10.yaml --language typed
 
       greenmachine evolve --on my_space.py:accuracies.csv
 

@@ -19,7 +19,7 @@ from greenmachine.proxies import resolve
 
 from .conftest import Quiet
 
-COMMITTED = Path(__file__).parents[2] / "experiments" / "paper_language_tss_cifar10.yaml"
+COMMITTED = Path(__file__).parents[2] / "experiments" / "paper_language" / "tss_cifar10.yaml"
 SMALL = {
     "benchmark": "digits-tss",
     "datasets": [],

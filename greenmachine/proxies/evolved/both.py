@@ -12,7 +12,7 @@ PROXIES = (
         expression="div(mul(sqrt_abs(last_layer(effective_rank(filter_correlation(weight)))), "
         "sum_layers(effective_rank(filter_correlation(noise_weight_grad)))), mean_layers("
         "times_depth(previous_layer(previous_layer(previous_layer(std(weight)))))))",
-        reference="this project, experiments/gm_any_third.yaml",
+        reference="this project, experiments/third/gm_any.yaml",
         words="In how many directions the gradients of the filters point when noise goes "
         "through, summed over the layers, times the root of in how many the last layer's filters "
         "do, over the spread of the weights three layers before, late layers counting most.",

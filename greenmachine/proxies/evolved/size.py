@@ -12,7 +12,7 @@ PROXIES = (
         expression="div(sum_layers(effective_rank(filter_gram(square(cube(weight))))), "
         "mean_layers(log1p_abs(times_depth(previous_layer(previous_layer(previous_layer("
         "std(weight))))))))",
-        reference="this project, experiments/nats_sss_cifar10.yaml",
+        reference="this project, experiments/single/nats_sss_cifar10.yaml",
         words="In how many directions the sixth powers of the filters of a layer point, summed "
         "over the layers, over the spread of the weights three layers before, late layers "
         "counting most.",
@@ -33,7 +33,7 @@ PROXIES = (
         "weight)))), depth_weighted_mean(off_diagonal_mean_abs(square(tanh("
         "signed_log1p(filter_cosine(weight))))))), signed_log1p(late_half_sum("
         "normalise_layers(previous_layer(log_abs(numel(noise_weight_grad)))))))",
-        reference="this project, experiments/nats_sss_cifar100.yaml",
+        reference="this project, experiments/single/nats_sss_cifar100.yaml",
         words="In how many directions the filters of a layer point, late layers counting "
         "most by far, over how much the filters overlap, late layers counting more, "
         "and over the share of the sizes of weights, as logarithms, that the late "
@@ -55,7 +55,7 @@ PROXIES = (
         expression="div(power(mean_layers(std(weight)), 2.0), mul(last_layer(spectral_entropy("
         "filter_correlation(weight))), sum_layers(previous_layer(effective_rank("
         "filter_cosine(noise_weight_grad))))))",
-        reference="this project, experiments/nats_sss_imagenet16.yaml",
+        reference="this project, experiments/single/nats_sss_imagenet16.yaml",
         direction=-1,
         words="The square of the mean spread of a layer's weights, over the entropy of the last "
         "layer's filters times the number of directions in which the gradients of the filters "
@@ -75,7 +75,7 @@ PROXIES = (
         name="nats_sss_stratified",
         expression="mul(mean_layers(square(entropy(weight))), std_layers(signed_sqrt("
         "cumulative_sum(entropy(weight)))))",
-        reference="this project, experiments/nats_sss_stratified.yaml",
+        reference="this project, experiments/single/nats_sss_stratified.yaml",
         words="The mean square of the entropies of the layers' weights, times the spread over the "
         "layers of the root of their running sum.",
         maths="mean_l E_l² · std_l √(Σ_{k ≤ l} E_k), E_l = −Σ_i p_i log p_i, "
@@ -92,7 +92,7 @@ PROXIES = (
         "smallest(weight)))))), mul(last_layer(signed_sqrt(shift(effective_rank("
         "filter_correlation(weight)), 3.0))), sum_layers(effective_rank(filter_correlation("
         "noise_weight_grad)))))",
-        reference="this project, experiments/gm_sss_third.yaml",
+        reference="this project, experiments/third/gm_sss.yaml",
         words="In how many directions the gradients of the filters point when noise goes through, "
         "summed over the layers, times the root of in how many the last layer's filters do, over "
         "the size of the least weight three layers before, late layers counting most. The score "

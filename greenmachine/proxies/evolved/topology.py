@@ -12,7 +12,7 @@ PROXIES = (
         expression="mul("
         "early_half_sum(min_eigenvalue(filter_cosine(log1p_abs(noise_weight_grad)))), "
         "sum_layers(median_eigenvalue(signed_log1p(filter_correlation(noise_weight_grad)))))",
-        reference="this project, experiments/nats_tss_cifar10.yaml",
+        reference="this project, experiments/single/nats_tss_cifar10.yaml",
         words="How different the filters of a layer are in the gradients that noise gives them: "
         "over the first half of the layers the least eigenvalue of the cosines of log |gradient|, "
         "times over all layers the median eigenvalue of their damped correlations.",
@@ -28,7 +28,7 @@ PROXIES = (
         expression="add(max_layers(times_depth(sqrt_abs(min_eigenvalue(channel_correlation("
         "noise_input))))), square(tanh(signed_log1p(early_half_sum(median_eigenvalue("
         "filter_cosine(log1p_abs(noise_weight_grad))))))))",
-        reference="this project, experiments/gm_tss_third.yaml",
+        reference="this project, experiments/third/gm_tss.yaml",
         words="How independent the channels of a layer's input are when noise goes through, by "
         "the least eigenvalue of their correlations (MeCo at the inputs), at the layer where this "
         "times depth is largest; and how different the filters are in the gradients that noise "
@@ -51,7 +51,7 @@ PROXIES = (
         "channel_correlation(noise_input)))))), tanh(early_half_sum(median_eigenvalue("
         "signed_log1p(filter_cosine(log1p_abs(noise_weight_grad))))))), signed_sqrt("
         "mean_log_layers(depth))))",
-        reference="this project, experiments/nats_tss_imagenet16.yaml",
+        reference="this project, experiments/single/nats_tss_imagenet16.yaml",
         words="What gm_tss asks, channels of the inputs that are independent deep in the network "
         "and filters whose gradients differ early in it, here multiplied, and times a factor that "
         "grows with the number of layers; but no more than the independence of channels at the "
