@@ -35,7 +35,7 @@ DOCUMENTS = (
     "docs/sed.md",
 )
 KINDS = {"", "main", "tests", "data", "cluster", "official"}
-SET_UP = "python3 -m venv .venv && .venv/bin/pip install -q -e . && .venv/bin/"
+SET_UP = "python3 -m venv .venv && .venv/bin/pip install -q -c constraints.txt -e . && .venv/bin/"
 _BLOCK = re.compile(
     r"(?:<!-- (?P<kind>\w+) -->\n)?```(?P<language>bash|python)\n(?P<code>.*?)```", re.S
 )
