@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from greenmachine.config import EvolutionConfig, LanguageConfig
 from greenmachine.evolution.breeding import Breeder
@@ -17,11 +18,20 @@ from greenmachine.evolution.judge import Judge
 from greenmachine.evolution.operators import owned_random
 from greenmachine.evolution.racing import Heat
 from greenmachine.evolution.run_folder import Famous, SavedIndividual, SearchState
+from greenmachine.fitness import Evaluation
 from greenmachine.language import Expression, canonical, parse
 from greenmachine.language.grammar import Grammar
 from greenmachine.selection import CostFitness, Selection
 
 __all__ = ["Search"]
+
+
+class _Asked(NamedTuple):
+    """A generation that waits to be judged: who goes on, how many are new, the generator after."""
+
+    kept: list[Individual]
+    bred: int
+    state: Any
 
 
 class Search:
@@ -69,6 +79,7 @@ class Search:
         self.hall: list[Famous] = []
         self.individuals = 0
         self._random = random.Random(seed).getstate()
+        self._asked: _Asked | None = None
 
     def best_validation(self) -> float:
         """Return the champion's fitness on validation."""
@@ -79,10 +90,41 @@ class Search:
 
         Nothing changes when it is interrupted: the generation is taken over at its end.
         """
+        new = self.ask(seeds)
+        if self.heat is not None:
+            passed = self.heat.passed(self._forms(new), self.population)
+            if any(passed):
+                new = [individual for individual, on in zip(new, passed, strict=True) if on]
+        self.tell(new, self.train(self._forms(new)))
+
+    def ask(self, seeds: Sequence[Expression] = ()) -> list[Individual]:
+        """Return the new individuals of the next generation, not yet judged.
+
+        The search stays where it is until :meth:`tell`: asked again, it gives the same.
+
+        Args:
+            seeds: for the first generation.
+        """
         with owned_random(self._random):
             kept, new = self._next() if self.population else ([], self.breeder.first(seeds))
-            state = random.getstate()
-        population = kept + self._judged(new)
+            self._asked = _Asked(kept, len(new), random.getstate())
+        return new
+
+    def tell(self, new: Sequence[Individual], judged: Evaluation) -> None:
+        """Take over the next generation.
+
+        Args:
+            new: of those that :meth:`ask` returned last, those that were judged.
+            judged: what the objective says of them on the training sample, in their order.
+
+        Raises:
+            RuntimeError: nothing was asked for.
+        """
+        if self._asked is None:
+            raise RuntimeError("tell what was judged after asking for it")
+        kept, bred, state = self._asked
+        self._judge(new, judged)
+        population = [*kept, *new]
         if self.selection.plus:
             with owned_random(state):
                 population = self.selection.survivors(population, self.evolution.population)
@@ -90,7 +132,8 @@ class Search:
         hall = self._validated(population)
         self._random, self.population, self.hall = state, population, hall
         self.generation += 1
-        self.individuals += len(new)
+        self.individuals += bred
+        self._asked = None
 
     def state(self) -> SearchState:
         """Return what the next generation depends on."""
@@ -156,20 +199,16 @@ class Search:
         return list(kept), self.breeder.next(pool, count, taken)
 
     def _cleared(self, niche: float) -> list[Individual]:
-        forms = [self.grammar.expression(individual) for individual in self.population]
+        forms = self._forms(self.population)
         directions = [individual.direction for individual in self.population]
         behaviours = self.train.behaviours(forms, directions)
         return cleared(self.population, behaviours, niche)
 
-    def _judged(self, new: list[Individual]) -> list[Individual]:
-        """Judge new individuals; return those that no heat stopped."""
-        forms = [self.grammar.expression(individual) for individual in new]
-        if self.heat is not None:
-            passed = self.heat.passed(forms, self.population)
-            if any(passed):
-                new = [individual for individual, on in zip(new, passed, strict=True) if on]
-                forms = [form for form, on in zip(forms, passed, strict=True) if on]
-        judged = self.train(forms)
+    def _forms(self, individuals: Sequence[Individual]) -> list[Expression]:
+        return [self.grammar.expression(individual) for individual in individuals]
+
+    def _judge(self, new: Sequence[Individual], judged: Evaluation) -> None:
+        """Write into individuals what was found out about them."""
         for place, individual in enumerate(new):
             if self.breeder.fitness is CostFitness:
                 values = [float(judged.aggregate[place]), float(len(individual))]
@@ -179,7 +218,6 @@ class Search:
             individual.direction = int(judged.direction[place])
             individual.tau = tuple(judged.tau[place].tolist())
             individual.failures = int(judged.failures[place])
-        return new
 
     def _validated(self, population: list[Individual]) -> list[Famous]:
         """Return the hall of fame with the best of ``population`` that are good on validation."""

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from greenmachine.evolution import Run
-from greenmachine.evolution.individual import Individual, TauFitness
+from greenmachine.evolution.individual import Individual
 from greenmachine.evolution.judges import Judges
 from greenmachine.files import read_json
 from greenmachine.language import parse
+from greenmachine.selection import TauFitness
 from tests.evolution.conftest import Quiet, settings
 
 RACING = settings(evolution={"racing": 8})

@@ -194,3 +194,18 @@ def test_distinct_keeps_the_smallest_of_those_that_rank_alike(tmp_path: Path) ->
     assert "sum_layers(abs(depth))" not in texts
     fitness = [individual.fitness.values[0] for individual in distinct(population)]
     assert fitness == sorted(fitness, reverse=True)
+
+
+def test_asked_again_it_gives_the_same_and_tells_once(tmp_path: Path) -> None:
+    keep = Keep()
+    Run(settings(evolution={"generations": 1}), tmp_path / "run", [], keep).execute()
+    search = keep.search
+    first, second = search.ask(), search.ask()
+    assert [individual.text for individual in first] == [each.text for each in second]
+    assert search.generation == 1
+    judged = search.train([search.grammar.expression(individual) for individual in second])
+    search.tell(second, judged)
+    assert search.generation == 2
+    assert {individual.text for individual in second} <= {i.text for i in search.population}
+    with pytest.raises(RuntimeError, match="asking"):
+        search.tell(second, judged)
