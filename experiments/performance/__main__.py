@@ -7,8 +7,9 @@
 Parts: a engine against plain evaluation, b against passes recomputed for every individual,
 c throughput against a copy of memory, d growth, e peak memory, f capture, g Kendall's tau,
 h start-up. The workload is 100 random networks of NATS-Bench's topology space at full depth
-(GREENMACHINE_DATA names its folder) and the individuals of a search on them; --quick takes the embedded digits-tss,
-and its numbers are too small to mean anything. Ctrl-C prints what is measured by then.
+(GREENMACHINE_DATA names its folder) and the individuals of a search on them; --quick takes the
+embedded digits-tss, and its numbers are too small to mean anything. Ctrl-C prints what is measured
+by then.
 """
 
 from __future__ import annotations
