@@ -10,6 +10,7 @@ __all__ = [
     "GreenMachineError",
     "NetworkError",
     "RunError",
+    "WorkerWarning",
     "one_line",
 ]
 
@@ -38,6 +39,10 @@ class NetworkError(GreenMachineError):
 
 class DamagedError(RunError):
     """A file of a run or of a signal store is not as it was written."""
+
+
+class WorkerWarning(UserWarning):
+    """A worker died, and its work is done again."""
 
 
 class ExpressionError(GreenMachineError):

@@ -1,14 +1,15 @@
-"""Measure speed and memory: the engine, its baselines, capture, Kendall's tau.
+"""Measure speed and memory: the engine, its baselines, capture, Kendall's tau, start-up.
 
     python -m experiments.performance --out runs/performance --json
     python -m experiments.performance --quick
     python -m experiments.performance --parts c,g
 
 Parts: a engine against plain evaluation, b against passes recomputed for every individual,
-c throughput against a copy of memory, d growth, e peak memory, f capture, g Kendall's tau. The
-workload is 100 random networks of NATS-Bench's topology space at full depth (GREENMACHINE_DATA
-names its folder) and the individuals of a search on them; --quick takes the embedded digits-tss,
-and its numbers are too small to mean anything. Ctrl-C prints what is measured by then.
+c throughput against a copy of memory, d growth, e peak memory, f capture, g Kendall's tau,
+h start-up. The workload is 100 random networks of NATS-Bench's topology space at full depth
+(GREENMACHINE_DATA names its folder) and the individuals of a search on them; --quick takes the
+embedded digits-tss, and its numbers are too small to mean anything. Ctrl-C prints what is measured
+by then.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from experiments.performance.growth import measure_growth
 from experiments.performance.kendall import measure_kendall
 from experiments.performance.report import PARTS, Report
 from experiments.performance.settings import QUICK, Settings
+from experiments.performance.startup import measure_startup
 from experiments.performance.throughput import measure_throughput
 from experiments.performance.workload import Workload
 from greenmachine.errors import DataError, GreenMachineError
@@ -43,6 +45,8 @@ def measure(settings: Settings, parts: str, report: Report) -> None:
         workload = Workload(settings, Path(folder), report.say)
         if "g" in parts:
             measure_kendall(report, settings.seed)
+        if "h" in parts:
+            measure_startup(report, settings.startup_repeats)
         if "f" in parts:
             measure_capture(workload, report)
         if "a" in parts:

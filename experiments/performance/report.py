@@ -24,6 +24,7 @@ PARTS: dict[str, str] = {
     "e": "peak memory",
     "f": "capture",
     "g": "Kendall's tau",
+    "h": "start-up",
 }
 """The parts of the benchmark, by the letter that selects one."""
 

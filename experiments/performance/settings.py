@@ -23,6 +23,7 @@ class Settings:
         least_seconds, most_seconds: that one primitive is timed.
         chains: drawn for each length.
         chunks_step: every how manieth chunk is timed node by node.
+        startup_repeats: of every command whose start is timed.
         growth_*: networks, populations and sizes of trees; options and batch of those networks.
     """
 
@@ -46,6 +47,7 @@ class Settings:
     most_seconds: float = 1.0
     chains: int = 6
     chunks_step: int = 4
+    startup_repeats: int = 5
     growth_networks: tuple[int, ...] = (50, 100, 200, 400, 800)
     growth_populations: tuple[int, ...] = (50, 200, 800)
     growth_sizes: tuple[int, ...] = (10, 25, 50)
@@ -69,6 +71,7 @@ QUICK: dict[str, Any] = {
     "least_seconds": 0.01,
     "most_seconds": 0.05,
     "chains": 2,
+    "startup_repeats": 1,
     "growth_networks": (16, 32, 64),
     "growth_populations": (10, 40),
     "growth_individuals": 10,

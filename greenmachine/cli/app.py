@@ -1,4 +1,8 @@
-"""The application: its commands, and how its errors reach a person."""
+"""The application: its commands, and how its errors reach a person.
+
+Every command imports what it runs inside its function. To import torch and pandas takes seconds,
+which help, completion and mistakes in the arguments must not cost.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +23,15 @@ from greenmachine.cli.export import export
 from greenmachine.cli.report import report
 from greenmachine.cli.reproduce import reproduce
 from greenmachine.cli.score import score
-from greenmachine.errors import ConfigError, ExpressionError, GreenMachineError, one_line
+from greenmachine.errors import (
+    ConfigError,
+    ExpressionError,
+    GreenMachineError,
+    WorkerWarning,
+    one_line,
+)
 from greenmachine.plugins import load_plugin
-from greenmachine.workers import WorkerWarning, keep_freed_memory
+from greenmachine.workers import keep_freed_memory
 
 __all__ = ["DEBUG", "app", "run"]
 
@@ -32,7 +42,6 @@ app = typer.Typer(
     name="greenmachine",
     help="Discover zero-cost proxies for neural architecture search by genetic programming.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
@@ -109,8 +118,11 @@ def run(words: Sequence[str]) -> int:
     try:
         keep_freed_memory()
         with _worker_warnings():
-            others = _load_plugins([word for word in words if word != DEBUG])
-            code = app(others, standalone_mode=False)
+            code = app(
+                _load_plugins([word for word in words if word != DEBUG]),
+                prog_name="greenmachine",  # completion is installed for it, however we were called
+                standalone_mode=False,
+            )
         return code if isinstance(code, int) else 0
     except Exception as error:
         if debug:

@@ -7,30 +7,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import Progress
 
-from greenmachine.benchmarks.checks import (
-    DataFile,
-    embedded_files,
-    inventory,
-    verify_embedded,
-    verify_folder,
-)
-from greenmachine.benchmarks.images import import_images
-from greenmachine.benchmarks.nas_benchmark_files import (
-    import_channel_resnet,
-    import_macro,
-    import_nas_bench_101,
-)
-from greenmachine.benchmarks.nats_files import import_nats
-from greenmachine.benchmarks.paths import data_folder
-from greenmachine.benchmarks.table import check_table, read_table, save_table
-from greenmachine.benchmarks.tables import TABLES
+from greenmachine.cli.names import check_file, completed, names
 from greenmachine.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from greenmachine.benchmarks.checks import DataFile
 
 __all__ = ["app"]
 
@@ -48,6 +33,9 @@ def list_files(as_json: _Json = False) -> None:
 
     Example: greenmachine data list
     """
+    from greenmachine.benchmarks.checks import embedded_files, inventory
+    from greenmachine.benchmarks.paths import data_folder
+
     folder = data_folder()
     embedded, files = embedded_files(), inventory(folder)
     if as_json:
@@ -76,6 +64,9 @@ def verify(as_json: _Json = False) -> None:
 
     Example: greenmachine data verify
     """
+    from greenmachine.benchmarks.checks import verify_embedded, verify_folder
+    from greenmachine.benchmarks.paths import data_folder
+
     checks = verify_embedded()
     try:
         checks += verify_folder(data_folder())
@@ -93,16 +84,27 @@ def verify(as_json: _Json = False) -> None:
 @app.command()
 def add(
     table: Annotated[Path, typer.Argument(help="A .parquet or .csv file with the columns.")],
-    name: Annotated[str, typer.Option("--as", help=f"{', '.join(TABLES)}.")],
+    name: Annotated[
+        str,
+        typer.Option(
+            "--as",
+            help=f"{', '.join(names('data'))}.",
+            autocompletion=completed("data"),
+        ),
+    ],
 ) -> None:
     """Check a table and copy it into the data folder.
 
     Example: greenmachine data add my-tss.csv --as nats-tss
     """
-    if name not in TABLES:
-        raise ConfigError(f"no table {name!r} to add; known: {', '.join(TABLES)}")
-    if not table.is_file():
-        raise DataError(f"no table at {table}; give a .parquet or .csv file")
+    if name not in names("data"):
+        raise ConfigError(f"no table {name!r} to add; known: {', '.join(names('data'))}")
+    check_file(table, "table", "give a .parquet or .csv file")
+
+    from greenmachine.benchmarks.paths import data_folder
+    from greenmachine.benchmarks.table import check_table, read_table, save_table
+    from greenmachine.benchmarks.tables import TABLES
+
     schema = TABLES[name].schema
     frame = read_table(table, schema.command)
     check_table(frame, schema, source=table)
@@ -119,6 +121,12 @@ def import_nats_command(
 
     Example: greenmachine data import-nats ~/Downloads/NATS-tss-v1_0-3ffb9-simple
     """
+    check_file(source, "NATS-Bench", "give the official folder or file")
+
+    from greenmachine.benchmarks.nats_files import import_nats
+    from greenmachine.benchmarks.paths import data_folder
+    from greenmachine.benchmarks.tables import TABLES
+
     folder = data_folder()
     with _progress("architectures") as progress:
         path = import_nats(source, folder, progress)
@@ -130,7 +138,8 @@ def import_nats_command(
 @app.command("import-nas-bench-101")
 def import_nas_bench_101_command(
     source: Annotated[
-        Path, typer.Argument(help="nasbench_only108.tfrecord or nasbench_full.tfrecord.")
+        Path,
+        typer.Argument(help="nasbench_only108.tfrecord or nasbench_full.tfrecord."),
     ],
 ) -> None:
     """Make the table of NAS-Bench-101 from its TFRecord; TensorFlow is not needed.
@@ -139,6 +148,11 @@ def import_nas_bench_101_command(
 
     Example: greenmachine data import-nas-bench-101 ~/Downloads/nasbench_only108.tfrecord
     """
+    check_file(source, "TFRecord", "give that of NAS-Bench-101")
+
+    from greenmachine.benchmarks.nas_benchmark_files import import_nas_bench_101
+    from greenmachine.benchmarks.paths import data_folder
+
     with _progress("bytes") as progress:
         path = import_nas_bench_101(source, data_folder(), progress)
     typer.echo(f"wrote {path}")
@@ -152,6 +166,11 @@ def import_macro_command(
 
     Example: greenmachine data import-nas-bench-macro ~/Downloads/nas-bench-macro_cifar10.json
     """
+    check_file(source, "table", "give nas-bench-macro_cifar10.json")
+
+    from greenmachine.benchmarks.nas_benchmark_files import import_macro
+    from greenmachine.benchmarks.paths import data_folder
+
     typer.echo(f"wrote {import_macro(source, data_folder())}")
 
 
@@ -163,6 +182,11 @@ def import_channel_command(
 
     Example: greenmachine data import-channel-bench ~/Downloads/Results_ResNet.json
     """
+    check_file(source, "table", "give Results_ResNet.json")
+
+    from greenmachine.benchmarks.nas_benchmark_files import import_channel_resnet
+    from greenmachine.benchmarks.paths import data_folder
+
     typer.echo(f"wrote {import_channel_resnet(source, data_folder())}")
 
 
@@ -177,12 +201,20 @@ def import_images_command(
 
     Example: greenmachine data import-images cifar-10-python.tar.gz cifar10
     """
+    check_file(source, "images", "give the official archive or its folder")
+
+    from greenmachine.benchmarks.images import import_images
+    from greenmachine.benchmarks.paths import data_folder
+
     path = import_images(source, dataset, data_folder(), count=count, seed=seed)
     typer.echo(f"wrote {path}")
 
 
 @contextmanager
 def _progress(noun: str) -> Iterator[Callable[[int, int], None]]:
+    from rich.console import Console
+    from rich.progress import Progress
+
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(noun, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -21,20 +21,13 @@ from rich.table import Table
 from rich.text import Text
 
 from greenmachine.api.lines import Lines
+from greenmachine.cli.console import plain_console
 from greenmachine.evolution import Search
 from greenmachine.workers import Progress as Tasks
 
-__all__ = ["Display", "bar", "plain_console", "print_frame", "print_ranking"]
+__all__ = ["Display", "bar", "print_frame", "print_ranking"]
 
 _SHOWN = 12  # generations in the live table
-
-
-def plain_console(*, stderr: bool = False) -> Console:
-    """Return a console that prints texts as they are.
-
-    Names, paths and messages are anybody's: square brackets in them are no markup.
-    """
-    return Console(stderr=stderr, markup=False, emoji=False)
 
 
 class Display(Lines):

@@ -7,15 +7,7 @@ from typing import Annotated
 
 import typer
 
-from greenmachine.benchmarks import load_benchmark, refuse_unnamed_code
-from greenmachine.cli.display import print_frame, print_ranking
-from greenmachine.evaluation import (
-    check_rows,
-    direction_of,
-    read_scores,
-    score_columns,
-    tau_table,
-)
+from greenmachine.cli.names import check_benchmark, check_scores, completed
 
 __all__ = ["evaluate"]
 
@@ -26,7 +18,11 @@ def evaluate(
         typer.Argument(metavar="SCORES...", help="Parquet files of `greenmachine score --out`"),
     ],
     on: Annotated[
-        str | None, typer.Option(help="benchmark of the scores [default: what the file says]")
+        str | None,
+        typer.Option(
+            help="benchmark of the scores [default: what the file says]",
+            autocompletion=completed("benchmarks"),
+        ),
     ] = None,
     dataset: Annotated[
         str | None, typer.Option(help="data set [default: that of the scores]")
@@ -55,6 +51,20 @@ def evaluate(
 
       greenmachine evaluate scores.parquet --dataset cifar100 --live --json
     """
+    if on is not None:
+        check_benchmark(on)
+    check_scores(scores)
+
+    from greenmachine.benchmarks import load_benchmark, refuse_unnamed_code
+    from greenmachine.cli.display import print_frame, print_ranking
+    from greenmachine.evaluation import (
+        check_rows,
+        direction_of,
+        read_scores,
+        score_columns,
+        tau_table,
+    )
+
     frame = read_scores(scores)
     names = score_columns(frame, columns)
     name = on or str(frame.attrs.get("benchmark", "digits-tss"))

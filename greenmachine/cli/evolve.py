@@ -6,21 +6,19 @@ import json
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-import yaml
-from rich.console import Console
-from rich.table import Table
 
-from greenmachine.api.runs import launch, settle
-from greenmachine.benchmarks import is_custom, short_name
-from greenmachine.cli.display import Display, plain_console
+from greenmachine.cli.names import check_benchmark, completed
 from greenmachine.cli.stopping import say_when_stopped
-from greenmachine.config import NO_YAML, RunConfig
-from greenmachine.energy import Energy
 from greenmachine.errors import ConfigError, one_line
 from greenmachine.plugins import loaded_plugins
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from greenmachine.config import RunConfig
 
 __all__ = ["evolve"]
 
@@ -31,7 +29,10 @@ def evolve(
     ] = None,
     on: Annotated[
         list[str] | None,
-        typer.Option(help="benchmark: a name, or my_space.py:accuracies.csv; again for another"),
+        typer.Option(
+            help="benchmark: a name, or my_space.py:accuracies.csv; again for another",
+            autocompletion=completed("benchmarks"),
+        ),
     ] = None,
     language: Annotated[
         str | None,
@@ -90,11 +91,17 @@ def evolve(
 
       greenmachine evolve --resume runs/tss --backend dask:tcp://127.0.0.1:8786
     """
-    console = plain_console(stderr=True)
     changes = _settings(change or [])
     changes |= {} if language is None else {"language.name": language}
     changes |= {} if backend is None else {"backend": backend}
     changes |= {} if workers is None else {"workers": workers}
+    _check(config, changes, on or [])
+
+    from greenmachine.api.runs import launch, settle
+    from greenmachine.cli.console import plain_console
+    from greenmachine.cli.display import Display
+
+    console = plain_console(stderr=True)
     settings, folder = settle(
         on or None,
         config=config,
@@ -113,8 +120,19 @@ def evolve(
         _show(plain_console(), result.facts, folder)
 
 
+def _check(config: Path | None, changes: Mapping[str, Any], on: list[str]) -> None:
+    """Refuse settings and benchmarks that are wrong, before the imports that take seconds."""
+    from greenmachine.config import load_config
+
+    settings = load_config(config, changes)
+    for name in on or settings.benchmarks:
+        check_benchmark(name)
+
+
 def _resume_line(settings: RunConfig, folder: Path) -> str:
     """Return the command that goes on with a run, for a shell."""
+    from greenmachine.benchmarks import is_custom
+
     words = ["greenmachine", "evolve", "--resume", str(folder)]
     for name in settings.benchmarks:  # files that run code are named by whoever runs them
         words += ["--on", name] if is_custom(name) else []
@@ -125,6 +143,10 @@ def _resume_line(settings: RunConfig, folder: Path) -> str:
 
 def _settings(changes: list[str]) -> dict[str, Any]:
     """Return the settings of ``KEY=VALUE`` words; a value is read as in a YAML file."""
+    import yaml
+
+    from greenmachine.config import NO_YAML
+
     settings = {}
     for change in changes:
         key, equals, text = change.partition("=")
@@ -139,6 +161,11 @@ def _settings(changes: list[str]) -> dict[str, Any]:
 
 
 def _show(console: Console, result: Mapping[str, Any], folder: Path) -> None:
+    from rich.table import Table
+
+    from greenmachine.benchmarks import short_name
+    from greenmachine.energy import Energy
+
     best = result["best"]
     better = "higher is better" if best["direction"] > 0 else "lower is better"
     console.print(f"\nchampion ({best['size']} nodes, {better}):")

@@ -7,9 +7,6 @@ from typing import Annotated
 
 import typer
 
-from greenmachine.cli.display import plain_console
-from greenmachine.proxies.discovery import export_run
-
 __all__ = ["export"]
 
 
@@ -30,6 +27,9 @@ def export(
 
       greenmachine export runs/tss --rank 3 --out third.py
     """
+    from greenmachine.cli.console import plain_console
+    from greenmachine.proxies.discovery import export_run
+
     known = export_run(run, out, rank)
     better = "higher" if known["direction"] > 0 else "lower"
     console = plain_console(stderr=True)

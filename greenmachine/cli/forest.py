@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
-import pandas as pd
 import typer
-from rich.console import Console
 
-from greenmachine.benchmarks import load_benchmark, short_name
-from greenmachine.cli.display import bar, plain_console, print_frame
+from greenmachine.cli.names import check_benchmark, check_file, check_scores, completed
 from greenmachine.errors import ConfigError
-from greenmachine.evaluation import check_rows, read_scores, score_columns, try_forest
 from greenmachine.files import refuse_foreign, replace_file
-from greenmachine.manifest import manifest
-from greenmachine.proxies import Forest
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.console import Console
 
 __all__ = ["app"]
 
@@ -39,7 +36,10 @@ _BEST = 10
 @app.command()
 def fit(
     scores: _Scores,
-    on: Annotated[str, typer.Option(help="benchmark of the scores")] = "digits-tss",
+    on: Annotated[
+        str,
+        typer.Option(help="benchmark of the scores", autocompletion=completed("benchmarks")),
+    ] = "digits-tss",
     dataset: Annotated[str | None, typer.Option(help="data set [default: its first]")] = None,
     train: Annotated[
         str, typer.Option(help="networks to train on: a share (0.8, 1.0) or a number (1000)")
@@ -66,6 +66,17 @@ def fit(
       greenmachine forest fit scores.parquet --features l2_norm,synflow --out small.json
     """
     refuse_foreign(out, b'"greenmachine forest"', "forest")
+    check_benchmark(on)
+    check_scores(scores)
+
+    import pandas as pd
+
+    from greenmachine.benchmarks import load_benchmark, short_name
+    from greenmachine.cli.console import plain_console
+    from greenmachine.cli.display import bar, print_frame
+    from greenmachine.evaluation import check_rows, read_scores, score_columns, try_forest
+    from greenmachine.manifest import manifest
+
     frame = read_scores(scores)
     names = score_columns(frame, features)
     benchmark = load_benchmark(on)
@@ -124,6 +135,14 @@ def predict(
     """
     if out is not None:
         refuse_foreign(out, b"predicted_accuracy", "file of predictions")
+    check_file(model, "forest", "make one with `greenmachine forest fit`")
+    check_scores(scores)
+
+    from greenmachine.cli.console import plain_console
+    from greenmachine.cli.display import print_frame
+    from greenmachine.evaluation import read_scores
+    from greenmachine.proxies import Forest
+
     forest = Forest.load(model)
     frame = read_scores(scores)
     console = plain_console(stderr=True)
@@ -150,6 +169,8 @@ def _train_size(text: str, networks: int) -> int:
 
 
 def _tell_failures(console: Console, frame: pd.DataFrame, names: list[str]) -> None:
+    import numpy as np
+
     for name in names:
         failed = int((~np.isfinite(frame[name].to_numpy())).sum())
         if failed:

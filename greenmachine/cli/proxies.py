@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
-from greenmachine.cli.display import plain_console
-from greenmachine.proxies import (
-    PROXIES,
-    ArchitectureProxy,
-    EvolvedProxy,
-    ExpressionProxy,
-    FunctionProxy,
-    Proxy,
-    resolve,
-)
+from greenmachine.cli.names import completed, proxies, proxy_facts
 
 __all__ = ["app"]
 
@@ -26,6 +16,7 @@ app = typer.Typer(help="The proxies that have a name, and what they say.", no_ar
 
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 _GOOD = {1: "high is good", -1: "low is good"}
+_DISCOVERY = ("maths", "why", "evolved on")  # of proxies that this project's runs found
 
 
 @app.command("list")
@@ -35,21 +26,29 @@ def list_proxies(as_json: _Json = False) -> None:
     Example: greenmachine proxies list
     """
     if as_json:
-        typer.echo(json.dumps([_facts(proxy) for proxy in PROXIES]))
+        typer.echo(json.dumps(proxies()))
         return
+    from rich.table import Table
+
+    from greenmachine.cli.console import plain_console
+
     table = Table(box=None, header_style="bold")
     for column in ("name", "form", "direction", "passes", "reference"):
         table.add_column(column, no_wrap=column != "reference")
-    for proxy in PROXIES:
-        good, reference = _GOOD[proxy.direction], proxy.reference
-        table.add_row(proxy.name, _form(proxy), good, _passes(proxy), reference)
+    for facts in proxies():
+        good = _GOOD[facts["direction"]]
+        table.add_row(facts["name"], facts["form"], good, _passes(facts), facts["reference"])
     plain_console().print(table)
 
 
 @app.command()
 def show(
     name: Annotated[
-        str, typer.Argument(help="A name, an expression, an exported .py, or a run's folder.")
+        str,
+        typer.Argument(
+            help="A name, an expression, an exported .py, or a run's folder.",
+            autocompletion=completed("proxies"),
+        ),
     ],
     as_json: _Json = False,
 ) -> None:
@@ -57,23 +56,26 @@ def show(
 
     Example: greenmachine proxies show synflow
     """
-    proxy = resolve(name)
+    facts = _facts(name)
     if as_json:
-        typer.echo(json.dumps(_facts(proxy)))
+        typer.echo(json.dumps(facts))
         return
-    expression, function = _forms(proxy)
+    from rich.table import Table
+
+    from greenmachine.cli.console import plain_console
+
     rows = {
-        "formula": expression,
-        "function": function,
-        "words": proxy.words if proxy.words != expression else "",
-        **_found(proxy),
-        "direction": _GOOD[proxy.direction],
-        "passes": _passes(proxy),
-        "spaces": ", ".join(_spaces(proxy) or []),
-        "reference": proxy.reference,
-        "notes": proxy.notes,
+        "formula": facts["expression"],
+        "function": facts["function"],
+        "words": facts["words"] if facts["words"] != facts["expression"] else "",
+        **{row: facts[row] for row in _DISCOVERY if row in facts},
+        "direction": _GOOD[facts["direction"]],
+        "passes": _passes(facts),
+        "spaces": ", ".join(facts["spaces"] or []),
+        "reference": facts["reference"],
+        "notes": facts["notes"],
     }
-    table = Table(box=None, show_header=False, title=proxy.name, title_justify="left")
+    table = Table(box=None, show_header=False, title=facts["name"], title_justify="left")
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for row, text in rows.items():
@@ -82,50 +84,15 @@ def show(
     plain_console().print(table)
 
 
-def _forms(proxy: Proxy) -> tuple[str | None, str | None]:
-    """Return the expression and the path of the functions, one of them None."""
-    if isinstance(proxy, ExpressionProxy):
-        return proxy.expression, None
-    found: list[Callable[..., Any]] = [proxy.function] if isinstance(proxy, FunctionProxy) else []
-    if isinstance(proxy, ArchitectureProxy):
-        found += proxy.functions.values()
-    return None, ", ".join(f"{function.__module__}.{function.__qualname__}" for function in found)
+def _facts(text: str) -> Mapping[str, Any]:
+    """Return what there is to say of the proxy that ``text`` means."""
+    for facts in proxies():
+        if facts["name"] == text.strip():
+            return facts
+    from greenmachine.proxies import resolve
+
+    return proxy_facts(resolve(text))
 
 
-def _form(proxy: Proxy) -> str:
-    if isinstance(proxy, ExpressionProxy):
-        return "expression"
-    return "architecture" if isinstance(proxy, ArchitectureProxy) else "function"
-
-
-def _found(proxy: Proxy) -> dict[str, str]:
-    """Return what is said of proxies that this project's runs found, and of no others."""
-    if not isinstance(proxy, EvolvedProxy):
-        return {}
-    return {"maths": proxy.maths, "why": proxy.reason, "evolved on": proxy.evolved_on}
-
-
-def _spaces(proxy: Proxy) -> list[str] | None:
-    """Return the spaces whose architectures the proxy reads; None where it reads networks."""
-    return list(proxy.functions) if isinstance(proxy, ArchitectureProxy) else None
-
-
-def _passes(proxy: Proxy) -> str:
-    return ", ".join(proxy.passes) or "none"
-
-
-def _facts(proxy: Proxy) -> dict[str, Any]:
-    expression, function = _forms(proxy)
-    return {
-        "name": proxy.name,
-        "form": _form(proxy),
-        "expression": expression,
-        "function": function,
-        "direction": proxy.direction,
-        "passes": list(proxy.passes),
-        "spaces": _spaces(proxy),
-        "reference": proxy.reference,
-        "words": proxy.words,
-        "notes": proxy.notes,
-        **_found(proxy),
-    }
+def _passes(facts: Mapping[str, Any]) -> str:
+    return ", ".join(facts["passes"]) or "none"

@@ -7,9 +7,7 @@ from typing import Annotated
 
 import typer
 
-from greenmachine.cli.display import plain_console
 from greenmachine.errors import ConfigError
-from greenmachine.reports import write_comparison, write_report
 
 __all__ = ["report"]
 
@@ -37,10 +35,14 @@ def report(
     """
     if out is not None and out.is_dir():
         raise ConfigError(f"--out {out} is a folder: name an HTML file")
+    if not compare and len(runs) > 1:
+        raise ConfigError(f"{len(runs)} runs: give one, or put --compare before them")
+
+    from greenmachine.cli.console import plain_console
+    from greenmachine.reports import write_comparison, write_report
+
     if compare:
         made = write_comparison(runs, out or Path("comparison.html"))
-    elif len(runs) == 1:
-        made = write_report(runs[0], out)
     else:
-        raise ConfigError(f"{len(runs)} runs: give one, or put --compare before them")
+        made = write_report(runs[0], out)
     plain_console(stderr=True).print(f"{made}: open it in a browser", soft_wrap=True)

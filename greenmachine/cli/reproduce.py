@@ -8,17 +8,22 @@ from typing import Annotated
 
 import typer
 
-from greenmachine.cli.display import bar, plain_console
+from greenmachine.cli.names import completed, names
 from greenmachine.cli.stopping import say_when_stopped
 from greenmachine.errors import ConfigError, DataError
-from greenmachine.tables import TABLES, Stored
-from greenmachine.tables import reproduce as make
 
 __all__ = ["reproduce"]
 
 
 def reproduce(
-    table: Annotated[str, typer.Argument(metavar="TABLE", help=f"{', '.join(TABLES)}, or all")],
+    table: Annotated[
+        str,
+        typer.Argument(
+            metavar="TABLE",
+            help=f"{', '.join(names('tables'))}, or all",
+            autocompletion=completed("tables", "all"),
+        ),
+    ],
     scores: Annotated[Path, typer.Option(help="folder of the stored scores")] = Path(
         "results/scores/zoo"
     ),
@@ -45,8 +50,14 @@ def reproduce(
 
       greenmachine reproduce greenmachine --recompute --scores runs/zoo
     """
-    if table != "all" and table not in TABLES:
-        raise ConfigError(f"no table {table!r}; there is {', '.join(TABLES)}, and all")
+    if table != "all" and table not in names("tables"):
+        raise ConfigError(f"no table {table!r}; there is {', '.join(names('tables'))}, and all")
+
+    from greenmachine.cli.console import plain_console
+    from greenmachine.cli.display import bar
+    from greenmachine.tables import TABLES, Stored
+    from greenmachine.tables import reproduce as make
+
     console = plain_console(stderr=True)
     say = partial(console.print, soft_wrap=True, highlight=False)
     chosen = list(TABLES.values()) if table == "all" else [TABLES[table]]

@@ -5,27 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 import typer
-from numpy.typing import NDArray
 
-from greenmachine.benchmarks import Benchmark, load_benchmark, short_name
-from greenmachine.cli.display import bar, plain_console, print_frame, print_ranking
+from greenmachine.cli.names import check_benchmark, check_file, completed
 from greenmachine.cli.stopping import say_when_stopped
 from greenmachine.errors import ConfigError
-from greenmachine.evaluation import (
-    LEAST_RANKED,
-    capture_spec,
-    score_networks,
-    score_to_file,
-    tau_table,
-)
-from greenmachine.language import parse
-from greenmachine.proxies import ExpressionProxy, Proxy, resolve
-from greenmachine.proxies.held_out import selected_on
-from greenmachine.workers import backend
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from greenmachine.benchmarks import Benchmark
+    from greenmachine.proxies import Proxy
 
 __all__ = ["score"]
 
@@ -34,10 +27,14 @@ def score(
     proxies: Annotated[
         list[str],
         typer.Argument(
-            metavar="PROXY...", help="zoo names, expressions, exported .py files or run folders"
+            metavar="PROXY...",
+            help="zoo names, expressions, exported .py files or run folders",
+            autocompletion=completed("proxies"),
         ),
     ],
-    on: Annotated[str, typer.Option(help="benchmark")] = "digits-tss",
+    on: Annotated[
+        str, typer.Option(help="benchmark", autocompletion=completed("benchmarks"))
+    ] = "digits-tss",
     dataset: Annotated[str | None, typer.Option(help="data set [default: its first]")] = None,
     arch: Annotated[
         str | None, typer.Option(help="score this architecture (its string or index) alone")
@@ -86,6 +83,28 @@ def score(
 
       greenmachine score "sum_layers(min_eigenvalue(channel_correlation(noise_input)))"
     """
+    check_benchmark(on)
+    options = _options(option or [])
+    for text in proxies:
+        if text.strip().endswith(".py"):
+            check_file(Path(text.strip()), "exported proxy", "give the .py of an export")
+
+    import numpy as np
+
+    from greenmachine.benchmarks import load_benchmark
+    from greenmachine.cli.console import plain_console
+    from greenmachine.cli.display import bar, print_frame, print_ranking
+    from greenmachine.evaluation import (
+        LEAST_RANKED,
+        capture_spec,
+        score_networks,
+        score_to_file,
+        tau_table,
+    )
+    from greenmachine.language import parse
+    from greenmachine.proxies import ExpressionProxy, resolve
+    from greenmachine.workers import backend
+
     resolved = [resolve(text) for text in proxies]
     found = _columns(resolved)
     benchmark = load_benchmark(on)
@@ -107,7 +126,7 @@ def score(
         [parse(p.expression) for p in found.values() if isinstance(p, ExpressionProxy)],
         batch=batch,
         seed=seed,
-        options=_options(option or []),
+        options=options,
     )
     work = score_networks if out is None else partial(score_to_file, out=out)
     ending = "stopped" if out is None else "stopped; the same command goes on from here"
@@ -147,6 +166,11 @@ def _selected(
     proxies: Mapping[str, Proxy], benchmark: Benchmark, say: Callable[[str], None]
 ) -> NDArray[np.bool_]:
     """Return (n,) whether the search of one of ``proxies`` learnt from a network."""
+    import numpy as np
+
+    from greenmachine.benchmarks import short_name
+    from greenmachine.proxies.held_out import selected_on
+
     selected = np.zeros(len(benchmark), dtype=np.bool_)
     for text, proxy in proxies.items():
         found = selected_on(text, proxy, benchmark)
@@ -163,6 +187,8 @@ def _selected(
 def _indices(
     benchmark: Benchmark, arch: str | None, sample: str, seed: int, left_out: NDArray[np.bool_]
 ) -> list[int]:
+    import numpy as np
+
     if arch is not None:
         # An architecture of one's own may be a number: then the name counts, not the index.
         index = arch not in benchmark.archs and _is_number(arch.removeprefix("-"))
@@ -182,6 +208,8 @@ def _is_number(text: str) -> bool:
 
 def sampled(networks: int, size: int, seed: int) -> list[int]:
     """Return ``size`` of ``networks``, drawn without replacement by ``seed``, ascending."""
+    import numpy as np
+
     chosen = np.random.default_rng(seed).choice(networks, size, replace=False)
     return sorted(int(i) for i in chosen)
 

@@ -1,15 +1,21 @@
 """Work in parallel: tasks through joblib, on processes here, on Dask or on Ray."""
 
-from greenmachine.workers.backends import backend
-from greenmachine.workers.memory import keep_freed_memory
-from greenmachine.workers.tasks import (
-    Progress,
-    WorkerWarning,
-    check_workers,
-    count_workers,
-    run_tasks,
-    stream_tasks,
-)
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from greenmachine.workers.backends import backend
+    from greenmachine.workers.memory import keep_freed_memory
+    from greenmachine.workers.tasks import (
+        Progress,
+        WorkerWarning,
+        check_workers,
+        count_workers,
+        run_tasks,
+        stream_tasks,
+    )
 
 __all__ = [
     "Progress",
@@ -21,3 +27,13 @@ __all__ = [
     "run_tasks",
     "stream_tasks",
 ]
+
+_ELSEWHERE = {"backend": "backends", "keep_freed_memory": "memory"}
+
+
+def __getattr__(name: str) -> Any:
+    # At first use: the command line needs `memory` alone, and `tasks` imports joblib and torch.
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = import_module(f"{__name__}.{_ELSEWHERE.get(name, 'tasks')}")
+    return globals().setdefault(name, getattr(module, name))

@@ -22,7 +22,7 @@ import torch
 from joblib.externals.loky import process_executor
 from joblib.parallel import LokyBackend, get_active_backend
 
-from greenmachine.errors import ConfigError, RunError
+from greenmachine.errors import ConfigError, RunError, WorkerWarning
 from greenmachine.interrupts import ENDING
 from greenmachine.neutral import neutral
 from greenmachine.plugins import Plugin, loaded_plugins, receive_plugins
@@ -47,10 +47,6 @@ _GROWTH = 2**32  # bytes by which a worker may grow
 
 # What a dead worker raises, and whether to try again is up to us. Names: Dask and Ray are optional.
 _DEATHS = {"TerminatedWorkerError": True, "RayActorError": True, "KilledWorker": False}
-
-
-class WorkerWarning(UserWarning):
-    """A worker died, and its work is done again."""
 
 
 def check_workers(workers: int) -> None:

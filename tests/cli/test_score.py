@@ -95,7 +95,7 @@ def test_a_function_cannot_be_evolved(call: Call, name: str) -> None:
         (["l2_norm", "--option", "cells=x"], "--option cells=x"),
         (["l2_norm", "--option", "depth=3"], "depth"),
         (["l2_nrm"], "did you mean l2_norm"),
-        (["missing.py"], "cannot read missing.py"),
+        (["missing.py"], "missing.py"),
     ],
 )
 def test_bad_usage_says_what_to_do(call: Call, words: list[str], says: str, tmp_path: Path) -> None:

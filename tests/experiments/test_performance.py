@@ -42,7 +42,10 @@ SMALL: dict[str, Any] = {
     "growth_individuals": 3,
     "growth_batch": 2,
 }
-KEYS = {"engine_vs_plain", "engine_vs_recompute", "copy_fraction", "capture_ms", "kendall_us"}
+KEYS = {
+    "engine_vs_plain", "engine_vs_recompute", "copy_fraction", "capture_ms", "kendall_us",
+    "help_seconds", "help_to_torch",
+}  # fmt: skip
 
 
 @pytest.fixture(autouse=True)

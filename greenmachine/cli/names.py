@@ -1,0 +1,163 @@
+"""Names that help, completion and checks of arguments need, without the imports that they cost.
+
+The registries of benchmarks, proxies and tables import torch and pandas, which takes seconds.
+``names.json`` holds what they say; it is written from them and a test fails where it is behind:
+
+    python -m greenmachine.cli.names
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from greenmachine.errors import DataError
+from greenmachine.plugins import loaded_plugins
+
+if TYPE_CHECKING:
+    from greenmachine.proxies import Proxy
+
+__all__ = [
+    "FILE",
+    "check_benchmark",
+    "check_file",
+    "check_scores",
+    "completed",
+    "names",
+    "proxies",
+    "proxy_facts",
+    "registered",
+]
+
+FILE = Path(__file__).with_name("names.json")
+
+Registered: TypeAlias = Literal["benchmarks", "data", "proxies", "tables"]
+"""Benchmarks, those whose table lies in the data folder, named proxies, tables of the papers."""
+
+
+def names(what: Registered) -> list[str]:
+    """Return the names in a registry, in its order."""
+    if what == "proxies":
+        return [facts["name"] for facts in proxies()]
+    found: list[str] = _kept()[what]
+    return found
+
+
+def proxies() -> list[dict[str, Any]]:
+    """Return what :func:`proxy_facts` says of every named proxy."""
+    found: list[dict[str, Any]] = _kept()["proxies"]
+    return found
+
+
+def completed(what: Registered, *more: str) -> Callable[[str], list[str]]:
+    """Return a function that completes a name of a registry, or one of ``more``."""
+
+    def complete(incomplete: str) -> list[str]:
+        return [name for name in (*names(what), *more) if name.startswith(incomplete)]
+
+    return complete
+
+
+def check_benchmark(name: str) -> None:
+    """Refuse a name that means no benchmark.
+
+    Raises:
+        DataError: as ``greenmachine.benchmarks.load_benchmark``, which knows better what is wrong
+            with two files.
+    """
+    if ":" not in name and name not in names("benchmarks"):
+        raise DataError(
+            f"no benchmark {name!r}; known: {', '.join(names('benchmarks'))}, "
+            "or your own networks: my_space.py:accuracies.csv"
+        )
+
+
+def check_file(path: Path, what: str, remedy: str) -> None:
+    """Refuse a file or folder that is missing.
+
+    Args:
+        path: that a command is to read.
+        what: such a file holds, for the message.
+        remedy: what to do; ends the message.
+
+    Raises:
+        DataError: there is nothing.
+    """
+    if not path.exists():
+        raise DataError(f"no {what} at {path}; {remedy}")
+
+
+def check_scores(paths: list[Path]) -> None:
+    """Refuse files of scores that are missing, as :func:`check_file` does."""
+    for path in paths:
+        check_file(path, "scores", "make them with `greenmachine score --out`")
+
+
+def proxy_facts(proxy: Proxy) -> dict[str, Any]:
+    """Return what there is to say of a proxy, as JSON has it."""
+    from greenmachine.proxies import (
+        ArchitectureProxy,
+        EvolvedProxy,
+        ExpressionProxy,
+        FunctionProxy,
+    )
+
+    form, expression, spaces = "function", None, None
+    functions: list[Callable[..., Any]] = []
+    found: dict[str, str] = {}
+    if isinstance(proxy, ExpressionProxy):
+        form, expression = "expression", proxy.expression
+    elif isinstance(proxy, ArchitectureProxy):
+        form, spaces = "architecture", list(proxy.functions)
+        functions = [*proxy.functions.values()]
+    elif isinstance(proxy, FunctionProxy):
+        functions = [proxy.function]
+    if isinstance(proxy, EvolvedProxy):  # what is said of this project's discoveries alone
+        found = {"maths": proxy.maths, "why": proxy.reason, "evolved on": proxy.evolved_on}
+    paths = ", ".join(f"{one.__module__}.{one.__qualname__}" for one in functions)
+    return {
+        "name": proxy.name,
+        "form": form,
+        "expression": expression,
+        "function": paths if functions else None,
+        "direction": proxy.direction,
+        "passes": list(proxy.passes),
+        "spaces": spaces,
+        "reference": proxy.reference,
+        "words": proxy.words,
+        "notes": proxy.notes,
+        **found,
+    }
+
+
+def registered() -> dict[str, Any]:
+    """Return what the registries hold, as ``names.json`` has it."""
+    from greenmachine.benchmarks import BENCHMARKS
+    from greenmachine.benchmarks.tables import TABLES as DATA
+    from greenmachine.proxies import PROXIES
+    from greenmachine.tables import TABLES
+
+    return {
+        "benchmarks": list(BENCHMARKS),
+        "data": list(DATA),
+        "tables": list(TABLES),
+        "proxies": [proxy_facts(proxy) for proxy in PROXIES],
+    }
+
+
+def _kept() -> dict[str, Any]:
+    # A plugin may have registered more, and has imported torch for it.
+    return registered() if loaded_plugins() else _read()
+
+
+@cache
+def _read() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8"))
+    return found
+
+
+if __name__ == "__main__":
+    FILE.write_text(json.dumps(registered(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
