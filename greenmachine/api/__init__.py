@@ -1,20 +1,24 @@
 """The Python interface: score and rank networks, evolve proxies. ``import greenmachine`` has it."""
 
+from greenmachine import callbacks
 from greenmachine.api.result import Result
 from greenmachine.api.runs import evolve
 from greenmachine.api.scoring import rank, score
 from greenmachine.benchmarks import Benchmark, load_benchmark
+from greenmachine.callbacks import Callback
 from greenmachine.errors import GreenMachineError
 from greenmachine.proxies import ArchitectureProxy, ExpressionProxy, FunctionProxy, Proxy
 
 __all__ = [
     "ArchitectureProxy",
     "Benchmark",
+    "Callback",
     "ExpressionProxy",
     "FunctionProxy",
     "GreenMachineError",
     "Proxy",
     "Result",
+    "callbacks",
     "evolve",
     "load_benchmark",
     "rank",

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from greenmachine.callbacks import Callback
 from greenmachine.config.groups import CaptureConfig, Group, LanguageConfig, SamplesConfig
 from greenmachine.config.search import EvolutionConfig, ObjectiveConfig
 
@@ -39,6 +40,10 @@ class RunConfig(Group):
     language: LanguageConfig = LanguageConfig()
     evolution: EvolutionConfig = EvolutionConfig()
     objective: ObjectiveConfig = ObjectiveConfig()
+    callbacks: tuple[Callback, ...] = Field(
+        default=(),
+        description="that follow the run: [{scheme: early_stopping, patience: 5}, tensorboard]",
+    )
 
     @property
     def benchmarks(self) -> tuple[str, ...]:
