@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from greenmachine import __version__
+from greenmachine.callbacks import CallbackWarning
 from greenmachine.cli import data, forest, proxies
 from greenmachine.cli.evaluate import evaluate
 from greenmachine.cli.evolve import evolve
@@ -108,7 +109,7 @@ def run(words: Sequence[str]) -> int:
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
         keep_freed_memory()
-        with _worker_warnings():
+        with _lines_of_warnings():
             others = _load_plugins([word for word in words if word != DEBUG])
             code = app(others, standalone_mode=False)
         return code if isinstance(code, int) else 0
@@ -147,17 +148,19 @@ def _explained(error: Exception) -> tuple[str, int]:
 
 
 @contextmanager
-def _worker_warnings() -> Iterator[None]:
-    """Inside, say in one line each time that work is repeated."""
+def _lines_of_warnings() -> Iterator[None]:
+    """Print in one line each time that work is repeated, or that a callback fails."""
+    own = (WorkerWarning, CallbackWarning)
     with warnings.catch_warnings():
         others = warnings.showwarning
 
         def show(message: Warning | str, category: type[Warning], *where: Any, **at: Any) -> None:
-            if issubclass(category, WorkerWarning):
+            if issubclass(category, own):
                 print(f"greenmachine: {message}", file=sys.stderr, flush=True)
             else:
                 others(message, category, *where, **at)
 
-        warnings.simplefilter("always", WorkerWarning)
+        for category in own:
+            warnings.simplefilter("always", category)
         warnings.showwarning = show
         yield
