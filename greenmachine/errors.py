@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 __all__ = [
+    "CallbackWarning",
     "ConfigError",
     "DamagedError",
     "DataError",
@@ -39,6 +40,10 @@ class NetworkError(GreenMachineError):
 
 class DamagedError(RunError):
     """A file of a run or of a signal store is not as it was written."""
+
+
+class CallbackWarning(UserWarning):
+    """A callback raised an exception and is no longer called."""
 
 
 class WorkerWarning(UserWarning):

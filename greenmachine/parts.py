@@ -59,7 +59,7 @@ class Part(BaseModel):
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Let a setting of the family's type take any of its kinds, and be written as one."""
-        if cls.scheme:
+        if "members" not in cls.__dict__:  # one kind, with a name or without
             return handler(source)
         written = core_schema.plain_serializer_function_ser_schema(lambda part: part.written())
         return core_schema.no_info_plain_validator_function(cls.make, serialization=written)

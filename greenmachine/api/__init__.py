@@ -1,9 +1,11 @@
 """The Python interface: score and rank networks, evolve proxies. ``import greenmachine`` has it."""
 
+from greenmachine import callbacks
 from greenmachine.api.result import Result
 from greenmachine.api.runs import evolve
 from greenmachine.api.scoring import rank, score
 from greenmachine.benchmarks import Benchmark, load_benchmark
+from greenmachine.callbacks import Callback
 from greenmachine.errors import GreenMachineError
 from greenmachine.plugins import load_plugin
 from greenmachine.primitives import primitive
@@ -14,12 +16,14 @@ from greenmachine.signals.registry import register_pass
 __all__ = [
     "ArchitectureProxy",
     "Benchmark",
+    "Callback",
     "ExpressionProxy",
     "FunctionProxy",
     "GreenMachineError",
     "Proxy",
     "Result",
     "Selection",
+    "callbacks",
     "evolve",
     "load_benchmark",
     "load_plugin",

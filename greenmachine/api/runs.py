@@ -9,21 +9,19 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from greenmachine.api.lines import Lines, to_stderr
 from greenmachine.api.result import Result
 from greenmachine.benchmarks import absolute_name, refuse_unnamed_code
+from greenmachine.callbacks import Callback, Progress, add_callbacks
 from greenmachine.config import RunConfig, load_config
-from greenmachine.errors import ConfigError
+from greenmachine.errors import ConfigError, one_line
 from greenmachine.evolution import Run
-from greenmachine.evolution.listener import Listener
-from greenmachine.evolution.run_folder import UNTIL
 from greenmachine.language import parse
 from greenmachine.plugins import load_plugin
 from greenmachine.proxies import resolve
 
 __all__ = ["evolve", "launch", "settle"]
 
-_FREE = ("workers", "backend", *(f"evolution.{name}" for name in UNTIL))
+_FREE = ("workers", "backend", "callbacks", "evolution.generations")
 """Settings that a resumed run may have of its own, in order."""
 
 
@@ -36,7 +34,7 @@ def evolve(
     seed: int | None = None,
     resume: str | Path | None = None,
     plugins: Sequence[str | Path | ModuleType] = (),
-    listener: Listener | None = None,
+    callbacks: Sequence[Callback | str | Mapping[str, Any]] = (),
     verbose: bool = False,
 ) -> Result:
     """Evolve a proxy: capture signals, breed expressions, test the champion.
@@ -53,14 +51,15 @@ def evolve(
         out: folder of the run; default ``runs/NAME-SEED``.
         seed: of everything random; default that of ``config``.
         resume: folder of a run to go on with; it has its settings: give no others, but
-            ``workers`` and ``backend``, on which no result depends, and ``evolution.generations``,
-            ``seconds`` and ``patience``, which say when the run ends: so a finished one is
-            extended. Where the run has networks of a Python file, name them as ``benchmark``
-            again: a folder may come from anybody.
+            ``workers``, ``backend`` and ``callbacks``, on which no generation depends, and
+            ``evolution.generations``: so a finished one is extended. Where the run has networks
+            of a Python file, name them as ``benchmark`` again: a folder may come from anybody.
         plugins: files, names of installed plugins, or modules that bring words, passes and parts
             (``greenmachine/plugins.py``); a resumed run needs those of its files again.
-        listener: told what happens; default one that keeps silent.
-        verbose: write plain lines to standard error, where no listener is given.
+        callbacks: that follow the run, besides those of its settings, as objects or as a file of
+            settings holds them; one replaces those of its class. Those with a ``scheme`` are
+            stored with the settings, for when the run is resumed.
+        verbose: show progress on standard error, as the command line does.
 
     Returns:
         The result. Warns where networks of the test sample failed, or tau is undefined there.
@@ -76,6 +75,7 @@ def evolve(
         >>> greenmachine.evolve(config="experiments/single/nats_tss_cifar10.yaml", out="runs/tss")
         >>> greenmachine.evolve(["nats-tss", "nats-sss"])  # one proxy for both spaces
         >>> greenmachine.evolve(resume="runs/tss", verbose=True)
+        >>> greenmachine.evolve(callbacks=[greenmachine.callbacks.EarlyStopping(patience=5)])
     """
     settled, folder = settle(
         benchmark,
@@ -85,10 +85,10 @@ def evolve(
         seed=seed,
         resume=resume,
         plugins=plugins,
+        callbacks=callbacks,
     )
-    if listener is None:
-        listener = Lines(settled.evolution.generations, to_stderr if verbose else None)
-    result = launch(settled, folder, listener, resume=resume is not None)
+    own = [each for each in callbacks if isinstance(each, Callback) and not each.scheme]
+    result = launch(settled, folder, *own, resume=resume is not None, verbose=verbose)
     for dataset, rows in result.facts["test"].items():
         if rows["champion"]["tau"] is None:
             warnings.warn(
@@ -113,6 +113,7 @@ def settle(
     seed: int | None = None,
     resume: str | Path | None = None,
     plugins: Sequence[str | Path | ModuleType] = (),
+    callbacks: Sequence[Callback | str | Mapping[str, Any]] = (),
 ) -> tuple[RunConfig, Path]:
     """Return the settings and the folder that the arguments of :func:`evolve` mean."""
     changes = dict(settings or {})
@@ -132,12 +133,13 @@ def settle(
                 f"{folder} is a run on {', '.join(known.benchmarks)}: to resume it give no others"
             )
         refuse_unnamed_code(known.benchmarks, folder, named)
-        return load_config(known, changes), folder
+        return _followed(load_config(known, changes), callbacks), folder
     if benchmark is not None:
         changes["benchmark"] = benchmark
     if seed is not None:
         changes["seed"] = seed
     settled = load_config(Path(config) if isinstance(config, str) else config, changes, loaded)
+    settled = _followed(settled, callbacks)
     if out is None:
         # A name is any text: as a folder it must not lead out of `runs`.
         name = re.sub(r"[^\w+.-]+", "_", settled.name).strip("._")[:100] or "run"
@@ -145,18 +147,39 @@ def settle(
     return settled, Path(out)
 
 
-def launch(config: RunConfig, folder: Path, listener: Listener, *, resume: bool = False) -> Result:
+def _followed(
+    config: RunConfig, callbacks: Sequence[Callback | str | Mapping[str, Any]]
+) -> RunConfig:
+    """Return the settings with those callbacks that a file can name."""
+    try:
+        named = [each for each in map(Callback.make, callbacks) if each.scheme]
+    except ValueError as error:
+        raise ConfigError(f"callbacks: {one_line(error)}") from None
+    together = add_callbacks(config.callbacks, named)
+    return config.model_copy(update={"callbacks": together}) if named else config
+
+
+def launch(
+    config: RunConfig,
+    folder: Path,
+    *callbacks: Callback,
+    resume: bool = False,
+    verbose: bool = False,
+) -> Result:
     """Run, or go on, to the end.
 
     Args:
         config: see :func:`settle`.
         folder: of the run; made if missing.
-        listener: told what happens.
+        callbacks: that follow the run, besides those of ``config``.
+        verbose: show progress.
         resume: go on with the run in ``folder``, with the seeds as they were when it began.
     """
+    if verbose and not any(isinstance(each, Progress) for each in config.callbacks):
+        callbacks = (Progress(), *callbacks)
     if resume:
-        run = Run.resume(folder, listener, config)
+        run = Run.resume(folder, *callbacks, config=config)
     else:
         seeds = [parse(resolve(text).expression) for text in config.evolution.seeds]
-        run = Run(config, folder, seeds, listener)
+        run = Run(config, folder, seeds, *callbacks)
     return Result(folder, run.execute())

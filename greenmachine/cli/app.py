@@ -24,6 +24,7 @@ from greenmachine.cli.report import report
 from greenmachine.cli.reproduce import reproduce
 from greenmachine.cli.score import score
 from greenmachine.errors import (
+    CallbackWarning,
     ConfigError,
     ExpressionError,
     GreenMachineError,
@@ -117,7 +118,7 @@ def run(words: Sequence[str]) -> int:
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
         keep_freed_memory()
-        with _worker_warnings():
+        with _lines_of_warnings():
             code = app(
                 _load_plugins([word for word in words if word != DEBUG]),
                 prog_name="greenmachine",  # completion is installed for it, however we were called
@@ -159,17 +160,19 @@ def _explained(error: Exception) -> tuple[str, int]:
 
 
 @contextmanager
-def _worker_warnings() -> Iterator[None]:
-    """Inside, say in one line each time that work is repeated."""
+def _lines_of_warnings() -> Iterator[None]:
+    """Print in one line each time that work is repeated, or that a callback fails."""
+    own = (WorkerWarning, CallbackWarning)
     with warnings.catch_warnings():
         others = warnings.showwarning
 
         def show(message: Warning | str, category: type[Warning], *where: Any, **at: Any) -> None:
-            if issubclass(category, WorkerWarning):
+            if issubclass(category, own):
                 print(f"greenmachine: {message}", file=sys.stderr, flush=True)
             else:
                 others(message, category, *where, **at)
 
-        warnings.simplefilter("always", WorkerWarning)
+        for category in own:
+            warnings.simplefilter("always", category)
         warnings.showwarning = show
         yield

@@ -44,6 +44,13 @@ def evolve(
         list[str] | None,
         typer.Option("--set", help="change a setting: --set evolution.population=50"),
     ] = None,
+    callback: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="what follows the run: early_stopping, tensorboard, mlflow, wandb or progress, or "
+            "'{scheme: early_stopping, patience: 5}' with its settings; again for another"
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="run folder [default: runs/NAME-SEED]")] = None,
     resume: Annotated[Path | None, typer.Option(help="go on with the run in this folder")] = None,
     seed: Annotated[int | None, typer.Option(help="seed of everything random")] = None,
@@ -65,7 +72,8 @@ def evolve(
 
     Without arguments it runs on the embedded benchmark digits-tss, in about two minutes. Ctrl-C
     loses nothing: --resume goes on after the last whole generation, bit for bit. A finished run
-    goes on where --set gives it more evolution.generations (or seconds, or patience).
+    goes on where --set gives it more evolution.generations, or where the callback that ended it is
+    replaced, or removed with --set callbacks=[].
 
     Examples:
 
@@ -89,6 +97,10 @@ def evolve(
 
       greenmachine evolve --resume runs/own-0 --on my_space.py:accuracies.csv
 
+      greenmachine evolve --callback tensorboard --callback '{scheme: early_stopping, patience: 5}'
+
+      greenmachine evolve --resume runs/tss --callback '{scheme: early_stopping, seconds: 3600}'
+
       greenmachine evolve --resume runs/tss --backend dask:tcp://127.0.0.1:8786
     """
     changes = _settings(change or [])
@@ -99,9 +111,7 @@ def evolve(
 
     from greenmachine.api.runs import launch, settle
     from greenmachine.cli.console import plain_console
-    from greenmachine.cli.display import Display
 
-    console = plain_console(stderr=True)
     settings, folder = settle(
         on or None,
         config=config,
@@ -110,10 +120,10 @@ def evolve(
         seed=seed,
         resume=resume,
         plugins=[plugin.name for plugin in loaded_plugins()],  # those of the command line
+        callbacks=[_value("--callback", text) for text in callback or []],
     )
-    display = Display(console, settings.evolution.generations, quiet=as_json)
-    with say_when_stopped(f"stopped; go on with: {_resume_line(settings, folder)}"), display:
-        result = launch(settings, folder, display, resume=resume is not None)
+    with say_when_stopped(f"stopped; go on with: {_resume_line(settings, folder)}"):
+        result = launch(settings, folder, resume=resume is not None, verbose=not as_json)
     if as_json:
         typer.echo(json.dumps(result.facts))
     else:
@@ -143,21 +153,25 @@ def _resume_line(settings: RunConfig, folder: Path) -> str:
 
 def _settings(changes: list[str]) -> dict[str, Any]:
     """Return the settings of ``KEY=VALUE`` words; a value is read as in a YAML file."""
-    import yaml
-
-    from greenmachine.config import NO_YAML
-
     settings = {}
     for change in changes:
         key, equals, text = change.partition("=")
         if not equals or not key:
             raise ConfigError(f"--set {change}: write KEY=VALUE, such as evolution.population=50")
-        try:
-            settings[key] = yaml.safe_load(text)
-        except NO_YAML as error:
-            reason = one_line(error, 100)
-            raise ConfigError(f"--set {key}: {text!r} is not a YAML value ({reason})") from None
+        settings[key] = _value(f"--set {key}", text)
     return settings
+
+
+def _value(option: str, text: str) -> Any:
+    import yaml
+
+    from greenmachine.config import NO_YAML
+
+    try:
+        return yaml.safe_load(text)
+    except NO_YAML as error:
+        reason = one_line(error, 100)
+        raise ConfigError(f"{option}: {text!r} is not a YAML value ({reason})") from None
 
 
 def _show(console: Console, result: Mapping[str, Any], folder: Path) -> None:

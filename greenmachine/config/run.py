@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
+from greenmachine.callbacks import Callback
 from greenmachine.config.groups import CaptureConfig, Group, LanguageConfig, SamplesConfig
 from greenmachine.config.search import EvolutionConfig, ObjectiveConfig
 from greenmachine.selection import Selection, Tournament
@@ -44,6 +45,10 @@ class RunConfig(Group):
     evolution: EvolutionConfig = EvolutionConfig()
     objective: ObjectiveConfig = ObjectiveConfig()
     selection: Selection = Field(default=Tournament(), description="who breeds, and who goes on")
+    callbacks: tuple[Callback, ...] = Field(
+        default=(),
+        description="that follow the run: [{scheme: early_stopping, patience: 5}, tensorboard]",
+    )
 
     @property
     def benchmarks(self) -> tuple[str, ...]:

@@ -16,19 +16,6 @@ class EvolutionConfig(Group):
 
     population: int = Field(default=400, ge=4)
     generations: int = Field(default=40, ge=0)
-    seconds: float | None = Field(
-        default=None,
-        gt=0,
-        allow_inf_nan=False,
-        description="no generation begins once the run has taken so long; which one is the last "
-        "depends on the machine",
-    )
-    patience: int = Field(
-        default=0,
-        ge=0,
-        description="the search ends after so many generations without a better champion on "
-        "validation; 0 lets it go on",
-    )
     elites: int = Field(default=10, ge=0, description="that go on unchanged")
     immigrants: float = Field(default=0.05, ge=0, le=1, description="share of new random trees")
     crossover: float = Field(default=0.4, ge=0, le=1, description="share by subtree exchange")

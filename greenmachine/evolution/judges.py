@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from greenmachine.callbacks import Callbacks
 from greenmachine.config import RunConfig
 from greenmachine.engine import Evaluator
 from greenmachine.errors import RunError
 from greenmachine.evolution.entry import Entry
 from greenmachine.evolution.judge import Judge
-from greenmachine.evolution.listener import Listener
 from greenmachine.evolution.racing import Heat
 from greenmachine.fitness import Task
 from greenmachine.language import Expression
@@ -31,7 +31,7 @@ class Judges:
         entries: the benchmarks that they name.
         terminals: signals that the language reads.
         folder: for the signals.
-        listener: told sizes, progress and failures.
+        callbacks: told sizes, progress and failures.
         check: called before a folder is made; raises where that must not be.
     """
 
@@ -41,14 +41,14 @@ class Judges:
         entries: Sequence[Entry],
         terminals: Sequence[str],
         folder: Path,
-        listener: Listener,
+        callbacks: Callbacks,
         check: Callable[[], None] = lambda: None,
     ) -> None:
         self.config = config
         self.entries = list(entries)
         self.terminals = terminals
         self.folder = folder
-        self.listener = listener
+        self.callbacks = callbacks
         self.check = check
 
     def judge(self, sample: str) -> Judge:
@@ -63,8 +63,8 @@ class Judges:
         for task, store in self._stores(sample).items():
             store.build(
                 self.config.workers,
-                announce=self.listener.say,
-                progress=partial(self.listener.progress, f"capture {task} {sample}"),
+                announce=self.callbacks.on_message,
+                progress=partial(self.callbacks.on_capture, f"capture {task} {sample}"),
                 check=self.check,
             )
             failures, networks = store.failures, len(store.indices)
@@ -97,7 +97,7 @@ class Judges:
         evaluator = Evaluator.of_networks(
             spec, entry.indices("test").tolist(), workers=self.config.workers
         )
-        progress = partial(self.listener.progress, f"test {task}")
+        progress = partial(self.callbacks.on_capture, f"test {task}")
         (scores,) = evaluator.scores([expression], progress)
         self._tell_failures(f"{task} test", evaluator.failures, evaluator.size)
         return np.asarray(scores, dtype=np.float64)
@@ -142,7 +142,7 @@ class Judges:
 
     def _tell_failures(self, what: str, failures: Mapping[int, str], networks: int) -> None:
         if failures:
-            self.listener.say(
+            self.callbacks.on_message(
                 f"{len(failures)} of {networks} {what} networks failed and rank below all others; "
                 f"the first: {next(iter(failures.values()))}"
             )

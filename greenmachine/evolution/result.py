@@ -13,7 +13,6 @@ from greenmachine.evolution.entry import Entry, by_sample
 from greenmachine.evolution.judge import Judge
 from greenmachine.evolution.judges import Judges
 from greenmachine.evolution.outcome import Rows, compare, score_table
-from greenmachine.evolution.run_folder import until
 from greenmachine.evolution.search import Search
 from greenmachine.language import parse
 
@@ -73,7 +72,6 @@ def conclude(
         "individuals": search.individuals,
         "generations": search.generation,
         "training": _training(entries),
-        "until": until(config),
         **train.counts(),
     }
     return pd.concat(tables, ignore_index=True), result

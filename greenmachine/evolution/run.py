@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from greenmachine.callbacks import Callback, Callbacks, Generation, RunInfo
 from greenmachine.config import RunConfig
 from greenmachine.energy import Energy, Meter, metered
 from greenmachine.errors import ConfigError, GreenMachineError, RunError, one_line
@@ -19,9 +20,8 @@ from greenmachine.evolution.degenerate import degenerate_warnings, unranked_warn
 from greenmachine.evolution.entry import by_sample, check_stand_ins, check_truths, enter, fitted
 from greenmachine.evolution.history import row_of, words_of
 from greenmachine.evolution.judges import Judges
-from greenmachine.evolution.listener import Listener
 from greenmachine.evolution.result import conclude
-from greenmachine.evolution.run_folder import UNTIL, Checkpoint, RunFolder, until
+from greenmachine.evolution.run_folder import Checkpoint, RunFolder
 from greenmachine.evolution.search import Search
 from greenmachine.language import LANGUAGES, Expression, parse
 from greenmachine.language.grammar import Grammar
@@ -38,7 +38,7 @@ class Run:
         config: the settings.
         folder: made if missing; an empty one, or that of this run.
         seeds: expressions for the first population (``config.evolution.seeds`` resolved).
-        listener: told what happens.
+        callbacks: that follow the run, besides those of ``config``.
 
     Raises:
         ConfigError: the settings do not fit the benchmark.
@@ -47,13 +47,13 @@ class Run:
     """
 
     def __init__(
-        self, config: RunConfig, folder: Path, seeds: Sequence[Expression], listener: Listener
+        self, config: RunConfig, folder: Path, seeds: Sequence[Expression], *callbacks: Callback
     ) -> None:
         self.config, benchmarks = fitted(config)
         config = self.config
         self.folder = RunFolder(folder)
         self.seeds = list(seeds)
-        self.listener = listener
+        self.callbacks = Callbacks([*config.callbacks, *callbacks])
         language = LANGUAGES[config.language.name]
         self.grammar = Grammar(config.passes, config.language.exclude, language, config.plugins)
         for seed in self.seeds:
@@ -67,14 +67,14 @@ class Run:
         self._words: list[dict[str, int | float]] = []
 
     @classmethod
-    def resume(cls, folder: Path, listener: Listener, config: RunConfig | None = None) -> Run:
+    def resume(cls, folder: Path, *callbacks: Callback, config: RunConfig | None = None) -> Run:
         """Return the run that ``folder`` holds.
 
         Args:
             folder: of the run.
-            listener: told what happens.
-            config: its settings, maybe with other ``workers``, another ``backend``, or another
-                end (``evolution.generations``, ``seconds``, ``patience``).
+            callbacks: that follow the run, besides those of its settings.
+            config: its settings, maybe with other ``workers``, another ``backend``, other
+                ``callbacks`` or other ``evolution.generations``.
 
         Raises:
             RunError: it holds none.
@@ -86,7 +86,7 @@ class Run:
             raise RunError(
                 f"{folder}/config.json has a seed that is none: {one_line(error)}"
             ) from None
-        return cls(config or described.config, folder, seeds, listener)
+        return cls(config or described.config, folder, seeds, *callbacks)
 
     @staticmethod
     def settings(folder: Path) -> RunConfig:
@@ -106,13 +106,20 @@ class Run:
             # What a kill left behind the result goes, where the folder may be written.
             with suppress(RunError, OSError), self.folder.held():
                 self.folder.go_on(keep_signals=self.config.capture.keep)
-            self.listener.say(f"{self.folder.path} is finished")
+            self.callbacks.on_message(f"{self.folder.path} is finished")
             return finished
+        self.callbacks.check()
         with backend(self.config.backend, self.config.workers), self.folder.held():
             self._describe()
             gpu = self.config.capture.device != "cpu"
-            with metered(gpu, self.config.backend, self.listener.say) as meter:
-                return self._execute(meter)
+            saved = self.folder.go_on(keep_signals=True)
+            with (
+                self.callbacks.running(self._info(saved)),
+                metered(gpu, self.config.backend, self.callbacks.on_message) as meter,
+            ):
+                result = self._execute(meter, saved)
+                self.callbacks.on_end(result)
+                return result
 
     def _finished(self) -> dict[str, Any] | None:
         """Return the result, where the folder has the one that these settings end with.
@@ -120,19 +127,32 @@ class Run:
         Raises:
             RunError: the folder holds another run, or a file of the result is damaged.
         """
-        if not self.folder.holds_run or self._differs() or not self.folder.finished:
+        if not self.folder.holds_run:
+            return None
+        self._differs()  # refuses another run
+        if not self.folder.finished:
             return None
         result = self.folder.result()
         self.folder.scores()
         if self.folder.checkpoint() is None:
             return None  # somebody removed it, as told where it is damaged: the search is repeated
-        # Another: it was killed when it began to go on to a later end.
-        return result if result["until"] == until(self.config) else None
+        # Else it is to go on, further or because what ended it was taken away.
+        generations = self.config.evolution.generations
+        ended = result["until"] == {"generations": generations} or (
+            result["until"].get("callback") in self.callbacks.written()
+            and result["generations"] <= generations
+        )
+        return result if ended else None
 
-    def _execute(self, meter: Meter) -> dict[str, Any]:
+    def _info(self, saved: Checkpoint | None) -> RunInfo:
+        """Return what callbacks are told when the run starts or is resumed."""
+        created = self.folder.manifest().created
+        history = saved.history if saved is not None else []
+        return RunInfo(self.config.model_dump(mode="json"), self.folder.path, created, history)
+
+    def _execute(self, meter: Meter, saved: Checkpoint | None) -> dict[str, Any]:
         started = time.monotonic()
         config = self.config
-        saved = self.folder.go_on(keep_signals=True)
         if saved is None:
             self.folder.drop_result()  # of a run whose checkpoint was removed
         judges = Judges(
@@ -140,7 +160,7 @@ class Run:
             self.entries,
             list(self.grammar.terminals),
             self.folder.signals,
-            self.listener,
+            self.callbacks,
             self.folder.check,
         )
         train, validation = judges.judge("train"), judges.judge("validation")
@@ -167,50 +187,63 @@ class Run:
             trees = [self.grammar.expression(individual) for individual in search.population]
             self._words.append(words_of(search.generation, trees))
             self.folder.save(self._checkpoint(search))
-            self.listener.generation(row, search)
+            rows = [dict(row) for row in self._rows]  # what a callback does to them is its own
+            self.callbacks.on_generation(Generation(rows, search.hall[0], search))
             if search.generation == 0 and (why := unranked_warning(search)):
-                self.listener.say(why)
+                self.callbacks.on_message(why)
+        ended = self._ended(search)
+        if "callback" in ended:
+            name = ended["callback"]["scheme"]
+            self.callbacks.on_message(
+                f"{name} ended the search after generation {search.generation}"
+            )
         scores, result = conclude(search, train, validation, judges)
+        result["until"] = ended
         result["seconds"] = round(before + time.monotonic() - started, 1)
         result |= (drawn + meter.read()).facts()
         self.folder.finish(scores, result)
         if not config.capture.keep:
             self.folder.drop_signals()
         for warning in degenerate_warnings(scores, result):
-            self.listener.say(warning)
+            self.callbacks.on_message(warning)
         return result
 
     def _enough(self, search: Search) -> bool:
-        """Whether the search ends here, by any of the settings that say so."""
-        limits = self.config.evolution
-        if search.generation < 0:
-            return False
-        best = [row["best_validation"] for row in self._rows]
-        waited = len(best) - 1 - best.index(max(best))
-        return (
-            search.generation >= limits.generations
-            or (limits.seconds is not None and self._seconds >= limits.seconds)
-            or (limits.patience > 0 and waited >= limits.patience)
+        """Whether the search ends here; the first generation is always made."""
+        return search.generation >= self.config.evolution.generations or (
+            search.generation >= 0 and self.callbacks.ended_by is not None
         )
 
+    def _ended(self, search: Search) -> dict[str, Any]:
+        """Return what ended the search."""
+        generations = self.config.evolution.generations
+        if search.generation >= generations:
+            return {"generations": generations}
+        return {"callback": self.callbacks.ended_by}
+
     def _differs(self) -> bool:
-        """Whether this run is to end elsewhere than the one in the folder.
+        """Whether this run has another end or other callbacks than the one in the folder.
 
         Raises:
             RunError: the folder holds another run.
         """
         described = self.folder.description()
-        # Who does the work changes no result: a run may go on with other workers. Where it ends
-        # changes no generation before.
-        free = {"workers": self.config.workers, "backend": self.config.backend}
-        end = described.config.evolution.model_copy(update=until(self.config))
-        known = described.config.model_copy(update={**free, "evolution": end})
+        # Who does the work and who follows it changes no result: a run may go on with others.
+        # Where it ends changes no generation before.
+        free = {name: getattr(self.config, name) for name in ("workers", "backend", "callbacks")}
+        end = {"generations": self.config.evolution.generations}
+        evolution = described.config.evolution.model_copy(update=end)
+        known = described.config.model_copy(update={**free, "evolution": evolution})
         seeds = [seed.text for seed in self.seeds]
         if known.model_dump(mode="json") != self.config.model_dump(mode="json") or (
             described.seeds != seeds
         ):
             raise RunError(f"{self.folder.path} holds another run: choose another --out")
-        return until(described.config) != until(self.config)
+        before, now = described.config, self.config
+        return (
+            before.evolution != now.evolution
+            or Callbacks(before.callbacks).written() != Callbacks(now.callbacks).written()
+        )
 
     def _describe(self) -> None:
         """Write what the run is, once; refuse a folder that holds another run."""
@@ -249,8 +282,7 @@ class Run:
         if saved is not None and saved.search.generation > wanted:
             raise ConfigError(
                 f"evolution.generations: {self.folder.path} has {saved.search.generation} by now: "
-                f"give more than that, or start again in another --out ({', '.join(UNTIL)} say "
-                "when a run ends)"
+                "give more than that, or start again in another --out"
             )
 
     def _check_data(self) -> None:
@@ -275,7 +307,7 @@ class Run:
             ) from None
         self._rows, self._words = list(saved.history), list(saved.words)
         self._seconds = saved.seconds
-        self.listener.say(f"resuming after generation {search.generation}")
+        self.callbacks.on_message(f"resuming after generation {search.generation}")
 
     def _checkpoint(self, search: Search) -> Checkpoint:
         return Checkpoint.model_validate(

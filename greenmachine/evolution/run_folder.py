@@ -50,7 +50,6 @@ from greenmachine.files import (
 from greenmachine.plugins import loaded_plugins, require_plugins
 
 __all__ = [
-    "UNTIL",
     "BenchmarkFacts",
     "Checkpoint",
     "Description",
@@ -61,14 +60,10 @@ __all__ = [
     "RunFolder",
     "SavedIndividual",
     "SearchState",
-    "until",
 ]
 
 FORMAT: Final = 2
 """Of the files; those of another are refused."""
-
-UNTIL = ("generations", "seconds", "patience")
-"""Settings of ``evolution`` that say when the search ends: a run may go on with others."""
 
 _SIGNALS = "signals"
 _STORE_FILE = re.compile(r"store\.json|shard-\d{4,}\.(json|safetensors)")
@@ -253,7 +248,11 @@ _Rows = dict[str, dict[str, _Row]]
 
 
 class Result(_Strict):
-    """The content of ``result.json``; more keys are allowed."""
+    """The content of ``result.json``; more keys are allowed.
+
+    Attributes:
+        until: what ended the search: the number of ``generations``, or a ``callback``.
+    """
 
     model_config = ConfigDict(extra="allow")
 
@@ -271,7 +270,7 @@ class Result(_Strict):
     seconds: float
     energy_kwh: float = 0.0
     energy: _EnergyFacts = _EnergyFacts()
-    until: dict[str, int | float | None]
+    until: dict[Literal["generations", "callback"], Any]
     files: dict[str, str]
 
 
@@ -512,11 +511,6 @@ class RunFolder:
         if self._held is None:
             raise RuntimeError("the folder of a run is written inside `held()` alone")
         self._held.check()
-
-
-def until(config: RunConfig) -> dict[str, Any]:
-    """Return the settings that say when the search ends, by name."""
-    return {name: getattr(config.evolution, name) for name in UNTIL}
 
 
 def _table(rows: Sequence[Mapping[str, float]], missing: float | None) -> str:

@@ -56,7 +56,7 @@ class Grammar:
         there = usable_passes(language, plugins)
         if wrong := [name for name in passes if name not in there]:
             known = ", ".join(there) or f"none to choose in the {language.name} language"
-            raise ConfigError(f"no pass {', '.join(wrong)}; there are {known}")
+            raise ConfigError(f"passes: no pass {', '.join(wrong)}; there are {known}")
         terminals = language.terminals(passes)
         words = [
             primitive

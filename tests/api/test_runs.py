@@ -7,6 +7,7 @@ import math
 import shutil
 import subprocess
 import sys
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,9 @@ from torch import nn
 import greenmachine
 from greenmachine.api.runs import settle
 from greenmachine.benchmarks import Benchmark
+from greenmachine.callbacks import Generation
 from greenmachine.config import RunConfig
 from greenmachine.errors import ConfigError, DataError, RunError
-from greenmachine.evolution import Search
 from tests.disguises import everything
 from tests.proxies.loading import load
 from tests.proxies.tiny_networks import SHAPE, network
@@ -113,32 +114,27 @@ def test_same_seed_same_run_and_settings_by_any_way(
     assert len(other.history) == 1
 
 
-class Listener:
-    """Notes what it hears, and interrupts after a generation if asked to."""
+class Noting(greenmachine.Callback):
+    """Notes the generations, and interrupts after one if asked to."""
 
-    def __init__(self, stop_after: int | None = None) -> None:
-        self.stop_after = stop_after
-        self.lines: list[str] = []
-        self.generations: list[int] = []
+    stop_after: int | None = None
 
-    def say(self, line: str) -> None:
-        self.lines.append(line)
+    @cached_property
+    def generations(self) -> list[int]:
+        return []
 
-    def progress(self, what: str, done: int, total: int) -> None:
-        pass
-
-    def generation(self, row: dict[str, float], search: Search) -> None:
-        self.generations.append(int(row["generation"]))
-        if row["generation"] == self.stop_after:
+    def on_generation(self, generation: Generation) -> None:
+        self.generations.append(int(generation.row["generation"]))
+        if generation.row["generation"] == self.stop_after:
             raise KeyboardInterrupt
 
 
 def test_a_finished_run_is_returned_at_once(result: greenmachine.Result) -> None:
-    listener = Listener()
+    noting = Noting()
     again = greenmachine.evolve(
-        "nats-tss", settings=SETTINGS, out=result.folder, seed=1, listener=listener
+        "nats-tss", settings=SETTINGS, out=result.folder, seed=1, callbacks=[noting]
     )
-    assert listener.generations == []
+    assert noting.generations == []
     assert again == result
     with pytest.raises(RunError, match="holds another run"):
         greenmachine.evolve("nats-tss", settings=SETTINGS, out=result.folder, seed=2)
@@ -149,15 +145,15 @@ def test_an_interrupted_run_goes_on(how: str, result: greenmachine.Result, tmp_p
     out = tmp_path / "tiny"
     call: dict[str, Any] = {"settings": SETTINGS, "out": out, "seed": 1}
     with pytest.raises(KeyboardInterrupt):
-        greenmachine.evolve("nats-tss", **call, listener=Listener(stop_after=0))
+        greenmachine.evolve("nats-tss", **call, callbacks=[Noting(stop_after=0)])
     with pytest.raises(RunError, match="holds no result.json"):
         greenmachine.Result.open(out)
-    listener = Listener()
+    noting = Noting()
     if how == "resume":
-        again = greenmachine.evolve(resume=out, listener=listener)
+        again = greenmachine.evolve(resume=out, callbacks=[noting])
     else:
-        again = greenmachine.evolve("nats-tss", **call, listener=listener)
-    assert listener.generations == [1, 2]
+        again = greenmachine.evolve("nats-tss", **call, callbacks=[noting])
+    assert noting.generations == [1, 2]
     assert again.tau == result.tau
 
 

@@ -56,6 +56,42 @@ def test_on_names_benchmark_data_set_and_folder(call: Call, tmp_path: Path) -> N
     assert (config["name"], config["datasets"]) == ("nats-sss", ["cifar10"])
 
 
+def test_callbacks_are_given_stored_and_replaced(call: Call, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    (tmp_path / "run.yaml").write_text(RUN + "callbacks: [tensorboard]")
+    stop = ["--callback", "{scheme: early_stopping, seconds: 1.0e-9}"]
+    done = call("evolve", "run.yaml", "--out", "run", *stop)
+    assert done.returncode == 0, done.stderr
+    assert "early_stopping ended" in done.stderr
+    assert list((tmp_path / "run" / "tensorboard").iterdir())
+
+    def stored() -> list[str]:
+        config = json.loads((tmp_path / "run" / "config.json").read_text())["config"]
+        return [callback["scheme"] for callback in config["callbacks"]]
+
+    assert stored() == ["tensorboard", "early_stopping"]
+    assert "is finished" in call("evolve", "--resume", "run").stderr
+    done = call("evolve", "--resume", "run", "--set", "callbacks=[]")
+    assert "generation 1/1" in done.stderr
+    assert stored() == []
+
+
+def test_failing_callback_is_one_line(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("tensorboard")
+
+    def full(*_: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr("greenmachine.callbacks.TensorBoard.log", full)
+    (tmp_path / "run.yaml").write_text(RUN)
+    done = call("evolve", "run.yaml", "--out", "run", "--callback", "tensorboard", "--json")
+    assert done.returncode == 0
+    assert "tensorboard" in one_line(done.stderr) and "disk full" in one_line(done.stderr)
+    assert json.loads(done.stdout)["generations"] == 1
+
+
 def test_signals_end_a_run_with_the_line_to_go_on(run_folder: Path, tmp_path: Path) -> None:
     """Real signals in capture and in evolution."""
     (tmp_path / "run.yaml").write_text(RUN)
@@ -140,6 +176,12 @@ def test_signals_to_the_whole_group_leave_nothing(
         (["evolve", "--on", "nats-xyz"], "nats-tss"),
         (["evolve", "--on", "digits-tss", "--on", "nats-xyz"], "no benchmark 'nats-xyz'"),
         (["evolve", "--set", "evolution.seeds=[nwott]"], "unknown proxy 'nwott'"),
+        (["evolve", "--callback", "tensorbord"], "tensorboard"),
+        (["evolve", "--callback", "early_stopping"], "patience"),
+        (["evolve", "--callback", "{scheme: early_stopping, patience: x}"], "patience"),
+        (["evolve", "--callback", "{scheme: [1"], "is not a YAML value"),
+        (["evolve", "--callback", "3"], "scheme"),
+        (["evolve", "--set", "callbacks=[tensorbord]"], "tensorboard"),
         (["evolve", "--resume", "nowhere"], "holds no run"),
         (["evolve", "--resume", "nowhere", "--seed", "1"], "give no others"),
         (["evolve", "--resume", "nowhere", "--on", "nats-tss"], "holds no run"),

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from greenmachine.callbacks import Callback, Generation
 from greenmachine.config import RunConfig
-from greenmachine.evolution import Run, Search
+from greenmachine.evolution import Run
 
 SETTINGS: dict[str, Any] = {
     "name": "small",
@@ -30,25 +32,33 @@ def settings(**changes: Any) -> RunConfig:
     return RunConfig.model_validate({**SETTINGS, **merged})
 
 
-class Quiet:
-    """A listener that notes what it is told, and interrupts after a generation if asked to."""
+class Quiet(Callback):
+    """Notes what it is given, and interrupts after a generation if asked to."""
 
-    def __init__(self, stop_after: int | None = None) -> None:
-        self.stop_after = stop_after
-        self.lines: list[str] = []
-        self.rows: list[dict[str, float]] = []
-        self.populations: list[list[str]] = []
+    stop_after: int | None = None
 
-    def say(self, line: str) -> None:
+    @cached_property
+    def lines(self) -> list[str]:
+        return []
+
+    @cached_property
+    def rows(self) -> list[dict[str, float]]:
+        return []
+
+    @cached_property
+    def populations(self) -> list[list[str]]:
+        return []
+
+    def on_message(self, line: str) -> None:
         self.lines.append(line)
 
-    def progress(self, what: str, done: int, total: int) -> None:
+    def on_capture(self, what: str, done: int, total: int) -> None:
         assert 0 < done <= total
 
-    def generation(self, row: dict[str, float], search: Search) -> None:
-        self.rows.append(row)
-        self.populations.append([individual.text for individual in search.population])
-        if row["generation"] == self.stop_after:
+    def on_generation(self, generation: Generation) -> None:
+        self.rows.append(dict(generation.row))
+        self.populations.append([individual.text for individual in generation.search.population])
+        if generation.row["generation"] == self.stop_after:
             raise KeyboardInterrupt
 
 
@@ -56,7 +66,7 @@ class Quiet:
 def finished(
     synthetic_data: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, Quiet, dict[str, Any]]:
-    """The small run, unbroken: its folder, what its listener heard, its result."""
+    """The small run, unbroken: its folder, what its callback heard, its result."""
     folder = tmp_path_factory.mktemp("run") / "unbroken"
     listener = Quiet()
     return folder, listener, Run(settings(), folder, [], listener).execute()

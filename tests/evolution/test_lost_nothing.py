@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from greenmachine import files
+from greenmachine.callbacks import Generation
 from greenmachine.errors import ConfigError, RunError
 from greenmachine.evolution import Run, RunFolder
 from greenmachine.proxies.discovery import export_run
@@ -204,13 +205,12 @@ def test_folder_of_the_user_is_refused(name: str, tmp_path: Path) -> None:
 class Meddler(Quiet):
     """Does something to the folder after a generation."""
 
-    def __init__(self, generation: int, meddle: Callable[[], object]) -> None:
-        super().__init__()
-        self.when, self.meddle = generation, meddle
+    when: int
+    meddle: Callable[[], object]
 
-    def generation(self, row: dict[str, float], search: Any) -> None:
-        super().generation(row, search)
-        if row["generation"] == self.when:
+    def on_generation(self, generation: Generation) -> None:
+        super().on_generation(generation)
+        if generation.row["generation"] == self.when:
             self.meddle()
 
 
@@ -227,7 +227,7 @@ def test_folder_that_goes_under_a_run(
             Run(settings(**SMALL), folder, [], Quiet()).execute()
 
     with pytest.raises(RunError, match="removed or replaced"):
-        Run(settings(**SMALL), folder, [], Meddler(generation, meddle)).execute()
+        Run(settings(**SMALL), folder, [], Meddler(when=generation, meddle=meddle)).execute()
     if how == "removed":
         assert not folder.exists()
     else:
@@ -310,7 +310,7 @@ def test_extended_run_equals_a_longer_one(unbroken: Path, tmp_path: Path) -> Non
     evolution = {**SMALL["evolution"], "generations": 0}
     Run(settings(**{**SMALL, "evolution": evolution}), folder, [], Quiet()).execute()
     config = settings(**SMALL)
-    Run.resume(folder, Quiet(), Run.settings(folder).model_copy(
+    Run.resume(folder, Quiet(), config=Run.settings(folder).model_copy(
         update={"evolution": config.evolution}
     )).execute()  # fmt: skip
     assert told(folder) == told(unbroken)
@@ -341,17 +341,6 @@ def test_stop_while_a_run_is_extended(
             Run(settings(**SMALL), folder, [], Quiet()).execute()
         assert told(folder) == told(unbroken), number
         shutil.rmtree(folder)
-
-
-@pytest.mark.parametrize(("limit", "last"), [({"patience": 1}, 3), ({"seconds": 1e-9}, 0)])
-def test_search_ends_early(limit: dict[str, Any], last: int, tmp_path: Path) -> None:
-    evolution = {**SMALL["evolution"], "generations": 8, **limit}
-    config = settings(**{**SMALL, "evolution": evolution})
-    result = Run(config, tmp_path / "run", [], Quiet()).execute()
-    assert result["generations"] <= last
-    again = Quiet()
-    assert Run.resume(tmp_path / "run", again).execute() == result
-    assert "is finished" in again.lines[-1]
 
 
 def test_samples_that_nothing_can_rank_are_refused_before_capture(

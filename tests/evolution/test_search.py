@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
+from greenmachine.callbacks import Generation
 from greenmachine.config import RunConfig
 from greenmachine.evolution import Run, Search
 from greenmachine.evolution.individual import cleared, distinct
@@ -28,11 +29,15 @@ SEED = "sum_layers(l2_norm(weight))"
 class Keep(Quiet):
     """Keeps the search itself."""
 
-    search: Search
+    _search: Search
 
-    def generation(self, row: dict[str, float], search: Search) -> None:
-        self.search = search
-        super().generation(row, search)
+    @property
+    def search(self) -> Search:
+        return self._search
+
+    def on_generation(self, generation: Generation) -> None:
+        self._search = generation.search
+        super().on_generation(generation)
 
 
 def unbroken_like_resumed(config: RunConfig, tmp_path: Path) -> Keep:
@@ -123,9 +128,9 @@ def test_limits_hold_in_every_generation(tmp_path: Path) -> None:
     limits = {"max_height": 5, "max_size": 9, "start_height": [2, 4]}
 
     class Check(Keep):
-        def generation(self, row: dict[str, float], search: Search) -> None:
-            super().generation(row, search)
-            assert all(i.height <= 5 and len(i) <= 9 for i in search.population)
+        def on_generation(self, generation: Generation) -> None:
+            super().on_generation(generation)
+            assert all(i.height <= 5 and len(i) <= 9 for i in self.search.population)
 
     listener = Check()
     Run(settings(language=limits), tmp_path / "run", [], listener).execute()

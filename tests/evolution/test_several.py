@@ -128,7 +128,7 @@ def test_resumed_and_with_two_workers_it_is_the_same_run(
     folder, result = whole
     again = tmp_path / "again"
     shutil.copytree(stopped, again)
-    resumed = Run.resume(again, Quiet(), small(workers=2)).execute()
+    resumed = Run.resume(again, Quiet(), config=small(workers=2)).execute()
     assert without_times(resumed) == without_times(result)
     assert search_state(again) == search_state(folder)
     for name in ("words.csv", "scores.parquet"):
