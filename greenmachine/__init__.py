@@ -27,7 +27,9 @@ if TYPE_CHECKING:
         load_plugin,
         primitive,
         rank,
+        register_benchmark,
         register_pass,
+        register_proxy,
         score,
     )
 
@@ -48,7 +50,9 @@ __all__ = [
     "load_plugin",
     "primitive",
     "rank",
+    "register_benchmark",
     "register_pass",
+    "register_proxy",
     "score",
 ]
 
