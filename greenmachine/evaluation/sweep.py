@@ -135,7 +135,7 @@ class Sweep:
 
     def _plugins(self) -> dict[str, str]:
         """Return the plugins that define a proxy, or what it is made of: SHA-256 by name."""
-        modules: set[str] = set()
+        modules: set[str | None] = set()  # a function of C may name none
         for proxy in self.proxies.values():
             if isinstance(proxy, ExpressionProxy):
                 nodes = parse(proxy.expression).walk()
@@ -148,7 +148,7 @@ class Sweep:
         return {
             plugin.short: plugin.sha256
             for plugin in loaded_plugins()
-            if any(plugin.owns(module) for module in modules)
+            if any(plugin.owns(module) for module in modules if module)
         }
 
     def rows(

@@ -14,11 +14,12 @@ import torch
 
 import greenmachine
 from greenmachine.benchmarks import Benchmark, load_benchmark
+from greenmachine.cli.names import proxy_facts
 from greenmachine.errors import ConfigError, DataError
 from greenmachine.evaluation import capture_spec, score_networks
 from greenmachine.language import parse
 from greenmachine.plugins import load_plugin
-from greenmachine.proxies import FunctionProxy
+from greenmachine.proxies import FunctionProxy, resolve
 from tests import brought
 
 HEAD = "import greenmachine\nimport pandas as pd\nfrom torch import nn\n"
@@ -208,3 +209,21 @@ def test_proxies_that_cannot_be_registered(tmp_path: Path, text: str, says: str)
         plugin(tmp_path, text)
     assert says in str(error.value) and "plugin.py, line" in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "function", ["partial(scaled, 2.0)", "Scaled()", "lambda model, images, labels, seed: 2.0"]
+)
+def test_anything_that_can_be_called_is_a_function(tmp_path: Path, function: str) -> None:
+    plugin(
+        tmp_path,
+        "from functools import partial\n"
+        "def scaled(by, model, images, labels, seed): return by\n"
+        "class Scaled:\n"
+        "    def __call__(self, model, images, labels, seed): return 2.0\n"
+        f"greenmachine.register_proxy(name='called')({function})\n",
+    )
+    spec = capture_spec("digits-tss", "digits", [], batch=2, seed=0, options={})
+    assert score_networks({"x": "called"}, spec, [0, 1], workers=1)["x"].eq(2.0).all()
+    facts = proxy_facts(resolve("called"))
+    assert "greenmachine_plugin" in facts["function"] or "partial" in facts["function"]
