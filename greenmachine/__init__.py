@@ -29,7 +29,9 @@ if TYPE_CHECKING:
         load_plugin,
         primitive,
         rank,
+        register_benchmark,
         register_pass,
+        register_proxy,
         score,
     )
 
@@ -52,7 +54,9 @@ __all__ = [
     "load_plugin",
     "primitive",
     "rank",
+    "register_benchmark",
     "register_pass",
+    "register_proxy",
     "score",
 ]
 

@@ -4,12 +4,18 @@ from greenmachine import callbacks
 from greenmachine.api.result import Result
 from greenmachine.api.runs import evolve
 from greenmachine.api.scoring import rank, score
-from greenmachine.benchmarks import Benchmark, load_benchmark
+from greenmachine.benchmarks import Benchmark, load_benchmark, register_benchmark
 from greenmachine.callbacks import Callback
 from greenmachine.errors import GreenMachineError
 from greenmachine.plugins import load_plugin
 from greenmachine.primitives import primitive
-from greenmachine.proxies import ArchitectureProxy, ExpressionProxy, FunctionProxy, Proxy
+from greenmachine.proxies import (
+    ArchitectureProxy,
+    ExpressionProxy,
+    FunctionProxy,
+    Proxy,
+    register_proxy,
+)
 from greenmachine.selection import Selection
 from greenmachine.signals.registry import register_pass
 
@@ -29,6 +35,8 @@ __all__ = [
     "load_plugin",
     "primitive",
     "rank",
+    "register_benchmark",
     "register_pass",
+    "register_proxy",
     "score",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from greenmachine.benchmarks.base import Benchmark
@@ -14,8 +13,8 @@ from greenmachine.benchmarks.custom import (
     short_name,
 )
 from greenmachine.benchmarks.datasets import Images, ImageSet
-from greenmachine.benchmarks.digits import LOADERS as EMBEDDED_LOADERS
 from greenmachine.benchmarks.paths import data_folder
+from greenmachine.benchmarks.registered import BENCHMARKS, register_benchmark
 from greenmachine.benchmarks.spaces import (
     CELLS_101,
     CHANNEL_RESNET,
@@ -25,7 +24,6 @@ from greenmachine.benchmarks.spaces import (
     TOPOLOGY,
     Space,
 )
-from greenmachine.benchmarks.tables import TABLES
 from greenmachine.benchmarks.training import training_cost
 from greenmachine.errors import DataError
 
@@ -46,15 +44,10 @@ __all__ = [
     "is_custom",
     "load_benchmark",
     "refuse_unnamed_code",
+    "register_benchmark",
     "short_name",
     "training_cost",
 ]
-
-BENCHMARKS: dict[str, Callable[[Path], Benchmark]] = {
-    **EMBEDDED_LOADERS,
-    **{name: table.load for name, table in TABLES.items()},
-}
-"""Loaders by name; each takes the data folder. The embedded ones need none."""
 
 
 def load_benchmark(name: str, folder: Path | None = None) -> Benchmark:
@@ -66,6 +59,7 @@ def load_benchmark(name: str, folder: Path | None = None) -> Benchmark:
 
     Raises:
         DataError: unknown name, or the data is missing or broken.
+        ConfigError: it was registered outside of a plugin.
     """
     folder = data_folder() if folder is None else folder
     if is_custom(name):
@@ -73,6 +67,6 @@ def load_benchmark(name: str, folder: Path | None = None) -> Benchmark:
     if name not in BENCHMARKS:
         raise DataError(
             f"no benchmark {name!r}; known: {', '.join(BENCHMARKS)}, "
-            "or your own networks: my_space.py:accuracies.csv"
+            "or your own networks: my_space.py:accuracies.csv, or one of a plugin: --plugin FILE"
         )
     return BENCHMARKS[name](folder)

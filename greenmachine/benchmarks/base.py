@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -154,9 +155,9 @@ class Benchmark:
         """
         arch = self.archs[self.index_of(index)]
         settings = self.settings(options)
-        classes = self.num_classes(dataset)
+        about = self._about(dataset)
         with neutral(), seeded((seed * 1_000_003 + index) % 2**63):
-            return self.space.build(arch, num_classes=classes, **settings)
+            return self.space.build(arch, **about, **settings)
 
     def trivial_scores(
         self, dataset: str, indices: Sequence[int] | NDArray[np.int64] | None = None
@@ -170,12 +171,11 @@ class Benchmark:
         Returns:
             Scores by name, NaN where a custom network cannot be built or run.
         """
-        images = self._images(dataset)
         archs = self.archs if indices is None else [self.archs[int(i)] for i in indices]
         params, flops = self.space.costs(
             archs,
-            num_classes=images.num_classes,
-            image_size=images.size,
+            image_size=self._images(dataset).size,
+            **self._about(dataset),
             **self.settings({}),
         )
         scores = {"params": params.astype(np.float64), "flops": flops}
@@ -210,6 +210,11 @@ class Benchmark:
     @cached_property
     def _index(self) -> dict[str, int]:
         return {arch: row for row, arch in enumerate(self.archs)}
+
+    def _about(self, dataset: str) -> dict[str, Any]:
+        """Return what the space needs to know of a data set to build a network."""
+        name = {"dataset": dataset} if self.space.by_dataset else {}
+        return {"num_classes": self.num_classes(dataset), **name}
 
     def _images(self, dataset: str) -> Images:
         for images in self.image_sets:

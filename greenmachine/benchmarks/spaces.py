@@ -54,6 +54,8 @@ class Space:
             weights, bit for bit; None when there are none.
         live: whether an architecture has no dead operation; None when there are none.
         options: what ``build`` and ``costs`` understand, with the paper's values.
+        by_dataset: whether ``build`` and ``costs`` take the name of the data set, ``dataset``,
+            beside the other arguments.
     """
 
     name: str
@@ -65,6 +67,12 @@ class Space:
     program: Callable[[str], str] | None = None
     live: Callable[[str], bool] | None = None
     options: Mapping[str, int] = field(default_factory=dict)
+    by_dataset: bool = False
+
+    @property
+    def built_in(self) -> bool:
+        """Whether this is a space of ``SPACES``, and not one that has its name."""
+        return SPACES.get(self.name) == self
 
     def isomorph(self, archs: Sequence[str]) -> NDArray[np.int64]:
         """Return for each architecture the smallest index of its class, (len(archs),)."""

@@ -21,6 +21,7 @@ from greenmachine.errors import DataError, one_line
 from greenmachine.files import replace_file, sha256
 
 __all__ = [
+    "ACCURACY",
     "COSTS",
     "TableSchema",
     "check_table",
@@ -37,7 +38,8 @@ convolutions and of the linear layer, whose bias counts as one more input; ``flo
 multiply-accumulates without that bias.
 """
 
-_ACCURACY = re.compile(r"(test|valid)(@\d+)?(\.seed\d+)?")
+ACCURACY = re.compile(r"(test|valid)(@\d+)?(\.seed\d+)?")
+"""What follows ``<dataset>.`` in the name of a column of accuracies."""
 
 # What pandas and pyarrow raise on a damaged file, depending on where the damage is.
 _UNREADABLE = (
@@ -138,7 +140,7 @@ def check_table(frame: pd.DataFrame, schema: TableSchema, *, source: Path) -> No
     for dataset in schema.datasets:
         for column in frame.columns:
             kind = column.removeprefix(f"{dataset}.")
-            if kind != column and _ACCURACY.fullmatch(kind):
+            if kind != column and ACCURACY.fullmatch(kind):
                 _check_percent(frame, column, source, fix, required=kind == truth)
         for kind in COSTS:
             if f"{dataset}.{kind}" in frame.columns:

@@ -21,6 +21,8 @@ from greenmachine.errors import DataError, one_line
 
 __all__ = ["UserFile"]
 
+_FUNCTIONS = ("build", "images")
+
 
 class UserFile:
     """A Python file that has been run.
@@ -65,23 +67,32 @@ class UserFile:
         found = {Path(m.__file__) for m in self._neighbours.values() if m.__file__}
         return self.path, *sorted(found)
 
+    @property
+    def place(self) -> str:
+        """The file, for messages."""
+        return str(self.path)
+
+    def spelled(self, name: str) -> str:
+        """Return what the file calls ``name``: constants in capitals, functions as they are."""
+        return name if name in _FUNCTIONS else name.upper()
+
     def get(self, name: str) -> Any:
         """Return what the file calls ``name``; None where it has no such name."""
-        return getattr(self.module, name, None)
+        return getattr(self.module, self.spelled(name), None)
 
-    def call(self, name: str, *args: Any) -> Any:
-        """Return ``name(*args)``, while the file's folder can be imported from."""
+    def call(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        """Return ``name(*args, **kwargs)``, while the file's folder can be imported from."""
         with self._at_home():
-            return self.get(name)(*args)
+            return self.get(name)(*args, **kwargs)
 
-    def try_call(self, name: str) -> Any:
-        """Return ``name()``.
+    def try_call(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        """Return what :meth:`call` returns.
 
         Raises:
             DataError: it raised; the message names exception, line and file.
         """
         try:
-            return self.call(name)
+            return self.call(name, *args, **kwargs)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # it is anybody's code, and may call sys.exit

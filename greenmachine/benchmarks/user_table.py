@@ -1,71 +1,211 @@
-"""A CSV of the user's: architectures as text, and what accuracy each reached."""
+"""A table of the user's: architectures as text, and what accuracies each reached.
+
+It is a CSV with a header line, a Parquet file or a data frame, with the columns
+
+| column | what it holds |
+|---|---|
+| ``arch`` | the architecture, any text (``012`` stays ``012``) |
+| ``accuracy`` | test accuracy in percent, where there is one data set: it is called ``own`` |
+| ``cifar10`` | or test accuracy on a data set, one column a data set |
+| ``cifar10.valid``, ``cifar10.test@12`` | more accuracies of it, named as in ``table.py`` |
+| ``isomorph`` | optional: any text; networks with the same text are the same function |
+| ``index``, one without a name, ``#note`` | not read; beside ``accuracy`` no other word either |
+``cifar10`` is short for ``cifar10.test``.
+"""
 
 from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterator
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from greenmachine.benchmarks.table import ACCURACY, COSTS, read_table
 from greenmachine.errors import DataError
 
-__all__ = ["read_accuracies"]
+__all__ = ["OWN", "UserTable", "read_accuracies"]
+
+OWN = "own"
+"""Name of the data set whose accuracies are called ``accuracy``."""
+
+_Row = tuple[str, dict[str, str]]
+"""Where a row is, and its cells by the name of the column."""
+
+_TRUTHS = ("test", "valid")
+_DATASET = re.compile(r"\w[\w.+-]*")
 
 
-def read_accuracies(path: Path, dataset: str) -> pd.DataFrame:
-    """Return the table of a benchmark, its accuracies in column ``<dataset>.test``.
+@dataclass(frozen=True)
+class UserTable:
+    """A checked table.
+
+    Attributes:
+        frame: ``index``, ``arch``, accuracies as ``<dataset>.<target>``, and maybe ``isomorph``:
+            the smallest index of the networks with one text.
+        datasets: in the order of their columns.
+        truth: the accuracy that every data set and network has: ``test``, or else ``valid``.
+    """
+
+    frame: pd.DataFrame
+    datasets: tuple[str, ...]
+    truth: str
+
+
+def read_accuracies(source: Path | pd.DataFrame, place: str | None = None) -> UserTable:
+    """Return the table in ``source``, checked.
 
     Args:
-        path: a CSV with a header line and columns ``arch`` (any text; ``012`` stays ``012``) and
-            ``accuracy`` (percent), maybe ``isomorph`` (whole numbers; networks with one number
-            are the same function). Other columns are ignored.
-        dataset: name of the data set.
+        source: a CSV, a ``.parquet`` file, or a data frame.
+        place: what messages call the table; the path of a file by default.
 
     Raises:
-        DataError: the first fault found, with its line and architecture.
+        DataError: the first fault found, with its line or row.
     """
-    rows: list[tuple[str, float, int]] = []
-    lines: dict[str, int] = {}
-    isomorph = False
-    for line, row in _rows(path):
-        isomorph = "isomorph" in row
-        arch = row["arch"]
-        place = f"{path}, line {line}"
+    place = str(source) if place is None else place
+    names, rows = _cells(source, place)
+    columns = _columns(names, place)
+    truth = _truth(columns.values(), place)
+    isomorph = "isomorph" in names
+    found: dict[str, list[Any]] = {key: [] for key in ("arch", "isomorph", *columns.values())}
+    known: dict[str, str] = {}
+    for line, row in rows:
+        arch, here = row["arch"], f"{place}, {line}"
         if not arch:
-            raise DataError(f"{place}: no architecture; write one, or remove the line")
-        if lines.setdefault(arch, line) != line:
+            raise DataError(f"{here}: no architecture; write one, or remove the line")
+        if known.setdefault(arch, line) != line:
             raise DataError(
-                f"{path}: lines {lines[arch]} and {line} are both {arch!r}; keep one of them"
+                f"{place}: {known[arch]} and {line} are both {arch!r}; keep one of them"
             )
-        group = _integer(row["isomorph"], f"{place} ({arch})") if isomorph else 0
-        rows.append((arch, _percent(row["accuracy"], f"{place} ({arch})"), group))
-    if not rows:
-        raise DataError(f"{path} has no rows; write one for every trained network")
-    if max(accuracy for _, accuracy, _ in rows) <= 1.0:
-        raise DataError(
-            f"{path}: all accuracies are at most 1; write percent (93.1), not fractions (0.931)"
-        )
-    frame = pd.DataFrame(rows, columns=["arch", f"{dataset}.test", "isomorph"])
+        found["arch"].append(arch)
+        if isomorph and not row["isomorph"]:
+            raise DataError(
+                f"{here} ({arch}): no isomorph; write any text that isomorphic networks share, "
+                "and for a network without any its own"
+            )
+        found["isomorph"].append(row.get("isomorph"))
+        for name, column in columns.items():
+            required = column.endswith(f".{truth}")
+            found[column].append(_percent(row[name], name, f"{here} ({arch})", required))
+    if not found["arch"]:
+        raise DataError(f"{place} has no rows; write one for every trained network")
+    frame = pd.DataFrame(found)
     frame.insert(0, "index", range(len(frame)))
-    return frame if isomorph else frame.drop(columns="isomorph")
+    if isomorph:
+        codes, _ = pd.factorize(frame["isomorph"])
+        frame["isomorph"] = frame.groupby(codes)["index"].transform("min")
+    else:
+        frame = frame.drop(columns="isomorph")
+    for name, column in columns.items():
+        if frame[column].max() <= 1.0:
+            which = "accuracies" if name == "accuracy" else f"values of {name}"
+            raise DataError(
+                f"{place}: all {which} are at most 1; write percent (93.1), not fractions (0.931)"
+            )
+    datasets = dict.fromkeys(_parts(column)[0] for column in columns.values())
+    return UserTable(frame, tuple(datasets), truth)
 
 
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield the number of each row's last line, and its fields by column, without outer blanks."""
+def _parts(name: str) -> tuple[str, str]:
+    """Return data set and target of ``name``; the target is empty where it names none."""
+    for mark in re.finditer(r"\.", name):
+        if ACCURACY.fullmatch(name, mark.end()):
+            return name[: mark.start()], name[mark.end() :]
+    return name, ""
+
+
+def _columns(names: Sequence[str], place: str) -> dict[str, str]:
+    """Return ``<dataset>.<target>`` of every column that holds accuracies, by its name."""
+    header = "write a header line such as arch,accuracy or arch,cifar10,svhn"
+    if twice := [name for name in names if name and names.count(name) > 1]:
+        raise DataError(f"{place} has two columns {twice[0]}; rename or remove one")
+    if "arch" not in names:
+        raise DataError(f"{place} lacks column arch (it has {_listed(names)}); {header}")
+    columns: dict[str, str] = {}
+    for name in names:
+        dataset, target = _parts(name)
+        if name in ("", "arch", "isomorph", "index") or name.startswith("#"):
+            continue
+        if name == "accuracy":
+            dataset = OWN
+        elif not target and ("accuracy" in names or name.rpartition(".")[2] in COSTS):
+            continue
+        if not _DATASET.fullmatch(dataset):
+            raise DataError(
+                f"{place}: column {name!r} cannot be the name of a data set; use letters, digits "
+                "and -, or begin it with # where it holds something else"
+            )
+        column = f"{dataset}.{target or 'test'}"
+        if column in columns.values():
+            raise DataError(f"{place} has two columns that mean {column}; remove one")
+        columns[name] = column
+    datasets = {_parts(column)[0] for column in columns.values()}
+    for name, column in columns.items():
+        dataset, _, target = name.rpartition(".")
+        if column == f"{name}.test" and dataset in datasets:  # such as cifar10.tset
+            raise DataError(
+                f"{place}: column {name}: {target} is no accuracy; write test, valid, or test@12 "
+                "after 12 epochs, or begin the name with # where it holds something else"
+            )
+    if not columns:
+        raise DataError(
+            f"{place} lacks column accuracy, or one for every data set (it has "
+            f"{_listed(names)}); {header}"
+        )
+    return columns
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(name for name in names if name) or "no columns"
+
+
+def _truth(columns: Collection[str], place: str) -> str:
+    """Return the target that every data set has."""
+    datasets = dict.fromkeys(_parts(column)[0] for column in columns)
+    lacking = {t: [d for d in datasets if f"{d}.{t}" not in columns] for t in _TRUTHS}
+    for truth in _TRUTHS:
+        if not lacking[truth]:
+            return truth
+    raise DataError(
+        f"{place} lacks column {lacking['test'][0]}.test; every data set needs its accuracy on "
+        "test, or every one on valid"
+    )
+
+
+def _cells(source: Path | pd.DataFrame, place: str) -> tuple[list[str], list[_Row]]:
+    """Return the names of the columns, and the rows."""
+    if isinstance(source, Path):
+        if not source.is_file():
+            raise DataError(f"no file {source}: give a CSV with columns arch,accuracy")
+        if source.suffix != ".parquet":
+            return _csv(source)
+        source = read_table(source, "DataFrame.to_parquet")
+    if not isinstance(source, pd.DataFrame):
+        raise DataError(f"{place} is {type(source).__name__}; give a path or a pandas.DataFrame")
+    names = [str(name).strip() for name in source.columns]
+    columns = [
+        [
+            "" if empty else str(value).strip()
+            for value, empty in zip(cells, cells.isna(), strict=True)
+        ]
+        for cells in (source.iloc[:, number] for number in range(len(names)))
+    ]
+    rows = [dict(zip(names, cells, strict=True)) for cells in zip(*columns, strict=True)]
+    return names, [(f"row {number}", row) for number, row in enumerate(rows)]
+
+
+def _csv(path: Path) -> tuple[list[str], list[_Row]]:
+    """Return the names of the columns, and the rows, without outer blanks."""
     try:
         # utf-8-sig: spreadsheets put a mark before the first column's name.
         with path.open(newline="", encoding="utf-8-sig") as file:
             table = csv.reader(file)
             names = [name.strip() for name in next(table, [])]
-            missing = [name for name in ("arch", "accuracy") if name not in names]
-            if missing:
-                found = ", ".join(names) or "no columns"
-                raise DataError(
-                    f"{path} lacks column {', '.join(missing)} (it has {found}); "
-                    "write a header line such as arch,accuracy"
-                )
+            rows: list[_Row] = []
             for fields in table:
                 if not any(field.strip() for field in fields):
                     continue
@@ -75,27 +215,27 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
                         'columns; put quotes (") around text that holds a comma'
                     )
                 fields += [""] * (len(names) - len(fields))
-                yield table.line_num, dict(zip(names, map(str.strip, fields), strict=True))
-    except FileNotFoundError:
-        raise DataError(f"no file {path}: give a CSV with columns arch,accuracy") from None
+                row = dict(zip(names, map(str.strip, fields), strict=True))
+                rows.append((f"line {table.line_num}", row))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path} is not a readable CSV ({error}); save it as UTF-8 text") from None
+    return names, rows
 
 
-def _percent(text: str, place: str) -> float:
+def _percent(text: str, name: str, place: str, required: bool) -> float:
+    if not text and required:
+        raise DataError(f"{place}: no {name}; write a percentage, or remove the line")
     if not text:
-        raise DataError(f"{place}: no accuracy; write a percentage, or remove the line")
+        return math.nan
     try:
         value = float(text)
     except ValueError:
         value = math.nan
     if not 0.0 <= value <= 100.0:
-        raise DataError(f"{place}: accuracy is {text!r}; write a percentage from 0 to 100")
+        note = (
+            ""
+            if name == "accuracy" or "." in name
+            else ("; where it is no accuracy, begin the name of the column with #")
+        )
+        raise DataError(f"{place}: {name} is {text!r}; write a percentage from 0 to 100{note}")
     return value
-
-
-def _integer(text: str, place: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise DataError(f"{place}: isomorph is {text!r}; write a whole number") from None

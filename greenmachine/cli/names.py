@@ -71,7 +71,7 @@ def check_benchmark(name: str) -> None:
     if ":" not in name and name not in names("benchmarks"):
         raise DataError(
             f"no benchmark {name!r}; known: {', '.join(names('benchmarks'))}, "
-            "or your own networks: my_space.py:accuracies.csv"
+            "or your own networks: my_space.py:accuracies.csv, or one of a plugin: --plugin FILE"
         )
 
 
@@ -117,7 +117,11 @@ def proxy_facts(proxy: Proxy) -> dict[str, Any]:
         functions = [proxy.function]
     if isinstance(proxy, EvolvedProxy):  # what is said of this project's discoveries alone
         found = {"maths": proxy.maths, "why": proxy.reason, "evolved on": proxy.evolved_on}
-    paths = ", ".join(f"{one.__module__}.{one.__qualname__}" for one in functions)
+    paths = ", ".join(
+        # A partial or an object that can be called has no name of its own.
+        f"{one.__module__}.{getattr(one, '__qualname__', type(one).__qualname__)}"
+        for one in functions
+    )
     return {
         "name": proxy.name,
         "form": form,

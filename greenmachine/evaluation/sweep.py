@@ -26,7 +26,11 @@ from greenmachine.errors import ConfigError, RunError
 from greenmachine.evaluation.parts import PART_NETWORKS, PLACE, Row
 from greenmachine.evaluation.score_file import COVERAGE
 from greenmachine.evaluation.shard import NETWORK, Scored, score_shard
+from greenmachine.language import parse
+from greenmachine.plugins import loaded_plugins
+from greenmachine.primitives import vocabulary
 from greenmachine.proxies import (
+    PROXIES,
     ArchitectureProxy,
     ExpressionProxy,
     FunctionProxy,
@@ -36,6 +40,7 @@ from greenmachine.proxies import (
     resolve,
 )
 from greenmachine.signals import CaptureSpec
+from greenmachine.signals.registry import PASSES
 from greenmachine.signals.sample import cached_benchmark
 from greenmachine.signals.store import shard_places
 from greenmachine.workers import Progress, stream_tasks
@@ -74,6 +79,8 @@ class Sweep:
         for proxy in self.proxies.values():
             if isinstance(proxy, ArchitectureProxy):
                 checked_space(proxy, self.benchmark.space)
+            elif isinstance(proxy, FunctionProxy):
+                PROXIES.check_shared(proxy)
         # A proxy under two names is asked once.
         self.expressions, self.functions = (
             list(dict.fromkeys(p.text for p in self.proxies.values() if isinstance(p, kind)))
@@ -107,6 +114,7 @@ class Sweep:
             "distinct": self.distinct,
             "spec": {**asdict(self.spec), "terminals": list(self.spec.terminals)},
             "checksum": self.benchmark.checksum,
+            "plugins": sorted(self._plugins().values()),
         }
 
     def facts(self) -> dict[str, Any]:
@@ -120,8 +128,27 @@ class Sweep:
             "device": self.spec.device,
             "distinct": self.distinct,
             "checksum": self.benchmark.checksum,
+            "plugins": self._plugins(),
             "proxies": {name: proxy.text for name, proxy in self.proxies.items()},
             "directions": {name: proxy.direction for name, proxy in self.proxies.items()},
+        }
+
+    def _plugins(self) -> dict[str, str]:
+        """Return the plugins that define a proxy, or what it is made of: SHA-256 by name."""
+        modules: set[str | None] = set()  # a function of C may name none
+        for proxy in self.proxies.values():
+            if isinstance(proxy, ExpressionProxy):
+                nodes = parse(proxy.expression).walk()
+                modules |= {vocabulary[n.op].function.__module__ for n in nodes if n.args}
+                modules |= {PASSES[p].function.__module__ for p in proxy.passes if p in PASSES}
+            elif isinstance(proxy, FunctionProxy):
+                modules |= {PROXIES.module(proxy.name), proxy.function.__module__}
+            else:
+                modules |= {function.__module__ for function in proxy.functions.values()}
+        return {
+            plugin.short: plugin.sha256
+            for plugin in loaded_plugins()
+            if any(plugin.owns(module) for module in modules if module)
         }
 
     def rows(

@@ -14,7 +14,7 @@ from greenmachine.proxies.evolved import EVOLVED, EvolvedProxy
 from greenmachine.proxies.export import export_source, write_export
 from greenmachine.proxies.forest import Forest
 from greenmachine.proxies.functions import function_score
-from greenmachine.proxies.named import PROXIES
+from greenmachine.proxies.named import PROXIES, register_proxy
 from greenmachine.proxies.resolve import resolve
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "checked_space",
     "export_source",
     "function_score",
+    "register_proxy",
     "resolve",
     "write_export",
 ]

@@ -6,6 +6,7 @@ an architecture proxy the text that the network would be built from.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from greenmachine.benchmarks.spaces import SPACES
 from greenmachine.errors import ConfigError
 from greenmachine.language import parse
+from greenmachine.plugins import belongs, loaded_plugins
 from greenmachine.signals.modes import modes_of
 from greenmachine.signals.registry import PASSES, wanted_of
 
@@ -134,7 +136,7 @@ class ArchitectureProxy(_Code):
 
     Attributes:
         functions: see :data:`ArchitectureFunction`, by the name of the space whose strings it
-            reads: keys of ``greenmachine.benchmarks.SPACES``.
+            reads: keys of ``greenmachine.benchmarks.SPACES``, or a registered benchmark's name.
     """
 
     functions: Mapping[str, ArchitectureFunction]
@@ -143,6 +145,19 @@ class ArchitectureProxy(_Code):
     def passes(self) -> tuple[str, ...]:
         """Names of the passes that it needs: none."""
         return ()
+
+
+_COLUMNS = ("index", "arch", "coverage")  # of a score file, beside those of the proxies
+
+
+def _check_call(name: str, function: Any, arguments: str) -> None:
+    """Raise a ConfigError where ``function`` cannot be called with ``arguments``."""
+    try:
+        inspect.signature(function).bind(*arguments.split(", "))
+    except TypeError:
+        raise ConfigError(f"proxy {name!r}: write a function of ({arguments})") from None
+    except ValueError:
+        pass  # a function of C does not say
 
 
 Proxy: TypeAlias = ExpressionProxy | FunctionProxy | ArchitectureProxy
@@ -154,32 +169,74 @@ class ProxyRegistry:
 
     def __init__(self) -> None:
         self._proxies: dict[str, Proxy] = {}
+        self._modules: dict[str, str] = {}
 
-    def add(self, proxy: Proxy) -> None:
+    def add(self, proxy: Proxy, module: str = "greenmachine") -> None:
         """Register ``proxy``.
 
+        Args:
+            proxy: any.
+            module: that registers it.
+
         Raises:
-            ValueError: the name is taken or no identifier, the direction is not 1 or -1, the
-                reference or the words are missing, a function takes other images than its
-                labels belong to, or a space is unknown.
+            ConfigError: the name is taken or no identifier, the direction is not 1 or -1, a
+                function cannot be called as it should, or takes other images than its labels
+                belong to.
             ExpressionError: the expression has a fault.
         """
         if proxy.name in self._proxies:
-            raise ValueError(f"proxy {proxy.name!r} is registered already")
-        if not proxy.name.isidentifier() or proxy.direction not in (1, -1):
-            raise ValueError(f"proxy {proxy.name!r} needs an identifier and direction 1 or -1")
-        if not (proxy.reference and proxy.words):
-            raise ValueError(f"proxy {proxy.name!r} needs its reference and its formula in words")
+            raise ConfigError(f"there is a proxy {proxy.name!r} already: choose another name")
+        if not proxy.name.isidentifier() or proxy.name in _COLUMNS:
+            raise ConfigError(
+                f"proxy {proxy.name!r}: a name has letters, digits and _, and is none of "
+                f"{', '.join(_COLUMNS)}"
+            )
+        if type(proxy.direction) is not int or proxy.direction not in (1, -1):
+            raise ConfigError(
+                f"proxy {proxy.name!r}: direction is {proxy.direction!r}, not 1 or -1"
+            )
         if isinstance(proxy, ExpressionProxy):
             parse(proxy.expression)
         elif isinstance(proxy, ArchitectureProxy):
-            if not proxy.functions or not proxy.functions.keys() <= SPACES.keys():
-                raise ValueError(f"proxy {proxy.name!r} needs spaces out of {', '.join(SPACES)}")
-        elif proxy.passes not in ((), ("data",), ("noise",)):
-            raise ValueError(f"function {proxy.name!r} needs one pass, data or noise, or none")
-        elif proxy.needs_labels and proxy.passes != ("data",):
-            raise ValueError(f"function {proxy.name!r} needs the data pass for its labels")
+            if not proxy.functions:
+                raise ConfigError(f"proxy {proxy.name!r} needs spaces, such as {', '.join(SPACES)}")
+            for function in proxy.functions.values():
+                _check_call(proxy.name, function, "archs")
+        else:
+            if proxy.passes not in ((), ("data",), ("noise",)):
+                raise ConfigError(
+                    f"proxy {proxy.name!r}: passes are {proxy.passes!r}; a function needs one, "
+                    "('data',) or ('noise',), or none, ()"
+                )
+            if proxy.needs_labels and proxy.passes != ("data",):
+                raise ConfigError(f"proxy {proxy.name!r} needs the data pass for its labels")
+            _check_call(proxy.name, proxy.function, "model, images, labels, seed")
         self._proxies[proxy.name] = proxy
+        self._modules[proxy.name] = module
+
+    def module(self, name: str) -> str:
+        """Return the module that has registered proxy ``name``."""
+        return self._modules[name]
+
+    def check_shared(self, proxy: Proxy) -> None:
+        """Check that a worker, which gets the name of ``proxy`` alone, finds the same one.
+
+        Raises:
+            ConfigError: it is not registered, or not in a plugin; the message says what to do.
+        """
+        known = self._proxies.get(proxy.name)
+        if known == proxy and belongs(
+            self._modules[proxy.name], (plugin.name for plugin in loaded_plugins())
+        ):
+            return
+        why = "is not registered" if known is None else "was registered outside of a plugin"
+        if known is not None and known != proxy:
+            why = "is not the registered one of this name"
+        raise ConfigError(
+            f"proxy {proxy.name!r} {why}, so workers could not find it: call "
+            "greenmachine.register_proxy in a Python file, and name that as a plugin (--plugin "
+            "FILE, or greenmachine.load_plugin)"
+        )
 
     def find(self, name: str) -> Proxy:
         """Return the proxy ``name``.
@@ -191,8 +248,9 @@ class ProxyRegistry:
             close = get_close_matches(name, self._proxies, n=3)
             # A variant is called after its original: jacov_noise where there is no jacov.
             close += [known for known in self._proxies if name and known.startswith(f"{name}_")]
-            hint = f"did you mean {' or '.join(dict.fromkeys(close))}?" if close else ""
-            hint = hint or "`greenmachine proxies list` shows the known names"
+            near = f"did you mean {' or '.join(dict.fromkeys(close))}?" if close else ""
+            hint = near or "`greenmachine proxies list` shows the known names"
+            hint += " (one of a plugin needs --plugin FILE)"
             raise ConfigError(f"unknown proxy {name!r}: {hint}")
         return self._proxies[name]
 

@@ -1,11 +1,17 @@
-"""The registry of every proxy that has a name: the zoo, and what this project found."""
+"""The registry of every proxy that has a name: zoo, discoveries, and what plugins register."""
 
 from __future__ import annotations
 
-from greenmachine.proxies import evolved, zoo
-from greenmachine.proxies.base import ProxyRegistry
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, TypeVar, overload
 
-__all__ = ["PROXIES"]
+from greenmachine.errors import ConfigError
+from greenmachine.proxies import evolved, zoo
+from greenmachine.proxies.base import ExpressionProxy, Function, FunctionProxy, Proxy, ProxyRegistry
+
+__all__ = ["PROXIES", "register_proxy"]
 
 PROXIES = ProxyRegistry()
 """Every named proxy."""
@@ -13,3 +19,90 @@ PROXIES = ProxyRegistry()
 for _family in (*zoo.FAMILIES, *evolved.FAMILIES):
     for _proxy in _family.PROXIES:
         PROXIES.add(_proxy)
+
+_Registered = TypeVar("_Registered", bound=Proxy | Function)
+
+
+@overload
+def register_proxy(proxy: _Registered, /) -> _Registered: ...
+
+
+@overload
+def register_proxy(
+    *,
+    name: str | None = None,
+    passes: tuple[str, ...] | None = None,
+    needs_labels: bool = False,
+    layers_only: bool = False,
+    direction: int = 1,
+    reference: str = "",
+    words: str = "",
+    notes: str = "",
+) -> Callable[[Function], Function]: ...
+
+
+def register_proxy(
+    proxy: Any = None,
+    /,
+    *,
+    name: str | None = None,
+    passes: tuple[str, ...] | None = None,
+    needs_labels: bool = False,
+    layers_only: bool = False,
+    **described: Any,
+) -> Any:
+    """Register a proxy, or the decorated function as one; call it in a plugin.
+
+    Args:
+        proxy: an ``ExpressionProxy``, ``FunctionProxy`` or ``ArchitectureProxy``, or a function of
+            (model, images, labels, seed) that returns the score.
+        name: of the proxy; None takes that of the function.
+        passes: the images that the function takes: ``("noise",)``, ``("data",)``, or none,
+            ``()``. None means noise, and data where it needs labels.
+        needs_labels: whether it takes the labels of the data pass.
+        layers_only: whether it reads convolutions and linear layers alone.
+        described: ``direction`` (1 where a high score is good, -1 where a low one is),
+            ``reference``, ``words`` (the formula in one sentence; that of an expression is the
+            expression, that of a function the first line of its docstring) and ``notes``.
+
+    Returns:
+        What was given, unchanged.
+
+    Raises:
+        ConfigError: the name is taken or no identifier, or the proxy does not fit its description.
+        ExpressionError: the expression has a fault.
+
+    Example:
+        >>> @greenmachine.register_proxy(passes=("noise",), reference="here")
+        ... def mean_output(model, images, labels, seed):
+        ...     \"\"\"Mean of the outputs on noise.\"\"\"
+        ...     return float(model(images).mean())
+        >>> greenmachine.register_proxy(
+        ...     greenmachine.ExpressionProxy(name="norm", expression="sum_layers(l2_norm(weight))")
+        ... )
+    """
+    module = str(sys._getframe(1).f_globals["__name__"])
+
+    def register(given: Any) -> Any:
+        if isinstance(given, Proxy):
+            if name is not None or passes is not None or needs_labels or layers_only or described:
+                raise ConfigError(f"proxy {given.name!r} describes itself: give nothing beside it")
+            wordless = isinstance(given, ExpressionProxy) and not given.words
+            PROXIES.add(replace(given, words=given.expression) if wordless else given, module)
+            return given
+        if not callable(given):
+            raise ConfigError(f"{given!r} is no proxy: give a proxy or a function")
+        usual = "data" if needs_labels else "noise"
+        images = usual if passes is None else passes
+        made = FunctionProxy(
+            name=str(getattr(given, "__name__", "")) if name is None else name,
+            function=given,
+            passes=(images,) if isinstance(images, str) else tuple(images),
+            needs_labels=needs_labels,
+            layers_only=layers_only,
+            **{"words": (given.__doc__ or "").strip().partition("\n")[0], **described},
+        )
+        PROXIES.add(made, module)
+        return given
+
+    return register if proxy is None else register(proxy)

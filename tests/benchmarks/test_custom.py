@@ -121,27 +121,48 @@ def test_isomorphic_networks_and_other_columns(name: str, files: tuple[Path, Pat
     )
     found = load_benchmark(name)
     assert found.archs == ["4", "5", 'with "quotes", and comma']
-    assert found.groups.tolist() == [7, 7, 9]
+    assert found.groups.tolist() == [0, 0, 2]
 
 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "lacks column arch, accuracy (it has no columns)"),
-        ("arch;accuracy\n4;50\n", "lacks column arch, accuracy (it has arch;accuracy)"),
-        ("arch,acc\n4,50\n", "lacks column accuracy (it has arch, acc)"),
+        ("", "lacks column arch (it has no columns)"),
+        ("arch;accuracy\n4;50\n", "lacks column arch (it has arch;accuracy)"),
+        (
+            "arch,#acc\n4,50\n",
+            "lacks column accuracy, or one for every data set (it has arch, #acc)",
+        ),
         ("arch,accuracy\n", "has no rows"),
         ("arch,accuracy\n4,50\n\n8,\n", "line 4 (8): no accuracy"),
         ("arch,accuracy\n4,50\n8\n", "line 3 (8): no accuracy"),
         ("arch,accuracy\n,50\n", "line 2: no architecture"),
-        ("arch,accuracy\n4,50\n8,60\n4,70\n", "lines 2 and 4 are both '4'"),
+        ("arch,accuracy\n4,50\n8,60\n4,70\n", "line 2 and line 4 are both '4'"),
         ("arch,accuracy\n4,50 %\n", "line 2 (4): accuracy is '50 %'"),
         ("arch,accuracy\n4,nan\n", "accuracy is 'nan'"),
         ("arch,accuracy\n4,100.1\n", "accuracy is '100.1'"),
         ("arch,accuracy\n4,-1\n", "accuracy is '-1'"),
         ("arch,accuracy\n4,0.5\n8,1\n", "write percent (93.1), not fractions (0.931)"),
         ("arch,accuracy\n4,5,6,50\n", "line 2: 4 fields for 2 columns; put quotes"),
-        ("arch,accuracy,isomorph\n4,50,x\n", "line 2 (4): isomorph is 'x'"),
+        ("arch,accuracy,isomorph\n4,50,\n", "line 2 (4): no isomorph"),
+        ("arch,accuracy,accuracy\n4,50,60\n", "has two columns accuracy"),
+        ("arch,accuracy,own.test\n4,50,60\n", "two columns that mean own.test"),
+        ("arch,svhn,svhn.test\n4,50,60\n", "two columns that mean svhn.test"),
+        ("arch,svhn,svhn.tset\n4,50,60\n", "column svhn.tset: tset is no accuracy"),
+        (
+            "arch,svhn,svhn.test@x\n4,50,60\n",
+            "column 'svhn.test@x' cannot be the name of a data set",
+        ),
+        ("arch,Unnamed: 0\n4,0\n", "column 'Unnamed: 0' cannot be the name of a data set"),
+        ("arch,a/b\n4,50\n", "column 'a/b' cannot be the name of a data set"),
+        ("arch,.test\n4,50\n", "column '.test' cannot be the name of a data set"),
+        ("arch,svhn,mnist.valid\n4,50,60\n", "lacks column mnist.test; every data set"),
+        ("arch,svhn.test@12\n4,50\n", "lacks column svhn.test; every data set"),
+        ("arch,svhn,mnist\n4,50,\n", "line 2 (4): no mnist"),
+        ("arch,svhn,note\n4,50,good\n", "note is 'good'; write a percentage from 0 to 100; where"),
+        ("arch,svhn,svhn.valid\n4,50,x\n", "svhn.valid is 'x'; write a percentage"),
+        ("arch,svhn,mnist\n4,50,0.5\n8,60,0.6\n", "all values of mnist are at most 1"),
+        ("arch,svhn,svhn.valid\n4,50,0.5\n", "all values of svhn.valid are at most 1"),
         ("arch,accuracy\n\xff,50\n", "save it as UTF-8"),
     ],
 )

@@ -54,6 +54,7 @@ def noisy(monkeypatch: pytest.MonkeyPatch) -> None:
         name="noisy", function=mean_of_noise, passes=("noise",), reference="here", words="Mean."
     )
     monkeypatch.setitem(PROXIES._proxies, added.name, added)
+    monkeypatch.setitem(PROXIES._modules, added.name, "greenmachine")
 
 
 def test_mixture_is_each_alone() -> None:
@@ -120,6 +121,7 @@ def test_a_function_without_a_pass_needs_no_images(monkeypatch: pytest.MonkeyPat
         name="counted", function=weights_of, passes=(), reference="here", words="Weights."
     )
     monkeypatch.setitem(PROXIES._proxies, added.name, added)
+    monkeypatch.setitem(PROXIES._modules, added.name, "greenmachine")
     frame = score_networks({"n": "counted", "norm": NORM, "sed": "sed"}, SPEC, INDICES, workers=1)
     benchmark = load_benchmark("nats-tss")
     networks = [benchmark.build(index, "cifar10", cells=1) for index in INDICES]

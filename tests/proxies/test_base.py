@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from greenmachine.errors import ConfigError, ExpressionError, GreenMachineError, RunError
+from greenmachine.evaluation.score_file import KEYS
 from greenmachine.files import write_sealed
 from greenmachine.proxies import (
     PROXIES,
@@ -36,28 +37,47 @@ def test_registry_is_write_once() -> None:
     registry = ProxyRegistry()
     for proxy in (ITEM, FUNCTION):
         registry.add(proxy)
-        with pytest.raises(ValueError, match="registered already"):
+        with pytest.raises(ConfigError, match="already"):
             registry.add(proxy)
     assert [*registry] == [ITEM, FUNCTION]
     assert len(registry) == 2
     assert "item" in registry
 
 
-@pytest.mark.parametrize("change", [{"direction": 0}, {"name": "a b"}, {"words": ""}])
-def test_registry_refuses_what_is_incomplete(change: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match="needs"):
-        ProxyRegistry().add(replace(ITEM, **change))  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="needs"):
-        ProxyRegistry().add(replace(FUNCTION, **change))  # type: ignore[arg-type]
+WRONG: list[dict[str, Any]] = [
+    {"direction": 0},
+    {"direction": True},
+    {"name": "a b"},
+    {"name": ""},
+    *({"name": key} for key in KEYS),
+]
+
+
+@pytest.mark.parametrize("change", WRONG, ids=str)
+@pytest.mark.parametrize("proxy", [ITEM, FUNCTION], ids=lambda p: p.name)
+def test_registry_refuses_what_cannot_be_a_column(proxy: Proxy, change: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="proxy"):
+        ProxyRegistry().add(replace(proxy, **change))
 
 
 @pytest.mark.parametrize(
     "change",
-    [{"passes": ("ones",)}, {"passes": ("data", "noise")}, {"needs_labels": True}],
+    [
+        {"passes": ("ones",)},
+        {"passes": ("data", "noise")},
+        {"needs_labels": True},
+        {"function": lambda model, images: 1.0},
+        {"function": 3},
+    ],
 )
-def test_registry_refuses_functions_without_fitting_images(change: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match="needs"):
-        ProxyRegistry().add(replace(FUNCTION, **change))  # type: ignore[arg-type]
+def test_registry_refuses_functions_that_cannot_be_called(change: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="called"):
+        ProxyRegistry().add(replace(FUNCTION, **change))
+
+
+@pytest.mark.parametrize("proxy", PROXIES, ids=lambda p: p.name)
+def test_every_proxy_of_ours_has_its_reference_and_words(proxy: Proxy) -> None:
+    assert proxy.reference and proxy.words
 
 
 def test_registry_refuses_a_broken_expression() -> None:
