@@ -56,7 +56,6 @@ class Study:
 def _nats(space: str) -> Study:
     """Return where a run on a space of NATS-Bench may begin: by chance, or with the zoo."""
     shared = {
-        "datasets": ["cifar10"],
         "passes": ["noise"],
         "samples": {
             "train": {"size": 80},
@@ -67,7 +66,7 @@ def _nats(space: str) -> Study:
         "language": {"exclude": ["noise_output", "noise_output_grad"]},
         "evolution": {"population": 120, "generations": 14},
     }
-    return Study(space, shared, {"from scratch": {}, "zoo": _ZOO}, seeds=3)
+    return Study(f"{space}/cifar10", shared, {"from scratch": {}, "zoo": _ZOO}, seeds=3)
 
 
 STUDIES = {

@@ -70,10 +70,11 @@ def measure(
         workers: processes.
     """
     config = known["config"]
+    datasets = RunConfig.model_validate(config).datasets
     found = {}
     for name, indices in chosen.items():
         benchmark = load_benchmark(name)
-        for dataset in (d for d in config["datasets"] if d in benchmark.datasets):
+        for dataset in (d for d in datasets if d in benchmark.datasets):
             spec = capture_spec(
                 name,
                 dataset,

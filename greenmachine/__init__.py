@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         GreenMachineError,
         Proxy,
         Result,
+        Search,
         Selection,
         callbacks,
         evolve,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
         register_pass,
         register_proxy,
         score,
+        selection,
     )
 
     __version__: str
@@ -46,6 +48,7 @@ __all__ = [
     "GreenMachineError",
     "Proxy",
     "Result",
+    "Search",
     "Selection",
     "__version__",
     "callbacks",
@@ -58,6 +61,7 @@ __all__ = [
     "register_pass",
     "register_proxy",
     "score",
+    "selection",
 ]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from greenmachine.config import RunConfig, load_config
+from greenmachine.config import RunConfig, load_config, split_task
 from greenmachine.errors import ConfigError
 from greenmachine.language import LANGUAGES
 from greenmachine.language.grammar import Grammar
@@ -43,23 +43,25 @@ def test_override_wins_over_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "benchmark", "name"),
     [
-        ("nats-tss", "nats-tss", "nats-tss"),
-        (["nats-tss"], "nats-tss", "nats-tss"),
-        (["nats-tss", "nats-sss"], ("nats-tss", "nats-sss"), "nats-tss+nats-sss"),
-        (["a/own.py:b.csv", "nats-sss"], ("a/own.py:b.csv", "nats-sss"), "own+nats-sss"),
+        ("nats-tss", ("nats-tss",), "nats-tss"),
+        (["nats-tss/cifar10", "nats-tss/cifar100"], ("nats-tss",), "nats-tss"),
+        (["nats-tss", "nats-sss/all"], ("nats-tss", "nats-sss"), "nats-tss+nats-sss"),
+        (["a/own.py:b.csv/x", "nats-sss"], ("a/own.py:b.csv", "nats-sss"), "own+nats-sss"),
     ],
 )
-def test_one_benchmark_or_several(given: object, benchmark: object, name: str) -> None:
-    config = load_config(None, {"benchmark": given})
-    assert (config.benchmark, config.name) == (benchmark, name)
+def test_tasks_of_one_benchmark_or_several(
+    given: object, benchmark: tuple[str, ...], name: str
+) -> None:
+    config = load_config(None, {"tasks": given})
+    assert (config.benchmarks, config.name) == (benchmark, name)
     assert RunConfig.model_validate(config.model_dump(mode="json")) == config
 
 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("benchmark: []", "benchmark: Value error, [] is neither a benchmark nor a list of some"),
-        ("benchmark: [nats-tss, 3]", "neither a benchmark nor a list of some"),
+        ("tasks: []", "tasks: Value error, [] is neither a task"),
+        ("tasks: [nats-tss, 3]", "is neither a task"),
         ("sead: 1", "sead: there is no such setting"),
         ("evolution: {populatoin: 3}", "evolution.populatoin: there is no such setting"),
         ("seed: -1", "seed"),
@@ -86,3 +88,19 @@ def test_wrong_settings_are_one_line(text: str, says: str, tmp_path: Path) -> No
 def test_override_of_what_is_no_group(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="not a group"):
         load_config(None, {"seed": "1", "seed.deep": "1"})
+
+
+@pytest.mark.parametrize(
+    ("task", "parts"),
+    [
+        ("nats-tss", ("nats-tss", None)),
+        ("nats-tss/cifar10", ("nats-tss", "cifar10")),
+        ("nats-tss/", ("nats-tss", None)),
+        ("my.py:acc.csv", ("my.py:acc.csv", None)),
+        ("/a/my.py:/b.c/acc.csv", ("/a/my.py:/b.c/acc.csv", None)),
+        ("/a/my.py:/b.c/acc.csv/small", ("/a/my.py:/b.c/acc.csv", "small")),
+        ("a/my.py:acc.parquet/own", ("a/my.py:acc.parquet", "own")),
+    ],
+)
+def test_a_task_is_a_benchmark_and_a_data_set(task: str, parts: tuple[str, str | None]) -> None:
+    assert split_task(task) == parts

@@ -1,9 +1,10 @@
 """The Python interface: score and rank networks, evolve proxies. ``import greenmachine`` has it."""
 
-from greenmachine import callbacks
+from greenmachine import callbacks, selection
 from greenmachine.api.result import Result
 from greenmachine.api.runs import evolve
 from greenmachine.api.scoring import rank, score
+from greenmachine.api.search import Search
 from greenmachine.benchmarks import Benchmark, load_benchmark, register_benchmark
 from greenmachine.callbacks import Callback
 from greenmachine.errors import GreenMachineError
@@ -28,6 +29,7 @@ __all__ = [
     "GreenMachineError",
     "Proxy",
     "Result",
+    "Search",
     "Selection",
     "callbacks",
     "evolve",
@@ -39,4 +41,5 @@ __all__ = [
     "register_pass",
     "register_proxy",
     "score",
+    "selection",
 ]

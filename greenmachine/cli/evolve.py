@@ -30,7 +30,8 @@ def evolve(
     on: Annotated[
         list[str] | None,
         typer.Option(
-            help="benchmark: a name, or my_space.py:accuracies.csv; again for another",
+            help="what to rank: a benchmark, nats-tss, one of its data sets, nats-tss/cifar100, "
+            "or nats-tss/all; or networks of yours, my_space.py:accuracies.csv; again for another",
             autocompletion=completed("benchmarks"),
         ),
     ] = None,
@@ -87,7 +88,7 @@ def evolve(
 
       greenmachine evolve --on my_space.py:accuracies.csv
 
-      greenmachine evolve --on nats-tss --on nats-sss
+      greenmachine evolve --on nats-tss/all --on nats-sss/cifar10
 
       greenmachine evolve --plugin my_words.py --set "passes=[noise, uniform]"
 
@@ -109,21 +110,23 @@ def evolve(
     changes |= {} if workers is None else {"workers": workers}
     _check(config, changes, on or [])
 
-    from greenmachine.api.runs import launch, settle
+    from greenmachine.api.search import Search, execute
     from greenmachine.cli.console import plain_console
 
-    settings, folder = settle(
-        on or None,
-        config=config,
-        settings=changes,
-        out=out,
-        seed=seed,
-        resume=resume,
-        plugins=[plugin.name for plugin in loaded_plugins()],  # those of the command line
-        callbacks=[_value("--callback", text) for text in callback or []],
-    )
-    with say_when_stopped(f"stopped; go on with: {_resume_line(settings, folder)}"):
-        result = launch(settings, folder, resume=resume is not None, verbose=not as_json)
+    brought: dict[str, Any] = {
+        "settings": changes,
+        "plugins": [plugin.name for plugin in loaded_plugins()],  # those of the command line
+        "callbacks": [_value("--callback", text) for text in callback or []],
+    }
+    if resume is None:
+        search = Search(on or None, config=config, seed=seed, **brought)
+    elif any(given is not None for given in (config, out, seed)):
+        raise ConfigError("--resume takes the settings of its run: give no CONFIG, --out or --seed")
+    else:
+        search = Search.resume(resume, tasks=on or None, **brought)
+    folder = search.folder if out is None else out
+    with say_when_stopped(f"stopped; go on with: {_resume_line(search.settings, folder)}"):
+        result = execute(search, folder, verbose=not as_json)
     if as_json:
         typer.echo(json.dumps(result.facts))
     else:
@@ -134,8 +137,8 @@ def _check(config: Path | None, changes: Mapping[str, Any], on: list[str]) -> No
     """Refuse settings and benchmarks that are wrong, before the imports that take seconds."""
     from greenmachine.config import load_config
 
-    settings = load_config(config, changes)
-    for name in on or settings.benchmarks:
+    settings = load_config(config, {**changes, **({"tasks": on} if on else {})})
+    for name in settings.benchmarks:
         check_benchmark(name)
 
 

@@ -9,7 +9,7 @@ from greenmachine.config.groups import (
     SamplesConfig,
 )
 from greenmachine.config.loading import NO_YAML, load_config
-from greenmachine.config.run import RunConfig
+from greenmachine.config.run import RunConfig, split_task
 from greenmachine.config.search import EvolutionConfig, ObjectiveConfig
 
 __all__ = [
@@ -22,4 +22,5 @@ __all__ = [
     "SampleConfig",
     "SamplesConfig",
     "load_config",
+    "split_task",
 ]

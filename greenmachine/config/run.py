@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from reprlib import repr as short
 from typing import Any
@@ -13,7 +14,20 @@ from greenmachine.config.groups import CaptureConfig, Group, LanguageConfig, Sam
 from greenmachine.config.search import EvolutionConfig, ObjectiveConfig
 from greenmachine.selection import Selection, Tournament
 
-__all__ = ["RunConfig"]
+__all__ = ["RunConfig", "split_task"]
+
+_OWN = re.compile(r"(?P<benchmark>.+\.py:.*\.\w+)(?:/(?P<dataset>[^/.]+))?")
+
+
+def split_task(task: str) -> tuple[str, str | None]:
+    """Return benchmark and data set of ``nats-tss/cifar10``; None where it names no data set.
+
+    A benchmark of two files has folders in its name: ``a/space.py:b/accuracies.csv/cifar10``.
+    """
+    if own := _OWN.fullmatch(task):
+        return own["benchmark"], own["dataset"]
+    benchmark, _, dataset = task.partition("/")
+    return (task, None) if ".py:" in task else (benchmark, dataset or None)
 
 
 class RunConfig(Group):
@@ -21,11 +35,10 @@ class RunConfig(Group):
 
     name: str = Field(default="", description="of the run; without it that of the benchmark")
     seed: int = Field(default=0, ge=0, lt=2**63)
-    benchmark: str | tuple[str, ...] = Field(
-        default="digits-tss", description="or several, [nats-tss, nats-sss]"
-    )
-    datasets: tuple[str, ...] = Field(
-        default=(), description="of every benchmark that has them; without any the first of each"
+    tasks: tuple[str, ...] = Field(
+        default=("digits-tss",),
+        description="rankings to get right: a data set of a benchmark, nats-tss/cifar10; a "
+        "benchmark alone stands for its first data set, nats-tss/all for all of them",
     )
     plugins: tuple[str, ...] = Field(
         default=(), description="files or installed packages that bring words, passes, parts"
@@ -52,17 +65,22 @@ class RunConfig(Group):
 
     @property
     def benchmarks(self) -> tuple[str, ...]:
-        """Names of the benchmarks."""
-        return (self.benchmark,) if isinstance(self.benchmark, str) else self.benchmark
+        """Names of the benchmarks of the tasks."""
+        return tuple(dict.fromkeys(split_task(task)[0] for task in self.tasks))
 
-    @field_validator("benchmark", mode="before")
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """Names of the data sets of the tasks, of one that names none not among them."""
+        named = (split_task(task)[1] for task in self.tasks)
+        return tuple(dict.fromkeys(name for name in named if name is not None))
+
+    @field_validator("tasks", mode="before")
     @classmethod
     def _names(cls, value: Any) -> Any:
-        """One benchmark is its name, however it is given: a run of it has one config.json."""
         names = list(value) if isinstance(value, list | tuple) else [value]
-        if not names or not all(isinstance(name, str) for name in names):
-            raise ValueError(f"{short(value)} is neither a benchmark nor a list of some")
-        return names[0] if len(names) == 1 else tuple(names)
+        if not names or not all(isinstance(name, str) and name for name in names):
+            raise ValueError(f"{short(value)} is neither a task, nats-tss/cifar10, nor a list")
+        return tuple(names)
 
     @field_validator("workers")
     @classmethod

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from greenmachine.benchmarks import Benchmark, load_benchmark, short_name
-from greenmachine.config import RunConfig
+from greenmachine.config import RunConfig, split_task
 from greenmachine.errors import ConfigError
 from greenmachine.evolution.samples import common_sizes, draw_samples
 from greenmachine.fitness.sampling import Split
@@ -71,26 +71,32 @@ def fitted(config: RunConfig) -> tuple[RunConfig, list[Benchmark]]:
         ConfigError: the settings do not fit the benchmarks.
         DataError: the data of one is missing or broken.
     """
-    benchmarks = [load_benchmark(name) for name in config.benchmarks]
-    names = [short_name(benchmark.name) for benchmark in benchmarks]
+    benchmarks = {name: load_benchmark(name) for name in config.benchmarks}
+    found = list({benchmark.name: benchmark for benchmark in benchmarks.values()}.values())
+    names = [short_name(benchmark.name) for benchmark in found]
     if twice := sorted(name for name in set(names) if names.count(name) > 1):
-        raise ConfigError(f"benchmark: two are called {twice[0]}: name it once, or rename a file")
-    # Without any: passes that suit every benchmark, and the first data set of each.
+        raise ConfigError(f"tasks: two benchmarks are called {twice[0]}: rename a file")
+    tasks = []
+    for task in config.tasks:
+        name, dataset = split_task(task)
+        benchmark = benchmarks[name]
+        whole = dataset == "all" and "all" not in benchmark.datasets
+        for each in benchmark.datasets if whole else [dataset or benchmark.datasets[0]]:
+            benchmark.input_shape(each)  # refuses an unknown one
+            tasks.append(f"{benchmark.name}/{each}")
+    # Without any: passes that suit every benchmark.
     usual = tuple(
         name
-        for name in benchmarks[0].passes
+        for name in found[0].passes
         if LANGUAGES[config.language.name].passes
-        and all(name in benchmark.passes for benchmark in benchmarks)
+        and all(name in benchmark.passes for benchmark in found)
     )
-    datasets = config.datasets or [benchmark.datasets[0] for benchmark in benchmarks]
-    full = tuple(benchmark.name for benchmark in benchmarks)
     update: dict[str, Any] = {
-        "benchmark": full[0] if len(full) == 1 else full,
-        "datasets": tuple(dict.fromkeys(datasets)),
+        "tasks": tuple(dict.fromkeys(tasks)),
         "passes": config.passes or usual,
-        "samples": common_sizes(config.samples, benchmarks),
+        "samples": common_sizes(config.samples, found),
     }
-    return config.model_copy(update=update), benchmarks
+    return config.model_copy(update=update), found
 
 
 def enter(config: RunConfig, benchmarks: Sequence[Benchmark]) -> list[Entry]:
@@ -101,36 +107,28 @@ def enter(config: RunConfig, benchmarks: Sequence[Benchmark]) -> list[Entry]:
         benchmarks: returned beside it.
 
     Raises:
-        ConfigError: a benchmark has no data set of the run, a sample asks for more networks than
-            there are, or selection goes by tasks where there is one.
-        DataError: a data set is unknown.
+        ConfigError: a sample asks for more networks than there are, or the selection scheme does
+            not fit the tasks.
     """
     several = len(benchmarks) > 1
     entries = []
     for benchmark in benchmarks:
-        known = set(benchmark.datasets) if several else set(config.datasets)
-        datasets = [name for name in config.datasets if name in known]
-        if not datasets:
-            raise ConfigError(
-                f"datasets: {short_name(benchmark.name)} has none of "
-                f"{', '.join(config.datasets)}: add one of {', '.join(benchmark.datasets)}"
-            )
         short = short_name(benchmark.name)
-        name = f"{short}/" if several else ""
+        datasets = [
+            dataset
+            for name, dataset in map(split_task, config.tasks)
+            if name == benchmark.name and dataset
+        ]
+        prefix = f"{short}/" if several else ""
         entries.append(
             Entry(
                 benchmark,
                 draw_samples(benchmark, datasets, config),
-                {dataset: f"{name}{dataset}" for dataset in datasets},
-                {
-                    d: _source(config.capture.stand_in, short_name(benchmark.name), d)
-                    for d in datasets
-                },
+                {dataset: f"{prefix}{dataset}" for dataset in datasets},
+                {d: _source(config.capture.stand_in, short, d) for d in datasets},
             )
         )
     tasks = [task for entry in entries for task in entry.tasks.values()]
-    if nowhere := set(config.datasets) - {name for entry in entries for name in entry.tasks}:
-        raise ConfigError(f"datasets: no benchmark of the run has {', '.join(sorted(nowhere))}")
     config.selection.check(tasks, config.evolution.population)
     return entries
 
@@ -187,7 +185,7 @@ def check_stand_ins(config: RunConfig, entries: Sequence[Entry], terminals: Sequ
         if benchmark and benchmark not in names:
             raise ConfigError(f"{where}: the run has {' and '.join(names)}, no {benchmark}")
         if missing := [name for name in (dataset, source) if name not in config.datasets]:
-            raise ConfigError(f"{where}: {missing[0]} is not among datasets: add it there")
+            raise ConfigError(f"{where}: {missing[0]} is not among the tasks: add it there")
         if source in stood_for:
             raise ConfigError(f"{where}: {source} has a stand-in itself: name one for both")
         for entry in entries:

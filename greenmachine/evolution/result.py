@@ -55,7 +55,7 @@ def conclude(
             tables.append(table)
     result = {
         "name": config.name,
-        "benchmark": config.model_dump(mode="json")["benchmark"],
+        "benchmark": list(config.benchmarks) if len(entries) > 1 else config.benchmarks[0],
         "datasets": [task for entry in entries for task in entry.tasks.values()],
         "best": {
             "expression": champion.expression,

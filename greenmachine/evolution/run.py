@@ -262,7 +262,7 @@ class Run:
         facts = manifest(
             seed=self.config.seed,
             benchmark={
-                "name": self.config.model_dump(mode="json")["benchmark"],
+                "name": list(self.config.benchmarks) if several else self.config.benchmarks[0],
                 "sha256": checksums if several else checksums[0],
             },
             samples=by_sample(
@@ -270,8 +270,8 @@ class Run:
                 lambda name, indices: len(indices) if name == "test" else indices.tolist(),
             ),
             input_shape=list(first.benchmark.input_shape(next(iter(first.tasks)))),
-            # What the taus of the hall of fame are of, where the settings alone do not say it.
-            tasks=[t for e in self.entries for t in e.tasks.values()] if several else None,
+            # What the taus of the hall of fame are of.
+            tasks=[task for entry in self.entries for task in entry.tasks.values()],
         )
         self.folder.begin(self.config, seeds, facts)
 

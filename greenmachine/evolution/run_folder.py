@@ -211,7 +211,8 @@ class Manifest(Origin):
 
     Attributes:
         input_shape: shape of one image of the first data set.
-        tasks: names of the data sets where the run has several benchmarks, else None.
+        tasks: names of the tasks, which the taus are of: ``cifar10``, and ``nats-tss/cifar10``
+            where the run has several benchmarks.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -221,12 +222,11 @@ class Manifest(Origin):
     git: str | None
     seed: int
     input_shape: list[int]
-    tasks: list[str] | None = None
+    tasks: list[str] = Field(min_length=1)
 
     def facts(self) -> dict[str, Any]:
         """Return the manifest as JSON, without the format of the file."""
-        empty = {"tasks"} if self.tasks is None else set()
-        return self.model_dump(mode="json", exclude={"format", *empty})
+        return self.model_dump(mode="json", exclude={"format"})
 
 
 class _Row(_Strict):

@@ -43,7 +43,7 @@ def export_run(folder: Path, out: Path, rank: int = 1) -> dict[str, Any]:
     if not 1 <= rank <= len(hall):
         raise ConfigError(f"--rank {rank}: the hall of fame of {folder} has 1 to {len(hall)}")
     famous = hall[rank - 1]
-    tasks = made.tasks or list(config.datasets)
+    tasks = made.tasks
     if any(len(values) != len(tasks) for values in famous.tau.values()):
         raise RunError(f"{folder}: its hall of fame has not one tau a data set: run again")
     tau: dict[str, Any] = {

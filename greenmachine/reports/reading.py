@@ -15,7 +15,7 @@ import pandas as pd
 
 from greenmachine.errors import DamagedError, one_line
 from greenmachine.evolution import Famous, RunFolder
-from greenmachine.reports.record import SAMPLES, Record, Score, Taus, datasets_of
+from greenmachine.reports.record import SAMPLES, Record, Score, Taus
 from greenmachine.reports.spending import spending_texts
 
 __all__ = ["read_record"]
@@ -33,7 +33,7 @@ def read_record(folder: Path) -> Record:
     hall = run.hall()
     config, made = run.description().config.model_dump(mode="json"), run.manifest()
     manifest = made.facts()
-    datasets = datasets_of(config, manifest)
+    datasets = [str(name) for name in manifest["tasks"]]
     saved = run.checkpoint()
     result = run.result() if run.finished else None
     try:

@@ -11,10 +11,11 @@ from typing import Any, TypeAlias
 import pandas as pd
 
 from greenmachine.benchmarks import short_name
+from greenmachine.config import RunConfig
 from greenmachine.energy import ENERGY
 from greenmachine.evolution import Famous
 
-__all__ = ["SAMPLES", "Record", "Score", "Taus", "benchmarks_of", "datasets_of"]
+__all__ = ["SAMPLES", "Record", "Score", "Taus"]
 
 SAMPLES = ("train", "validation", "test")
 
@@ -67,13 +68,14 @@ class Record:
     @property
     def place(self) -> str:
         """Names of the benchmarks and of the data sets, for a person to read."""
-        benchmarks = " + ".join(map(short_name, benchmarks_of(self.config)))
-        return f"{benchmarks}, {', '.join(self.config['datasets'])}"
+        config = RunConfig.model_validate(self.config)
+        benchmarks = " + ".join(map(short_name, config.benchmarks))
+        return f"{benchmarks}, {', '.join(config.datasets)}"
 
     @property
     def datasets(self) -> list[str]:
         """The data sets, the first one first; of several benchmarks as ``nats-tss/cifar10``."""
-        return datasets_of(self.config, self.manifest)
+        return [str(name) for name in self.manifest["tasks"]]
 
     @property
     def champion(self) -> Famous:
@@ -102,14 +104,3 @@ class Record:
     def identity(self) -> object:
         """Equal for runs that were judged on the same networks and accuracies."""
         return self.manifest["benchmark"]["sha256"], self.manifest["samples"], self.datasets
-
-
-def benchmarks_of(config: Mapping[str, Any]) -> list[str]:
-    """Return the names of the benchmarks that settings name."""
-    names = config["benchmark"]
-    return [names] if isinstance(names, str) else [str(name) for name in names]
-
-
-def datasets_of(config: Mapping[str, Any], manifest: Mapping[str, Any]) -> list[str]:
-    """Return what a run calls its data sets; only one of several benchmarks has a list of them."""
-    return [str(name) for name in manifest.get("tasks", config["datasets"])]

@@ -1114,17 +1114,34 @@ def run_pass(
 # --- greenmachine/signals/passes.py ---------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Inputs:
+    """What a pass may send through a network.
+
+    Attributes:
+        shape: (B, C, H, W) of the images that it draws, or of the shape that the network takes.
+        images: a mini-batch of the data set, where there is one.
+        labels: (B,) class indices of ``images``.
+    """
+
+    shape: tuple[int, ...]
+    images: Any = None
+    labels: Any = None
+
+
 def noise_images(shape: tuple[int, ...], seed: int) -> Tensor:
     """Return N(0, 1) images of ``shape`` = (B, C, H, W), drawn on the CPU for every device."""
     generator = torch.Generator("cpu").manual_seed(seed)
     return torch.randn(shape, generator=generator, dtype=torch.float32, device="cpu")
 
 
-def data_pass(
-    model: nn.Module, images: Tensor, labels: Tensor, wanted: set[str], seed: int
-) -> list[Layer]:
-    """One mini-batch, gradient of the mean cross-entropy."""
-    return run_pass(model, images, lambda output: class_loss(output, labels), wanted, seed=seed)
+def data_pass(model: nn.Module, inputs: Inputs, wanted: set[str], seed: int) -> list[Layer]:
+    """A labelled mini-batch, gradient of the mean cross-entropy."""
+    if inputs.images is None or inputs.labels is None:
+        raise ValueError("the data pass needs a labelled mini-batch: give images and labels")
+    batch = image_batch(inputs.images, model)
+    labels = label_batch(inputs.labels, len(batch)).to(batch.device)
+    return run_pass(model, batch, lambda output: class_loss(output, labels), wanted, seed=seed)
 
 
 def class_loss(output: Tensor, labels: Tensor) -> Tensor:
@@ -1143,9 +1160,10 @@ def class_loss(output: Tensor, labels: Tensor) -> Tensor:
     return functional.cross_entropy(output, labels)
 
 
-def noise_pass(model: nn.Module, noise: Tensor, wanted: set[str], seed: int) -> list[Layer]:
+def noise_pass(model: nn.Module, inputs: Inputs, wanted: set[str], seed: int) -> list[Layer]:
     """N(0, 1) images, gradient of the sum of the outputs."""
-    with no_token_ids(model, tuple(noise.shape)):
+    noise = noise_images(inputs.shape, seed).to(float_like(model))
+    with no_token_ids(model, inputs.shape):
         return run_pass(model, noise, torch.sum, wanted, seed=seed)
 
 
@@ -1207,7 +1225,7 @@ def over_layers(values: tuple[Tensor, ...]) -> Tensor:
     return torch.cat(values).to("cpu", torch.float64).unsqueeze(0)
 
 
-# --- primitives/_helpers.py -----------------------------------------------------------------
+# --- greenmachine/primitives/_helpers.py ----------------------------------------------------
 
 CONSTANT = 1e-6  # a deviation below this share of the mean is rounding of a constant
 
@@ -1251,7 +1269,7 @@ def correlation_of_rows(rows: Tensor) -> Tensor:
     return products * scale.unsqueeze(-1) * scale.unsqueeze(-2)
 
 
-# --- primitives/aggregations.py -------------------------------------------------------------
+# --- greenmachine/primitives/aggregations.py ------------------------------------------------
 
 
 def mean_layers(x: Tensor) -> Tensor:
@@ -1264,7 +1282,7 @@ def sum_matrices(x: Tensor) -> Tensor:
     return x.sum(dim=1)
 
 
-# --- primitives/elementwise.py --------------------------------------------------------------
+# --- greenmachine/primitives/elementwise.py -------------------------------------------------
 
 
 def neg(x: Tensor) -> Tensor:
@@ -1297,7 +1315,7 @@ def minimum(x: Tensor, y: Tensor) -> Tensor:
     return torch.minimum(x, y)
 
 
-# --- primitives/matrices.py -----------------------------------------------------------------
+# --- greenmachine/primitives/matrices.py ----------------------------------------------------
 
 
 def codes(x: Tensor) -> Tensor:
@@ -1326,7 +1344,7 @@ def sign_agreement(x: Tensor) -> Tensor:
     return (signs.shape[-1] + signs @ signs.mT) / 2
 
 
-# --- primitives/reductions.py ---------------------------------------------------------------
+# --- greenmachine/primitives/reductions.py --------------------------------------------------
 
 
 def dot(x: Tensor, y: Tensor) -> Tensor:
@@ -1334,7 +1352,7 @@ def dot(x: Tensor, y: Tensor) -> Tensor:
     return (x * y).sum(dim=layer_dims(x))
 
 
-# --- primitives/spectra.py ------------------------------------------------------------------
+# --- greenmachine/primitives/spectra.py -----------------------------------------------------
 
 ROUNDING = 1e-6  # eigenvalues below this share of the largest are rounding
 
@@ -1393,14 +1411,10 @@ def signals_of(
     model: nn.Module, images: Any, labels: Any, shape: tuple[int, ...], seed: int
 ) -> list[Layer]:
     """The layers in order of firing, with the signals that the formula reads."""
-    if images is None or labels is None:
-        raise ValueError("this proxy needs a labelled mini-batch: score(model, images, labels)")
-    batch = image_batch(images, model)
-    target = label_batch(labels, len(batch)).to(batch.device)
-    noise = noise_images(shape, seed).to(float_like(model))
+    inputs = Inputs(shape, images, labels)
     passes = {
-        "data": data_pass(model, batch, target, {"norm_output"}, seed),
-        "noise": noise_pass(model, noise, {"input", "norm_output", "weight_grad"}, seed),
+        "data": data_pass(model, inputs, {"norm_output"}, seed),
+        "noise": noise_pass(model, inputs, {"input", "norm_output", "weight_grad"}, seed),
     }
     return merged(passes)
 

@@ -1091,15 +1091,31 @@ def run_pass(
 # --- greenmachine/signals/passes.py ---------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Inputs:
+    """What a pass may send through a network.
+
+    Attributes:
+        shape: (B, C, H, W) of the images that it draws, or of the shape that the network takes.
+        images: a mini-batch of the data set, where there is one.
+        labels: (B,) class indices of ``images``.
+    """
+
+    shape: tuple[int, ...]
+    images: Any = None
+    labels: Any = None
+
+
 def noise_images(shape: tuple[int, ...], seed: int) -> Tensor:
     """Return N(0, 1) images of ``shape`` = (B, C, H, W), drawn on the CPU for every device."""
     generator = torch.Generator("cpu").manual_seed(seed)
     return torch.randn(shape, generator=generator, dtype=torch.float32, device="cpu")
 
 
-def noise_pass(model: nn.Module, noise: Tensor, wanted: set[str], seed: int) -> list[Layer]:
+def noise_pass(model: nn.Module, inputs: Inputs, wanted: set[str], seed: int) -> list[Layer]:
     """N(0, 1) images, gradient of the sum of the outputs."""
-    with no_token_ids(model, tuple(noise.shape)):
+    noise = noise_images(inputs.shape, seed).to(float_like(model))
+    with no_token_ids(model, inputs.shape):
         return run_pass(model, noise, torch.sum, wanted, seed=seed)
 
 
@@ -1164,7 +1180,7 @@ def over_layers(values: tuple[Tensor, ...]) -> Tensor:
     return torch.cat(values).to("cpu", torch.float64).unsqueeze(0)
 
 
-# --- primitives/_helpers.py -----------------------------------------------------------------
+# --- greenmachine/primitives/_helpers.py ----------------------------------------------------
 
 EPSILON = 1e-8  # softens division by elements near zero
 CONSTANT = 1e-6  # a deviation below this share of the mean is rounding of a constant
@@ -1199,7 +1215,7 @@ def gram(rows: Tensor) -> Tensor:
     return (rows @ rows.mT).div_(rows.shape[-1])
 
 
-# --- primitives/aggregations.py -------------------------------------------------------------
+# --- greenmachine/primitives/aggregations.py ------------------------------------------------
 
 
 def sum_layers(x: Tensor) -> Tensor:
@@ -1212,7 +1228,7 @@ def mean_layers(x: Tensor) -> Tensor:
     return x.mean(dim=-1)
 
 
-# --- primitives/elementwise.py --------------------------------------------------------------
+# --- greenmachine/primitives/elementwise.py -------------------------------------------------
 
 
 def square(x: Tensor) -> Tensor:
@@ -1235,7 +1251,7 @@ def div(x: Tensor, y: Tensor) -> Tensor:
     return softened_inverse(y).mul_(x)
 
 
-# --- primitives/matrices.py -----------------------------------------------------------------
+# --- greenmachine/primitives/matrices.py ----------------------------------------------------
 
 
 def filter_gram(w: Tensor) -> Tensor:
@@ -1243,7 +1259,7 @@ def filter_gram(w: Tensor) -> Tensor:
     return gram(w.flatten(2))
 
 
-# --- primitives/reductions.py ---------------------------------------------------------------
+# --- greenmachine/primitives/reductions.py --------------------------------------------------
 
 
 def std(x: Tensor) -> Tensor:
@@ -1251,7 +1267,7 @@ def std(x: Tensor) -> Tensor:
     return centred(x, layer_dims(x))[1].flatten()
 
 
-# --- primitives/scalars.py ------------------------------------------------------------------
+# --- greenmachine/primitives/scalars.py -----------------------------------------------------
 
 
 def previous_layer(x: Tensor) -> Tensor:
@@ -1265,7 +1281,7 @@ def times_depth(x: Tensor) -> Tensor:
     return x * (torch.arange(1, n + 1, dtype=x.dtype, device=x.device) / n)
 
 
-# --- primitives/spectra.py ------------------------------------------------------------------
+# --- greenmachine/primitives/spectra.py -----------------------------------------------------
 
 ROUNDING = 1e-6  # eigenvalues below this share of the largest are rounding
 
@@ -1330,9 +1346,9 @@ def signals_of(
     model: nn.Module, images: Any, labels: Any, shape: tuple[int, ...], seed: int
 ) -> list[Layer]:
     """The layers in order of firing, with the signals that the formula reads."""
-    noise = noise_images(shape, seed).to(float_like(model))
+    inputs = Inputs(shape, images, labels)
     passes = {
-        "noise": noise_pass(model, noise, set(), seed),
+        "noise": noise_pass(model, inputs, set(), seed),
     }
     layers = merged(passes)
     add_weights(layers)

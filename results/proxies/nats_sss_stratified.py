@@ -1088,15 +1088,31 @@ def run_pass(
 # --- greenmachine/signals/passes.py ---------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Inputs:
+    """What a pass may send through a network.
+
+    Attributes:
+        shape: (B, C, H, W) of the images that it draws, or of the shape that the network takes.
+        images: a mini-batch of the data set, where there is one.
+        labels: (B,) class indices of ``images``.
+    """
+
+    shape: tuple[int, ...]
+    images: Any = None
+    labels: Any = None
+
+
 def noise_images(shape: tuple[int, ...], seed: int) -> Tensor:
     """Return N(0, 1) images of ``shape`` = (B, C, H, W), drawn on the CPU for every device."""
     generator = torch.Generator("cpu").manual_seed(seed)
     return torch.randn(shape, generator=generator, dtype=torch.float32, device="cpu")
 
 
-def noise_pass(model: nn.Module, noise: Tensor, wanted: set[str], seed: int) -> list[Layer]:
+def noise_pass(model: nn.Module, inputs: Inputs, wanted: set[str], seed: int) -> list[Layer]:
     """N(0, 1) images, gradient of the sum of the outputs."""
-    with no_token_ids(model, tuple(noise.shape)):
+    noise = noise_images(inputs.shape, seed).to(float_like(model))
+    with no_token_ids(model, inputs.shape):
         return run_pass(model, noise, torch.sum, wanted, seed=seed)
 
 
@@ -1161,7 +1177,7 @@ def over_layers(values: tuple[Tensor, ...]) -> Tensor:
     return torch.cat(values).to("cpu", torch.float64).unsqueeze(0)
 
 
-# --- primitives/_helpers.py -----------------------------------------------------------------
+# --- greenmachine/primitives/_helpers.py ----------------------------------------------------
 
 
 def layer_dims(x: Tensor) -> tuple[int, ...]:
@@ -1174,7 +1190,7 @@ def inverse_or_zero(x: Tensor) -> Tensor:
     return torch.where(x == 0, 0.0, 1 / x)
 
 
-# --- primitives/aggregations.py -------------------------------------------------------------
+# --- greenmachine/primitives/aggregations.py ------------------------------------------------
 
 
 def mean_layers(x: Tensor) -> Tensor:
@@ -1187,7 +1203,7 @@ def std_layers(x: Tensor) -> Tensor:
     return x.std(dim=-1, correction=0)
 
 
-# --- primitives/elementwise.py --------------------------------------------------------------
+# --- greenmachine/primitives/elementwise.py -------------------------------------------------
 
 
 def square(x: Tensor) -> Tensor:
@@ -1205,7 +1221,7 @@ def mul(x: Tensor, y: Tensor) -> Tensor:
     return x * y
 
 
-# --- primitives/reductions.py ---------------------------------------------------------------
+# --- greenmachine/primitives/reductions.py --------------------------------------------------
 
 SMALLEST_SHARE = 1e-30  # smallest share of the energy whose logarithm is taken
 
@@ -1217,7 +1233,7 @@ def entropy(x: Tensor) -> Tensor:
     return -share.clamp_min(SMALLEST_SHARE).log_().mul_(share).sum(dim=layer_dims(x))
 
 
-# --- primitives/scalars.py ------------------------------------------------------------------
+# --- greenmachine/primitives/scalars.py -----------------------------------------------------
 
 
 def cumulative_sum(x: Tensor) -> Tensor:
@@ -1246,9 +1262,9 @@ def signals_of(
     model: nn.Module, images: Any, labels: Any, shape: tuple[int, ...], seed: int
 ) -> list[Layer]:
     """The layers in order of firing, with the signals that the formula reads."""
-    noise = noise_images(shape, seed).to(float_like(model))
+    inputs = Inputs(shape, images, labels)
     passes = {
-        "noise": noise_pass(model, noise, set(), seed),
+        "noise": noise_pass(model, inputs, set(), seed),
     }
     layers = merged(passes)
     add_weights(layers)

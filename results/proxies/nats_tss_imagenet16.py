@@ -1105,15 +1105,31 @@ def run_pass(
 # --- greenmachine/signals/passes.py ---------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Inputs:
+    """What a pass may send through a network.
+
+    Attributes:
+        shape: (B, C, H, W) of the images that it draws, or of the shape that the network takes.
+        images: a mini-batch of the data set, where there is one.
+        labels: (B,) class indices of ``images``.
+    """
+
+    shape: tuple[int, ...]
+    images: Any = None
+    labels: Any = None
+
+
 def noise_images(shape: tuple[int, ...], seed: int) -> Tensor:
     """Return N(0, 1) images of ``shape`` = (B, C, H, W), drawn on the CPU for every device."""
     generator = torch.Generator("cpu").manual_seed(seed)
     return torch.randn(shape, generator=generator, dtype=torch.float32, device="cpu")
 
 
-def noise_pass(model: nn.Module, noise: Tensor, wanted: set[str], seed: int) -> list[Layer]:
+def noise_pass(model: nn.Module, inputs: Inputs, wanted: set[str], seed: int) -> list[Layer]:
     """N(0, 1) images, gradient of the sum of the outputs."""
-    with no_token_ids(model, tuple(noise.shape)):
+    noise = noise_images(inputs.shape, seed).to(float_like(model))
+    with no_token_ids(model, inputs.shape):
         return run_pass(model, noise, torch.sum, wanted, seed=seed)
 
 
@@ -1175,7 +1191,7 @@ def over_layers(values: tuple[Tensor, ...]) -> Tensor:
     return torch.cat(values).to("cpu", torch.float64).unsqueeze(0)
 
 
-# --- primitives/_helpers.py -----------------------------------------------------------------
+# --- greenmachine/primitives/_helpers.py ----------------------------------------------------
 
 FLOOR = 1e-10  # smallest magnitude whose logarithm is taken
 CONSTANT = 1e-6  # a deviation below this share of the mean is rounding of a constant
@@ -1216,7 +1232,7 @@ def correlation_of_rows(rows: Tensor) -> Tensor:
     return products * scale.unsqueeze(-1) * scale.unsqueeze(-2)
 
 
-# --- primitives/aggregations.py -------------------------------------------------------------
+# --- greenmachine/primitives/aggregations.py ------------------------------------------------
 
 
 def half(x: Tensor) -> int:
@@ -1239,7 +1255,7 @@ def early_half_sum(x: Tensor) -> Tensor:
     return x[..., : half(x)].sum(dim=-1)
 
 
-# --- primitives/elementwise.py --------------------------------------------------------------
+# --- greenmachine/primitives/elementwise.py -------------------------------------------------
 
 
 def signed_sqrt(x: Tensor) -> Tensor:
@@ -1275,7 +1291,7 @@ def minimum(x: Tensor, y: Tensor) -> Tensor:
     return torch.minimum(x, y)
 
 
-# --- primitives/matrices.py -----------------------------------------------------------------
+# --- greenmachine/primitives/matrices.py ----------------------------------------------------
 
 
 def channel_correlation(x: Tensor) -> Tensor:
@@ -1288,7 +1304,7 @@ def filter_cosine(w: Tensor) -> Tensor:
     return unit_rows(gram(w.flatten(2)))
 
 
-# --- primitives/scalars.py ------------------------------------------------------------------
+# --- greenmachine/primitives/scalars.py -----------------------------------------------------
 
 
 def times_depth(x: Tensor) -> Tensor:
@@ -1297,7 +1313,7 @@ def times_depth(x: Tensor) -> Tensor:
     return x * (torch.arange(1, n + 1, dtype=x.dtype, device=x.device) / n)
 
 
-# --- primitives/spectra.py ------------------------------------------------------------------
+# --- greenmachine/primitives/spectra.py -----------------------------------------------------
 
 ROUNDING = 1e-6  # eigenvalues below this share of the largest are rounding
 
@@ -1359,9 +1375,9 @@ def signals_of(
     model: nn.Module, images: Any, labels: Any, shape: tuple[int, ...], seed: int
 ) -> list[Layer]:
     """The layers in order of firing, with the signals that the formula reads."""
-    noise = noise_images(shape, seed).to(float_like(model))
+    inputs = Inputs(shape, images, labels)
     passes = {
-        "noise": noise_pass(model, noise, {"input", "weight_grad"}, seed),
+        "noise": noise_pass(model, inputs, {"input", "weight_grad"}, seed),
     }
     return merged(passes)
 

@@ -18,7 +18,6 @@ import torch
 from torch import nn
 
 import greenmachine
-from greenmachine.api.runs import settle
 from greenmachine.benchmarks import Benchmark
 from greenmachine.callbacks import Generation
 from greenmachine.config import RunConfig
@@ -29,7 +28,7 @@ from tests.proxies.tiny_networks import SHAPE, network
 
 SETTINGS: dict[str, Any] = {
     "name": "tiny",
-    "benchmark": "nats-tss",
+    "tasks": "nats-tss",
     "workers": 1,
     "samples": {"train": {"size": 12}, "validation": {"size": 8}, "test": {"size": 12}},
     "capture.batch": 2,
@@ -176,17 +175,17 @@ def test_result_of_no_run_and_of_a_damaged_one(result: greenmachine.Result, tmp_
 @pytest.mark.parametrize(
     ("call", "error", "says"),
     [
-        ({"benchmark": "nats-xyz"}, DataError, "no benchmark 'nats-xyz'"),
+        ({"tasks": "nats-xyz"}, DataError, "no benchmark 'nats-xyz'"),
         ({"config": "missing.yaml"}, ConfigError, "cannot read missing.yaml"),
         ({"settings": {"evolution.populaton": 9}}, ConfigError, "there is no such setting"),
         ({"settings": {"evolution.population": "two"}}, ConfigError, "evolution.population"),
         ({"settings": {"evolution.seeds": ["nwott"]}}, ConfigError, "unknown proxy"),
         ({"settings": {"evolution.seeds": ["nwot"]}}, ConfigError, "is a function"),
-        ({"settings": {"datasets": ["svhn"]}}, DataError, "svhn"),
+        ({"settings": {"tasks": "nats-tss/svhn"}}, DataError, "svhn"),
         ({"seed": -1}, ConfigError, "seed"),
         ({"resume": "nowhere"}, RunError, "holds no run"),
-        ({"resume": "nowhere", "seed": 1}, ConfigError, "give no others"),
-        ({"resume": "nowhere", "benchmark": "nats-tss"}, RunError, "holds no run"),
+        ({"resume": "nowhere", "seed": 1}, ConfigError, "give no"),
+        ({"resume": "nowhere", "tasks": "nats-tss"}, RunError, "holds no run"),
     ],
 )
 def test_evolve_refuses_what_does_not_fit(
@@ -206,7 +205,9 @@ def test_evolve_refuses_what_does_not_fit(
 
 def test_settings_are_left_as_they_were_given() -> None:
     evolution = {"population": 8, "elites": 1}
-    config, _ = settle(settings={"evolution": evolution, "evolution.generations": 3})
+    config = greenmachine.Search(
+        settings={"evolution": evolution, "evolution.generations": 3}
+    ).settings
     assert (config.evolution.population, config.evolution.generations) == (8, 3)
     assert evolution == {"population": 8, "elites": 1}
 
@@ -220,8 +221,8 @@ def test_run_is_called_as_its_benchmark_and_takes_its_first_data_set(
     found = greenmachine.evolve("nats-sss", settings=settings, seed=3)
     assert found.folder == Path("runs/nats-sss-3")
     described = json.loads((found.folder / "config.json").read_text())["config"]
-    assert (described["name"], described["datasets"]) == ("nats-sss", ["cifar10"])
-    assert RunConfig(benchmark="spaces/my_space.py:accuracies.csv").name == "my_space"
+    assert (described["name"], described["tasks"]) == ("nats-sss", ["nats-sss/cifar10"])
+    assert RunConfig(tasks="spaces/my_space.py:accuracies.csv").name == "my_space"
 
 
 def test_networks_that_fail_are_warned_of_and_lines_are_written(

@@ -11,7 +11,7 @@ from greenmachine.callbacks import Generation, RunInfo
 
 SETTINGS: dict[str, Any] = {
     "name": "tiny",
-    "benchmark": "nats-tss",
+    "tasks": "nats-tss",
     "seed": 1,
     "workers": 1,
     "samples": {"train": {"size": 8}, "validation": {"size": 6}, "test": {"size": 6}},

@@ -21,7 +21,6 @@ from tests import brought
 from .conftest import Call
 
 SETTINGS = {
-    "datasets": ["small", "wide"],
     "workers": 2,
     "passes": ["noise", "data"],
     "capture.batch": 5,
@@ -46,7 +45,11 @@ def name(request: pytest.FixtureRequest, folder: Path) -> str:
 
 def test_evolve_on_both_data_sets(name: str, folder: Path, tmp_path: Path) -> None:
     result = greenmachine.evolve(
-        name, settings=SETTINGS, out=tmp_path / "run", seed=1, plugins=[folder / "plugin.py"]
+        f"{name}/all",
+        settings=SETTINGS,
+        out=tmp_path / "run",
+        seed=1,
+        plugins=[folder / "plugin.py"],
     )
     assert set(result.tau["test"]) == {"small", "wide"}
     groups = greenmachine.load_benchmark(name).groups

@@ -53,7 +53,7 @@ def test_on_names_benchmark_data_set_and_folder(call: Call, tmp_path: Path) -> N
     assert "greenmachine export runs/nats-sss-5 --out proxy.py" in done.stdout
     assert "generation 0/0" in done.stderr
     config = json.loads((tmp_path / "runs" / "nats-sss-5" / "config.json").read_text())["config"]
-    assert (config["name"], config["datasets"]) == ("nats-sss", ["cifar10"])
+    assert (config["name"], config["tasks"]) == ("nats-sss", ["nats-sss/cifar10"])
 
 
 def test_callbacks_are_given_stored_and_replaced(call: Call, tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_signals_to_the_whole_group_leave_nothing(
         (["evolve", "--set", "seed"], "KEY=VALUE"),
         (["evolve", "--set", "passes=[sound]"], "passes"),
         (["evolve", "--set", "seed=[1"], "is not a YAML value"),
-        (["evolve", "--set", "benchmark=nats-xyz"], "nats-tss"),
+        (["evolve", "--set", "tasks=nats-xyz"], "nats-tss"),
         (["evolve", "--on", "nats-xyz"], "nats-tss"),
         (["evolve", "--on", "digits-tss", "--on", "nats-xyz"], "no benchmark 'nats-xyz'"),
         (["evolve", "--set", "evolution.seeds=[nwott]"], "unknown proxy 'nwott'"),

@@ -28,7 +28,7 @@ AT_ONCE = [
     ["evolve", "missing.yaml"],
     ["evolve", "--set", "evolution.populaton=9"],
     ["evolve", "--set", "seed=[1"],
-    ["evolve", "--set", "benchmark=nats-xyz"],
+    ["evolve", "--set", "tasks=nats-xyz"],
     ["evolve", "--on", "nats-xyz"],
     ["score"],
     ["score", "l2_norm", "--on", "nats-xyz"],

@@ -13,8 +13,7 @@ from greenmachine.evolution import Run
 SETTINGS: dict[str, Any] = {
     "name": "small",
     "seed": 3,
-    "benchmark": "nats-tss",
-    "datasets": ["cifar10"],
+    "tasks": ["nats-tss/cifar10"],
     "passes": ["noise"],
     "workers": 1,
     "samples": {"train": {"size": 20}, "validation": {"size": 16}, "test": {"size": 24}},

@@ -32,7 +32,6 @@ def build(arch):
 """
 
 SMALL: dict[str, Any] = {
-    "datasets": [],
     "samples": {"train": {"size": 8}, "validation": {"size": 6}, "test": {"size": 6}},
     "evolution": {"population": 6, "generations": 2, "elites": 1, "hall_of_fame": 4},
     "capture": {"keep": False, "options": {}},
@@ -46,7 +45,7 @@ def small_networks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     (folder / "space.py").write_text(SPACE)
     rows = "".join(f"{width},{20 + width * 7 % 31}\n" for width in range(2, 32))
     (folder / "table.csv").write_text("arch,accuracy\n" + rows)
-    SMALL["benchmark"] = f"{folder}/space.py:{folder}/table.csv"
+    SMALL["tasks"] = [f"{folder}/space.py:{folder}/table.csv"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("greenmachine.manifest._git_sha", lambda: "0")  # asks git, which takes long
         yield

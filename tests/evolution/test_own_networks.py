@@ -40,8 +40,7 @@ ARCHS = [
 
 def own(**changes: Any) -> RunConfig:
     changes = {
-        "benchmark": "space.py:acc.csv",
-        "datasets": [],
+        "tasks": ["space.py:acc.csv"],
         "passes": [],
         "samples": {n: {"size": "auto"} for n in ("train", "validation", "test")},
         "capture": {"options": {}},
@@ -69,8 +68,7 @@ def test_a_run_from_a_relative_name_goes_on_anywhere(
     assert set(result["test"]["own"]) == {"champion", "params", "flops"}
     assert sum(row["failed"] for row in result["test"]["own"].values()) % 3 == 0
     config = json.loads((folder / "whole" / "config.json").read_text())["config"]
-    assert config["benchmark"] == f"{folder}/space.py:{folder}/acc.csv"
-    assert config["datasets"] == ["own"]
+    assert config["tasks"] == [f"{folder}/space.py:{folder}/acc.csv/own"]
     told = [line for line in listener.lines if "networks failed" in line]
     assert told
     assert all("the first: RuntimeError: no such network" in line for line in told)

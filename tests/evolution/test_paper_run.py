@@ -21,8 +21,7 @@ from .conftest import Quiet
 
 COMMITTED = Path(__file__).parents[2] / "experiments" / "paper_language" / "tss_cifar10.yaml"
 SMALL = {
-    "benchmark": "digits-tss",
-    "datasets": [],
+    "tasks": "digits-tss",
     "workers": 1,
     "samples": {"train": {"size": 10}, "validation": {"size": 6}, "test": {"size": 6}},
     "capture.batch": 2,

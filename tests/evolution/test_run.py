@@ -160,7 +160,7 @@ def test_signals_go_when_the_run_is_done(tmp_path: Path) -> None:
 
 def test_several_data_sets_and_the_data_pass(tmp_path: Path) -> None:
     config = settings(
-        datasets=["cifar10", "imagenet16-120"],
+        tasks=["nats-tss/cifar10", "nats-tss/imagenet16-120"],
         passes=["data", "ones"],
         evolution={"generations": 1},
         objective={"aggregate": "min"},
@@ -238,8 +238,8 @@ def test_resume_without_a_run_says_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "error", "words"),
     [
-        ({"benchmark": "nats-xyz"}, DataError, "nats-tss"),
-        ({"datasets": ["svhn"]}, DataError, "svhn"),
+        ({"tasks": "nats-xyz"}, DataError, "nats-tss"),
+        ({"tasks": "nats-tss/svhn"}, DataError, "svhn"),
         ({"samples": {"train": {"size": 10_000}}}, ConfigError, "train"),
         ({"samples": {"train": {"size": "rest"}}}, ConfigError, "samples.train.size"),
         ({"language": {"exclude": ["sum_layer"]}}, ConfigError, "sum_layer"),

@@ -95,9 +95,7 @@ def test_automatic_sizes_can_always_be_drawn(seed: int) -> None:
     generator = np.random.default_rng(seed)
     groups = generator.integers(0, 12, 60).tolist()
     benchmark = table(groups)
-    config = settings(
-        datasets=["own"], seed=seed, samples={n: {} for n in ("train", "validation", "test")}
-    )
+    config = settings(seed=seed, samples={n: {} for n in ("train", "validation", "test")})
     config = config.model_copy(update={"samples": fitted_sizes(config.samples, benchmark)})
     split = draw_samples(benchmark, ["own"], config)
     touched = [set(benchmark.groups[s].tolist()) for s in vars(split).values()]
@@ -105,6 +103,6 @@ def test_automatic_sizes_can_always_be_drawn(seed: int) -> None:
 
 
 def test_explicit_sizes_that_do_not_fit_say_how_many_there_are() -> None:
-    config = settings(datasets=["own"], samples={"train": {"size": 12}, "validation": {"size": 20}})
+    config = settings(samples={"train": {"size": 12}, "validation": {"size": 20}})
     with pytest.raises(ConfigError, match="validation sample: 20 networks asked for, 18 available"):
         draw_samples(table(30), ["own"], config)

@@ -30,7 +30,7 @@ from .conftest import Quiet
 BOTH = ("digits-tss", "digits-sss")
 TASKS = ["digits-tss/digits", "digits-sss/digits"]
 SMALL: dict[str, Any] = {
-    "benchmark": BOTH,
+    "tasks": BOTH,
     "seed": 3,
     "workers": 1,
     "passes": ["noise"],
@@ -48,7 +48,8 @@ INPUT_SHAPE = (4,)
 def build(arch):
     return nn.Sequential(nn.Linear(4, int(arch)), nn.ReLU(), nn.Linear(int(arch), 3))
 """
-CIFARS = {"benchmark": "nats-tss", "datasets": ["cifar10", "cifar100"]}
+DATASETS = ("cifar10", "cifar100")
+CIFARS = {"tasks": [f"nats-tss/{name}" for name in DATASETS]}
 STAND_IN = {"capture.stand_in": {"cifar100": "cifar10"}}
 TIMES = {"seconds", "energy", "energy_kwh", "cache_hits", "cache_misses", "evaluated"}
 
@@ -91,7 +92,7 @@ def test_result_tells_of_every_benchmark(whole: tuple[Path, dict[str, Any]]) -> 
     for sample in ("train", "validation", "test"):
         assert list(result[sample]) == list(result["best"]["tau"][sample]) == TASKS
     config = read_json(folder / "config.json")["config"]
-    assert (config["benchmark"], config["datasets"]) == (list(BOTH), ["digits"])
+    assert config["tasks"] == TASKS
     manifest = read_json(folder / "manifest.json")
     checksums = [cached_benchmark(name).checksum for name in BOTH]
     assert manifest["benchmark"] == {"name": list(BOTH), "sha256": checksums}
@@ -181,7 +182,7 @@ def test_own_networks_beside_an_embedded_benchmark(
     monkeypatch.chdir(tmp_path)
     samples = {name: {"size": "auto"} for name in ("train", "validation", "test")}
     config = small(
-        benchmark=["space.py:acc.csv", "digits-sss"],
+        tasks=["space.py:acc.csv", "digits-sss"],
         samples=samples,
         **{"capture.options": {}, "evolution.generations": 1, "evolution.racing": 4},
     )
@@ -206,7 +207,7 @@ def test_a_stand_in_saves_capture_and_leaves_test_alone(
     scores = pd.read_parquet(tmp_path / "run" / "scores.parquet")
     own = {name: part.set_index(["sample", "index"]) for name, part in scores.groupby("dataset")}
     for sample in ("train", "validation"):
-        judged = [own[name].loc[sample, "champion"] for name in CIFARS["datasets"]]
+        judged = [own[name].loc[sample, "champion"] for name in DATASETS]
         assert judged[0].equals(judged[1])
     assert result["train"]["cifar10"] != result["train"]["cifar100"]  # other accuracies
     assert (
@@ -215,12 +216,14 @@ def test_a_stand_in_saves_capture_and_leaves_test_alone(
     # On test the networks for CIFAR-100 speak for themselves: their last layer is wider.
     judges = Judges(run.config, run.entries, [], tmp_path / "signals", Quiet())
     widest = parse("last_layer(numel(weight))")
-    ten, hundred = (judges.test_scores(widest, run.entries[0], d) for d in CIFARS["datasets"])
+    ten, hundred = (judges.test_scores(widest, run.entries[0], d) for d in DATASETS)
     assert hundred.tolist() == (10 * ten).tolist()
 
 
 def test_a_stand_in_for_one_of_several_benchmarks(synthetic_data: Path, tmp_path: Path) -> None:
-    spaces = {"benchmark": ["nats-tss", "nats-sss"]}
+    spaces = {
+        "tasks": [f"{space}/{name}" for space in ("nats-tss", "nats-sss") for name in DATASETS]
+    }
     one = {"capture.stand_in": {"nats-tss/cifar100": "cifar10"}}
     run = Run(small(**(CIFARS | spaces | one)), tmp_path / "run", [], Quiet())
     assert [dict(entry.sources) for entry in run.entries] == [
@@ -237,7 +240,7 @@ def test_networks_that_stand_for_others_differ_in_the_last_layer_alone(
     benchmark = cached_benchmark("nats-tss")
     index = int(np.argmax(benchmark.accuracy("cifar10")))
     captured = []
-    for dataset in CIFARS["datasets"]:
+    for dataset in DATASETS:
         spec = CaptureSpec("nats-tss", dataset, terminals, batch=2, options={"cells": 1})
         layers = capture_network(benchmark, index, spec)
         assert isinstance(layers, list)
@@ -259,20 +262,19 @@ def test_networks_that_stand_for_others_differ_in_the_last_layer_alone(
 @pytest.mark.parametrize(
     ("changes", "error", "says"),
     [
-        ({"benchmark": ["digits-tss", "digits-tss"]}, ConfigError, "two are called digits-tss"),
-        ({"benchmark": ["digits-tss", "nats-xyz"]}, DataError, "no benchmark 'nats-xyz'"),
-        ({"benchmark": ["nats-tss", "digits-tss"], "datasets": ["cifar10"]}, ConfigError,
-         "digits-tss has none of cifar10: add one of digits"),
-        ({"datasets": ["digits", "svhn"]}, ConfigError, "no benchmark of the run has svhn"),
-        ({"benchmark": "digits-tss"}, ConfigError, "lexicase goes by several data sets"),
+        ({"tasks": ["digits-tss", "digits-tss"]}, ConfigError, "lexicase goes by several"),
+        ({"tasks": ["digits-tss", "nats-xyz"]}, DataError, "no benchmark 'nats-xyz'"),
+        ({"tasks": ["nats-tss", "digits-tss/cifar10"]}, DataError,
+         "digits-tss has no data set 'cifar10'; it has digits"),
+        ({"tasks": "digits-tss"}, ConfigError, "lexicase goes by several data sets"),
         ({"capture.options": {"cell": 1}}, ConfigError, "no build option 'cell'"),
         (CIFARS | STAND_IN | {"passes": ["noise", "data"]}, ConfigError, "leave data out"),
         (CIFARS | {"capture.stand_in": {"cifar100": "svhn"}}, ConfigError, "svhn is not among"),
         (CIFARS | {"capture.stand_in": {"cifar10": "cifar10"}}, ConfigError, "stand-in itself"),
-        (CIFARS | {"datasets": ["cifar10", "imagenet16-120"],
+        (CIFARS | {"tasks": ["nats-tss/cifar10", "nats-tss/imagenet16-120"],
                    "capture.stand_in": {"imagenet16-120": "cifar10"}}, ConfigError,
          "images of one are (3, 16, 16), of the other (3, 32, 32)"),
-        ({"benchmark": ["nats-tss", "digits-tss"], "datasets": ["cifar10", "digits"],
+        ({"tasks": ["nats-tss/cifar10", "digits-tss/digits"],
           "capture.stand_in": {"digits": "cifar10"}}, ConfigError,
          "digits-tss has digits but no cifar10"),
         (CIFARS | {"capture.stand_in": {"nats-sss/cifar100": "cifar10"}}, ConfigError,
@@ -300,7 +302,7 @@ def test_a_run_of_one_benchmark_is_as_it_was_recorded(tmp_path: Path) -> None:
     """
     recorded = read_json(Path(__file__).parent / "recorded" / "digits_tss.json")
     config = small(
-        benchmark=["digits-tss"],
+        tasks=["digits-tss"],
         selection="tournament",
         **{
             "capture.options": {},
@@ -322,5 +324,5 @@ def test_a_run_of_one_benchmark_is_as_it_was_recorded(tmp_path: Path) -> None:
             assert found[sample]["digits"][name] == pytest.approx(row, abs=1e-6)
     for key in ("benchmark", "datasets", "samples", "individuals", "generations", "training"):
         assert found[key] == recorded[key]
-    assert "tasks" not in read_json(tmp_path / "run" / "manifest.json")
+    assert read_json(tmp_path / "run" / "manifest.json")["tasks"] == ["digits"]
     assert "benchmark" not in pd.read_parquet(tmp_path / "run" / "scores.parquet")

@@ -130,7 +130,12 @@ def runs(synthetic_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> di
         patch.setitem(sys.modules, "codecarbon", None)  # tests add the energy that they need
         small = {"population": 8, "generations": 2, "elites": 1}
         sizes = {"train": {"size": 12}, "validation": {"size": 8}, "test": {"size": 12}}
-        both = settings(name=NAME, datasets=["cifar10", "cifar100"], samples=sizes, evolution=small)
+        both = settings(
+            name=NAME,
+            tasks=["nats-tss/cifar10", "nats-tss/cifar100"],
+            samples=sizes,
+            evolution=small,
+        )
         Run(both, folder / "finished", [], Quiet()).execute()
         one = settings(seed=4, samples=sizes, evolution=small)
         with pytest.raises(KeyboardInterrupt):

@@ -1121,15 +1121,31 @@ def run_pass(
 # --- greenmachine/signals/passes.py ---------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Inputs:
+    """What a pass may send through a network.
+
+    Attributes:
+        shape: (B, C, H, W) of the images that it draws, or of the shape that the network takes.
+        images: a mini-batch of the data set, where there is one.
+        labels: (B,) class indices of ``images``.
+    """
+
+    shape: tuple[int, ...]
+    images: Any = None
+    labels: Any = None
+
+
 def noise_images(shape: tuple[int, ...], seed: int) -> Tensor:
     """Return N(0, 1) images of ``shape`` = (B, C, H, W), drawn on the CPU for every device."""
     generator = torch.Generator("cpu").manual_seed(seed)
     return torch.randn(shape, generator=generator, dtype=torch.float32, device="cpu")
 
 
-def noise_pass(model: nn.Module, noise: Tensor, wanted: set[str], seed: int) -> list[Layer]:
+def noise_pass(model: nn.Module, inputs: Inputs, wanted: set[str], seed: int) -> list[Layer]:
     """N(0, 1) images, gradient of the sum of the outputs."""
-    with no_token_ids(model, tuple(noise.shape)):
+    noise = noise_images(inputs.shape, seed).to(float_like(model))
+    with no_token_ids(model, inputs.shape):
         return run_pass(model, noise, torch.sum, wanted, seed=seed)
 
 
@@ -1199,7 +1215,7 @@ def over_layers(values: tuple[Tensor, ...]) -> Tensor:
     return torch.cat(values).to("cpu", torch.float64).unsqueeze(0)
 
 
-# --- primitives/_helpers.py -----------------------------------------------------------------
+# --- greenmachine/primitives/_helpers.py ----------------------------------------------------
 
 EPSILON = 1e-8  # softens division by elements near zero
 
@@ -1220,7 +1236,7 @@ def gram(rows: Tensor) -> Tensor:
     return (rows @ rows.mT).div_(rows.shape[-1])
 
 
-# --- primitives/aggregations.py -------------------------------------------------------------
+# --- greenmachine/primitives/aggregations.py ------------------------------------------------
 
 
 def depths(x: Tensor) -> Tensor:
@@ -1238,7 +1254,7 @@ def depth_weighted_mean(x: Tensor) -> Tensor:
     return (x * depths(x)).sum(dim=-1) / depths(x).sum()
 
 
-# --- primitives/elementwise.py --------------------------------------------------------------
+# --- greenmachine/primitives/elementwise.py -------------------------------------------------
 
 
 def sqrt_abs(x: Tensor) -> Tensor:
@@ -1261,7 +1277,7 @@ def div(x: Tensor, y: Tensor) -> Tensor:
     return softened_inverse(y).mul_(x)
 
 
-# --- primitives/matrices.py -----------------------------------------------------------------
+# --- greenmachine/primitives/matrices.py ----------------------------------------------------
 
 
 def filter_gram(w: Tensor) -> Tensor:
@@ -1269,7 +1285,7 @@ def filter_gram(w: Tensor) -> Tensor:
     return gram(w.flatten(2))
 
 
-# --- primitives/reductions.py ---------------------------------------------------------------
+# --- greenmachine/primitives/reductions.py --------------------------------------------------
 
 
 def euclidean(x: Tensor) -> Tensor:
@@ -1310,9 +1326,9 @@ def signals_of(
     model: nn.Module, images: Any, labels: Any, shape: tuple[int, ...], seed: int
 ) -> list[Layer]:
     """The layers in order of firing, with the signals that the formula reads."""
-    noise = noise_images(shape, seed).to(float_like(model))
+    inputs = Inputs(shape, images, labels)
     passes = {
-        "noise": noise_pass(model, noise, {"input"}, seed),
+        "noise": noise_pass(model, inputs, {"input"}, seed),
     }
     layers = merged(passes)
     add_weights(layers)

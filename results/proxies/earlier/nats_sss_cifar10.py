@@ -1080,15 +1080,31 @@ def run_pass(
 # --- greenmachine/signals/passes.py ---------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Inputs:
+    """What a pass may send through a network.
+
+    Attributes:
+        shape: (B, C, H, W) of the images that it draws, or of the shape that the network takes.
+        images: a mini-batch of the data set, where there is one.
+        labels: (B,) class indices of ``images``.
+    """
+
+    shape: tuple[int, ...]
+    images: Any = None
+    labels: Any = None
+
+
 def noise_images(shape: tuple[int, ...], seed: int) -> Tensor:
     """Return N(0, 1) images of ``shape`` = (B, C, H, W), drawn on the CPU for every device."""
     generator = torch.Generator("cpu").manual_seed(seed)
     return torch.randn(shape, generator=generator, dtype=torch.float32, device="cpu")
 
 
-def noise_pass(model: nn.Module, noise: Tensor, wanted: set[str], seed: int) -> list[Layer]:
+def noise_pass(model: nn.Module, inputs: Inputs, wanted: set[str], seed: int) -> list[Layer]:
     """N(0, 1) images, gradient of the sum of the outputs."""
-    with no_token_ids(model, tuple(noise.shape)):
+    noise = noise_images(inputs.shape, seed).to(float_like(model))
+    with no_token_ids(model, inputs.shape):
         return run_pass(model, noise, torch.sum, wanted, seed=seed)
 
 
@@ -1145,7 +1161,7 @@ def over_layers(values: tuple[Tensor, ...]) -> Tensor:
     return torch.cat(values).to("cpu", torch.float64).unsqueeze(0)
 
 
-# --- primitives/_helpers.py -----------------------------------------------------------------
+# --- greenmachine/primitives/_helpers.py ----------------------------------------------------
 
 EPSILON = 1e-8  # softens division by elements near zero
 CONSTANT = 1e-6  # a deviation below this share of the mean is rounding of a constant
@@ -1196,7 +1212,7 @@ def unit_rows(matrix: Tensor) -> Tensor:
     return matrix * scale.unsqueeze(-1) * scale.unsqueeze(-2)
 
 
-# --- primitives/aggregations.py -------------------------------------------------------------
+# --- greenmachine/primitives/aggregations.py ------------------------------------------------
 
 
 def depths(x: Tensor) -> Tensor:
@@ -1214,7 +1230,7 @@ def depth_weighted_mean(x: Tensor) -> Tensor:
     return (x * depths(x)).sum(dim=-1) / depths(x).sum()
 
 
-# --- primitives/elementwise.py --------------------------------------------------------------
+# --- greenmachine/primitives/elementwise.py -------------------------------------------------
 
 
 def abs(x: Tensor) -> Tensor:
@@ -1237,7 +1253,7 @@ def centre_channels(x: Tensor) -> Tensor:
     return x - x.mean(dim=(1, 3, 4), keepdim=True)
 
 
-# --- primitives/matrices.py -----------------------------------------------------------------
+# --- greenmachine/primitives/matrices.py ----------------------------------------------------
 
 
 def channel_covariance(x: Tensor) -> Tensor:
@@ -1250,7 +1266,7 @@ def channel_cosine(x: Tensor) -> Tensor:
     return unit_rows(gram(positions(x).mT))
 
 
-# --- primitives/reductions.py ---------------------------------------------------------------
+# --- greenmachine/primitives/reductions.py --------------------------------------------------
 
 
 def std(x: Tensor) -> Tensor:
@@ -1258,7 +1274,7 @@ def std(x: Tensor) -> Tensor:
     return centred(x, layer_dims(x))[1].flatten()
 
 
-# --- primitives/spectra.py ------------------------------------------------------------------
+# --- greenmachine/primitives/spectra.py -----------------------------------------------------
 
 ROUNDING = 1e-6  # eigenvalues below this share of the largest are rounding
 
@@ -1324,9 +1340,9 @@ def signals_of(
     model: nn.Module, images: Any, labels: Any, shape: tuple[int, ...], seed: int
 ) -> list[Layer]:
     """The layers in order of firing, with the signals that the formula reads."""
-    noise = noise_images(shape, seed).to(float_like(model))
+    inputs = Inputs(shape, images, labels)
     passes = {
-        "noise": noise_pass(model, noise, {"input", "input_grad"}, seed),
+        "noise": noise_pass(model, inputs, {"input", "input_grad"}, seed),
     }
     return merged(passes)
 

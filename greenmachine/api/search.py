@@ -1,0 +1,252 @@
+"""A search as an object: its parts, where it runs, and its result."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import yaml
+
+from greenmachine.api.result import Result
+from greenmachine.benchmarks import absolute_name, refuse_unnamed_code
+from greenmachine.callbacks import Callback, Progress, add_callbacks
+from greenmachine.config import RunConfig, load_config, split_task
+from greenmachine.errors import ConfigError, one_line
+from greenmachine.evolution import Run
+from greenmachine.language import parse
+from greenmachine.plugins import load_plugin
+from greenmachine.proxies import resolve
+from greenmachine.signals.registry import PASSES, Pass
+
+__all__ = ["Search", "execute"]
+
+_FREE = ("workers", "backend", "callbacks", "evolution.generations")
+"""Settings that a resumed run may have of its own, in order."""
+
+_NAMED = (
+    "passes",
+    "selection",
+    "objective",
+    "samples",
+    "capture",
+    "language",
+    "evolution",
+    "seed",
+    "workers",
+    "backend",
+    "name",
+)
+
+
+class Search:
+    """A search for a proxy: what it is for, and the parts that it is made of.
+
+    Every part is an object, or what stands for it in a YAML file: ``selection="lexicase"``,
+    ``{"scheme": "lexicase", "epsilon": 0.01}`` and ``Lexicase(epsilon=0.01)`` are the same.
+
+    Args:
+        tasks: rankings to get right, such as ``"nats-tss/cifar10"``: a benchmark, or
+            ``my_space.py:accuracies.csv``, and one of its data sets; without a data set its first,
+            with ``/all`` all of them.
+        config: settings to start from: a YAML file, or a ``RunConfig``.
+        settings: changes by dotted key, such as ``{"evolution.population": 50}``.
+        plugins: files, names of installed plugins, or modules that bring primitives, passes and
+            parts (``greenmachine/plugins.py``).
+        callbacks: that follow the run, besides those of ``config``; one replaces those of its
+            class. Those with a ``scheme`` are stored with the settings, for when the run is
+            resumed.
+        parts: the groups of settings by name: ``passes`` (names, or registered functions),
+            ``selection``, ``objective``, ``samples``, ``capture``, ``language``, ``evolution``,
+            ``seed``, ``workers``, ``backend``, ``name``.
+
+    Attributes:
+        settings: all of them, checked.
+
+    Raises:
+        ConfigError: a setting is unknown or out of range, or a plugin cannot be loaded.
+
+    Example:
+        >>> search = greenmachine.Search(
+        ...     ["nats-tss/cifar10", "nats-sss/cifar100"],
+        ...     passes=["noise"],
+        ...     selection=greenmachine.selection.Lexicase(epsilon=0.01),
+        ...     evolution={"population": 200},
+        ...     callbacks=[greenmachine.callbacks.EarlyStopping(patience=5)],
+        ...     seed=1,
+        ... )
+        >>> result = search.run("runs/first")
+        >>> result = greenmachine.Search.resume("runs/first").run()
+    """
+
+    def __init__(
+        self,
+        tasks: str | Sequence[str] | None = None,
+        *,
+        config: str | Path | RunConfig | None = None,
+        settings: Mapping[str, Any] | None = None,
+        plugins: Sequence[str | Path | ModuleType] = (),
+        callbacks: Sequence[Callback | str | Mapping[str, Any]] = (),
+        **parts: Any,
+    ) -> None:
+        loaded = [load_plugin(plugin).name for plugin in plugins]
+        changes = {"tasks": tasks} if tasks is not None else {}
+        if parts.get("passes") is not None:
+            parts["passes"] = _pass_names(parts["passes"])
+        if unknown := parts.keys() - {*_NAMED}:
+            raise ConfigError(f"Search has no {unknown.pop()}; it has {', '.join(_NAMED)}")
+        changes |= {name: value for name, value in parts.items() if value is not None}
+        changes |= {key: value for key, value in (settings or {}).items() if key not in changes}
+        source = Path(config) if isinstance(config, str) else config
+        self._resumed: Path | None = None
+        self._take(load_config(source, changes, loaded), callbacks)
+
+    @classmethod
+    def resume(
+        cls,
+        folder: str | Path,
+        *,
+        tasks: str | Sequence[str] | None = None,
+        settings: Mapping[str, Any] | None = None,
+        plugins: Sequence[str | Path | ModuleType] = (),
+        callbacks: Sequence[Callback | str | Mapping[str, Any]] = (),
+    ) -> Search:
+        """Return the search that ``folder`` holds; :meth:`run` goes on with it.
+
+        Args:
+            folder: of a run.
+            tasks: of the run, to be named again where it has networks of a Python file: a folder
+                may come from anybody, and runs no code that its user does not name.
+            settings: ``workers``, ``backend`` and ``callbacks``, on which no generation depends,
+                and ``evolution.generations``: so a finished run is extended.
+            plugins: those of the run that are files, for the same reason.
+            callbacks: see :class:`Search`.
+
+        Raises:
+            RunError: the folder holds no run, or it is damaged.
+            ConfigError: a setting may not change, or code is not named.
+        """
+        for plugin in plugins:
+            load_plugin(plugin)
+        changes = dict(settings or {})
+        if not changes.keys() <= {*_FREE}:
+            raise ConfigError(
+                f"resume takes the settings of its run: give no others but {', '.join(_FREE)}"
+            )
+        known = Run.settings(Path(folder))
+        named = [tasks] if isinstance(tasks, str) else list(tasks or [])
+        benchmarks = {absolute_name(split_task(task)[0]) for task in named}
+        if named and benchmarks != {*map(absolute_name, known.benchmarks)}:
+            raise ConfigError(
+                f"{folder} is a run on {', '.join(known.benchmarks)}: to resume it give no others"
+            )
+        refuse_unnamed_code(known.benchmarks, Path(folder), benchmarks)
+        search = cls.__new__(cls)
+        search._resumed = Path(folder)
+        search._take(load_config(known, changes), callbacks)
+        return search
+
+    @property
+    def folder(self) -> Path:
+        """Where it runs unless another folder is given: ``runs/NAME-SEED``."""
+        if self._resumed is not None:
+            return self._resumed
+        # A name is any text: as a folder it must not lead out of `runs`.
+        name = re.sub(r"[^\w+.-]+", "_", self.settings.name).strip("._")[:100] or "run"
+        return Path("runs") / f"{name}-{self.settings.seed}"
+
+    def run(self, folder: str | Path | None = None, *, verbose: bool = False) -> Result:
+        """Run, or go on, to the end.
+
+        Interrupted, the same call goes on after the last whole generation, bit for bit; finished,
+        it returns the result at once.
+
+        Args:
+            folder: of the run; made if missing. Default :attr:`folder`.
+            verbose: show progress on standard error, as the command line does.
+
+        Returns:
+            The result. Warns where networks of the test sample failed, or tau is undefined there.
+
+        Raises:
+            ConfigError: the settings do not fit the benchmarks.
+            DataError: the benchmark's data is missing or broken.
+            RunError: the folder holds another run, or is damaged; workers died again and again.
+        """
+        result = execute(self, folder, verbose=verbose)
+        _warn(result)
+        return result
+
+    def _run(self, folder: str | Path | None, verbose: bool) -> tuple[Path, Run]:
+        """Return where the search runs, and its run."""
+        path = self.folder if folder is None else Path(folder)
+        own = list(self._own)
+        shown = any(isinstance(each, Progress) for each in (*self.settings.callbacks, *own))
+        if verbose and not shown:
+            own.insert(0, Progress())
+        if self._resumed is not None:
+            if path != self._resumed:
+                raise ConfigError(f"this search goes on in {self._resumed}: give no other folder")
+            return path, Run.resume(path, *own, config=self.settings)
+        seeds = [parse(resolve(text).expression) for text in self.settings.evolution.seeds]
+        return path, Run(self.settings, path, seeds, *own)
+
+    def yaml(self) -> str:
+        """Return the settings as a YAML file holds them: ``Search(config=FILE)`` is this search."""
+        written = self.settings.model_dump(mode="json", exclude_unset=True)
+        return str(yaml.safe_dump(written, sort_keys=False, allow_unicode=True))
+
+    def __repr__(self) -> str:
+        return f"<Search {self.settings.name!r}: {', '.join(self.settings.tasks)}>"
+
+    def _take(
+        self, config: RunConfig, callbacks: Sequence[Callback | str | Mapping[str, Any]]
+    ) -> None:
+        """Keep the settings, with those callbacks that a file can name; the others follow too."""
+        try:
+            made = [Callback.make(each) for each in callbacks]
+        except ValueError as error:
+            raise ConfigError(f"callbacks: {one_line(error)}") from None
+        named = [each for each in made if each.scheme]
+        self._own = [each for each in made if not each.scheme]
+        together = add_callbacks(config.callbacks, named)
+        self.settings = config.model_copy(update={"callbacks": together}) if named else config
+
+
+def execute(search: Search, folder: str | Path | None = None, *, verbose: bool = False) -> Result:
+    """Do what :meth:`Search.run` does, without its warnings: who prints the result tells more."""
+    path, run = search._run(folder, verbose)
+    return Result(path, run.execute())
+
+
+def _pass_names(passes: str | Sequence[str | Pass | Callable[..., Any]]) -> list[str]:
+    """Return the names of passes: given so, as registered functions, or as they are registered."""
+    given = [passes] if isinstance(passes, str) else list(passes)
+    functions = {each.function: each.name for each in PASSES.values()}
+    names = []
+    for each in given:
+        name = each.name if isinstance(each, Pass) else each
+        if callable(name):
+            if name not in functions:
+                raise ConfigError(f"passes: {name!r} is not registered: see register_pass")
+            name = functions[name]
+        names.append(name)
+    return names
+
+
+def _warn(result: Result) -> None:
+    for dataset, rows in result.facts["test"].items():
+        if rows["champion"]["tau"] is None:
+            warnings.warn(
+                f"tau on {dataset} test is undefined: the champion ranks nothing there",
+                stacklevel=3,
+            )
+        if failed := rows["champion"]["failed"]:
+            total = rows["champion"]["networks"]
+            warnings.warn(
+                f"{failed} of {total} {dataset} test networks failed and rank below all others",
+                stacklevel=3,
+            )
