@@ -66,7 +66,7 @@ def test_its_yaml_is_the_same_search(tmp_path: Path) -> None:
         ({"selektion": "nsga2"}, "no selektion"),
         (
             {"selection": "roulette"},
-            "there is no selection scheme 'roulette'; there are tournament",
+            "no selection scheme 'roulette'; there are",
         ),
         ({"passes": [lambda: None]}, "not registered"),
         ({"callbacks": ["tenserboard"]}, "there is no callback"),
