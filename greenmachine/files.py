@@ -47,7 +47,9 @@ SEAL = "sha256"
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
 
 
-def replace_file(path: Path, write: Callable[[Path], None], *, parents: bool = True) -> None:
+def replace_file(
+    path: Path, write: Callable[[Path], None], *, parents: bool = True, flush: bool = True
+) -> None:
     """Let ``write`` fill a temporary file beside ``path``, then put it in ``path``'s place.
 
     A reader sees the old file or the new one, never a part; when ``write`` raises (full
@@ -58,6 +60,8 @@ def replace_file(path: Path, write: Callable[[Path], None], *, parents: bool = T
         write: gets the path of the temporary file.
         parents: make the folder where it is missing. Without, a folder that somebody removed
             while a command works there does not come back.
+        flush: wait until the disk has it. Without, a power failure may leave a damaged file, which
+            whoever reads it has to notice.
 
     Raises:
         OSError: the disk is full, or the folder is missing.
@@ -67,10 +71,12 @@ def replace_file(path: Path, write: Callable[[Path], None], *, parents: bool = T
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:  # the file comes into being inside, so that Ctrl-C at any moment removes it
         write(temporary)
-        _flush(temporary)
+        if flush:
+            _flush(temporary)
         os.replace(temporary, path)
-        with suppress(OSError):  # not every file system can flush a folder
-            _flush(path.parent)
+        if flush:
+            with suppress(OSError):  # not every file system can flush a folder
+                _flush(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -31,7 +31,7 @@ from greenmachine.neutral import neutral, seeded
 
 __all__ = ["all_finite", "float_like", "refuse_unreadable", "untouched"]
 
-CONTAINERS = (dict, OrderedDict, list, set, deque)
+CONTAINERS = {dict, OrderedDict, list, set, deque}
 MARK = "_is_untouched_inside"  # attribute of a network that is in this state already
 
 
@@ -55,24 +55,25 @@ def untouched(model: nn.Module, seed: int) -> Iterator[None]:
             yield
         return
     refuse_unreadable(model)
-    found = [Found(module) for module in model.modules()]
-    devices = sorted({p.device.index for p in model.parameters() if p.is_cuda})
+    modules = list(model.modules())
+    found = [Found(module) for module in modules]
+    devices = devices_of(modules)
     with neutral(), seeded(seed, devices), torch.enable_grad(), no_checkpoints():
         try:
-            own_tensors([f.module for f in found], buffers=True)
+            own_tensors(modules, buffers=True)
             if not all(f.training and f.kind.train is nn.Module.train for f in found):
                 model.train()
             with torch.no_grad(), seeded(seed, devices):  # a computed weight may draw numbers
-                for one in found:
-                    plain_weights(one.module)
-            own_tensors([f.module for f in found], buffers=False)
-            watch_threads([f.module for f in found])
+                for module in modules:
+                    plain_weights(module)
+            own_tensors(modules, buffers=False)
+            watch_threads(modules)
             vars(model)[MARK] = True
-            with own_generators([f.module for f in found], seed):
+            with own_generators(modules, seed):
                 yield
         finally:
             vars(model).pop(MARK, None)
-            late = set(model.modules()) - {one.module for one in found}
+            late = set(model.modules()).difference(modules)
             for one in found:
                 one.restore()
     if any(list(module.parameters()) for module in late):
@@ -87,9 +88,10 @@ def untouched(model: nn.Module, seed: int) -> Iterator[None]:
 def unchanged_values(model: nn.Module, seed: int) -> Iterator[None]:
     """Undo what happens inside to buffers, values of parameters and torch's generator."""
     modules = list(model.modules())
-    values = [(parameter, parameter.data) for parameter in model.parameters()]
+    parameters = {p for module in modules for p in module._parameters.values() if p is not None}
+    values = [(parameter, parameter.data) for parameter in parameters]
     buffers = [(module, dict(module._buffers)) for module in modules if module._buffers]
-    devices = sorted({parameter.device.index for parameter, _ in values if parameter.is_cuda})
+    devices = devices_of(modules)
     own_tensors(modules, buffers=True)
     with seeded(seed, devices), torch.enable_grad(), own_generators(modules, seed):
         try:
@@ -100,6 +102,12 @@ def unchanged_values(model: nn.Module, seed: int) -> Iterator[None]:
             for module, held in buffers:
                 module._buffers.clear()
                 module._buffers.update(held)
+
+
+def devices_of(modules: list[nn.Module]) -> list[int]:
+    """Return the GPUs on which parameters are."""
+    held = (p for module in modules for p in module._parameters.values() if p is not None)
+    return sorted({parameter.device.index for parameter in held if parameter.is_cuda})
 
 
 def watch_threads(modules: list[nn.Module]) -> None:
@@ -125,7 +133,7 @@ def own_generators(modules: list[nn.Module], seed: int) -> Iterator[None]:
         id(held): held
         for module in modules
         for held in vars(module).values()
-        if isinstance(held, torch.Generator)
+        if torch.Generator in type(held).__mro__  # isinstance asks torch, thousands of times
     }
     before = [(generator, generator.get_state()) for generator in kept.values()]
     try:
@@ -150,7 +158,10 @@ class Found:
         waiting = [held for held in self.attributes.values() if type(held) in CONTAINERS]
         while waiting:  # containers inside containers too
             held = waiting.pop()
-            self.contents.append((held, held.copy() if held else ()))
+            if not held:
+                self.contents.append((held, ()))
+                continue
+            self.contents.append((held, held.copy()))
             items = held.values() if isinstance(held, dict) else held
             waiting += [item for item in items if type(item) in CONTAINERS]
 

@@ -183,12 +183,14 @@ def recording(model: nn.Module, wanted: set[str]) -> Iterator[list[Layer]]:
             ends = {"weight": module.weight, "input": given, "output": output}
             layer = Layer(path if count == 1 else f"{path}#{count}", module, ends)
             # Values and gradient edges are taken now: an in-place activation that follows
-            # overwrites the output and moves its edge.
-            for name, tensor in ends.items():
-                if name in wanted or (name == "output" and "norm_output" in wanted):
-                    layer.keep(name, tensor)
-                if f"{name}_grad" in wanted and tensor.requires_grad:
-                    layer.edges[f"{name}_grad"] = get_gradient_edge(tensor)
+            # overwrites the output and moves its edge. What we do is no part of the network:
+            # no mode of torch (`Normalisation`) looks at it, call by call.
+            with torch._C.DisableTorchFunction():
+                for name, tensor in ends.items():
+                    if name in wanted or (name == "output" and "norm_output" in wanted):
+                        layer.keep(name, tensor)
+                    if f"{name}_grad" in wanted and tensor.requires_grad:
+                        layer.edges[f"{name}_grad"] = get_gradient_edge(tensor)
             layers.append(layer)
 
         return hook
