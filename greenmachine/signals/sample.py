@@ -16,7 +16,7 @@ from greenmachine.benchmarks import Benchmark, absolute_name, data_folder, load_
 from greenmachine.errors import GreenMachineError, RunError, one_line
 from greenmachine.networks.layers import coverage
 from greenmachine.networks.untouched import float_like
-from greenmachine.signals.capture import Layer
+from greenmachine.signals.capture import KEEPS_VALUES, Layer
 from greenmachine.signals.passes import noise_images, run_passes, wanted_of
 from greenmachine.signals.stack import Shard, stack_layers
 
@@ -93,6 +93,8 @@ def capture_network(benchmark: Benchmark, index: int, spec: CaptureSpec) -> list
 def build_network(benchmark: Benchmark, index: int, spec: CaptureSpec) -> nn.Module:
     """Return network ``index`` as ``spec`` wants it: its seed, options and device."""
     model = benchmark.build(index, spec.dataset, seed=spec.seed, **spec.options)
+    if not benchmark.code:  # blocks.py: nothing works in place, so no signal needs a copy
+        vars(model)[KEEPS_VALUES] = True
     return model if spec.device == "cpu" else model.to(spec.device)
 
 
