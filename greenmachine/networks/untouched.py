@@ -16,7 +16,7 @@ from __future__ import annotations
 import threading
 import warnings
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -31,7 +31,7 @@ from greenmachine.neutral import neutral, seeded
 
 __all__ = ["all_finite", "float_like", "refuse_unreadable", "untouched"]
 
-CONTAINERS = (dict, OrderedDict, list, set, deque)
+CONTAINERS = {dict, OrderedDict, list, set, deque}
 MARK = "_is_untouched_inside"  # attribute of a network that is in this state already
 
 
@@ -55,24 +55,26 @@ def untouched(model: nn.Module, seed: int) -> Iterator[None]:
             yield
         return
     refuse_unreadable(model)
-    found = [Found(module) for module in model.modules()]
-    devices = sorted({p.device.index for p in model.parameters() if p.is_cuda})
+    modules = list(model.modules())
+    found = [Found(module) for module in modules]
+    devices = devices_of(modules)
     with neutral(), seeded(seed, devices), torch.enable_grad(), no_checkpoints():
         try:
-            own_tensors([f.module for f in found], buffers=True)
+            held = Extras(modules)
+            own_buffers(modules, held)
             if not all(f.training and f.kind.train is nn.Module.train for f in found):
                 model.train()
             with torch.no_grad(), seeded(seed, devices):  # a computed weight may draw numbers
-                for one in found:
-                    plain_weights(one.module)
-            own_tensors([f.module for f in found], buffers=False)
-            watch_threads([f.module for f in found])
+                for module in modules:
+                    plain_weights(module)
+            own_parameters(modules, held)
+            watch_threads(modules)
             vars(model)[MARK] = True
-            with own_generators([f.module for f in found], seed):
+            with own_generators(held.generators, seed):
                 yield
         finally:
             vars(model).pop(MARK, None)
-            late = set(model.modules()) - {one.module for one in found}
+            late = set(model.modules()).difference(modules)
             for one in found:
                 one.restore()
     if any(list(module.parameters()) for module in late):
@@ -87,19 +89,27 @@ def untouched(model: nn.Module, seed: int) -> Iterator[None]:
 def unchanged_values(model: nn.Module, seed: int) -> Iterator[None]:
     """Undo what happens inside to buffers, values of parameters and torch's generator."""
     modules = list(model.modules())
-    values = [(parameter, parameter.data) for parameter in model.parameters()]
+    parameters = {p for module in modules for p in module._parameters.values() if p is not None}
+    values = [(parameter, parameter.data) for parameter in parameters]
     buffers = [(module, dict(module._buffers)) for module in modules if module._buffers]
-    devices = sorted({parameter.device.index for parameter, _ in values if parameter.is_cuda})
-    own_tensors(modules, buffers=True)
-    with seeded(seed, devices), torch.enable_grad(), own_generators(modules, seed):
+    devices = devices_of(modules)
+    held = Extras(modules)
+    own_buffers(modules, held)
+    with seeded(seed, devices), torch.enable_grad(), own_generators(held.generators, seed):
         try:
             yield
         finally:
             for parameter, data in values:
                 parameter.data = data
-            for module, held in buffers:
+            for module, before in buffers:
                 module._buffers.clear()
-                module._buffers.update(held)
+                module._buffers.update(before)
+
+
+def devices_of(modules: list[nn.Module]) -> list[int]:
+    """Return the GPUs on which parameters are."""
+    held = (p for module in modules for p in module._parameters.values() if p is not None)
+    return sorted({parameter.device.index for parameter in held if parameter.is_cuda})
 
 
 def watch_threads(modules: list[nn.Module]) -> None:
@@ -118,18 +128,37 @@ def watch_threads(modules: list[nn.Module]) -> None:
             module.register_forward_pre_hook(hook)  # it goes when the module is put back
 
 
+class Extras:
+    """What modules hold beside parameters and buffers.
+
+    Attributes:
+        tensors: module, attribute and value of every plain tensor.
+        lists: that are not empty.
+        generators: of random numbers.
+    """
+
+    def __init__(self, modules: list[nn.Module]) -> None:
+        self.tensors: list[tuple[nn.Module, str, Tensor]] = []
+        self.lists: list[list[Any]] = []
+        generators: dict[int, torch.Generator] = {}
+        for module in modules:
+            for name, held in vars(module).items():  # two dozen: ask for no more than the type
+                kind = type(held)
+                if kind is Tensor:
+                    self.tensors.append((module, name, held))
+                elif kind is list:
+                    self.lists += [held] if held else []
+                elif torch.Generator in kind.__mro__:
+                    generators[id(held)] = held
+        self.generators = list(generators.values())
+
+
 @contextmanager
-def own_generators(modules: list[nn.Module], seed: int) -> Iterator[None]:
-    """Seed the generators that modules keep; outside they are as they were."""
-    kept = {
-        id(held): held
-        for module in modules
-        for held in vars(module).values()
-        if isinstance(held, torch.Generator)
-    }
-    before = [(generator, generator.get_state()) for generator in kept.values()]
+def own_generators(generators: list[torch.Generator], seed: int) -> Iterator[None]:
+    """Seed generators; outside they are as they were."""
+    before = [(generator, generator.get_state()) for generator in generators]
     try:
-        for generator, _ in before:
+        for generator in generators:
             generator.manual_seed(seed)
         yield
     finally:
@@ -150,7 +179,10 @@ class Found:
         waiting = [held for held in self.attributes.values() if type(held) in CONTAINERS]
         while waiting:  # containers inside containers too
             held = waiting.pop()
-            self.contents.append((held, held.copy() if held else ()))
+            if not held:
+                self.contents.append((held, ()))
+                continue
+            self.contents.append((held, held.copy()))
             items = held.values() if isinstance(held, dict) else held
             waiting += [item for item in items if type(item) in CONTAINERS]
 
@@ -170,30 +202,41 @@ class Found:
                 held.update(before)
 
 
-def own_tensors(modules: list[nn.Module], *, buffers: bool) -> None:
-    """Replace buffers and plain tensors by copies, or parameters by ones of the same memory.
+def own_buffers(modules: list[nn.Module], held: Extras) -> None:
+    """Replace buffers and plain tensors by copies. What is shared stays shared."""
+    replace_tensors([module._buffers for module in modules], held, lambda old: old.detach().clone())
+    for module, name, tensor in held.tensors:
+        # A tensor that is neither; one that was computed is a kept output and stays.
+        if tensor.grad_fn is None:
+            vars(module)[name] = tensor.detach().clone()
+
+
+def own_parameters(modules: list[nn.Module], held: Extras) -> None:
+    """Replace parameters by ones of the same memory.
 
     New parameters, not the network's own: the owner may hold a graph in which they take part, and
     their ``requires_grad``, layout and dtype are the owner's. What is shared stays shared.
     """
-    new: dict[int, Any] = {}  # by identity of the old one
+    replace_tensors([module._parameters for module in modules], held, new_parameter)
+
+
+def replace_tensors(
+    tables: Sequence[dict[str, Any]], held: Extras, replaced: Callable[[Tensor], Tensor]
+) -> None:
+    """Put ``replaced(tensor)`` in the place of every tensor, each made once."""
+    new: dict[int, Tensor] = {}  # by identity of the old one
     old: list[Tensor] = []  # alive, so that no identity is given twice
-    for module in modules:
-        for name, tensor in (module._buffers if buffers else module._parameters).items():
+    for tensors in tables:
+        for name, tensor in tensors.items():
             if tensor is None:
                 continue
             if id(tensor) not in new:
                 old.append(tensor)
-                new[id(tensor)] = tensor.detach().clone() if buffers else new_parameter(tensor)
-            (module._buffers if buffers else module._parameters)[name] = new[id(tensor)]
-        for name, held in list(vars(module).items()) if buffers else ():
-            # A tensor that is neither; one that was computed is a kept output and stays.
-            if type(held) is Tensor and held.grad_fn is None:
-                vars(module)[name] = held.detach().clone()
-    for module in modules:  # recurrent layers keep their parameters in a list too
-        for held in vars(module).values():
-            if type(held) is list and any(isinstance(item, Tensor) for item in held):
-                held[:] = [new.get(id(item), item) for item in held]
+                new[id(tensor)] = replaced(tensor)
+            tensors[name] = new[id(tensor)]
+    for items in held.lists:  # recurrent layers keep their parameters in a list too
+        if any(isinstance(item, Tensor) for item in items):
+            items[:] = [new.get(id(item), item) for item in items]
 
 
 def new_parameter(tensor: Tensor) -> nn.Parameter:

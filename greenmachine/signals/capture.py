@@ -42,6 +42,7 @@ NO_GRADIENT = (
     "it is detached, or a predicted class"
 )
 HALF = (torch.float16, torch.bfloat16)
+KEEPS_VALUES = "_keeps_values"  # attribute of a network in which nothing works in place
 
 
 @dataclass
@@ -66,12 +67,18 @@ class Layer:
     edges: dict[str, GradientEdge] = field(default_factory=dict)
     signals: dict[str, Tensor] = field(default_factory=dict)
 
-    def keep(self, signal: str, value: Tensor) -> None:
-        """Copy ``value`` into the signals, in the layout of its kind."""
+    def keep(self, signal: str, value: Tensor, *, copy: bool = False) -> None:
+        """Put ``value`` into the signals, in the layout of its kind.
+
+        Args:
+            signal: its name.
+            value: the tensor.
+            copy: whether what follows may change feature maps. A gradient is ours alone.
+        """
         if signal.startswith("weight"):
             self.signals[signal] = weights_of(value, self.module)
-        else:  # a gradient is ours alone: nothing that follows can change it
-            self.signals[signal] = maps_of(value, self.module, copy=signal not in GRADIENTS)
+        else:
+            self.signals[signal] = maps_of(value, self.module, copy=copy)
 
 
 def fresh_copy(images: Tensor) -> Tensor:
@@ -170,6 +177,7 @@ def recording(model: nn.Module, wanted: set[str]) -> Iterator[list[Layer]]:
     """
     layers: list[Layer] = []
     firings: dict[str, int] = {}
+    copy = KEEPS_VALUES not in vars(model)
 
     def layer_hook(path: str) -> Callable[[nn.Module, Any, Any, Tensor], None]:
         def hook(module: nn.Module, args: Any, kwargs: Any, output: Tensor) -> None:
@@ -183,12 +191,14 @@ def recording(model: nn.Module, wanted: set[str]) -> Iterator[list[Layer]]:
             ends = {"weight": module.weight, "input": given, "output": output}
             layer = Layer(path if count == 1 else f"{path}#{count}", module, ends)
             # Values and gradient edges are taken now: an in-place activation that follows
-            # overwrites the output and moves its edge.
-            for name, tensor in ends.items():
-                if name in wanted or (name == "output" and "norm_output" in wanted):
-                    layer.keep(name, tensor)
-                if f"{name}_grad" in wanted and tensor.requires_grad:
-                    layer.edges[f"{name}_grad"] = get_gradient_edge(tensor)
+            # overwrites the output and moves its edge. What we do is no part of the network:
+            # no mode of torch (`Normalisation`) looks at it, call by call.
+            with torch._C.DisableTorchFunction():
+                for name, tensor in ends.items():
+                    if name in wanted or (name == "output" and "norm_output" in wanted):
+                        layer.keep(name, tensor, copy=copy)
+                    if f"{name}_grad" in wanted and tensor.requires_grad:
+                        layer.edges[f"{name}_grad"] = get_gradient_edge(tensor)
             layers.append(layer)
 
         return hook
@@ -218,7 +228,7 @@ def send(
         def normalised(given: Tensor, output: Tensor) -> None:
             for layer in reversed(layers):
                 if layer.ends["output"] is given:
-                    layer.keep("norm_output", output)
+                    layer.keep("norm_output", output, copy=KEEPS_VALUES not in vars(model))
                     break
 
         watch = not norms or "norm_output" in wanted
