@@ -104,7 +104,7 @@ class Search:
             random=(version, list(words), gauss),
             population=[
                 SavedIndividual(
-                    tree=self.grammar.expression(individual).text,
+                    tree=individual.expression.text,
                     fitness=list(individual.fitness.values),
                     direction=individual.direction,
                     tau=list(individual.tau),
@@ -159,14 +159,14 @@ class Search:
         return list(kept), self.breeder.next(pool, count, taken)
 
     def _cleared(self) -> list[Individual]:
-        forms = [self.grammar.expression(individual) for individual in self.population]
+        forms = [individual.expression for individual in self.population]
         directions = [individual.direction for individual in self.population]
         behaviours = self.train.behaviours(forms, directions)
         return cleared(self.population, behaviours, self.evolution.niche)
 
     def _judged(self, new: list[Individual]) -> list[Individual]:
         """Judge new individuals; return those that no heat stopped."""
-        forms = [self.grammar.expression(individual) for individual in new]
+        forms = [individual.expression for individual in new]
         if self.heat is not None:
             passed = self.heat.passed(forms, self.population)
             if any(passed):
@@ -188,7 +188,7 @@ class Search:
         """Return the hall of fame with the best of ``population`` that are good on validation."""
         known = {famous.expression for famous in self.hall}
         best = distinct(population)[: self.evolution.validate_best]
-        forms = [(canonical(self.grammar.expression(i)), i) for i in best]
+        forms = [(canonical(i.expression), i) for i in best]
         forms = [(form, i) for form, i in forms if form.text not in known]
         if not forms:
             return self.hall

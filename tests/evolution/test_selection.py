@@ -13,13 +13,14 @@ from greenmachine.config import EvolutionConfig
 from greenmachine.evolution.individual import Individual, TauFitness
 from greenmachine.evolution.operators import owned_random
 from greenmachine.evolution.selection import parents
+from greenmachine.language import terminal
 
 LEXICASE = EvolutionConfig(selection="lexicase")
 TAUS = st.floats(-1, 1).map(lambda tau: round(tau, 3))
 
 
 def individual(tau: tuple[float, ...], size: int = 3) -> Individual:
-    made = Individual([0] * size, TauFitness)
+    made = Individual([0] * size, TauFitness, terminal("depth"))
     made.tau, made.text = tau, f"{tau} {size}"
     made.fitness.values = [sum(tau) / len(tau)]
     return made
