@@ -24,6 +24,7 @@ PARTS: dict[str, str] = {
     "e": "peak memory",
     "f": "capture",
     "g": "Kendall's tau",
+    "h": "above the tensors",
 }
 """The parts of the benchmark, by the letter that selects one."""
 

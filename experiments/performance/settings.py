@@ -23,6 +23,8 @@ class Settings:
         least_seconds, most_seconds: that one primitive is timed.
         chains: drawn for each length.
         chunks_step: every how manieth chunk is timed node by node.
+        above_networks, above_population, above_generations: of the search whose candidates are
+            counted; above_run: what the run whose processes are watched sets.
         growth_*: networks, populations and sizes of trees; options and batch of those networks.
     """
 
@@ -46,6 +48,10 @@ class Settings:
     most_seconds: float = 1.0
     chains: int = 6
     chunks_step: int = 4
+    above_networks: int = 128
+    above_population: int = 400
+    above_generations: int = 12
+    above_run: tuple[str, ...] = ()
     growth_networks: tuple[int, ...] = (50, 100, 200, 400, 800)
     growth_populations: tuple[int, ...] = (50, 200, 800)
     growth_sizes: tuple[int, ...] = (10, 25, 50)
@@ -69,6 +75,17 @@ QUICK: dict[str, Any] = {
     "least_seconds": 0.01,
     "most_seconds": 0.05,
     "chains": 2,
+    "above_networks": 24,
+    "above_population": 30,
+    "above_generations": 3,
+    "above_run": (
+        "evolution.generations=1",
+        "evolution.population=12",
+        "evolution.elites=2",
+        "samples.train.size=12",
+        "samples.validation.size=8",
+        "samples.test.size=8",
+    ),
     "growth_networks": (16, 32, 64),
     "growth_populations": (10, 40),
     "growth_individuals": 10,
