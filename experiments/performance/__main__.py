@@ -1,4 +1,4 @@
-"""Measure speed and memory: the engine, its baselines, capture, Kendall's tau, start-up.
+"""Measure speed and memory: the engine, its baselines, capture, Kendall's tau, start-up, breeding.
 
     python -m experiments.performance --out runs/performance --json
     python -m experiments.performance --quick
@@ -6,10 +6,10 @@
 
 Parts: a engine against plain evaluation, b against passes recomputed for every individual,
 c throughput against a copy of memory, d growth, e peak memory, f capture, g Kendall's tau,
-h start-up. The workload is 100 random networks of NATS-Bench's topology space at full depth
-(GREENMACHINE_DATA names its folder) and the individuals of a search on them; --quick takes the
-embedded digits-tss, and its numbers are too small to mean anything. Ctrl-C prints what is measured
-by then.
+h start-up, i work above the tensors and a whole run. The workload is 100 random networks of
+NATS-Bench's topology space at full depth (GREENMACHINE_DATA names its folder) and the individuals
+of a search on them; --quick takes the embedded digits-tss, and its numbers are too small to mean
+anything; part i always takes digits-tss. Ctrl-C prints what is measured by then.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import Any
 
 import torch
 
+from experiments.performance.above import measure_above
 from experiments.performance.baselines import measure_plain, measure_recompute
 from experiments.performance.capture import measure_capture
 from experiments.performance.chains import measure_chains, measure_nodes
@@ -61,6 +62,8 @@ def measure(settings: Settings, parts: str, report: Report) -> None:
             measure_nodes(workload, report)
         if "d" in parts:
             measure_growth(workload, report)
+        if "i" in parts:
+            measure_above(workload, report)
 
 
 def _measure_memory(workload: Workload, report: Report) -> None:

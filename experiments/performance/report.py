@@ -25,6 +25,7 @@ PARTS: dict[str, str] = {
     "f": "capture",
     "g": "Kendall's tau",
     "h": "start-up",
+    "i": "above the tensors",
 }
 """The parts of the benchmark, by the letter that selects one."""
 

@@ -24,6 +24,8 @@ class Settings:
         chains: drawn for each length.
         chunks_step: every how manieth chunk is timed node by node.
         startup_repeats: of every command whose start is timed.
+        above_networks, above_population, above_generations: of the search whose candidates are
+            counted; above_run: what the run whose processes are watched sets.
         growth_*: networks, populations and sizes of trees; options and batch of those networks.
     """
 
@@ -48,6 +50,10 @@ class Settings:
     chains: int = 6
     chunks_step: int = 4
     startup_repeats: int = 5
+    above_networks: int = 128
+    above_population: int = 400
+    above_generations: int = 12
+    above_run: tuple[str, ...] = ()
     growth_networks: tuple[int, ...] = (50, 100, 200, 400, 800)
     growth_populations: tuple[int, ...] = (50, 200, 800)
     growth_sizes: tuple[int, ...] = (10, 25, 50)
@@ -72,6 +78,17 @@ QUICK: dict[str, Any] = {
     "most_seconds": 0.05,
     "chains": 2,
     "startup_repeats": 1,
+    "above_networks": 24,
+    "above_population": 30,
+    "above_generations": 3,
+    "above_run": (
+        "evolution.generations=1",
+        "evolution.population=12",
+        "evolution.elites=2",
+        "samples.train.size=12",
+        "samples.validation.size=8",
+        "samples.test.size=8",
+    ),
     "growth_networks": (16, 32, 64),
     "growth_populations": (10, 40),
     "growth_individuals": 10,

@@ -29,6 +29,7 @@ from greenmachine.fitness import Task
 from greenmachine.language import Expression, canonical
 from greenmachine.language.grammar import Grammar
 from greenmachine.primitives.registry import NETWORK_SCALAR
+from greenmachine.selection import Tournament
 from greenmachine.signals import CaptureSpec, Store
 from greenmachine.workers import Progress, count_workers, run_tasks
 
@@ -135,21 +136,36 @@ def evolve(
     population: int,
     generations: int,
     say: Callable[[str], None],
+    *,
+    broods: bool = False,
+    prepare: Callable[[Search], object] = lambda search: None,
 ) -> Evolution:
-    """Run a search on the networks of a built store."""
+    """Run a search on the networks of a built store.
+
+    Args:
+        store: of the networks.
+        accuracy: (networks,) true accuracies.
+        grammar: of the trees.
+        settings: seed, workers, device.
+        population: individuals of a generation.
+        generations: after the first.
+        say: told the progress.
+        broods: with broods and tuned children, as a run has them. They need no tensor
+            computation, so with them a rate would not say what an individual costs.
+        prepare: called with the search before it starts.
+    """
     evaluator = TimedEvaluator.of_store(store, workers=settings.workers, device=settings.device)
     assert isinstance(evaluator, TimedEvaluator)
     task = Task(settings.dataset, settings.dataset, np.arange(len(accuracy)), accuracy)
     judge = Judge({settings.dataset: evaluator}, [task], ObjectiveConfig())
-    # Broods and tuned children cost no tensor: rates would not say what an individual costs.
     config = EvolutionConfig(
         population=population,
         generations=generations,
         elites=min(10, population // 2),
-        brood=1,
-        tune=0,
+        **({} if broods else {"brood": 1, "tune": 0.0}),
     )
-    search = Search(config, LanguageConfig(), grammar, judge, judge, settings.seed)
+    search = Search(config, LanguageConfig(), grammar, Tournament(), judge, judge, settings.seed)
+    prepare(search)
     started = time.perf_counter()
     while search.generation < generations:
         search.step()

@@ -1,9 +1,10 @@
 """A bounded cache of vectors by canonical text.
 
-What is kept is chosen at the reduction boundary: one number per layer (``LayerScalar``), a
-matrix per network (``NetworkMatrix``), one number per network (``NetworkScalar``). Keys are
-canonical texts, equality is that of the text, the bound is in bytes, the least recently used
-entry goes first. Intermediate tensors are never kept: that was measured to be slower.
+What is kept is chosen at the reduction boundary and above it: one number per layer
+(``LayerScalar``), a matrix per network (``NetworkMatrix``), one number per network
+(``NetworkScalar``), eigenvalues. Keys are canonical texts, equality is that of the text, the bound
+is in bytes, the least recently used entry goes first. Intermediate tensors are never kept: that
+was measured to be slower.
 """
 
 from __future__ import annotations
@@ -41,6 +42,13 @@ class VectorCache:
             return None
         self.hits += 1
         self._entries.move_to_end(key)
+        return found
+
+    def peek(self, key: str) -> Tensor | None:
+        """Return the vector of ``key`` without counting the look-up."""
+        found = self._entries.get(key)
+        if found is not None:
+            self._entries.move_to_end(key)
         return found
 
     def put(self, key: str, value: Tensor) -> None:

@@ -19,7 +19,7 @@ from greenmachine.benchmarks import data_folder
 from greenmachine.engine.cache import VectorCache
 from greenmachine.engine.graph import LOWER_KINDS, TENSOR_KINDS, boundary_of
 from greenmachine.engine.lower import evaluate_shard
-from greenmachine.engine.upper import Layout, evaluate_vectors
+from greenmachine.engine.upper import Known, Layout, evaluate_vectors
 from greenmachine.language import Expression, canonical, parse
 from greenmachine.neutral import neutral
 from greenmachine.primitives.registry import NETWORK_MATRIX
@@ -50,10 +50,12 @@ class Evaluator:
         workers: processes; -1 takes every core.
         device: where the tensors of a shard are evaluated.
         matrices: keep the matrix over the batch of every layer in the cache, for scoring again.
-        cache_bytes: bound of the cache.
+        cache_bytes: bound of the cache; half as much again is for ``parts``.
 
     Attributes:
         cache: boundary values and scores by canonical text.
+        parts: values between them, and spectra: what costs no tensor to compute again. In a cache
+            of its own, because a search makes many and they must not push out boundary values.
         failures: message of every network that failed, by place in the sample; known after
             the first scoring.
         evaluated: boundary expressions computed so far.
@@ -74,6 +76,7 @@ class Evaluator:
         self.workers = workers
         self.device = device
         self.cache = VectorCache(cache_bytes)
+        self.parts = VectorCache(cache_bytes // 2)
         self.failures: dict[int, str] = {}
         self.evaluated = 0
         self._below = TENSOR_KINDS if matrices else LOWER_KINDS
@@ -123,18 +126,21 @@ class Evaluator:
             RunError: a worker died, or the store is damaged.
         """
         forms = [canonical(expression) for expression in expressions]
-        found = {form: self.cache.get(form.text) for form in dict.fromkeys(forms)}
-        missing = [form for form, value in found.items() if value is None]
+        distinct = {form.text: form for form in forms}
+        found = {text: self.cache.get(text) for text in distinct}
+        missing = [distinct[text] for text, value in found.items() if value is None]
         if missing:
-            vectors = self._boundary(boundary_of(missing, self._below), progress)
+            known = Known(self.parts, self.cache)
+            known.update(self._boundary(boundary_of(missing, self._below, known), progress))
             assert self._layout is not None
             with neutral():
-                computed = evaluate_vectors(missing, vectors, self._layout)
-            for form, scores in zip(missing, computed, strict=True):
-                found[form] = scores
-                self.cache.put(form.text, scores)
-        rows = [value.numpy() for form in forms if (value := found[form]) is not None]
-        return np.stack(rows) if rows else np.empty((0, self.size))
+                computed = evaluate_vectors(missing, known, self._layout, self.parts)
+            for form, scores in zip(missing, computed.unbind(0), strict=True):
+                kept = scores.clone()  # a view would keep the scores of all of them in memory
+                found[form.text] = kept
+                self.cache.put(form.text, kept)
+        rows = [value for form in forms if (value := found[form.text]) is not None]
+        return torch.stack(rows).numpy() if rows else np.empty((0, self.size))
 
     def _boundary(self, boundary: list[Expression], progress: Progress | None) -> dict[str, Tensor]:
         """Return the value of every boundary expression over the whole sample."""

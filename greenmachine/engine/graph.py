@@ -23,31 +23,51 @@ from greenmachine.primitives.registry import (
     WEIGHT_TENSOR,
 )
 
-__all__ = ["EIGENVALUES", "LOWER_KINDS", "TENSOR_KINDS", "Graph", "Node", "boundary_of"]
+__all__ = [
+    "EIGENVALUES",
+    "LOWER_KINDS",
+    "TENSOR_KINDS",
+    "Graph",
+    "Node",
+    "boundary_of",
+    "spectrum_of",
+]
 
 TENSOR_KINDS = frozenset({WEIGHT_TENSOR, INPUT_TENSOR, OUTPUT_TENSOR, CHANNEL_MATRIX, PAPER_TENSOR})
 LOWER_KINDS = TENSOR_KINDS | {BATCH_MATRIX}
 EIGENVALUES = "eigenvalues"  # inserted below spectral primitives, so that they share it
 
 
+def spectrum_of(matrix: str) -> str:
+    """Return the text of the eigenvalues of the expression ``matrix``; no expression has it."""
+    return f"{EIGENVALUES} of {matrix}"
+
+
 def boundary_of(
-    expressions: Iterable[Expression], below: Collection[str] = LOWER_KINDS
+    expressions: Iterable[Expression],
+    below: Collection[str] = LOWER_KINDS,
+    known: Container[str] = frozenset(),
 ) -> list[Expression]:
     """Return the distinct boundary sub-expressions, in order of appearance.
 
     Args:
         expressions: canonical ones.
         below: kinds that stay on the lower floor: ``LOWER_KINDS`` or ``TENSOR_KINDS``.
+        known: texts of sub-expressions whose values need no boundary.
     """
-    found: dict[str, Expression] = {}
+    found: list[Expression] = []
+    seen: set[str] = set()
     stack = list(expressions)[::-1]
     while stack:
         node = stack.pop()
+        if node.text in seen or node.text in known:
+            continue
+        seen.add(node.text)
         if node.kind not in below and any(a.kind in below for a in node.args):
-            found.setdefault(node.text, node)
+            found.append(node)
         else:
             stack.extend(node.args[::-1])
-    return list(found.values())
+    return found
 
 
 @dataclass(frozen=True)
@@ -78,6 +98,7 @@ class Graph:
         nodes: the nodes.
         roots: node number of every expression given.
         uses: how often each node is an argument; a value is freed at its last use.
+        spectra: text of the eigenvalues that a node computes, by its number.
     """
 
     def __init__(
@@ -87,6 +108,7 @@ class Graph:
         self.nodes: list[Node] = []
         self._numbers: dict[tuple[str, tuple[int, ...]], int] = {}
         self._by_text: dict[str, int] = {}
+        self.spectra: dict[int, str] = {}
         self.roots = [self._add(expression) for expression in expressions]
         self.uses = [0] * len(self.nodes)
         for node in self.nodes:
@@ -103,15 +125,27 @@ class Graph:
         if known is not None:
             return known
         stop = expression.text in self._stops
-        args = () if stop else tuple(self._add(a) for a in expression.args)
-        if args and vocabulary[expression.op].spectral:
-            matrix = expression.args[0].kind
-            args = (self._intern(Node(EIGENVALUES, args[:1], matrix)), *args[1:])
+        args: tuple[int, ...]
+        if stop:
+            args = ()
+        elif expression.args and vocabulary[expression.op].spectral:
+            matrix, *rest = expression.args
+            args = (self._spectrum(matrix), *[self._add(a) for a in rest])
+        else:
+            args = tuple([self._add(a) for a in expression.args])
         constant = expression.value if expression.kind == NUMBER else None
         op = expression.text if stop else expression.op
         added = self._intern(Node(op, args, expression.kind, constant))
         self._by_text[expression.text] = added
         return added
+
+    def _spectrum(self, matrix: Expression) -> int:
+        text = spectrum_of(matrix.text)
+        if text in self._stops:
+            return self._intern(Node(text, (), matrix.kind))
+        number = self._intern(Node(EIGENVALUES, (self._add(matrix),), matrix.kind))
+        self.spectra[number] = text
+        return number
 
     def _intern(self, node: Node) -> int:
         key = (node.op, node.args)

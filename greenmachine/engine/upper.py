@@ -12,13 +12,25 @@ from functools import reduce
 import torch
 from torch import Tensor
 
-from greenmachine.engine.graph import EIGENVALUES, Graph, Node
+from greenmachine.engine.cache import VectorCache
+from greenmachine.engine.graph import EIGENVALUES, Graph, Node, spectrum_of
 from greenmachine.engine.lower import apply_node, network_groups
 from greenmachine.language import Expression
 from greenmachine.primitives import vocabulary
-from greenmachine.primitives.registry import LAYER_SCALAR
+from greenmachine.primitives.registry import (
+    BATCH_MATRIX,
+    LAYER_SCALAR,
+    NETWORK_MATRIX,
+    NETWORK_SCALAR,
+    NUMBER,
+)
 
-__all__ = ["Layout", "evaluate_vectors"]
+__all__ = ["Known", "Layout", "evaluate_vectors"]
+
+_CHUNK = 2**18  # bytes of an argument of all nodes that are evaluated together: they fit the cache
+_WORKSPACE = 2**27  # bytes of the values of all nodes that are evaluated before any is dropped
+_LARGEST_MATRIX = 2**8  # elements: the batch of matrices that come here is 16 at most
+_REGISTERS = 16  # rows: two float64 registers of AVX-512, as many as torch loads in one step
 
 
 class Layout:
@@ -39,6 +51,7 @@ class Layout:
         self.layers = sum(counts)
         self.groups = network_groups(counts)
         self._starts = torch.tensor([0, *counts]).cumsum(0).tolist()
+        self._rows: dict[tuple[int, ...], Tensor] = {}
         depths = [torch.arange(1, count + 1, dtype=torch.float64) for count in counts]
         self.depth = torch.cat(depths) if depths else torch.empty(0, dtype=torch.float64)
 
@@ -50,13 +63,8 @@ class Layout:
             dtype = reduce(torch.promote_types, (values.dtype for values in told))
             joined = torch.full((self.layers, *told[0].shape[1:]), torch.nan, dtype=dtype)
             for networks, values in pieces:
-                if not values.numel():
-                    continue
-                at = 0
-                for network in networks:
-                    first, last = self._starts[network], self._starts[network + 1]
-                    joined[first:last] = values[at : at + last - first]
-                    at += last - first
+                if values.numel():
+                    joined[self._rows_of(networks)] = values.to(dtype)
             return joined
         joined = torch.full((self.networks, *told[0].shape[1:]), torch.nan, dtype=torch.float64)
         for networks, values in pieces:
@@ -64,21 +72,225 @@ class Layout:
                 joined[networks] = values
         return joined
 
+    def _rows_of(self, networks: list[int]) -> Tensor:
+        """Return the places of the layers of some networks, one after the other."""
+        key = tuple(networks)
+        if key not in self._rows:
+            spans = [torch.arange(self._starts[n], self._starts[n + 1]) for n in networks]
+            self._rows[key] = torch.cat(spans)
+        return self._rows[key]
+
+
+class Known:
+    """Values by text that need no evaluation, held for as long as this lives.
+
+    Args:
+        caches: where values are looked up; what they drop later stays here.
+    """
+
+    def __init__(self, *caches: VectorCache) -> None:
+        self._caches = caches
+        self._held: dict[str, Tensor] = {}
+
+    def get(self, text: str) -> Tensor | None:
+        """Return the value of ``text``, or None."""
+        found = self._held.get(text)
+        if found is None:
+            for cache in self._caches:
+                found = cache.peek(text)
+                if found is not None:
+                    self._held[text] = found
+                    break
+        return found
+
+    def __contains__(self, text: object) -> bool:
+        return isinstance(text, str) and self.get(text) is not None
+
+    def update(self, values: Mapping[str, Tensor]) -> None:
+        """Hold ``values``, too."""
+        self._held.update(values)
+
 
 def evaluate_vectors(
-    expressions: Sequence[Expression], boundary: Mapping[str, Tensor], layout: Layout
-) -> list[Tensor]:
-    """Return the score vector (networks,) of every expression; every distinct node once.
+    expressions: Sequence[Expression],
+    known: Known | Mapping[str, Tensor],
+    layout: Layout,
+    kept: VectorCache | None = None,
+) -> Tensor:
+    """Return the scores of every expression, (expressions, networks); every distinct node once.
+
+    Nodes of one word are evaluated many at a time. A score is the same bit for bit whatever is
+    evaluated beside it.
 
     Args:
         expressions: canonical, of kind ``NetworkScalar``.
-        boundary: value of every boundary sub-expression, by text.
+        known: value of every boundary sub-expression, by text, and of any others.
         layout: of the sample.
+        kept: takes the value of every node that is evaluated, but for the scores.
     """
-    blank = torch.full((layout.networks,), torch.nan, dtype=torch.float64)
-    if not layout.groups:  # all networks failed
-        return [blank] * len(expressions)
-    graph = Graph(expressions, stops=boundary)
+    blank = torch.full((len(expressions), layout.networks), torch.nan, dtype=torch.float64)
+    if not layout.groups or not expressions:  # all networks failed
+        return blank
+    places = torch.cat([networks for networks, _ in layout.groups])
+    start = 0
+    while start < len(expressions):
+        batch = _Batch(known, layout)
+        roots: list[int] = []
+        for expression in expressions[start:]:
+            if roots and batch.bytes > _WORKSPACE:
+                break
+            roots.append(batch.add(expression))
+        scores = torch.stack(batch.evaluate(roots, kept))
+        blank[start : start + len(roots), places] = scores[:, places]
+        start += len(roots)
+    return blank
+
+
+class _Batch:
+    """The nodes that some expressions need, by level: the arguments of one are on those below.
+
+    Attributes:
+        bytes: of the values that are to be computed, about.
+    """
+
+    def __init__(self, known: Known | Mapping[str, Tensor], layout: Layout) -> None:
+        self._known = known
+        self._layout = layout
+        self.bytes = 0
+        self._texts: list[str] = []
+        self._values: list[Tensor | float | None] = []
+        self._levels: list[int] = []
+        self._sizes: list[int] = []
+        self._numbers: dict[str, int] = {}
+        self._matrices: list[tuple[int, Expression]] = []
+        self._steps: list[dict[_Step, list[tuple[int, list[int]]]]] = []
+
+    def add(self, expression: Expression) -> int:
+        """Return the number of the node of ``expression``."""
+        text = expression.text
+        number = self._numbers.get(text)
+        if number is not None:
+            return number
+        if expression.kind == NUMBER:
+            return self._leaf(text, expression.value)
+        value = self._known.get(text)
+        if value is not None:
+            return self._leaf(text, value)
+        if not expression.args:  # the only terminal above the boundary
+            return self._leaf(text, self._layout.depth)
+        kinds = tuple([argument.kind for argument in expression.args])
+        if BATCH_MATRIX in kinds:
+            number = self._leaf(text, None)
+            self._matrices.append((number, expression))
+            whole = expression.kind == NETWORK_MATRIX
+            networks, layers = self._layout.networks, self._layout.layers
+            self._count(number, 8 * (networks * _LARGEST_MATRIX if whole else layers))
+            return number
+        if vocabulary[expression.op].spectral:
+            matrix, *rest = expression.args
+            args = [self._spectrum(matrix), *[self.add(a) for a in rest]]
+        else:
+            args = [self.add(a) for a in expression.args]
+        return self._node(text, expression.op, kinds, expression.kind, args)
+
+    def evaluate(self, roots: Sequence[int], kept: VectorCache | None) -> list[Tensor]:
+        """Return the values of the nodes ``roots``."""
+        of_matrices = [expression for _, expression in self._matrices]
+        found = _of_matrices(of_matrices, self._known, self._layout, kept)
+        for (number, _), matrix in zip(self._matrices, found, strict=True):
+            self._values[number] = matrix
+        for steps in self._steps:
+            for step, nodes in steps.items():
+                self._evaluate(step, nodes)
+        if kept is not None:
+            scores = set(roots)
+            computed = [
+                n
+                for steps in self._steps
+                for (op, _, kind, _), nodes in steps.items()
+                if kind != NETWORK_MATRIX or op == EIGENVALUES
+                for n, _ in nodes
+            ]
+            for number in (*(number for number, _ in self._matrices), *computed):
+                value = self._values[number]
+                if number not in scores and isinstance(value, Tensor):
+                    kept.put(self._texts[number], value.clone())  # not a part of a larger tensor
+        return [value for root in roots if isinstance(value := self._values[root], Tensor)]
+
+    def _leaf(self, text: str, value: Tensor | float | None) -> int:
+        number = self._numbers[text] = len(self._values)
+        self._texts.append(text)
+        self._values.append(value)
+        self._levels.append(0)
+        self._sizes.append(value.nbytes if isinstance(value, Tensor) else 0)
+        return number
+
+    def _count(self, number: int, size: int) -> None:
+        self._sizes[number] = size
+        self.bytes += size
+
+    def _spectrum(self, matrix: Expression) -> int:
+        text = spectrum_of(matrix.text)
+        number = self._numbers.get(text)
+        if number is not None:
+            return number
+        value = self._known.get(text)
+        if value is not None:
+            return self._leaf(text, value)
+        return self._node(text, EIGENVALUES, (matrix.kind,), matrix.kind, [self.add(matrix)])
+
+    def _node(self, text: str, op: str, kinds: tuple[str, ...], kind: str, args: list[int]) -> int:
+        number = self._leaf(text, None)
+        level = max([self._levels[argument] for argument in args])
+        self._levels[number] = level + 1
+        largest = max([self._sizes[argument] for argument in args])
+        self._count(number, self._layout.networks * 8 if kind == NETWORK_SCALAR else largest)
+        constants = tuple(
+            [value for a in args if isinstance(value := self._values[a], float)]
+            if NUMBER in kinds
+            else ()
+        )
+        while len(self._steps) <= level:
+            self._steps.append({})
+        self._steps[level].setdefault((op, kinds, kind, constants), []).append((number, args))
+        return number
+
+    def _evaluate(self, step: _Step, nodes: list[tuple[int, list[int]]]) -> None:
+        """Evaluate nodes of one word over arguments of one shape."""
+        op, _, kind, _ = step
+        node = Node(op, (), kind)
+        first = [self._values[argument] for argument in nodes[0][1]]
+        widest = max(value.nbytes for value in first if isinstance(value, Tensor))
+        together = max(1, _CHUNK // max(widest, 1))
+        for start in range(0, len(nodes), together):
+            chunk = nodes[start : start + together]
+            stacked: list[Tensor | float] = []
+            for position, value in enumerate(first):
+                if isinstance(value, float):
+                    stacked.append(value)
+                else:
+                    column = [self._values[args[position]] for _, args in chunk]
+                    stacked.append(torch.stack(column))  # type: ignore[arg-type]
+            results = _apply(node, stacked, self._layout).unbind(0)
+            for (number, _), result in zip(chunk, results, strict=True):
+                self._values[number] = result
+
+
+_Step = tuple[str, tuple[str, ...], str, tuple[float, ...]]
+"""Word, kinds of its arguments, kind of the result, numbers among the arguments."""
+
+
+def _of_matrices(
+    expressions: Sequence[Expression],
+    known: Known | Mapping[str, Tensor],
+    layout: Layout,
+    kept: VectorCache | None,
+) -> list[Tensor]:
+    """Return the values of what reads matrices of layers, one node after the other.
+
+    These matrices are large: each goes at its last use.
+    """
+    graph = Graph(expressions, stops=known)
     values: dict[int, Tensor | float] = {}
     uses = list(graph.uses)
     for root in graph.roots:
@@ -86,39 +298,65 @@ def evaluate_vectors(
     for number, node in enumerate(graph.nodes):
         if node.constant is not None:
             values[number] = node.constant
-        elif node.op in boundary:
-            values[number] = boundary[node.op]
         elif not node.args:
-            values[number] = layout.depth  # the only terminal above the boundary
+            held = known.get(node.op)
+            values[number] = layout.depth if held is None else held
         else:
-            values[number] = _apply(node, [values[a] for a in node.args], layout)
+            args = [values[a] for a in node.args]
+            stacked = [a[None] if isinstance(a, Tensor) else a for a in args]
+            values[number] = _apply(node, stacked, layout, alone=True)[0]
+        if kept is not None and number in graph.spectra:
+            kept.put(graph.spectra[number], torch.as_tensor(values[number]))
         for argument in node.args:
             uses[argument] -= 1
             if not uses[argument]:
                 values.pop(argument, None)
-    scored = torch.zeros(layout.networks, dtype=torch.bool)
-    for networks, _ in layout.groups:
-        scored[networks] = True
-    results = []
-    for root in graph.roots:
-        value = values[root]
-        assert isinstance(value, Tensor)
-        results.append(torch.where(scored, value, blank))
-    return results
+    return [value for root in graph.roots if isinstance(value := values[root], Tensor)]
 
 
-def _apply(node: Node, args: list[Tensor | float], layout: Layout) -> Tensor:
+def _apply(
+    node: Node, args: Sequence[Tensor | float], layout: Layout, *, alone: bool = False
+) -> Tensor:
+    """Return the values of nodes of one word, (nodes, ...).
+
+    Args:
+        node: one of them.
+        args: (nodes, ...) each, or numbers.
+        layout: of the sample.
+        alone: nodes like this one never come together.
+    """
+    apply = apply_node if alone else _whole_registers
+    count = next(len(a) for a in args if isinstance(a, Tensor))
     if node.op == EIGENVALUES or not vocabulary[node.op].across_layers:
-        value = apply_node(node, args)
+        value = apply(node, [a.flatten(0, 1) if isinstance(a, Tensor) else a for a in args])
+        value = value.reshape(count, -1, *value.shape[1:])
         return value.double() if node.kind == LAYER_SCALAR else value
     per_layer = node.kind == LAYER_SCALAR
     result = torch.empty(0)
     for networks, rows in layout.groups:
         # Every across-layers primitive takes one value of all layers, and maybe numbers.
-        block = [a[rows].double() if isinstance(a, Tensor) else a for a in args]
-        value = apply_node(node, block)
+        block = [a[:, rows].flatten(0, 1).double() if isinstance(a, Tensor) else a for a in args]
+        value = apply(node, block)
+        value = value.reshape(count, len(networks), *value.shape[1:])
         if not result.numel():
-            shape = (layout.layers,) if per_layer else (layout.networks, *value.shape[1:])
-            result = torch.full(shape, torch.nan, dtype=torch.float64)
-        result[rows if per_layer else networks] = value
+            shape = (layout.layers,) if per_layer else (layout.networks, *value.shape[2:])
+            result = torch.full((count, *shape), torch.nan, dtype=torch.float64)
+        result[:, rows if per_layer else networks] = value
     return result
+
+
+def _whole_registers(node: Node, args: Sequence[Tensor | float]) -> Tensor:
+    """Return the value of ``node``, computed on a multiple of 16 rows.
+
+    Torch computes what is left behind the last full register by other instructions, which may
+    round otherwise; so a value would depend on how many are computed beside it.
+    """
+    rows = next(len(a) for a in args if isinstance(a, Tensor))
+    more = -rows % _REGISTERS
+    if not more:
+        return apply_node(node, args)
+    padded = [
+        torch.cat([a, a[:1].expand(more, *a.shape[1:])]) if isinstance(a, Tensor) else a
+        for a in args
+    ]
+    return apply_node(node, padded)[:rows]

@@ -9,24 +9,39 @@ import numpy as np
 from deap import base, gp
 from numpy.typing import NDArray
 
+from greenmachine.language import Expression, rank_canonical
+
 __all__ = ["Individual", "cleared", "distinct"]
 
 
 class Individual(gp.PrimitiveTree):  # type: ignore[misc]
     """A tree of one run.
 
+    The tree does not change once it is an individual: its expression is made once.
+
+    Args:
+        nodes: of the tree, in prefix order.
+        fitness: class of the fitness.
+        expression: of the tree, with the words that close it.
+
     Attributes:
         fitness: DEAP's, invalid until judged.
+        expression: of the tree, with the words that close it.
+        parts: the subtrees of the root's kind; empty until the breeder needs them.
         text: rank-canonical text; two individuals of one text rank networks alike.
         direction: 1 where a high score is good, -1 where a low one is.
         tau: tau-b of every task on the training sample, in that direction.
         failures: training networks without a finite score.
     """
 
-    def __init__(self, nodes: Iterable[Any], fitness: type[base.Fitness]) -> None:
+    def __init__(
+        self, nodes: Iterable[Any], fitness: type[base.Fitness], expression: Expression
+    ) -> None:
         super().__init__(nodes)
         self.fitness = fitness()
-        self.text = ""
+        self.expression = expression
+        self.parts: list[Expression] = []
+        self.text = rank_canonical(expression).text
         self.direction = 1
         self.tau: tuple[float, ...] = ()
         self.failures = 0

@@ -7,30 +7,32 @@ own state of it.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from deap import gp
 
 from greenmachine.engine.graph import LOWER_KINDS
+from greenmachine.language import Expression
 from greenmachine.language.grammar import Grammar
 from greenmachine.primitives.registry import NUMBER
 
 __all__ = [
     "MUTATIONS",
+    "Tuner",
     "combine",
     "crossover",
     "half_and_half",
     "mutate",
     "owned_random",
-    "part",
-    "tune",
+    "parts",
 ]
 
 _UNIFORM_HEIGHT = 4  # of the random subtree that uniform mutation puts in
 _FACTORS = (-1.0, 0.5, 0.8, 1.25, 2.0)  # by which tuning changes a number
 _DIGITS = 3  # that a tuned number keeps
+_NOT_SCALAR = LOWER_KINDS | {NUMBER}
 
 Nodes = list[Any]
 
@@ -63,23 +65,19 @@ def crossover(first: gp.PrimitiveTree, second: gp.PrimitiveTree, leaf_bias: floa
         gp.cxOnePoint(first, second)
 
 
-def combine(first: Nodes, second: Nodes, grammar: Grammar) -> Nodes:
-    """Return both trees under a random primitive of two whole trees.
+def combine(first: Expression, second: Expression, grammar: Grammar) -> Expression:
+    """Return both scores under a random primitive of two whole trees.
 
     Subtree exchange rarely joins two good scores as wholes; sums and products of such are where
     proxies improve once single statistics are exhausted.
     """
-    kind = grammar.pset.ret
-    joints = [p for p in grammar.pset.primitives[kind] if p.args == [kind, kind]]
-    return [random.choice(joints), *first, *second] if joints else list(first)
+    joints = grammar.joints
+    return grammar.joined(random.choice(joints), (first, second)) if joints else first
 
 
-def part(tree: Nodes, grammar: Grammar) -> Nodes:
-    """Return a random subtree of the root's kind, the whole tree among them."""
-    whole = gp.PrimitiveTree(tree)
-    kind = grammar.pset.ret
-    index = random.choice([i for i, node in enumerate(whole) if node.ret is kind])
-    return list(whole[whole.searchSubtree(index)])
+def parts(tree: Nodes, grammar: Grammar) -> list[Expression]:
+    """Return the subtrees of the root's kind, the whole tree first."""
+    return [subtree for subtree in grammar.subtrees(tree) if subtree.kind == grammar.root]
 
 
 def mutate_uniform(tree: gp.PrimitiveTree, grammar: Grammar) -> None:
@@ -124,73 +122,109 @@ def mutate_hoist(tree: gp.PrimitiveTree, grammar: Grammar) -> None:
         tree[place] = tree[tree.searchSubtree(random.choice(inside))]
 
 
-def tune(tree: Nodes, grammar: Grammar) -> gp.PrimitiveTree:
-    """Return a tree that makes something else of the same values of layers.
+class Tuner:
+    """Makes trees that compute something else from the same values of layers.
 
     An aggregator, a number or a function of scalars is replaced, put in or taken out; what reads
     tensors stays, so that the engine has all that the new tree asks for. A tree without such a
     place comes back as it is.
+
+    Trees are made as expressions: of a new one only the nodes above the change are new.
+
+    Args:
+        tree: that is tuned.
+        grammar: whose words may come in.
     """
-    tuned = gp.PrimitiveTree(tree)
-    random.choice((_tune_node, _tune_insert, _tune_shrink))(tuned, grammar)
-    return tuned
 
+    def __init__(self, tree: Nodes, grammar: Grammar) -> None:
+        self.tree = tree
+        self.grammar = grammar
+        self._subtrees = grammar.subtrees(tree)
+        self._parents = self._find_parents()
+        self._above = [index for index, node in enumerate(tree) if _above_tensors(node)]
+        self._scalar = [i for i, node in enumerate(tree) if node.ret.__name__ not in _NOT_SCALAR]
+        self._shrinking = [i for i in self._above if tree[i].ret in _args(tree[i])]
 
-def _tune_node(tree: gp.PrimitiveTree, grammar: Grammar) -> None:
-    places = [index for index, node in enumerate(tree) if _above_tensors(node)]
-    if not places:
-        return
-    index = random.choice(places)
-    node = tree[index]
-    if node.ret.__name__ == NUMBER and random.random() < 0.5:
-        value = float(f"{float(node.value) * random.choice(_FACTORS):.{_DIGITS}g}")
-        tree[index] = grammar.number(repr(value))
-    else:
-        _replace(tree, index, grammar)
+    def __call__(self) -> Expression:
+        """Return the expression of a tuned tree, not closed."""
+        change, places = random.choice(
+            (
+                (self._replaced, self._above),
+                (self._inserted, self._scalar),
+                (self._shrunk, self._shrinking),
+            )
+        )
+        if not places:
+            return self._subtrees[0]
+        index = random.choice(places)
+        return self._with(index, change(index))
 
+    def _replaced(self, index: int) -> Expression:
+        node = self.tree[index]
+        if node.ret.__name__ == NUMBER and random.random() < 0.5:
+            value = float(f"{float(node.value) * random.choice(_FACTORS):.{_DIGITS}g}")
+            return self.grammar.joined(self.grammar.number(repr(value)))
+        other = random.choice(_alike(node, self.grammar))
+        return self.grammar.joined(other, self._subtrees[index].args)
 
-def _tune_insert(tree: gp.PrimitiveTree, grammar: Grammar) -> None:
-    scalar = [i for i, node in enumerate(tree) if node.ret.__name__ not in {*LOWER_KINDS, NUMBER}]
-    if not scalar:
-        return
-    index = random.choice(scalar)
-    kind = tree[index].ret
-    alone = [  # of one scalar, and perhaps a number
-        p
-        for p in grammar.pset.primitives[kind]
-        if p.args[0] is kind and all(a.__name__ == NUMBER for a in p.args[1:])
-    ]
-    _insert(tree, index, alone, grammar)
+    def _inserted(self, index: int) -> Expression:
+        node, inside = self.tree[index], self._subtrees[index]
+        wrappers = self.grammar.wrappers.get(node.ret.__name__)
+        if not wrappers:
+            return inside
+        primitive = random.choice(wrappers)
+        args = [inside]
+        for kind in primitive.args[1:]:
+            (argument, *_) = self.grammar.subtrees(
+                self.grammar.generate(kind.__name__, 2, full=False)
+            )
+            args.append(argument)
+        return self.grammar.joined(primitive, args)
 
+    def _shrunk(self, index: int) -> Expression:
+        node = self.tree[index]
+        position = random.choice([i for i, kind in enumerate(node.args) if kind is node.ret])
+        return self._subtrees[index].args[position]
 
-def _tune_shrink(tree: gp.PrimitiveTree, grammar: Grammar) -> None:
-    places = [i for i, node in enumerate(tree) if _above_tensors(node) and node.ret in _args(node)]
-    if not places:
-        return
-    index = random.choice(places)
-    position = random.choice([i for i, a in enumerate(tree[index].args) if a is tree[index].ret])
-    inside = tree.searchSubtree(index + 1)
-    for _ in range(position):
-        inside = tree.searchSubtree(inside.stop)
-    tree[tree.searchSubtree(index)] = tree[inside]
+    def _with(self, index: int, changed: Expression) -> Expression:
+        """Return the whole with another subtree at ``index``."""
+        while index:
+            index, position = self._parents[index]
+            args = list(self._subtrees[index].args)
+            args[position] = changed
+            changed = self.grammar.joined(self.tree[index], args)
+        return changed
+
+    def _find_parents(self) -> list[tuple[int, int]]:
+        """Return for every node its parent's index and its place among the arguments."""
+        parents = [(0, 0)] * len(self.tree)
+        for index, subtree in enumerate(self._subtrees):
+            child = index + 1
+            for position, argument in enumerate(subtree.args):
+                parents[child] = (index, position)
+                child += argument.size
+        return parents
 
 
 def _above_tensors(node: gp.Primitive | gp.Terminal) -> bool:
-    return all(kind.__name__ not in LOWER_KINDS for kind in (node.ret, *_args(node)))
+    return node.ret.__name__ not in LOWER_KINDS and all(
+        kind.__name__ not in LOWER_KINDS for kind in _args(node)
+    )
 
 
-def _args(node: gp.Primitive | gp.Terminal) -> list[type]:
-    return list(node.args) if node.arity else []
+def _args(node: gp.Primitive | gp.Terminal) -> Sequence[type]:
+    return node.args if node.arity else ()
 
 
 def _replace(tree: gp.PrimitiveTree, index: int, grammar: Grammar) -> None:
     """Put another node with the same kinds in a node's place."""
-    node = tree[index]
-    if node.arity:
-        others = [p for p in grammar.pset.primitives[node.ret] if p.args == node.args]
-    else:
-        others = grammar.pset.terminals[node.ret]
-    tree[index] = random.choice(others or [node])
+    tree[index] = random.choice(_alike(tree[index], grammar))
+
+
+def _alike(node: gp.Primitive | gp.Terminal, grammar: Grammar) -> Nodes:
+    """Return the nodes with the kinds of ``node``."""
+    found = grammar.alike[node.name] if node.arity else grammar.pset.terminals[node.ret]
+    return found or [node]
 
 
 def _insert(tree: gp.PrimitiveTree, index: int, fitting: Nodes, grammar: Grammar) -> None:

@@ -184,7 +184,7 @@ class Run:
             spent = {"seconds": round(self._seconds, 3), **self._energy.column()}
             row = row_of(search, {**train.counts(), **spent})
             self._rows.append(row)
-            trees = [self.grammar.expression(individual) for individual in search.population]
+            trees = [individual.expression for individual in search.population]
             self._words.append(words_of(search.generation, trees))
             self.folder.save(self._checkpoint(search))
             rows = [dict(row) for row in self._rows]  # what a callback does to them is its own

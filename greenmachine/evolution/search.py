@@ -144,7 +144,7 @@ class Search:
             random=(version, list(words), gauss),
             population=[
                 SavedIndividual(
-                    tree=self.grammar.expression(individual).text,
+                    tree=individual.expression.text,
                     fitness=list(individual.fitness.values),
                     direction=individual.direction,
                     tau=list(individual.tau),
@@ -205,7 +205,7 @@ class Search:
         return cleared(self.population, behaviours, niche)
 
     def _forms(self, individuals: Sequence[Individual]) -> list[Expression]:
-        return [self.grammar.expression(individual) for individual in individuals]
+        return [individual.expression for individual in individuals]
 
     def _judge(self, new: Sequence[Individual], judged: Evaluation) -> None:
         """Write into individuals what was found out about them."""
@@ -223,7 +223,7 @@ class Search:
         """Return the hall of fame with the best of ``population`` that are good on validation."""
         known = {famous.expression for famous in self.hall}
         best = distinct(population)[: self.evolution.validate_best]
-        forms = [(canonical(self.grammar.expression(i)), i) for i in best]
+        forms = [(canonical(i.expression), i) for i in best]
         forms = [(form, i) for form, i in forms if form.text not in known]
         if not forms:
             return self.hall

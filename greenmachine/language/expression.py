@@ -7,10 +7,10 @@
 from __future__ import annotations
 
 import math
+import operator
 import re
 from collections.abc import Iterator
 from difflib import get_close_matches
-from functools import cached_property
 
 from greenmachine.errors import ExpressionError
 from greenmachine.language.kinds import ALIASES, LEAVES
@@ -18,6 +18,8 @@ from greenmachine.primitives import vocabulary
 from greenmachine.primitives.registry import NETWORK_SCALAR, NUMBER
 
 __all__ = ["Expression", "apply", "canonical", "number", "parse", "rank_canonical", "terminal"]
+
+_text = operator.attrgetter("text")
 
 MAX_NESTING = 100  # deeper text is refused instead of exhausting Python's stack
 
@@ -30,15 +32,30 @@ class Expression:
         args: the arguments.
         kind: kind of the value.
         text: the whole expression as it is written.
+        size: number of nodes.
+        height: edges on the longest way from the root to a leaf.
     """
 
-    __slots__ = ("__dict__", "args", "kind", "op", "text")
+    # No __dict__: a search makes a hundred thousand of them a minute. `_form` is what `canonical`
+    # found, or the class itself where the expression is canonical (a reference to itself would
+    # keep it alive until the garbage collector comes).
+    __slots__ = ("_form", "args", "height", "kind", "op", "size", "text")
 
     def __init__(self, op: str, args: tuple[Expression, ...], kind: str) -> None:
         self.op = op
         self.args = args
         self.kind = kind
-        self.text: str = f"{op}({', '.join(a.text for a in args)})" if args else op
+        self._form: Expression | type[Expression] | None = None
+        self.size = 1
+        self.height = 0
+        for argument in args:
+            self.size += argument.size
+            if argument.height >= self.height:
+                self.height = argument.height + 1
+        self.text: str = f"{op}({', '.join([a.text for a in args])})" if args else op
+
+    def __reduce__(self) -> tuple[type[Expression], tuple[str, tuple[Expression, ...], str]]:
+        return Expression, (self.op, self.args, self.kind)
 
     def __str__(self) -> str:
         return self.text
@@ -51,16 +68,6 @@ class Expression:
 
     def __hash__(self) -> int:
         return hash(self.text)
-
-    @cached_property
-    def size(self) -> int:
-        """Number of nodes."""
-        return 1 + sum(a.size for a in self.args)
-
-    @cached_property
-    def height(self) -> int:
-        """Edges on the longest way from the root to a leaf."""
-        return 1 + max(a.height for a in self.args) if self.args else 0
 
     @property
     def value(self) -> float:
@@ -199,20 +206,37 @@ def canonical(expression: Expression) -> Expression:
     """Return the form that stands for all expressions of the same value.
 
     Arguments of commutative primitives are sorted by text; involutions applied twice and
-    idempotent primitives applied twice are reduced; aliases of terminals are resolved.
+    idempotent primitives applied twice are reduced; aliases of terminals are resolved. The
+    expression remembers its form, so that asking again costs nothing.
     """
-    args = tuple(canonical(a) for a in expression.args)
+    known = expression._form
+    if known is Expression:
+        return expression
+    if isinstance(known, Expression):
+        return known
+    form = _reduced(expression)
+    if form is not expression:
+        expression._form = form
+    form._form = Expression
+    return form
+
+
+def _reduced(expression: Expression) -> Expression:
+    """Return the canonical form of an expression, itself where it is canonical."""
+    args = tuple([canonical(a) for a in expression.args])
     if not args:
         return terminal(ALIASES[expression.op]) if expression.op in ALIASES else expression
     trait = vocabulary[expression.op]
-    if trait.commutative:
-        args = tuple(sorted(args, key=lambda a: a.text))
+    if trait.commutative and len(args) > 1:
+        args = tuple(sorted(args, key=_text))
     inner = args[0]
     if inner.op == expression.op and len(args) == 1:
         if trait.involution:
             return inner.args[0]
         if trait.idempotent:
             return inner
+    if all(map(operator.is_, args, expression.args)):
+        return expression
     return Expression(expression.op, args, expression.kind)
 
 

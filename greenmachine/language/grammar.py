@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Collection, Sequence
+from typing import Any
 
 from deap import gp
 
@@ -18,6 +19,7 @@ from greenmachine.signals.registry import PASSES
 __all__ = ["NUMBERS", "Grammar", "usable_passes"]
 
 _TERMINAL_RATE = 0.3  # chance that a growing branch ends where it may (both ways are possible)
+_MOST_KNOWN = 50_000  # expressions that a grammar remembers, some 30 MB
 
 
 def usable_passes(language: Language, plugins: Collection[str] = ()) -> list[str]:
@@ -40,6 +42,11 @@ class Grammar:
     Attributes:
         root: kind of a tree's root.
         pset: the ``deap.gp.PrimitiveSetTyped``; one DEAP primitive per name and signature.
+        joints: DEAP primitives that make one whole tree of two.
+        alike: by name of a DEAP primitive, those of its kinds, itself among them.
+        wrappers: by kind, DEAP primitives from one argument of that kind, and maybe numbers, to
+            the same kind.
+        closing: number of words that close a tree; see :class:`Language`.
         terminals: names of the signals (and ``depth``) that trees may read, not their aliases.
 
     Raises:
@@ -72,7 +79,8 @@ class Grammar:
         self.terminals = sorted({ALIASES.get(n, n) for n in terminals if n not in exclude})
         self.pset = gp.PrimitiveSetTyped("proxy", [], KIND_TYPES[self.root])
         self._nodes: dict[tuple[str, tuple[str, ...]], gp.Primitive] = {}
-        self._words: dict[str, tuple[str, tuple[str, ...]]] = {}
+        self._known: dict[tuple[Any, ...], Expression] = {}
+        self._fitting: dict[tuple[str, int], dict[str, list[tuple[str, ...]]]] = {}
         self._producers: dict[str, dict[str, list[tuple[str, ...]]]] = {k: {} for k in KIND_TYPES}
         self._terminals: dict[str, list[gp.Terminal]] = {k: [] for k in KIND_TYPES}
         for name, kind in terminals.items():
@@ -83,6 +91,20 @@ class Grammar:
         for primitive in words:
             if primitive.name not in exclude:
                 self._add_primitive(primitive)
+        self.closing = len(self._closing)
+        self.alike: dict[str, list[gp.Primitive]] = {}
+        self.wrappers: dict[str, list[gp.Primitive]] = {}
+        for kind, primitives in self.pset.primitives.items():
+            groups: dict[tuple[type, ...], list[gp.Primitive]] = {}
+            for made in primitives:
+                group = groups.setdefault(tuple(made.args), [])
+                group.append(made)
+                self.alike[made.name] = group
+                first, *rest = made.args
+                if first is kind and all(other is KIND_TYPES[NUMBER] for other in rest):
+                    self.wrappers.setdefault(kind.__name__, []).append(made)
+        whole = KIND_TYPES[self.root]
+        self.joints = [p for p in self.pset.primitives[whole] if p.args == [whole, whole]]
         self.heights: dict[str, int] = {}
         self._find_heights()
         if self.root not in self.heights:
@@ -97,11 +119,13 @@ class Grammar:
             full: let every branch go as deep as it may; otherwise branches end early.
         """
         terminals = self._terminals[kind]
-        fits = {
-            name: possible
-            for name, signatures in self._producers[kind].items()
-            if (possible := [s for s in signatures if self._height_of(s) <= height])
-        }
+        if (kind, height) not in self._fitting:
+            self._fitting[kind, height] = {
+                name: possible
+                for name, signatures in self._producers[kind].items()
+                if (possible := [s for s in signatures if self._height_of(s) <= height])
+            }
+        fits = self._fitting[kind, height]
         if terminals and (not fits or (not full and random.random() < _TERMINAL_RATE)):
             return [random.choice(terminals)]
         if not fits:  # the kind needs more height than is left: build it as low as it goes
@@ -154,21 +178,64 @@ class Grammar:
 
         Where the root has the kind of whole trees, it is closed.
         """
+        return self.closed(self.subtrees(tree)[0])
+
+    def subtrees(self, tree: Sequence[gp.Primitive | gp.Terminal]) -> list[Expression]:
+        """Return the expression of the subtree at every node, not closed.
+
+        What a subtree says is remembered: two trees that share one share the expression, too.
+        """
+        if len(self._known) > _MOST_KNOWN:
+            self._known.clear()
+        known = self._known
+        found: list[Expression] = []
         stack: list[Expression] = []
+        key: tuple[Any, ...]
         for node in reversed(tree):
-            if node.arity:
-                name, _ = self._words[node.name]
-                args = [stack.pop() for _ in range(node.arity)]
-                stack.append(apply(name, *args))
-            elif self.node_kind(node) == NUMBER:
-                stack.append(number(float(node.name)))
+            arity = node.arity
+            # By the identity of arguments: the entry holds them, so none is freed before it.
+            if arity == 1:
+                key = (node.name, id(stack[-1]))
+            elif arity == 2:
+                key = (node.name, id(stack[-1]), id(stack[-2]))
+            elif arity:
+                key = (node.name, *[id(e) for e in stack[: -arity - 1 : -1]])
             else:
-                stack.append(terminal(node.name))
-        whole = stack.pop()
+                key = (node.name,)
+            made = known.get(key)
+            if made is None:
+                made = known[key] = self._made(node, stack[: -arity - 1 : -1] if arity else [])
+            if arity:
+                del stack[-arity:]
+            stack.append(made)
+            found.append(made)
+        found.reverse()
+        return found
+
+    def joined(
+        self, node: gp.Primitive | gp.Terminal, args: Sequence[Expression] = ()
+    ) -> Expression:
+        """Return the expression of ``node`` over subtrees, not closed; see :meth:`subtrees`."""
+        key = (node.name, *map(id, args))
+        made = self._known.get(key)
+        if made is None:
+            made = self._known[key] = self._made(node, args)
+        return made
+
+    def closed(self, whole: Expression) -> Expression:
+        """Return ``whole`` with the words that close a tree, if it has the kind of one."""
         if whole.kind == self.root:
             for word in self._closing:
                 whole = apply(word, whole)
         return whole
+
+    def _made(self, node: gp.Primitive | gp.Terminal, args: Sequence[Expression]) -> Expression:
+        if args:
+            word, _, _ = node.name.rpartition("__")
+            return Expression(word, tuple(args), self.node_kind(node))
+        if self.node_kind(node) == NUMBER:
+            return number(float(node.name))
+        return terminal(node.name)
 
     def _add_terminal(self, name: str, kind: str) -> gp.Terminal:
         self.pset.addTerminal(None, KIND_TYPES[kind], name=name)
@@ -182,7 +249,6 @@ class Grammar:
                 primitive.function, kinds, KIND_TYPES[signature.result], name=name
             )
             self._nodes[primitive.name, signature.arguments] = self.pset.mapping[name]
-            self._words[name] = (primitive.name, signature.arguments)
             producers = self._producers[signature.result]
             producers.setdefault(primitive.name, []).append(signature.arguments)
 

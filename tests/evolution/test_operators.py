@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 from greenmachine.engine.graph import boundary_of
 from greenmachine.evolution.operators import (
     MUTATIONS,
+    Tuner,
     combine,
     crossover,
     half_and_half,
     mutate,
     owned_random,
-    part,
-    tune,
+    parts,
 )
-from greenmachine.language import canonical, parse
+from greenmachine.language import Expression, canonical, parse
 from greenmachine.language.grammar import Grammar
 from greenmachine.primitives.registry import NETWORK_SCALAR
 
@@ -62,27 +62,30 @@ def test_crossover_keeps_trees_typed(leaf_bias: float, seed: int) -> None:
     assert_typed(second)
 
 
+def assert_a_score(made: Expression) -> None:
+    """What was made as an expression is a tree of the grammar."""
+    changed = GRAMMAR.tree(made)
+    assert_typed(changed)
+    assert GRAMMAR.expression(changed) == made
+
+
 @settings(max_examples=60, deadline=None)
 @given(seed=SEEDS)
 def test_combine_holds_both_parents_whole(seed: int) -> None:
     with owned_random(random.Random(seed).getstate()):
-        first, second = tree(), tree()
-        child = gp.PrimitiveTree(combine(first, second, GRAMMAR))
-    assert_typed(child)
-    assert GRAMMAR.expression(child).args == (
-        GRAMMAR.expression(first),
-        GRAMMAR.expression(second),
-    )
+        first, second = GRAMMAR.expression(tree()), GRAMMAR.expression(tree())
+        child = combine(first, second, GRAMMAR)
+    assert_a_score(child)
+    assert child.args == (first, second)
 
 
 @settings(max_examples=60, deadline=None)
 @given(seed=SEEDS)
-def test_part_is_a_score_inside_the_tree(seed: int) -> None:
+def test_parts_are_the_scores_inside_the_tree(seed: int) -> None:
     with owned_random(random.Random(seed).getstate()):
         whole = tree()
-        found = gp.PrimitiveTree(part(whole, GRAMMAR))
-    assert_typed(found)
-    assert GRAMMAR.expression(found) in list(GRAMMAR.expression(whole).walk())
+    expected = [e for e in GRAMMAR.expression(whole).walk() if e.kind == NETWORK_SCALAR]
+    assert parts(whole, GRAMMAR) == expected
 
 
 @settings(max_examples=200, deadline=None)
@@ -90,19 +93,21 @@ def test_part_is_a_score_inside_the_tree(seed: int) -> None:
 def test_tuning_asks_for_no_new_value_of_layers(seed: int) -> None:
     with owned_random(random.Random(seed).getstate()):
         whole = tree()
-        tuned = tune(whole, GRAMMAR)
-    assert_typed(tuned)
-    before, after = (canonical(GRAMMAR.expression(t)) for t in (whole, tuned))
-    known = {e.text for e in boundary_of([before])}
-    assert {e.text for e in boundary_of([after])} <= known
+        text = GRAMMAR.expression(whole).text
+        tuner = Tuner(whole, GRAMMAR)
+        made = [tuner() for _ in range(4)]
+    known = {e.text for e in boundary_of([canonical(GRAMMAR.expression(whole))])}
+    for tuned in made:
+        assert_a_score(tuned)
+        assert {e.text for e in boundary_of([canonical(tuned)])} <= known
+    assert GRAMMAR.expression(whole).text == text  # a parent stays as it is
 
 
 def test_tuning_reaches_aggregators_numbers_and_functions() -> None:
     text = "mul(power(sum_layers(l2_norm(weight)), 2.0), log_abs(max_layers(depth)))"
     with owned_random(random.Random(1).getstate()):
-        before = GRAMMAR.tree(parse(text))
-        made = {GRAMMAR.expression(tune(before, GRAMMAR)) for _ in range(1500)}
-    assert GRAMMAR.expression(before).text == text  # a parent stays as it is
+        tuner = Tuner(GRAMMAR.tree(parse(text)), GRAMMAR)
+        made = {tuner() for _ in range(1500)}
     words = {word for expression in made for word in (node.op for node in expression.walk())}
     assert {"mean_layers", "depth2_weighted_sum", "add", "div", "1.6", "4.0", "sqrt_abs"} <= words
     assert {"l2_norm", "weight"} < words

@@ -62,7 +62,7 @@ def test_who_goes_on(raced: Path) -> None:
     networks = len(heat.judge.objective.tasks[0].index)
     assert networks == 8
     assert heat.deviation == pytest.approx((2 * 21 / (9 * 8 * 7)) ** 0.5)
-    good = Individual([], TauFitness)
+    good = Individual([], TauFitness, parse("sum_layers(depth)"))
     for margin, passes in ((-0.01, True), (0.01, False)):
         good.fitness.values = [float(judged.fitness[1]) + 2 * heat.deviation + margin]
         assert heat.passed([constant, size], [good]) == [False, passes]

@@ -53,12 +53,8 @@ def unbroken_like_resumed(config: RunConfig, tmp_path: Path) -> Keep:
 
 
 def only(kind: str) -> dict[str, float]:
-    return {"combine": 0, "tune": 0, kind: 0.5}
-
-
-def brood_of(search: Search, kind: str) -> list[Any]:
-    make = {"combine": search.breeder._combined, "tune": search.breeder._tuned}[kind]
-    return [*make(search.population, set())]
+    """Every child is the best of a brood."""
+    return {"crossover": 0, "combine": 0, "tune": 0, kind: 1}
 
 
 @pytest.mark.parametrize("selection", [name for name in Selection.members if name != "lexicase"])
@@ -71,38 +67,70 @@ def test_selection_schemes_run_and_resume(selection: str, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("kind", ["combine", "tune"])
 def test_broods_run_resume_and_cost_no_tensor(kind: str, tmp_path: Path) -> None:
-    config = settings(evolution={"brood": 12, "generations": 3, **only(kind)})
-    whole = unbroken_like_resumed(config, tmp_path)
-    search = whole.search
+    config = settings(evolution={"brood": 12, "generations": 3, "immigrants": 0, **only(kind)})
+    search = unbroken_like_resumed(config, tmp_path).search
     before = search.train.counts()["evaluated"]
-    child: list[Any] = []
     with owned_random(random.Random(0).getstate()):
-        while not child:
-            child = brood_of(search, kind)
+        children = search.breeder.next(search.population, 8, set())
     assert search.train.counts()["evaluated"] == before
-    assert search.grammar.expression(child[0]).kind == NETWORK_SCALAR
+    for child in children:
+        assert child.expression.kind == NETWORK_SCALAR
+        assert child.expression == search.grammar.expression(child)
 
 
 @pytest.mark.parametrize("kind", ["combine", "tune"])
-def test_the_best_of_a_brood_is_the_child(kind: str, tmp_path: Path) -> None:
+def test_every_brood_gives_its_best_and_all_are_judged_together(kind: str, tmp_path: Path) -> None:
     listener = Keep()
     Run(settings(evolution={"brood": 12, **only(kind)}), tmp_path / "run", [], listener).execute()
     search = listener.search
-    seen: list[tuple[list[str], list[float]]] = []
+    fitness: dict[str, float] = {}
+    calls = []
 
     def noting(expressions: list[Expression]) -> list[float]:
-        fitness: list[float] = search.train(expressions).fitness.tolist()
-        seen.append(([e.text for e in expressions], fitness))
-        return fitness
+        found: list[float] = search.train(expressions).fitness.tolist()
+        calls.append(len(expressions))
+        fitness.update({e.text: f for e, f in zip(expressions, found, strict=True)})
+        return found
 
-    search.breeder.fitness_of = noting
+    breeder = search.breeder
+    breeder.fitness_of = noting
+    taken: set[str] = set()
     with owned_random(random.Random(0).getstate()):
-        children = [brood_of(search, kind) for _ in range(8)]
-    made = [search.grammar.expression(c[0]).text for c in children if c]
-    assert len(made) == len(seen) >= 4
-    for text, (texts, fitness) in zip(made, seen, strict=True):
-        assert fitness[texts.index(text)] == max(fitness)
-        assert len(texts) > 1
+        broods = [b for _ in range(8) for b in breeder._children(search.population, taken)]
+    several = [brood for brood in broods if len(brood) > 1]
+    assert len(several) >= 4
+    lone = {brood[0].text for brood in broods if len(brood) == 1}
+    assert taken == lone
+    before = set(lone)
+    best = breeder._best(broods, taken)
+    assert calls == [sum(map(len, several))]
+    assert len({candidate.text for candidate in best}) == len(best)
+    chosen = iter(best)
+    for brood in broods:
+        if len(brood) == 1:
+            assert next(chosen) is brood[0]
+        elif free := [c for c in brood if c.text not in before]:
+            best_one = next(chosen)
+            assert best_one in free
+            assert fitness[best_one.expression.text] == max(
+                fitness[c.expression.text] for c in free
+            )
+            before.add(best_one.text)
+    assert next(chosen, None) is None
+
+
+def test_a_brood_that_is_taken_by_others_is_drawn_again(tmp_path: Path) -> None:
+    """Eight children of one small parent: their broods have the same candidates."""
+    listener = Keep(stop_after=0)
+    seed = parse("sum_layers(depth)")
+    config = settings(evolution={"brood": 12, **only("combine")})
+    with pytest.raises(KeyboardInterrupt):
+        Run(config, tmp_path / "run", [seed], listener).execute()
+    breeder = listener.search.breeder
+    pool = [i for i in listener.search.population if i.expression == seed] * 2
+    with owned_random(random.Random(0).getstate()):
+        children = breeder.next(pool, 16, set())
+    assert len(children) == len({child.text for child in children}) == 16
 
 
 def test_nsga2_keeps_small_trees(tmp_path: Path) -> None:
