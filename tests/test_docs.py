@@ -32,6 +32,7 @@ DOCUMENTS = (
     "README.md",
     "experiments/own_networks/README.md",
     "docs/any_network.md",
+    "docs/plugins.md",
     "docs/callbacks.md",
     "docs/sed.md",
 )

@@ -20,6 +20,7 @@ from greenmachine.cli import data, forest, proxies
 from greenmachine.cli.evaluate import evaluate
 from greenmachine.cli.evolve import evolve
 from greenmachine.cli.export import export
+from greenmachine.cli.listing import list_names
 from greenmachine.cli.report import report
 from greenmachine.cli.reproduce import reproduce
 from greenmachine.cli.score import score
@@ -52,6 +53,7 @@ app.command()(report)
 app.command()(score)
 app.command()(evaluate)
 app.command()(reproduce)
+app.command("list")(list_names)
 app.add_typer(proxies.app, name="proxies")
 app.add_typer(forest.app, name="forest")
 app.add_typer(data.app, name="data")

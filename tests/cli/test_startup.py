@@ -23,6 +23,8 @@ AT_ONCE = [
     ["nonsense"],
     ["proxies", "list"],
     ["proxies", "list", "--json"],
+    ["list", "primitives"],
+    ["list", "selections", "--json"],
     ["proxies", "show", "synflow"],
     ["evolve", "--nonsense"],
     ["evolve", "missing.yaml"],
@@ -93,7 +95,7 @@ def test_nothing_heavy_is_imported_before_work_begins(tmp_path: Path) -> None:
     for words, (code, printed, _) in found.items():
         assert printed.strip(), words
         assert "unexpected" not in printed, printed
-        right = "--help" in words or words.startswith(("--version", "proxies"))
+        right = "--help" in words or words.startswith(("--version", "proxies", "list"))
         assert (code == 0) == right, (words, printed)
 
 
