@@ -3,7 +3,7 @@
     python -m experiments.evolved_samples
 
 Reads ``results/proxies/<name>.json`` of every evolved proxy and writes
-``greenmachine/proxies/evolved/samples.json``: by proxy and space the training and validation
+``greenmachine/proxies/discovered.json``: by proxy and space the training and validation
 networks of its run, and of the runs whose proxies were in its first population. Champions that a
 later run has replaced are in ``results/proxies/earlier``: of several with one name, a run was
 seeded with the last that was there before it. A run that begins with expressions of another's hall
@@ -19,7 +19,7 @@ from typing import Any
 from greenmachine.config import RunConfig
 from greenmachine.files import read_json, write_text
 from greenmachine.proxies import EVOLVED
-from greenmachine.proxies.evolved.base import SAMPLES
+from greenmachine.proxies.discovered import SAMPLES
 
 FOLDER = Path("results/proxies")
 

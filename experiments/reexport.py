@@ -12,7 +12,7 @@ import argparse
 import json
 from pathlib import Path
 
-from greenmachine.proxies.discovery import write_discovery
+from greenmachine.export.run_export import write_discovery
 
 FOLDER = Path(__file__).parents[1] / "results" / "proxies"
 

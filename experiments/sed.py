@@ -11,7 +11,7 @@ import numpy as np
 from greenmachine.benchmarks import Benchmark, load_benchmark
 from greenmachine.networks import OPERATIONS
 from greenmachine.networks.blocks import EDGES
-from greenmachine.proxies.entropy import CHANGES, topology_entropy
+from greenmachine.proxies.zoo.entropy import CHANGES, topology_entropy
 from greenmachine.tables.entropies import live_edges
 
 EXAMPLE = "|nor_conv_3x3~0|+|nor_conv_1x1~0|none~1|+|skip_connect~0|avg_pool_3x3~1|none~2|"

@@ -28,10 +28,10 @@ from greenmachine.benchmarks import load_benchmark
 from greenmachine.config import RunConfig
 from greenmachine.evaluation import capture_spec, score_networks
 from greenmachine.evolution.entry import by_sample, enter, fitted
+from greenmachine.export.run_export import write_discovery
 from greenmachine.files import read_json
 from greenmachine.fitness import directed_tau, tau_row
 from greenmachine.language import Expression, parse
-from greenmachine.proxies.discovery import write_discovery
 
 Networks = Mapping[str, Sequence[int]]
 

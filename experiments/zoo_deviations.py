@@ -39,8 +39,8 @@ from greenmachine.language import parse
 from greenmachine.proxies import ExpressionProxy, resolve
 from greenmachine.proxies.zoo.grasp import gradient_flow
 from greenmachine.proxies.zoo.meco import meco_of_modules
+from greenmachine.signals.network_capture import build_network
 from greenmachine.signals.passes import noise_images
-from greenmachine.signals.sample import build_network
 from greenmachine.tables.sources import DATASETS
 from greenmachine.tables.writing import grid
 

@@ -34,7 +34,7 @@ def checksum_cost(work: Path) -> dict[str, Any]:
 
 def _timed(words: list[str], folder: Path, told: Path) -> int:
     from greenmachine import files
-    from greenmachine.signals import shard_file
+    from greenmachine.signals import shard_io
 
     spent = {"checksums": 0.0, "flushes": 0.0}
 
@@ -64,14 +64,14 @@ def _timed(words: list[str], folder: Path, told: Path) -> int:
     files._digest = clocked("checksums", files._digest)
     files.sha256 = clocked("checksums", files.sha256)
     files._flush = clocked("flushes", files._flush)
-    shard_file.hashlib = Hashlib  # type: ignore[attr-defined]
+    shard_io.hashlib = Hashlib  # type: ignore[attr-defined]
     began = time.perf_counter()
     code = command(words)
     whole = time.perf_counter() - began
     layouts = list((folder / "signals").rglob("shard-*.json"))
     stored = sum(path.with_suffix(".safetensors").stat().st_size for path in layouts)
     began = time.perf_counter()
-    assert not any(shard_file.damage(path) for path in layouts)
+    assert not any(shard_io.damage(path) for path in layouts)
     verify = time.perf_counter() - began
     share = sum(spent.values()) / whole
     facts = {**spent, "whole": whole, "share": share, "stored": stored, "verify": verify}

@@ -12,8 +12,8 @@ from experiments.performance.workload import Evolution, Workload, synchronised
 from greenmachine.engine.graph import TENSOR_KINDS, Graph, boundary_of
 from greenmachine.language import Expression
 from greenmachine.neutral import neutral
+from greenmachine.signals.network_capture import build_network, capture_network
 from greenmachine.signals.passes import noise_images
-from greenmachine.signals.sample import build_network, capture_network
 from greenmachine.workers import count_workers
 
 __all__ = ["measure_plain", "measure_recompute"]

@@ -7,8 +7,8 @@ import numpy as np
 from experiments.performance.report import Report
 from experiments.performance.workload import Workload, synchronised
 from greenmachine.neutral import neutral
+from greenmachine.signals.network_capture import build_network
 from greenmachine.signals.run_passes import run_passes
-from greenmachine.signals.sample import build_network
 from greenmachine.workers import count_workers
 
 __all__ = ["measure_capture"]

@@ -19,15 +19,15 @@ from torch import Tensor
 from experiments.performance.report import Report
 from experiments.performance.settings import Settings
 from experiments.performance.workload import Workload, synchronised
-from greenmachine.engine import lower
+from greenmachine.engine import layer_stage
 from greenmachine.engine.graph import Graph
-from greenmachine.engine.lower import apply_node, evaluate_shard
+from greenmachine.engine.layer_stage import apply_node, evaluate_shard
 from greenmachine.language import TERMINALS, Expression, apply, terminal
 from greenmachine.neutral import neutral
 from greenmachine.primitives import registry
 from greenmachine.primitives.registry import INPUT_TENSOR, NETWORK_MATRIX, WEIGHT_TENSOR
-from greenmachine.signals.shard_file import open_shard
-from greenmachine.signals.stack import Shard, Stack
+from greenmachine.signals.shard import Shard, Stack
+from greenmachine.signals.shard_io import open_shard
 
 __all__ = ["measure_chains", "measure_nodes"]
 
@@ -155,7 +155,7 @@ def _walk(shard: Shard, boundary: list[Expression], settings: Settings) -> dict[
     device = settings.device
     found: dict[str, list[float]] = defaultdict(list)
     for stack in shard.stacks:
-        for part in lower.chunks(stack, device)[:: settings.chunks_step]:
+        for part in layer_stage.chunks(stack, device)[:: settings.chunks_step]:
             values: dict[int, Tensor | float] = {}
             uses = list(graph.uses)
             for number, node in enumerate(graph.nodes):

@@ -19,7 +19,7 @@ from torch import Tensor
 from experiments.performance.report import Report
 from experiments.performance.settings import Settings
 from experiments.performance.workload import Workload, synchronised
-from greenmachine.engine import lower
+from greenmachine.engine import layer_stage
 from greenmachine.language import TERMINALS
 from greenmachine.neutral import neutral
 from greenmachine.primitives import eigenvalues, registry
@@ -30,7 +30,7 @@ from greenmachine.primitives.registry import (
     OUTPUT_TENSOR,
     WEIGHT_TENSOR,
 )
-from greenmachine.signals.shard_file import open_shard
+from greenmachine.signals.shard_io import open_shard
 
 __all__ = ["copy_rate", "measure_throughput"]
 
@@ -112,7 +112,7 @@ def _arguments(workload: Workload) -> dict[str, list[Chunk]]:
         shard = open_shard(path)
         short = [kind for kind, chunks in found.items() if _bytes(chunks) < limit]
         for stack in shard.stacks:
-            for part in lower.chunks(stack, device):
+            for part in layer_stage.chunks(stack, device):
                 for kind in short:
                     first, second = (
                         stack.signal(name, part, shard.batch).clone().to(device)

@@ -13,8 +13,8 @@ import pandas as pd
 
 from greenmachine.errors import RunError
 from greenmachine.evolution import Famous, RunFolder
+from greenmachine.export.run_export import export_run
 from greenmachine.proxies import ExpressionProxy
-from greenmachine.proxies.discovery import export_run
 from greenmachine.proxies.resolve import read_run
 
 __all__ = ["Result"]

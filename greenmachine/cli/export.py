@@ -28,7 +28,7 @@ def export(
       greenmachine export runs/tss --rank 3 --out third.py
     """
     from greenmachine.cli.console import plain_console
-    from greenmachine.proxies.discovery import export_run
+    from greenmachine.export.run_export import export_run
 
     known = export_run(run, out, rank)
     better = "higher" if known["direction"] > 0 else "lower"

@@ -141,7 +141,7 @@ def predict(
     from greenmachine.cli.console import plain_console
     from greenmachine.cli.display import print_frame
     from greenmachine.evaluation import read_scores
-    from greenmachine.proxies import Forest
+    from greenmachine.forest import Forest
 
     forest = Forest.load(model)
     frame = read_scores(scores)

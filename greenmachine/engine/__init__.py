@@ -1,6 +1,6 @@
 """The engine: a population evaluated as one graph over stacks of layers."""
 
 from greenmachine.engine.evaluator import Evaluator
-from greenmachine.engine.single import ModelScores, evaluate_model, score_model
+from greenmachine.engine.score_model import ModelScores, evaluate_model, score_model
 
 __all__ = ["Evaluator", "ModelScores", "evaluate_model", "score_model"]

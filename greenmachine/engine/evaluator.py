@@ -18,13 +18,13 @@ from torch import Tensor
 from greenmachine.benchmarks import data_folder
 from greenmachine.engine.cache import VectorCache
 from greenmachine.engine.graph import LOWER_KINDS, TENSOR_KINDS, boundary_of
-from greenmachine.engine.lower import evaluate_shard
-from greenmachine.engine.upper import Known, Layout, evaluate_vectors
+from greenmachine.engine.layer_stage import evaluate_shard
+from greenmachine.engine.network_stage import Known, Layout, evaluate_vectors
 from greenmachine.language import Expression, canonical, parse
 from greenmachine.neutral import neutral
 from greenmachine.primitives.registry import NETWORK_MATRIX
-from greenmachine.signals.sample import CaptureSpec, capture_shard
-from greenmachine.signals.shard_file import open_shard
+from greenmachine.signals.network_capture import CaptureSpec, capture_shard
+from greenmachine.signals.shard_io import open_shard
 from greenmachine.signals.store import Store, shard_places
 from greenmachine.workers import Progress, run_tasks
 

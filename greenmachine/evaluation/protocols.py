@@ -25,7 +25,7 @@ import pandas as pd
 
 from greenmachine.errors import ConfigError
 from greenmachine.fitness import class_sample, random_sample, tau_row
-from greenmachine.proxies import Forest
+from greenmachine.forest import Forest
 from greenmachine.workers import Progress, check_workers
 
 __all__ = ["Trial", "try_forest"]

@@ -1,7 +1,8 @@
 """Scores of proxies over many architectures: each network is built and captured once.
 
 While a network is at hand, every proxy that needs one scores it. Scores come back from the workers
-in order and without a barrier; with a file to write, they go on disk as they come (``parts.py``).
+in order and without a barrier; with a file to write, they go on disk as they come (see
+``checkpoint.py``).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from greenmachine.errors import RunError
-from greenmachine.evaluation.parts import IDENTITY, PLACE, Parts
+from greenmachine.evaluation.checkpoint import IDENTITY, PLACE, Parts
 from greenmachine.evaluation.sweep import Sweep
 from greenmachine.files import alone_in, refuse_foreign, remove_leftovers, replace_file
 from greenmachine.language import Expression

@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 
 from greenmachine.benchmarks import data_folder
 from greenmachine.errors import ConfigError, RunError
-from greenmachine.evaluation.parts import PART_NETWORKS, PLACE, Row
+from greenmachine.evaluation.checkpoint import PART_NETWORKS, PLACE, Row
 from greenmachine.evaluation.score_file import COVERAGE
-from greenmachine.evaluation.shard import NETWORK, Scored, score_shard
+from greenmachine.evaluation.worker import NETWORK, Scored, score_shard
 from greenmachine.language import parse
 from greenmachine.plugins import loaded_plugins
 from greenmachine.primitives import vocabulary
@@ -40,8 +40,8 @@ from greenmachine.proxies import (
     resolve,
 )
 from greenmachine.signals import CaptureSpec
+from greenmachine.signals.network_capture import cached_benchmark
 from greenmachine.signals.registry import PASSES
-from greenmachine.signals.sample import cached_benchmark
 from greenmachine.signals.store import shard_places
 from greenmachine.workers import Progress, stream_tasks
 

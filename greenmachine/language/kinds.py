@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from zlib import crc32
 
 from greenmachine.primitives.registry import KINDS, PAPER_TENSOR
-from greenmachine.signals.modes import MODE_SIGNALS, MODES
+from greenmachine.signals.paper_passes import MODE_SIGNALS, MODES
 from greenmachine.signals.registry import PASSES, SIGNALS, TERMINALS
 
 __all__ = [

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from greenmachine.benchmarks import SPACES, Space
 from greenmachine.errors import ConfigError
-from greenmachine.proxies.base import ArchitectureProxy
+from greenmachine.proxies.types import ArchitectureProxy
 
 __all__ = ["architecture_scores", "checked_space"]
 

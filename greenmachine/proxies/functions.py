@@ -14,7 +14,7 @@ from greenmachine.networks.layers import Coverage, coverage, fired_layers
 from greenmachine.networks.outputs import Output, single_output
 from greenmachine.networks.untouched import all_finite, refuse_unreadable
 from greenmachine.neutral import neutral
-from greenmachine.proxies.base import FunctionProxy
+from greenmachine.proxies.types import FunctionProxy
 
 __all__ = ["NetworkScore", "evaluate_function", "function_score"]
 

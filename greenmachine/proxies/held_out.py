@@ -12,8 +12,8 @@ from greenmachine.benchmarks import Benchmark
 from greenmachine.errors import RunError
 from greenmachine.evolution.run_folder import Origin, RunFolder
 from greenmachine.files import read_json
-from greenmachine.proxies.base import Proxy
-from greenmachine.proxies.evolved import EvolvedProxy
+from greenmachine.proxies.discovered import EvolvedProxy
+from greenmachine.proxies.types import Proxy
 
 __all__ = ["selected_on"]
 

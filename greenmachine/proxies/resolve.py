@@ -11,8 +11,8 @@ from typing import Any
 
 from greenmachine.errors import ConfigError, ExpressionError, RunError, one_line
 from greenmachine.language import parse
-from greenmachine.proxies.base import ExpressionProxy, Proxy
-from greenmachine.proxies.named import PROXIES
+from greenmachine.proxies.registry import PROXIES
+from greenmachine.proxies.types import ExpressionProxy, Proxy
 
 __all__ = ["read_export", "read_run", "resolve"]
 

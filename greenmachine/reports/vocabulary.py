@@ -17,7 +17,7 @@ from greenmachine.primitives.registry import (
     PAPER_TENSOR,
     WEIGHT_TENSOR,
 )
-from greenmachine.signals.modes import MODE_SIGNALS
+from greenmachine.signals.paper_passes import MODE_SIGNALS
 from greenmachine.signals.registry import PASSES
 
 __all__ = ["KIND_GROUPS", "doc_of"]

@@ -1,7 +1,7 @@
 """Signals: what one forward and one backward pass leave in an untrained network."""
 
+from greenmachine.signals.network_capture import CaptureSpec
 from greenmachine.signals.registry import PASSES
-from greenmachine.signals.sample import CaptureSpec
 from greenmachine.signals.store import Store
 
 __all__ = ["PASSES", "CaptureSpec", "Store"]

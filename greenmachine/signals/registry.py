@@ -18,7 +18,7 @@ from greenmachine.primitives.registry import (
 )
 from greenmachine.signals import passes
 from greenmachine.signals.capture import Layer
-from greenmachine.signals.modes import MODE_SIGNALS, MODES
+from greenmachine.signals.paper_passes import MODE_SIGNALS, MODES
 from greenmachine.signals.passes import Inputs
 
 __all__ = ["PASSES", "SIGNALS", "TERMINALS", "Pass", "is_weight", "register_pass", "wanted_of"]

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from greenmachine.networks.untouched import untouched
 from greenmachine.signals.capture import Layer, weights_of
-from greenmachine.signals.modes import RANDOM, add_random, mode_passes, modes_of
+from greenmachine.signals.paper_passes import RANDOM, add_random, mode_passes, modes_of
 from greenmachine.signals.passes import Inputs
 from greenmachine.signals.registry import PASSES, wanted_of
 
@@ -29,7 +29,7 @@ def run_passes(
     Args:
         model: the network; it is left as it was found.
         terminals: ``weight``, names such as ``noise_input`` or ``data_weight_grad``, and those
-            of the paper language (``modes.py``).
+            of the paper language (``paper_passes.py``).
         shape: (B, C, H, W) of the noise images; ``ones`` takes batch 1 of it.
         images: (B, C, H, W), for the data pass.
         labels: (B,) class indices, for the data pass.

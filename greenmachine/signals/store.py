@@ -20,15 +20,15 @@ from greenmachine.benchmarks import data_folder
 from greenmachine.errors import DamagedError, RunError
 from greenmachine.files import read_sealed, remove_leftovers, write_sealed
 from greenmachine.neutral import neutral
-from greenmachine.signals.registry import PASSES, is_weight
-from greenmachine.signals.sample import (
+from greenmachine.signals.network_capture import (
     CaptureSpec,
     cached_benchmark,
     capture_layers,
     capture_network,
 )
-from greenmachine.signals.shard_file import damage, shard_failures, write_shard
-from greenmachine.signals.stack import group_layers
+from greenmachine.signals.registry import PASSES, is_weight
+from greenmachine.signals.shard import group_layers
+from greenmachine.signals.shard_io import damage, shard_failures, write_shard
 from greenmachine.workers import Progress, run_tasks
 
 __all__ = ["SHARD_BYTES", "SHARD_NETWORKS", "Store", "shard_places"]

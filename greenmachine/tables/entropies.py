@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from greenmachine.networks import OPERATIONS
 from greenmachine.networks.blocks import EDGES
-from greenmachine.proxies.entropy import (
+from greenmachine.proxies.zoo.entropy import (
     CHANGES,
     ON_PATH,
     PATHS,

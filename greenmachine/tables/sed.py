@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from greenmachine.benchmarks import Benchmark
-from greenmachine.proxies.entropy import size_entropy
+from greenmachine.proxies.zoo.entropy import size_entropy
 from greenmachine.tables.base import Column, Drawing, Table, long_table
 from greenmachine.tables.cost import seconds_of
 from greenmachine.tables.entropies import topology_scores

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 import greenmachine
 from greenmachine.engine import Evaluator, score_model
 from greenmachine.errors import ConfigError, ExpressionError, RunError
+from greenmachine.export import write_export
 from greenmachine.language import parse
 from greenmachine.neutral import neutral
-from greenmachine.proxies import write_export
 from greenmachine.signals import CaptureSpec
 from tests.proxies.loading import load
 from tests.proxies.tiny_networks import SHAPE, batch, network

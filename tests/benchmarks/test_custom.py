@@ -15,7 +15,7 @@ from greenmachine.engine import Evaluator
 from greenmachine.errors import ConfigError, DataError
 from greenmachine.language import parse
 from greenmachine.signals import CaptureSpec
-from greenmachine.signals.sample import cached_benchmark
+from greenmachine.signals.network_capture import cached_benchmark
 from greenmachine.workers import run_tasks
 
 SPACE = """

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from greenmachine.benchmarks import Benchmark, load_benchmark
-from greenmachine.proxies.forest import Forest
+from greenmachine.forest.forest import Forest
 
 from .conftest import Call
 

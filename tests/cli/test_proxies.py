@@ -62,7 +62,7 @@ def test_show_a_function() -> None:
 def test_show_a_score_of_architectures() -> None:
     shown = json.loads(RUN.invoke(app, ["show", "sed", "--json"]).stdout)
     assert (shown["form"], shown["spaces"], shown["passes"]) == ("architecture", ["tss", "sss"], [])
-    path = "greenmachine.proxies.entropy."
+    path = "greenmachine.proxies.zoo.entropy."
     assert shown["function"] == f"{path}topology_entropy, {path}size_entropy"
     assert "tss, sss" in RUN.invoke(app, ["show", "sed"]).stdout
     listed = json.loads(RUN.invoke(app, ["list", "--json"]).stdout)

@@ -114,9 +114,9 @@ def test_syntax_error_points_at_the_place(call: Call, tmp_path: Path) -> None:
 
 KILLABLE = """
 from greenmachine.cli import main
-from greenmachine.evaluation import parts
+from greenmachine.evaluation import checkpoint
 
-parts.PART_NETWORKS = 16
+checkpoint.PART_NETWORKS = 16
 main()
 """
 

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from greenmachine.engine import lower, upper
+from greenmachine.engine import layer_stage, network_stage
 from greenmachine.engine.cache import VectorCache
 from greenmachine.engine.graph import LOWER_KINDS, TENSOR_KINDS, boundary_of
-from greenmachine.engine.upper import Known, Layout, evaluate_vectors
+from greenmachine.engine.network_stage import Known, Layout, evaluate_vectors
 from greenmachine.language import Expression, canonical, parse
 from greenmachine.language.grammar import Grammar
 from greenmachine.primitives import eigenvalues, registry, vocabulary
@@ -134,8 +134,8 @@ def test_alone_as_together_bit_for_bit(place: int) -> None:
 )
 def test_company_and_order_do_not_matter(places: list[int], chunk: int, workspace: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(upper, "_CHUNK", chunk)
-        patch.setattr(upper, "_WORKSPACE", workspace)
+        patch.setattr(network_stage, "_CHUNK", chunk)
+        patch.setattr(network_stage, "_WORKSPACE", workspace)
         found = evaluate_vectors([POPULATION[place] for place in places], BOUNDARY, LAYOUT)
     assert same(found, TOGETHER[places])
 
@@ -173,13 +173,13 @@ def test_what_is_known_asks_for_no_boundary() -> None:
 def test_spectra_are_decomposed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Eight functions of the eigenvalues of two matrices, in three calls."""
     calls = []
-    real = lower.apply_node
+    real = layer_stage.apply_node
 
     def counted(node: Any, args: Any) -> Tensor:
         calls.append(node.op)
         return real(node, args)
 
-    monkeypatch.setattr(upper, "apply_node", counted)
+    monkeypatch.setattr(network_stage, "apply_node", counted)
     kept = VectorCache(2**20)
     gram = "batch_gram(noise_input)"
     for word in ("min_eigenvalue", "logdet", "spectral_gap"):

@@ -35,7 +35,7 @@ from greenmachine.primitives.registry import (
 )
 from greenmachine.signals import PASSES, CaptureSpec, Store
 from greenmachine.signals.capture import Layer
-from greenmachine.signals.sample import cached_benchmark, capture_network
+from greenmachine.signals.network_capture import cached_benchmark, capture_network
 from tests.engine import reference
 
 BATCH = 3

@@ -13,20 +13,20 @@ import torch
 from numpy.typing import NDArray
 from torch.linalg import LinAlgError  # type: ignore[attr-defined]
 
-from greenmachine.engine import Evaluator, lower
+from greenmachine.engine import Evaluator, layer_stage
 from greenmachine.engine.cache import VectorCache
 from greenmachine.engine.graph import EIGENVALUES, TENSOR_KINDS, Graph, Node, boundary_of
-from greenmachine.engine.lower import evaluate_shard, network_groups
-from greenmachine.engine.upper import Layout, evaluate_vectors
+from greenmachine.engine.layer_stage import evaluate_shard, network_groups
+from greenmachine.engine.network_stage import Layout, evaluate_vectors
 from greenmachine.errors import RunError
 from greenmachine.files import read_json, write_json
 from greenmachine.language import Expression, canonical, parse
 from greenmachine.language.grammar import Grammar
 from greenmachine.primitives import eigenvalues
 from greenmachine.primitives.registry import NETWORK_SCALAR
-from greenmachine.signals import CaptureSpec, Store, sample
+from greenmachine.signals import CaptureSpec, Store, network_capture
 from greenmachine.signals.capture import Layer
-from greenmachine.signals.stack import stack_layers
+from greenmachine.signals.shard import stack_layers
 
 INDICES = list(range(0, 240, 12))
 SPEC = CaptureSpec(
@@ -181,7 +181,7 @@ class TestFailedNetworks:
 
     @pytest.fixture
     def broken(self, places: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
-        real = sample.run_passes  # type: ignore[attr-defined]
+        real = network_capture.run_passes  # type: ignore[attr-defined]
         turn = [-1]
 
         def run_passes(*args: object, **options: object) -> list[Layer]:
@@ -192,7 +192,7 @@ class TestFailedNetworks:
 
         store = Store(tmp_path, SPEC, INDICES)
         monkeypatch.setattr(Store, "estimate_bytes", lambda self: 0)
-        monkeypatch.setattr(sample, "run_passes", run_passes)
+        monkeypatch.setattr(network_capture, "run_passes", run_passes)
         store.build(1)
         return store
 
@@ -236,7 +236,7 @@ def test_eigenvalues_that_do_not_converge_fail_alone(monkeypatch: pytest.MonkeyP
             raise LinAlgError("did not converge")
         return real(matrix)
 
-    monkeypatch.setattr(lower, "eigenvalues", stubborn)
+    monkeypatch.setattr(layer_stage, "eigenvalues", stubborn)
     weights = [factor * torch.eye(2).reshape(2, 2, 1, 1) for factor in (2, 4, 6)]
     shard = stack_layers({0: [layer(weight=weight) for weight in weights]}, 2)
     (value,) = evaluate_shard(shard, [parse("max_eigenvalue(filter_gram(weight))", kind=None)])
@@ -285,14 +285,14 @@ def test_every_distinct_node_once() -> None:
 
 def test_every_node_is_computed_once_a_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
-    real = lower.apply_node
+    real = layer_stage.apply_node
 
     def counted(node: Node, args: Sequence[torch.Tensor | float]) -> torch.Tensor:
         calls.append(node.op)
         return real(node, args)
 
-    monkeypatch.setattr(lower, "apply_node", counted)
-    monkeypatch.setitem(lower.CHUNK_ELEMENTS, "cpu", 2**40)
+    monkeypatch.setattr(layer_stage, "apply_node", counted)
+    monkeypatch.setitem(layer_stage.CHUNK_ELEMENTS, "cpu", 2**40)
     weights = [layer(weight=torch.rand(2, 3, 1, 1)), layer(weight=torch.rand(2, 3, 1, 1))]
     shard = stack_layers({0: weights}, 2)
     texts = ["mean(square(weight))", "l2_norm(square(weight))", "std(abs(square(weight)))"]
@@ -302,22 +302,24 @@ def test_every_node_is_computed_once_a_chunk(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_chunks_are_bounded_and_depend_on_the_stack_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
-    real = lower.apply_node
+    real = layer_stage.apply_node
 
     def measured(node: Node, args: Sequence[torch.Tensor | float]) -> torch.Tensor:
         assert isinstance(args[0], torch.Tensor)
         sizes.append(len(args[0]))
         return real(node, args)
 
-    monkeypatch.setattr(lower, "apply_node", measured)
-    monkeypatch.setitem(lower.CHUNK_ELEMENTS, "cpu", 3 * 24)  # three layers of the wider signal
+    monkeypatch.setattr(layer_stage, "apply_node", measured)
+    monkeypatch.setitem(
+        layer_stage.CHUNK_ELEMENTS, "cpu", 3 * 24
+    )  # three layers of the wider signal
     signals = {"weight": torch.rand(2, 3, 1, 1), "noise_input": torch.rand(2, 2, 2, 3)}
     shard = stack_layers({0: [layer(**signals)] * 7}, 2)
     for text in ("mean(weight)", "mean(noise_input)"):
         evaluate_shard(shard, [parse(text, kind=None)])
         assert sizes == [3, 3, 1]
         sizes.clear()
-    monkeypatch.setitem(lower.CHUNK_ELEMENTS, "cpu", 1)  # a layer larger than a chunk
+    monkeypatch.setitem(layer_stage.CHUNK_ELEMENTS, "cpu", 1)  # a layer larger than a chunk
     evaluate_shard(shard, [parse("mean(weight)", kind=None)])
     assert sizes == [1] * 7
 

@@ -15,7 +15,7 @@ from greenmachine.evaluation import score_networks
 from greenmachine.language import Expression, parse, terminals_of
 from greenmachine.proxies import PROXIES, ExpressionProxy
 from greenmachine.signals import PASSES, CaptureSpec
-from greenmachine.signals.sample import cached_benchmark, capture_network
+from greenmachine.signals.network_capture import cached_benchmark, capture_network
 from tests.engine import own_space, reference
 from tests.engine.test_against_reference import TREES, WORDS, agree
 

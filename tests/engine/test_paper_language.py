@@ -16,7 +16,7 @@ from greenmachine.language import PAPER, PAPER_TERMINALS, Expression, canonical,
 from greenmachine.language.grammar import Grammar
 from greenmachine.signals import CaptureSpec, Store
 from greenmachine.signals.capture import Layer
-from greenmachine.signals.sample import build_network, cached_benchmark, capture_network
+from greenmachine.signals.network_capture import build_network, cached_benchmark, capture_network
 from tests.primitives.paper_formulas import BINARY, NAMES, TRUNCATING, plain
 
 GRAMMAR = Grammar(language=PAPER)

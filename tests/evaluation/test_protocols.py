@@ -11,7 +11,7 @@ from sklearn.metrics import mean_absolute_error, r2_score
 from greenmachine.errors import ConfigError
 from greenmachine.evaluation import try_forest
 from greenmachine.fitness import class_sample, random_sample
-from greenmachine.proxies.forest import Forest
+from greenmachine.forest.forest import Forest
 
 N = 60
 

@@ -19,11 +19,11 @@ from greenmachine.evaluation import (
     score_networks,
     score_to_file,
 )
-from greenmachine.evaluation.parts import IDENTITY
+from greenmachine.evaluation.checkpoint import IDENTITY
 from greenmachine.files import alone_in
 from greenmachine.language import parse
 from greenmachine.proxies import ExpressionProxy
-from greenmachine.proxies.entropy import topology_entropy
+from greenmachine.proxies.zoo.entropy import topology_entropy
 
 pytestmark = pytest.mark.usefixtures("synthetic_data")
 

@@ -15,7 +15,7 @@ from greenmachine import files
 from greenmachine.callbacks import Generation
 from greenmachine.errors import ConfigError, RunError
 from greenmachine.evolution import Run, RunFolder
-from greenmachine.proxies.discovery import export_run
+from greenmachine.export.run_export import export_run
 from tests.sealed import edit
 
 from .conftest import Quiet, settings

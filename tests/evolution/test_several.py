@@ -21,7 +21,7 @@ from greenmachine.evolution.run_folder import RunFolder
 from greenmachine.files import read_json
 from greenmachine.language import parse
 from greenmachine.reports import write_comparison, write_report
-from greenmachine.signals.sample import CaptureSpec, cached_benchmark, capture_network
+from greenmachine.signals.network_capture import CaptureSpec, cached_benchmark, capture_network
 from tests.reports.conftest import Page
 from tests.sealed import edit
 

@@ -18,8 +18,8 @@ from experiments.performance.report import PARTS, Report
 from experiments.performance.settings import QUICK
 from greenmachine.language.grammar import Grammar
 from greenmachine.signals import CaptureSpec
+from greenmachine.signals.network_capture import build_network, cached_benchmark, capture_network
 from greenmachine.signals.passes import noise_images
-from greenmachine.signals.sample import build_network, cached_benchmark, capture_network
 
 SMALL: dict[str, Any] = {
     "networks": 5,

@@ -10,9 +10,9 @@ import pytest
 from experiments.simplify import judged, main, shorter
 from greenmachine import evolve
 from greenmachine.config import RunConfig
+from greenmachine.export.run_export import export_run
 from greenmachine.files import read_json
 from greenmachine.language import parse
-from greenmachine.proxies.discovery import export_run
 
 SMALL = RunConfig.model_validate(
     {

@@ -18,8 +18,8 @@ from torch import nn
 import greenmachine
 from experiments.libraries import NETWORKS, PROXIES, SEED, Network, Outcome, outcome
 from greenmachine.errors import GreenMachineError
+from greenmachine.export.source import export_source
 from greenmachine.proxies import ExpressionProxy, FunctionProxy, resolve
-from greenmachine.proxies.export import export_source
 
 pytestmark = [
     pytest.mark.slow,

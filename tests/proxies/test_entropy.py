@@ -17,7 +17,7 @@ from greenmachine.fitness import directed_tau
 from greenmachine.networks import OPERATIONS, build_size
 from greenmachine.networks.blocks import EDGES
 from greenmachine.proxies import PROXIES, ArchitectureProxy
-from greenmachine.proxies.entropy import size_entropy, topology_entropy
+from greenmachine.proxies.zoo.entropy import size_entropy, topology_entropy
 
 CELLS = st.tuples(*[st.sampled_from(OPERATIONS)] * 6)
 WIDTHS = st.tuples(*[st.sampled_from(range(8, 72, 8))] * 5)

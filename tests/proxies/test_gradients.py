@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from greenmachine.networks import build_size, build_topology
 from greenmachine.proxies import PROXIES, FunctionProxy, function_score
-from greenmachine.proxies.gradients import gradients, logits, weights
+from greenmachine.proxies.zoo.gradients import gradients, logits, weights
 from greenmachine.proxies.zoo.ntk import IMAGES
 from tests.proxies.direct import backward, gradients_of
 from tests.proxies.direct_gradients import DIRECT

@@ -11,8 +11,9 @@ import torch
 from torch import nn
 
 import greenmachine
+from greenmachine.export import export_source
 from greenmachine.language import parse
-from greenmachine.proxies import PROXIES, ArchitectureProxy, ExpressionProxy, Proxy, export_source
+from greenmachine.proxies import PROXIES, ArchitectureProxy, ExpressionProxy, Proxy
 from tests.disguises import DISGUISES, SHAPE, Disguise, batch
 
 OF_NETWORKS = [proxy for proxy in PROXIES if not isinstance(proxy, ArchitectureProxy)]

@@ -12,8 +12,8 @@ from greenmachine.benchmarks import SPACES
 from greenmachine.neutral import seeded
 from greenmachine.signals import CaptureSpec
 from greenmachine.signals.capture import KEEPS_VALUES
+from greenmachine.signals.network_capture import attempt, build_network, cached_benchmark
 from greenmachine.signals.run_passes import run_passes
-from greenmachine.signals.sample import attempt, build_network, cached_benchmark
 
 SHAPE = (2, 3, 16, 16)
 PASSES = ("noise", "perturbed", "ones")

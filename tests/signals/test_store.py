@@ -21,13 +21,13 @@ from torch import nn
 from greenmachine.errors import ConfigError, RunError
 from greenmachine.files import SEAL, read_json, sha256
 from greenmachine.language import terminals_of
-from greenmachine.signals import PASSES, CaptureSpec, Store, shard_file
+from greenmachine.signals import PASSES, CaptureSpec, Store, shard_io
 from greenmachine.signals.capture import Layer
+from greenmachine.signals.network_capture import cached_benchmark, capture_network, capture_shard
 from greenmachine.signals.registry import is_weight
 from greenmachine.signals.run_passes import run_passes
-from greenmachine.signals.sample import cached_benchmark, capture_network, capture_shard
-from greenmachine.signals.shard_file import open_shard, write_tensors
-from greenmachine.signals.stack import Shard, stack_layers
+from greenmachine.signals.shard import Shard, stack_layers
+from greenmachine.signals.shard_io import open_shard, write_tensors
 from greenmachine.signals.store import shard_places
 
 TERMINALS = tuple(sorted(set(terminals_of(list(PASSES))) - {"depth"}))
@@ -239,7 +239,7 @@ def test_interrupted_build_goes_on(
     interruption: type[BaseException],
 ) -> None:
     target = Store(tmp_path, SPEC, INDICES)
-    real = shard_file.write_tensors
+    real = shard_io.write_tensors
     calls: list[Path] = []
 
     def write(path: Path, *args: Any) -> str:
@@ -249,7 +249,7 @@ def test_interrupted_build_goes_on(
             raise interruption
         return real(path, *args)
 
-    monkeypatch.setattr(shard_file, "write_tensors", write)
+    monkeypatch.setattr(shard_io, "write_tensors", write)
     with pytest.raises(interruption):
         target.build(1)
     assert sorted(contents(tmp_path)) == ["shard-0000.json", "shard-0000.safetensors", "store.json"]

@@ -10,8 +10,8 @@ import pytest
 
 from greenmachine.benchmarks import load_benchmark
 from greenmachine.errors import DataError
-from greenmachine.proxies.entropy import topology_entropy
 from greenmachine.proxies.zoo.az_nas import az_nas
+from greenmachine.proxies.zoo.entropy import topology_entropy
 from greenmachine.tables import TABLES, Stored, reproduce
 from greenmachine.tables.sources import AZ_NAS
 

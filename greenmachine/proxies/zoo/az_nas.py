@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from greenmachine.networks.layers import WEIGHTED, gradients_expected
 from greenmachine.networks.untouched import untouched
-from greenmachine.proxies.base import FunctionProxy
+from greenmachine.proxies.types import FunctionProxy
 from greenmachine.signals.capture import fresh_copy
 
 __all__ = ["PROXIES", "az_nas", "expressivity", "progressivity", "trainability"]

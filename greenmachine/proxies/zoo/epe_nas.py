@@ -9,8 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from greenmachine.proxies.base import FunctionProxy
-from greenmachine.proxies.gradients import given, image_correlation, input_gradients
+from greenmachine.proxies.types import FunctionProxy
+from greenmachine.proxies.zoo.gradients import given, image_correlation, input_gradients
 
 __all__ = ["PROXIES", "class_correlation"]
 

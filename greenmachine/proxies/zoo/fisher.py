@@ -6,7 +6,7 @@ budget", ICLR 2020; as a score of networks: Abdelfattah et al., ICLR 2021.
 
 from __future__ import annotations
 
-from greenmachine.proxies.base import ExpressionProxy
+from greenmachine.proxies.types import ExpressionProxy
 
 __all__ = ["PROXIES"]
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from greenmachine.networks.untouched import untouched
-from greenmachine.proxies.base import FunctionProxy
-from greenmachine.proxies.gradients import cross_entropy, given, gradients, weights
+from greenmachine.proxies.types import FunctionProxy
+from greenmachine.proxies.zoo.gradients import cross_entropy, given, gradients, weights
 
 __all__ = ["PROXIES", "gradient_flow"]
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from greenmachine.proxies.base import ExpressionProxy, FunctionProxy
-from greenmachine.proxies.gradients import image_correlation, input_gradients
+from greenmachine.proxies.types import ExpressionProxy, FunctionProxy
+from greenmachine.proxies.zoo.gradients import image_correlation, input_gradients
 
 __all__ = ["PROXIES", "jacobian_score"]
 

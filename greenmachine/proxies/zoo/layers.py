@@ -9,7 +9,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from greenmachine.networks.untouched import untouched
-from greenmachine.proxies.base import ExpressionProxy, FunctionProxy
+from greenmachine.proxies.types import ExpressionProxy, FunctionProxy
 
 __all__ = ["PROXIES", "parameter_tensors"]
 

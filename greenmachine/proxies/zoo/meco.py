@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from greenmachine.networks.untouched import untouched
 from greenmachine.primitives.matrices import channel_correlation
-from greenmachine.proxies.base import ExpressionProxy, FunctionProxy
+from greenmachine.proxies.types import ExpressionProxy, FunctionProxy
 from greenmachine.signals.capture import fresh_copy, run_pass
 
 __all__ = [

@@ -5,7 +5,7 @@ Abdelfattah et al., "Zero-cost proxies for lightweight NAS", ICLR 2021.
 
 from __future__ import annotations
 
-from greenmachine.proxies.base import ExpressionProxy
+from greenmachine.proxies.types import ExpressionProxy
 
 __all__ = ["PROXIES"]
 

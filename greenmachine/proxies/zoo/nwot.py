@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from greenmachine.networks.untouched import untouched
-from greenmachine.proxies.base import ExpressionProxy, FunctionProxy
-from greenmachine.proxies.rectifiers import ReluInputs
+from greenmachine.proxies.types import ExpressionProxy, FunctionProxy
+from greenmachine.proxies.zoo.rectifiers import ReluInputs
 from greenmachine.signals.capture import fresh_copy
 
 __all__ = ["PROXIES", "log_det_agreement"]

@@ -6,7 +6,7 @@ single-shot network pruning", ICLR 2019; both as scores of networks: Abdelfattah
 
 from __future__ import annotations
 
-from greenmachine.proxies.base import ExpressionProxy
+from greenmachine.proxies.types import ExpressionProxy
 
 __all__ = ["PROXIES"]
 

@@ -5,8 +5,8 @@ arXiv 2411.06236 (2024). Its formula is not known to this project: a reconstruct
 
 from __future__ import annotations
 
-from greenmachine.proxies.base import ArchitectureProxy
-from greenmachine.proxies.entropy import size_entropy, topology_entropy
+from greenmachine.proxies.types import ArchitectureProxy
+from greenmachine.proxies.zoo.entropy import size_entropy, topology_entropy
 
 __all__ = ["PROXIES"]
 

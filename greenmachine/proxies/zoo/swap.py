@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from greenmachine.networks.untouched import untouched
-from greenmachine.proxies.base import FunctionProxy
-from greenmachine.proxies.rectifiers import ReluInputs
+from greenmachine.proxies.types import FunctionProxy
+from greenmachine.proxies.zoo.rectifiers import ReluInputs
 from greenmachine.signals.capture import fresh_copy
 
 __all__ = ["PROXIES", "pattern_count", "swap_regularised"]

@@ -6,7 +6,7 @@ flow", NeurIPS 2020; logsynflow: Cavagnero et al., "FreeREA", WACV 2023.
 
 from __future__ import annotations
 
-from greenmachine.proxies.base import ExpressionProxy
+from greenmachine.proxies.types import ExpressionProxy
 
 __all__ = ["PROXIES"]
 

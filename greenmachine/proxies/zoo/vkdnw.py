@@ -21,11 +21,11 @@ from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from greenmachine.networks.untouched import untouched
-from greenmachine.proxies.base import FunctionProxy
-from greenmachine.proxies.gradients import logits
-from greenmachine.proxies.redraw import redraw
+from greenmachine.proxies.types import FunctionProxy
 from greenmachine.proxies.zoo.az_nas import az_nas
+from greenmachine.proxies.zoo.gradients import logits
 from greenmachine.proxies.zoo.layers import parameter_tensors
+from greenmachine.proxies.zoo.redraw import redraw
 
 __all__ = ["AGG", "PROXIES", "vkdnw", "vkdnw_agg", "vkdnw_entropy"]
 

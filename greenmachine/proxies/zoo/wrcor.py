@@ -16,10 +16,10 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from greenmachine.networks.untouched import untouched
-from greenmachine.proxies.base import FunctionProxy
-from greenmachine.proxies.gradients import cross_entropy, given
-from greenmachine.proxies.rectifiers import ReluInputs
+from greenmachine.proxies.types import FunctionProxy
 from greenmachine.proxies.zoo.az_nas import blocks_of
+from greenmachine.proxies.zoo.gradients import cross_entropy, given
+from greenmachine.proxies.zoo.rectifiers import ReluInputs
 
 __all__ = ["PROXIES", "weighted_correlation"]
 

@@ -19,8 +19,8 @@ from torch.nn.modules.pooling import (
 
 from greenmachine.networks.layers import WEIGHTED
 from greenmachine.networks.untouched import untouched
-from greenmachine.proxies.base import FunctionProxy
-from greenmachine.proxies.redraw import redraw
+from greenmachine.proxies.types import FunctionProxy
+from greenmachine.proxies.zoo.redraw import redraw
 from greenmachine.signals.capture import BATCH_NORMS, Normalisation, fresh_copy
 from greenmachine.signals.passes import PERTURBATION
 

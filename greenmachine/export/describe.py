@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from greenmachine.export.layout import pretty
 from greenmachine.language import Expression
-from greenmachine.proxies.layout import pretty
 
 __all__ = ["better", "docstring"]
 
@@ -27,7 +27,7 @@ def docstring(
         direction: 1 or -1.
         needs_data: whether it takes a labelled mini-batch.
         provenance: rows printed as they are.
-        tau: see :func:`greenmachine.proxies.export.export_source`.
+        tau: see :func:`greenmachine.export.source.export_source`.
     """
     arguments = "model, images, labels" if needs_data else "model"
     lines = [

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from greenmachine.signals.capture import Layer
-from greenmachine.signals.modes import MODE_SIGNALS
+from greenmachine.signals.paper_passes import MODE_SIGNALS
 from greenmachine.signals.registry import is_weight
 
 __all__ = ["LayerGroups", "Shard", "Stack", "group_layers", "stack_layers"]

@@ -12,10 +12,10 @@ from itertools import product
 from string import ascii_lowercase
 
 from greenmachine.engine.graph import EIGENVALUES, Graph, Node, boundary_of
+from greenmachine.export.layout import WIDTH
 from greenmachine.language import Expression, canonical
 from greenmachine.primitives.registry import LAYER_SCALAR, NUMBER
-from greenmachine.proxies.layout import WIDTH
-from greenmachine.signals.modes import MODE_SIGNALS
+from greenmachine.signals.paper_passes import MODE_SIGNALS
 from greenmachine.signals.registry import PASSES, is_weight
 
 __all__ = ["Formula", "write_formula"]

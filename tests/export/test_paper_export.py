@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from greenmachine.export import write_export
 from greenmachine.language import PAPER, PAPER_TERMINALS, canonical, parse
 from greenmachine.language.grammar import Grammar
 from greenmachine.primitives import paper_registry
-from greenmachine.proxies import write_export
 from tests.proxies.engine_scores import engine_score
 from tests.proxies.tiny_networks import SHAPE, network
 

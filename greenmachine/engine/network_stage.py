@@ -14,7 +14,7 @@ from torch import Tensor
 
 from greenmachine.engine.cache import VectorCache
 from greenmachine.engine.graph import EIGENVALUES, Graph, Node, spectrum_of
-from greenmachine.engine.lower import apply_node, network_groups
+from greenmachine.engine.layer_stage import apply_node, network_groups
 from greenmachine.language import Expression
 from greenmachine.primitives import vocabulary
 from greenmachine.primitives.registry import (

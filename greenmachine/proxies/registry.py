@@ -8,17 +8,23 @@ from dataclasses import replace
 from typing import Any, TypeVar, overload
 
 from greenmachine.errors import ConfigError
-from greenmachine.proxies import evolved, zoo
-from greenmachine.proxies.base import ExpressionProxy, Function, FunctionProxy, Proxy, ProxyRegistry
+from greenmachine.proxies import zoo
+from greenmachine.proxies.discovered import EVOLVED
+from greenmachine.proxies.types import (
+    ExpressionProxy,
+    Function,
+    FunctionProxy,
+    Proxy,
+    ProxyRegistry,
+)
 
 __all__ = ["PROXIES", "register_proxy"]
 
 PROXIES = ProxyRegistry()
 """Every named proxy."""
 
-for _family in (*zoo.FAMILIES, *evolved.FAMILIES):
-    for _proxy in _family.PROXIES:
-        PROXIES.add(_proxy)
+for _proxy in (*(proxy for family in zoo.FAMILIES for proxy in family.PROXIES), *EVOLVED):
+    PROXIES.add(_proxy)
 
 _Registered = TypeVar("_Registered", bound=Proxy | Function)
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from greenmachine.engine.graph import boundary_of
-from greenmachine.engine.lower import CHUNK_ELEMENTS, evaluate_shard
-from greenmachine.engine.upper import Layout, evaluate_vectors
+from greenmachine.engine.layer_stage import CHUNK_ELEMENTS, evaluate_shard
+from greenmachine.engine.network_stage import Layout, evaluate_vectors
 from greenmachine.language import Expression, canonical
 from greenmachine.networks.batches import image_batch
 from greenmachine.networks.layers import Coverage, coverage
@@ -22,7 +22,7 @@ from greenmachine.networks.untouched import all_finite, float_like, untouched
 from greenmachine.primitives.registry import LAYER_SCALAR
 from greenmachine.signals.passes import noise_images
 from greenmachine.signals.run_passes import run_passes
-from greenmachine.signals.stack import stack_layers
+from greenmachine.signals.shard import stack_layers
 
 __all__ = ["ModelScores", "evaluate_model", "score_model"]
 

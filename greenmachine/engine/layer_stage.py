@@ -17,7 +17,7 @@ from greenmachine.engine.graph import EIGENVALUES, Graph, Node
 from greenmachine.language import Expression
 from greenmachine.primitives import eigenvalues, vocabulary
 from greenmachine.primitives.registry import BATCH_MATRIX, LAYER_SCALAR, NETWORK_MATRIX
-from greenmachine.signals.stack import Shard, Stack
+from greenmachine.signals.shard import Shard, Stack
 
 __all__ = ["CHUNK_ELEMENTS", "apply_node", "chunks", "evaluate_shard", "network_groups"]
 

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from greenmachine.export import write_export
 from greenmachine.language import Expression, apply, canonical, parse
 from greenmachine.language.grammar import Grammar
 from greenmachine.primitives import LAYER_SCALAR, NETWORK_MATRIX, NETWORK_SCALAR, registry
-from greenmachine.proxies import PROXIES, ExpressionProxy, write_export
+from greenmachine.proxies import PROXIES, ExpressionProxy
 from greenmachine.signals.registry import PASSES
 from tests.proxies.engine_scores import engine_score
 from tests.proxies.tiny_networks import SHAPE, batch, network

@@ -25,7 +25,7 @@ from torch import Tensor
 from greenmachine.errors import DamagedError, RunError, one_line
 from greenmachine.files import read_sealed, replace_file, sha256, write_sealed
 from greenmachine.interrupts import interrupts_held
-from greenmachine.signals.stack import LayerGroups, Shard, Stack
+from greenmachine.signals.shard import LayerGroups, Shard, Stack
 
 __all__ = ["damage", "open_shard", "shard_failures", "write_shard", "write_tensors"]
 

@@ -28,7 +28,7 @@ import pandas as pd
 
 from greenmachine.errors import ConfigError, DataError
 from greenmachine.files import read_json, write_text
-from greenmachine.proxies.trees import Trees
+from greenmachine.forest.trees import Trees
 from greenmachine.workers import Progress
 
 __all__ = ["Forest"]

@@ -10,6 +10,7 @@ import pytest
 
 from greenmachine.errors import ConfigError, ExpressionError, GreenMachineError, RunError
 from greenmachine.evaluation.score_file import KEYS
+from greenmachine.export import export_source, write_export
 from greenmachine.files import write_sealed
 from greenmachine.proxies import (
     PROXIES,
@@ -17,9 +18,7 @@ from greenmachine.proxies import (
     FunctionProxy,
     Proxy,
     ProxyRegistry,
-    export_source,
     resolve,
-    write_export,
 )
 
 TEXT = "sum_layers(l2_norm(weight))"

@@ -13,22 +13,22 @@ from typing import Any
 
 from greenmachine.engine.graph import EIGENVALUES
 from greenmachine.errors import ConfigError
+from greenmachine.export.describe import better, docstring
+from greenmachine.export.formula import Formula, write_formula
+from greenmachine.export.inline import import_lines, inline
+from greenmachine.export.layout import WIDTH, indented, literal
 from greenmachine.files import write_text
 from greenmachine.language import Expression, parse
 from greenmachine.primitives import eigenvalues, vocabulary
-from greenmachine.proxies.describe import better, docstring
-from greenmachine.proxies.formula import Formula, write_formula
-from greenmachine.proxies.inline import import_lines, inline
-from greenmachine.proxies.layout import WIDTH, indented, literal
-from greenmachine.signals.modes import MODE_SIGNALS, RANDOM, modes_of
+from greenmachine.signals.paper_passes import MODE_SIGNALS, RANDOM, modes_of
 from greenmachine.signals.registry import PASSES, wanted_of
 
 __all__ = ["export_source", "write_export"]
 
 _CAPTURE = "greenmachine.signals.capture"
 _PASSES = "greenmachine.signals.passes"
-_MODES = "greenmachine.signals.modes"
-_RUNTIME = "greenmachine.proxies.runtime"
+_MODES = "greenmachine.signals.paper_passes"
+_RUNTIME = "greenmachine.export.runtime"
 _NETWORKS = "greenmachine.networks."
 _PRIMITIVES = "greenmachine.primitives."
 

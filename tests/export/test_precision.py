@@ -9,7 +9,8 @@ import pytest
 import torch
 
 import greenmachine
-from greenmachine.proxies import PROXIES, ExpressionProxy, export_source
+from greenmachine.export import export_source
+from greenmachine.proxies import PROXIES, ExpressionProxy
 from tests.disguises import SHAPE, batch, plain
 
 EXPRESSIONS = [proxy for proxy in PROXIES if isinstance(proxy, ExpressionProxy)]

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from greenmachine.language import PAPER_TERMINALS
 from greenmachine.signals.capture import WEIGHTED, Layer
-from greenmachine.signals.modes import MODE_SIGNALS, MODES
+from greenmachine.signals.paper_passes import MODE_SIGNALS, MODES
 from greenmachine.signals.run_passes import run_passes
 from tests.signals.networks import (
     NETWORKS,

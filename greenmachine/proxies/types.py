@@ -20,7 +20,7 @@ from greenmachine.benchmarks.spaces import SPACES
 from greenmachine.errors import ConfigError
 from greenmachine.language import parse
 from greenmachine.plugins import belongs, loaded_plugins
-from greenmachine.signals.modes import modes_of
+from greenmachine.signals.paper_passes import modes_of
 from greenmachine.signals.registry import PASSES, wanted_of
 
 __all__ = [

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from sklearn.ensemble import RandomForestRegressor
 
 from greenmachine.errors import ConfigError, DataError
-from greenmachine.proxies.forest import Forest
+from greenmachine.forest.forest import Forest
 
 
 def data(seed: int = 0, n: int = 50) -> tuple[pd.DataFrame, np.ndarray]:
@@ -120,7 +120,7 @@ def test_saved_and_loaded_is_the_same(tmp_path: Path) -> None:
 
 def test_blocks_of_networks_are_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = FOREST.predict(SCORES)
-    monkeypatch.setattr("greenmachine.proxies.trees._WALKERS", 84)
+    monkeypatch.setattr("greenmachine.forest.trees._WALKERS", 84)
     np.testing.assert_array_equal(FOREST.predict(SCORES), whole)
     assert FOREST.predict(SCORES[:0]).shape == (0,)
 

@@ -13,7 +13,7 @@ from greenmachine.config import RunConfig
 from greenmachine.files import read_json
 from greenmachine.networks import build_size, build_topology
 from greenmachine.proxies import EVOLVED, PROXIES, EvolvedProxy
-from greenmachine.proxies.evolved.base import SAMPLES
+from greenmachine.proxies.discovered import SAMPLES
 from greenmachine.proxies.resolve import read_export
 from tests.proxies.engine_scores import engine_score
 from tests.proxies.loading import load

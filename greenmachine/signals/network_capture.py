@@ -20,7 +20,7 @@ from greenmachine.signals.capture import KEEPS_VALUES, Layer
 from greenmachine.signals.passes import noise_images
 from greenmachine.signals.registry import wanted_of
 from greenmachine.signals.run_passes import run_passes
-from greenmachine.signals.stack import Shard, stack_layers
+from greenmachine.signals.shard import Shard, stack_layers
 
 __all__ = [
     "CaptureSpec",

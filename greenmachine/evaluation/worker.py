@@ -19,9 +19,9 @@ from greenmachine.language import parse
 from greenmachine.proxies import PROXIES, FunctionProxy
 from greenmachine.proxies.functions import NetworkScore, evaluate_function
 from greenmachine.signals import CaptureSpec
+from greenmachine.signals.network_capture import attempt, build_network, cached_benchmark
 from greenmachine.signals.passes import noise_images
 from greenmachine.signals.registry import wanted_of
-from greenmachine.signals.sample import attempt, build_network, cached_benchmark
 
 __all__ = ["NETWORK", "Scored", "score_shard"]
 
@@ -60,7 +60,7 @@ def score_shard(
         functions: names in the zoo, called with the same network. A score of theirs that is not
             finite is a failure.
         indices: the networks, in the benchmark.
-        folder: the data folder; see ``greenmachine.signals.sample.capture_shard``.
+        folder: the data folder; see ``greenmachine.signals.network_capture.capture_shard``.
 
     Raises:
         GreenMachineError: the fault is not the network's: data, a build option, memory.

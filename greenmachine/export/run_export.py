@@ -10,9 +10,9 @@ from greenmachine.benchmarks import short_name
 from greenmachine.config import RunConfig
 from greenmachine.errors import ConfigError, RunError
 from greenmachine.evolution import RunFolder
+from greenmachine.export.source import write_export
 from greenmachine.files import refuse_foreign, write_json
 from greenmachine.language import parse
-from greenmachine.proxies.export import write_export
 
 __all__ = ["export_run", "write_discovery"]
 

@@ -1,0 +1,5 @@
+"""Forests: regression over the scores of several proxies (GreenFactory)."""
+
+from greenmachine.forest.forest import Forest
+
+__all__ = ["Forest"]
