@@ -19,7 +19,8 @@ class Individual(gp.PrimitiveTree):  # type: ignore[misc]
         fitness: DEAP's, invalid until judged.
         text: rank-canonical text; two individuals of one text rank networks alike.
         direction: 1 where a high score is good, -1 where a low one is.
-        tau: tau-b of every task on the training sample, in that direction.
+        values: the objective on every task of the training sample, in that direction.
+        tau: Kendall's tau-b there, whatever the objective.
         failures: training networks without a finite score.
     """
 
@@ -28,6 +29,7 @@ class Individual(gp.PrimitiveTree):  # type: ignore[misc]
         self.fitness = fitness()
         self.text = ""
         self.direction = 1
+        self.values: tuple[float, ...] = ()
         self.tau: tuple[float, ...] = ()
         self.failures = 0
 
