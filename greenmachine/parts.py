@@ -69,14 +69,16 @@ class Part(BaseModel):
         """Return the part that ``value`` says.
 
         Args:
-            value: a part, the name of a kind, or a mapping with ``scheme`` and settings; without
-                ``scheme`` the default kind.
+            value: a part, a kind, the name of a kind, or a mapping with ``scheme`` and settings;
+                without ``scheme`` the default kind.
 
         Raises:
             ValueError: there is no such kind, or a setting of it is wrong.
         """
         if isinstance(value, cls):
             return value
+        if isinstance(value, type) and issubclass(value, cls) and value.scheme:
+            value = value.scheme
         settings: Any = {"scheme": value} if isinstance(value, str) else value
         if not isinstance(settings, Mapping):
             raise ValueError(f"{short(value)} is no {cls.family}: write {{scheme: NAME, ...}}")

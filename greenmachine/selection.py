@@ -24,14 +24,14 @@ __all__ = [
     "DoubleTournament",
     "Lexicase",
     "MuPlusLambda",
+    "ObjectiveFitness",
     "Selectable",
     "Selection",
-    "TauFitness",
     "Tournament",
 ]
 
 
-class TauFitness(base.Fitness):  # type: ignore[misc]
+class ObjectiveFitness(base.Fitness):  # type: ignore[misc]
     """Maximise the objective minus parsimony."""
 
     weights = (1.0,)
@@ -49,11 +49,11 @@ class Selectable(Sized, Protocol):
 
     Attributes:
         fitness: DEAP's, of the scheme's class.
-        tau: the objective on every task of the training sample.
+        values: the objective on every task of the training sample.
     """
 
     fitness: base.Fitness
-    tau: tuple[float, ...]
+    values: tuple[float, ...]
 
 
 One = TypeVar("One", bound=Selectable)
@@ -71,7 +71,7 @@ class Selection(Part, family="selection scheme"):
             may breed; None lets all of them.
     """
 
-    fitness: ClassVar[type[base.Fitness]] = TauFitness
+    fitness: ClassVar[type[base.Fitness]] = ObjectiveFitness
     plus: ClassVar[bool] = False
     niche: float | None
 
@@ -221,8 +221,8 @@ class Lexicase(_Niched, scheme="lexicase"):
             SimpleNamespace(
                 individual=individual,
                 fitness=SimpleNamespace(
-                    values=[tau - parsimony * len(individual) for tau in individual.tau],
-                    weights=[1.0] * len(individual.tau),
+                    values=[value - parsimony * len(individual) for value in individual.values],
+                    weights=[1.0] * len(individual.values),
                 ),
             )
             for individual in pool

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from greenmachine.evolution.individual import Individual
 from greenmachine.evolution.operators import owned_random
 from greenmachine.language import terminal
-from greenmachine.selection import Lexicase, TauFitness
+from greenmachine.selection import Lexicase, ObjectiveFitness
 
 TAUS = st.floats(-1, 1).map(lambda tau: round(tau, 3))
 
 
 def individual(tau: tuple[float, ...], size: int = 3) -> Individual:
-    made = Individual([0] * size, TauFitness, terminal("depth"))
-    made.tau, made.text = tau, f"{tau} {size}"
+    made = Individual([0] * size, ObjectiveFitness, terminal("depth"))
+    made.values, made.text = tau, f"{tau} {size}"
     made.fitness.values = [sum(tau) / len(tau)]
     return made
 

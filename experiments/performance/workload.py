@@ -21,11 +21,12 @@ from numpy.typing import NDArray
 from experiments.peak_memory import Watch
 from experiments.performance.settings import Settings
 from greenmachine.benchmarks import Benchmark, load_benchmark
-from greenmachine.config import EvolutionConfig, LanguageConfig, ObjectiveConfig
+from greenmachine.config import EvolutionConfig, LanguageConfig
 from greenmachine.engine import Evaluator
 from greenmachine.evolution.judge import Judge
 from greenmachine.evolution.search import Search
 from greenmachine.fitness import Task
+from greenmachine.fitness.objectives import KendallTau
 from greenmachine.language import Expression, canonical
 from greenmachine.language.grammar import Grammar
 from greenmachine.primitives.registry import NETWORK_SCALAR
@@ -157,7 +158,7 @@ def evolve(
     evaluator = TimedEvaluator.of_store(store, workers=settings.workers, device=settings.device)
     assert isinstance(evaluator, TimedEvaluator)
     task = Task(settings.dataset, settings.dataset, np.arange(len(accuracy)), accuracy)
-    judge = Judge({settings.dataset: evaluator}, [task], ObjectiveConfig())
+    judge = Judge({settings.dataset: evaluator}, [task], KendallTau())
     config = EvolutionConfig(
         population=population,
         generations=generations,

@@ -28,6 +28,7 @@ _FREE = ("workers", "backend", "callbacks", "evolution.generations")
 """Settings that a resumed run may have of its own, in order."""
 
 _NAMED = (
+    "target",
     "passes",
     "selection",
     "objective",
@@ -60,8 +61,8 @@ class Search:
             class. Those with a ``scheme`` are stored with the settings, for when the run is
             resumed.
         parts: the groups of settings by name: ``passes`` (names, or registered functions),
-            ``selection``, ``objective``, ``samples``, ``capture``, ``language``, ``evolution``,
-            ``seed``, ``workers``, ``backend``, ``name``.
+            ``selection``, ``objective``, ``target``, ``samples``, ``capture``, ``language``,
+            ``evolution``, ``seed``, ``workers``, ``backend``, ``name``.
 
     Attributes:
         settings: all of them, checked.

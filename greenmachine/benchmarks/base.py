@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from greenmachine.benchmarks.datasets import Images
 from greenmachine.benchmarks.spaces import Space
+from greenmachine.benchmarks.table import ACCURACY
 from greenmachine.errors import ConfigError, DataError
 from greenmachine.neutral import neutral, seeded
 
@@ -41,7 +42,7 @@ class Benchmark:
         code: Python files that define the networks, where they are the user's.
         passes: what a run captures when its settings name no passes: noise, and data where
             images come with the benchmark.
-        truth: which accuracy of the table is the true one, ``test`` or ``valid``.
+        truth: which accuracy of the table is the true one: ``test``, ``valid``, ``test@12``, ...
     """
 
     name: str
@@ -95,12 +96,49 @@ class Benchmark:
     def accuracy(self, dataset: str) -> NDArray[np.float64]:
         """Return the true accuracies after full training, (n,), in percent.
 
-        They are test accuracies, and validation accuracies where ``truth`` says so.
+        Which accuracies of the table they are is what ``truth`` says.
+
+        Raises:
+            DataError: the benchmark has no such data set, its table has no such accuracy, or not
+                that of every architecture.
+        """
+        column = f"{self._images(dataset).name}.{self.truth}"
+        if column not in self.frame:
+            raise DataError(
+                f"{self.name} has no accuracy {column}; "
+                f"of {dataset} it has {', '.join(self.targets(dataset))}"
+            )
+        found = self.frame[column].to_numpy(dtype=np.float64)
+        if unknown := int(np.isnan(found).sum()):
+            raise DataError(
+                f"{self.name}: {column} is not known of {unknown} of {len(found)} architectures: "
+                "take another target, or leave them out of the table"
+            )
+        return found
+
+    def targets(self, dataset: str) -> list[str]:
+        """Return the kinds of accuracy that the table has of a data set: ``test``, ``valid``, ...
 
         Raises:
             DataError: the benchmark has no such data set.
         """
-        return self.frame[f"{self._images(dataset).name}.{self.truth}"].to_numpy(dtype=np.float64)
+        prefix = f"{self._images(dataset).name}."
+        names = [n.removeprefix(prefix) for n in self.frame.columns if n.startswith(prefix)]
+        return [name for name in names if ACCURACY.fullmatch(name)]
+
+    def with_target(self, target: str) -> Benchmark:
+        """Return the benchmark with another accuracy of its table as the true one.
+
+        Args:
+            target: such as ``valid``, or ``test@12`` after 12 epochs; see :meth:`targets`.
+
+        Raises:
+            DataError: the table has none such of any data set.
+        """
+        if not any(target in self.targets(dataset) for dataset in self.datasets):
+            known = dict.fromkeys(t for dataset in self.datasets for t in self.targets(dataset))
+            raise DataError(f"{self.name} has no accuracy {target!r}; it has {', '.join(known)}")
+        return self if target == self.truth else replace(self, truth=target)
 
     def seed_accuracies(self, dataset: str) -> NDArray[np.float64]:
         """Return the accuracy that each training seed reached, (seeds, n), in percent.

@@ -35,6 +35,8 @@ def training_cost(
         ``used`` and ``others``, each ``{"networks": ..., "hours": ...}``, and ``basis``, what
         an hour is; None where neither the table nor this project knows how they are trained.
     """
+    if "@" in benchmark.truth:  # hours are those of a whole training
+        return None
     known = training_hours(benchmark, dataset)
     if known is None:
         return None

@@ -10,14 +10,13 @@ from greenmachine.config.groups import (
 )
 from greenmachine.config.loading import NO_YAML, load_config
 from greenmachine.config.run import RunConfig, split_task
-from greenmachine.config.search import EvolutionConfig, ObjectiveConfig
+from greenmachine.config.search import EvolutionConfig
 
 __all__ = [
     "NO_YAML",
     "CaptureConfig",
     "EvolutionConfig",
     "LanguageConfig",
-    "ObjectiveConfig",
     "RunConfig",
     "SampleConfig",
     "SamplesConfig",

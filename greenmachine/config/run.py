@@ -11,7 +11,8 @@ from pydantic import Field, field_validator, model_validator
 
 from greenmachine.callbacks import Callback
 from greenmachine.config.groups import CaptureConfig, Group, LanguageConfig, SamplesConfig
-from greenmachine.config.search import EvolutionConfig, ObjectiveConfig
+from greenmachine.config.search import EvolutionConfig
+from greenmachine.fitness.objectives import KendallTau, Objective
 from greenmachine.selection import Selection, Tournament
 
 __all__ = ["RunConfig", "split_task"]
@@ -40,6 +41,11 @@ class RunConfig(Group):
         description="rankings to get right: a data set of a benchmark, nats-tss/cifar10; a "
         "benchmark alone stands for its first data set, nats-tss/all for all of them",
     )
+    target: str = Field(
+        default="auto",
+        description="which accuracy of the benchmark's table is the true one: test, valid, test@12 "
+        "(after 12 epochs), ...; auto: test, or valid where the table has no test accuracy",
+    )
     plugins: tuple[str, ...] = Field(
         default=(), description="files or installed packages that bring words, passes, parts"
     )
@@ -56,7 +62,7 @@ class RunConfig(Group):
     capture: CaptureConfig = CaptureConfig()
     language: LanguageConfig = LanguageConfig()
     evolution: EvolutionConfig = EvolutionConfig()
-    objective: ObjectiveConfig = ObjectiveConfig()
+    objective: Objective = Field(default=KendallTau(), description="what is maximised")
     selection: Selection = Field(default=Tournament(), description="who breeds, and who goes on")
     callbacks: tuple[Callback, ...] = Field(
         default=(),

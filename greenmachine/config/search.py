@@ -1,4 +1,4 @@
-"""Groups of settings: the generation loop, and what it maximises."""
+"""A group of settings: the generation loop."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from greenmachine.config.groups import Group
 
-__all__ = ["EvolutionConfig", "ObjectiveConfig"]
+__all__ = ["EvolutionConfig"]
 
 
 class EvolutionConfig(Group):
@@ -63,10 +63,3 @@ class EvolutionConfig(Group):
         ):
             raise ValueError("mutations needs rates of at least 0, one of them above")
         return self
-
-
-class ObjectiveConfig(Group):
-    """What is maximised: aggregate over tasks of tau-b minus parsimony x nodes."""
-
-    aggregate: Literal["mean", "min"] = "mean"
-    parsimony: float = Field(default=0.0005, ge=0, description="tau that a node costs")

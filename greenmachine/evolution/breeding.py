@@ -84,7 +84,7 @@ class Breeder:
         language: limits of the trees.
         grammar: the vocabulary.
         selection: draws the parents.
-        parsimony: tau that a node costs.
+        parsimony: what a node costs, in units of the objective.
         fitness_of: training fitness of expressions, asked for broods alone.
 
     Attributes:

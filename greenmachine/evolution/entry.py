@@ -29,10 +29,10 @@ from greenmachine.benchmarks import Benchmark, load_benchmark, short_name
 from greenmachine.config import RunConfig, split_task
 from greenmachine.errors import ConfigError
 from greenmachine.evolution.samples import common_sizes, draw_samples
-from greenmachine.fitness.sampling import Split
+from greenmachine.fitness import Objective, Split
 from greenmachine.language import LANGUAGES
 
-__all__ = ["Entry", "by_sample", "check_stand_ins", "check_truths", "enter", "fitted"]
+__all__ = ["Entry", "by_sample", "check_stand_ins", "check_truths", "enter", "fitted", "targets"]
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,8 @@ def fitted(config: RunConfig) -> tuple[RunConfig, list[Benchmark]]:
         DataError: the data of one is missing or broken.
     """
     benchmarks = {name: load_benchmark(name) for name in config.benchmarks}
+    if config.target != "auto":
+        benchmarks = {name: each.with_target(config.target) for name, each in benchmarks.items()}
     found = list({benchmark.name: benchmark for benchmark in benchmarks.values()}.values())
     names = [short_name(benchmark.name) for benchmark in found]
     if twice := sorted(name for name in set(names) if names.count(name) > 1):
@@ -82,7 +84,7 @@ def fitted(config: RunConfig) -> tuple[RunConfig, list[Benchmark]]:
         benchmark = benchmarks[name]
         whole = dataset == "all" and "all" not in benchmark.datasets
         for each in benchmark.datasets if whole else [dataset or benchmark.datasets[0]]:
-            benchmark.input_shape(each)  # refuses an unknown one
+            benchmark.accuracy(each)  # refuses an unknown one, and one without the target
             tasks.append(f"{benchmark.name}/{each}")
     # Without any: passes that suit every benchmark.
     usual = tuple(
@@ -95,6 +97,8 @@ def fitted(config: RunConfig) -> tuple[RunConfig, list[Benchmark]]:
         "tasks": tuple(dict.fromkeys(tasks)),
         "passes": config.passes or usual,
         "samples": common_sizes(config.samples, found),
+        # Of several benchmarks each may have another: what is automatic stays so.
+        "target": found[0].truth if len({each.truth for each in found}) == 1 else "auto",
     }
     return config.model_copy(update=update), found
 
@@ -146,11 +150,16 @@ def by_sample(
     return found if len(entries) > 1 else {s: found[s][entries[0].name] for s in samples}
 
 
-def check_truths(entries: Sequence[Entry]) -> None:
+def targets(entries: Sequence[Entry]) -> dict[str, str]:
+    """Return which accuracy of the table is the true one, by task."""
+    return {task: entry.benchmark.truth for entry in entries for task in entry.tasks.values()}
+
+
+def check_truths(objective: Objective, entries: Sequence[Entry]) -> None:
     """Refuse samples on which no proxy could be ranked, before anything is captured.
 
     Raises:
-        ConfigError: the accuracies of a sample are all equal.
+        ConfigError: the accuracies of a sample are all equal, or the objective needs more networks.
     """
     for entry in entries:
         for dataset, task in entry.tasks.items():
@@ -162,6 +171,12 @@ def check_truths(entries: Sequence[Entry]) -> None:
                         f"same accuracy on {task}, so no score could rank them: draw a larger "
                         "sample, or check the table"
                     )
+                if sample == "test":
+                    continue
+                try:
+                    objective.measure(accuracy[entry.indices(sample)])
+                except ConfigError as error:
+                    raise ConfigError(f"samples.{sample} of {task}: {error}") from None
 
 
 def check_stand_ins(config: RunConfig, entries: Sequence[Entry], terminals: Sequence[str]) -> None:

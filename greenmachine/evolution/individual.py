@@ -30,7 +30,8 @@ class Individual(gp.PrimitiveTree):  # type: ignore[misc]
         parts: the subtrees of the root's kind; empty until the breeder needs them.
         text: rank-canonical text; two individuals of one text rank networks alike.
         direction: 1 where a high score is good, -1 where a low one is.
-        tau: tau-b of every task on the training sample, in that direction.
+        values: the objective on every task of the training sample, in that direction.
+        tau: Kendall's tau-b there, whatever the objective.
         failures: training networks without a finite score.
     """
 
@@ -43,6 +44,7 @@ class Individual(gp.PrimitiveTree):  # type: ignore[misc]
         self.parts: list[Expression] = []
         self.text = rank_canonical(expression).text
         self.direction = 1
+        self.values: tuple[float, ...] = ()
         self.tau: tuple[float, ...] = ()
         self.failures = 0
 

@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from greenmachine.config import ObjectiveConfig
 from greenmachine.engine import Evaluator
-from greenmachine.fitness import Evaluation, Objective, Task
+from greenmachine.fitness import Evaluation, Fitness, Objective, Task
 from greenmachine.language import Expression
 from greenmachine.workers import Progress
 
@@ -23,14 +22,15 @@ class Judge:
     Args:
         evaluators: of the networks, by the key that the tasks know their scores by.
         tasks: the rankings to get right.
-        config: how the tasks are combined.
+        objective: what is maximised.
     """
 
     def __init__(
-        self, evaluators: Mapping[str, Evaluator], tasks: Sequence[Task], config: ObjectiveConfig
+        self, evaluators: Mapping[str, Evaluator], tasks: Sequence[Task], objective: Objective
     ) -> None:
         self.evaluators = dict(evaluators)
-        self.objective = Objective(tasks, config.aggregate, config.parsimony)
+        self.objective = objective
+        self.fitness = Fitness(tasks, objective)
 
     def __call__(
         self,
@@ -43,7 +43,7 @@ class Judge:
             name: evaluator.scores(expressions, progress)
             for name, evaluator in self.evaluators.items()
         }
-        return self.objective.evaluate(scores, [e.size for e in expressions], directions)
+        return self.fitness.evaluate(scores, [e.size for e in expressions], directions)
 
     def behaviours(
         self, expressions: Sequence[Expression], directions: Sequence[int]

@@ -11,12 +11,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from greenmachine.benchmarks import Benchmark
-from greenmachine.fitness import directed_tau, tau_row
+from greenmachine.fitness import Objective, directed_tau, tau_row
 
 __all__ = ["PLACE", "Rows", "compare", "directions", "score_table"]
 
 Rows: TypeAlias = dict[str, dict[str, float | None]]
-"""``champion`` and each trivial score, with tau, its standard error, networks and failures."""
+"""``champion`` and each trivial score: objective, tau, its standard error, networks, failures."""
 
 PLACE = ("dataset", "sample", "index", "accuracy")
 """Columns of a score table that are no scores."""
@@ -57,12 +57,13 @@ def score_table(
     return pd.concat(tables, ignore_index=True)
 
 
-def compare(table: pd.DataFrame, direction: int) -> dict[str, Rows]:
+def compare(table: pd.DataFrame, direction: int, objective: Objective) -> dict[str, Rows]:
     """Return the rows of the champion and of the trivial scores on every sample.
 
     Args:
         table: of one data set, see :func:`score_table`; ``train`` is one of its samples.
         direction: of the champion.
+        objective: whose value the rows have beside Kendall's tau.
 
     Returns:
         Rows by sample, in the :func:`directions` of the table.
@@ -71,7 +72,7 @@ def compare(table: pd.DataFrame, direction: int) -> dict[str, Rows]:
     samples = {str(name): part for name, part in table.groupby("sample", sort=False)}
     return {
         sample: {
-            name: _row(part[name].to_numpy(), part["accuracy"].to_numpy(), sign)
+            name: _row(part[name].to_numpy(), part["accuracy"].to_numpy(), sign, objective)
             for name, sign in signs.items()
         }
         for sample, part in samples.items()
@@ -88,8 +89,12 @@ def directions(table: pd.DataFrame, direction: int) -> dict[str, int]:
 
 
 def _row(
-    scores: NDArray[np.float64], accuracy: NDArray[np.float64], direction: int
+    scores: NDArray[np.float64],
+    accuracy: NDArray[np.float64],
+    direction: int,
+    objective: Objective,
 ) -> dict[str, float | None]:
     """Return a rounded row; JSON has no NaN, so what is undefined becomes null."""
-    row = tau_row(scores, accuracy, direction)
+    value = objective.value(scores, accuracy, direction)
+    row = {"objective": value, **tau_row(scores, accuracy, direction)}
     return {k: round(v, 6) if math.isfinite(v) else None for k, v in row.items()}

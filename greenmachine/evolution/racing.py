@@ -28,9 +28,8 @@ class Heat:
 
     def __init__(self, judge: Judge) -> None:
         self.judge = judge
-        networks = min(len(task.index) for task in judge.objective.tasks)
-        # The standard deviation of tau between unrelated rankings (Kendall 1938).
-        self.deviation = math.sqrt(2 * (2 * networks + 5) / (9 * networks * (networks - 1)))
+        # The standard deviation of the objective between unrelated rankings.
+        self.deviation = max(judge.objective.chance(task.truth) for task in judge.fitness.tasks)
 
     def passed(
         self, expressions: Sequence[Expression], population: Sequence[Individual]
@@ -38,7 +37,7 @@ class Heat:
         """Return which of ``expressions`` go on to all networks.
 
         Stopped are those that are constant here or fail on more than half of the networks, and
-        those whose fitness is more than two deviations of tau below the median of the last
+        those whose fitness is more than two deviations below the median of the last
         generation: they would hardly win a tournament.
         """
         judged = self.judge(expressions)
@@ -48,5 +47,7 @@ class Heat:
             threshold = middle - 2 * self.deviation
         return [
             bool(tau > _UNDEFINED and fitness >= threshold)
-            for tau, fitness in zip(judged.aggregate, judged.fitness, strict=True)
+            for tau, fitness in zip(
+                self.judge.objective.combine(judged.tau), judged.fitness, strict=True
+            )
         ]

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from greenmachine.benchmarks import training_cost
-from greenmachine.evolution.entry import Entry, by_sample
+from greenmachine.evolution.entry import Entry, by_sample, targets
 from greenmachine.evolution.judge import Judge
 from greenmachine.evolution.judges import Judges
 from greenmachine.evolution.outcome import Rows, compare, score_table
@@ -48,7 +48,7 @@ def conclude(
                 "test": judges.test_scores(expression, entry, dataset),
             }
             table = score_table(entry.benchmark, dataset, vars(entry.split), scores)
-            for sample, of_sample in compare(table, champion.direction).items():
+            for sample, of_sample in compare(table, champion.direction, config.objective).items():
                 rows[sample][task] = of_sample
             if len(entries) > 1:
                 table.insert(0, "benchmark", entry.name)
@@ -57,14 +57,19 @@ def conclude(
         "name": config.name,
         "benchmark": list(config.benchmarks) if len(entries) > 1 else config.benchmarks[0],
         "datasets": [task for entry in entries for task in entry.tasks.values()],
+        "objective": config.objective.written(),
+        "targets": targets(entries),
         "best": {
             "expression": champion.expression,
             "direction": champion.direction,
             "size": champion.size,
             "generation": champion.generation,
-            "tau": {
-                sample: {name: row["champion"]["tau"] for name, row in of_sample.items()}
-                for sample, of_sample in rows.items()
+            **{
+                what: {
+                    sample: {name: row["champion"][what] for name, row in of_sample.items()}
+                    for sample, of_sample in rows.items()
+                }
+                for what in ("objective", "tau")
             },
         },
         **rows,

@@ -17,7 +17,14 @@ from greenmachine.config import RunConfig
 from greenmachine.energy import Energy, Meter, metered
 from greenmachine.errors import ConfigError, GreenMachineError, RunError, one_line
 from greenmachine.evolution.degenerate import degenerate_warnings, unranked_warning
-from greenmachine.evolution.entry import by_sample, check_stand_ins, check_truths, enter, fitted
+from greenmachine.evolution.entry import (
+    by_sample,
+    check_stand_ins,
+    check_truths,
+    enter,
+    fitted,
+    targets,
+)
 from greenmachine.evolution.history import row_of, words_of
 from greenmachine.evolution.judges import Judges
 from greenmachine.evolution.result import conclude
@@ -60,7 +67,7 @@ class Run:
             self.grammar.tree(seed)  # a seed that the language cannot say is refused now
         self.entries = enter(config, benchmarks)
         check_stand_ins(config, self.entries, list(self.grammar.terminals))
-        check_truths(self.entries)
+        check_truths(config.objective, self.entries)
         self._seconds = 0.0
         self._energy = Energy()
         self._rows: list[dict[str, int | float]] = []
@@ -272,6 +279,7 @@ class Run:
             input_shape=list(first.benchmark.input_shape(next(iter(first.tasks)))),
             # What the taus of the hall of fame are of.
             tasks=[task for entry in self.entries for task in entry.tasks.values()],
+            targets=targets(self.entries),
         )
         self.folder.begin(self.config, seeds, facts)
 

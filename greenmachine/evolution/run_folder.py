@@ -97,7 +97,8 @@ class Famous(_Strict):
         size: nodes.
         train: fitness on the training sample.
         validation: fitness on the validation sample, which orders the hall.
-        tau: tau-b on every task, by sample.
+        objective: its value on every task, by sample.
+        tau: Kendall's tau-b on every task, by sample, whatever the objective.
         generation: in which it came in.
     """
 
@@ -106,6 +107,7 @@ class Famous(_Strict):
     size: int
     train: float
     validation: float
+    objective: dict[str, list[float]]
     tau: dict[str, list[float]]
     generation: int
 
@@ -116,6 +118,7 @@ class SavedIndividual(_Strict):
     tree: str
     fitness: list[float]
     direction: Direction
+    values: list[float]
     tau: list[float]
     failures: int
 
@@ -213,6 +216,7 @@ class Manifest(Origin):
         input_shape: shape of one image of the first data set.
         tasks: names of the tasks, which the taus are of: ``cifar10``, and ``nats-tss/cifar10``
             where the run has several benchmarks.
+        targets: which accuracy of the table is the true one, by task.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -223,6 +227,7 @@ class Manifest(Origin):
     seed: int
     input_shape: list[int]
     tasks: list[str] = Field(min_length=1)
+    targets: dict[str, str]
 
     def facts(self) -> dict[str, Any]:
         """Return the manifest as JSON, without the format of the file."""
@@ -230,6 +235,7 @@ class Manifest(Origin):
 
 
 class _Row(_Strict):
+    objective: float | None
     tau: float | None
     standard_error: float | None
     networks: int
@@ -241,6 +247,7 @@ class _Best(_Strict):
     direction: Direction
     size: int
     generation: int
+    objective: dict[Literal["train", "validation", "test"], dict[str, float | None]]
     tau: dict[Literal["train", "validation", "test"], dict[str, float | None]]
 
 
@@ -251,6 +258,8 @@ class Result(_Strict):
     """The content of ``result.json``; more keys are allowed.
 
     Attributes:
+        objective: what was maximised, as it is written in the settings.
+        targets: which accuracy of the table is the true one, by task.
         until: what ended the search: the number of ``generations``, or a ``callback``.
     """
 
@@ -260,6 +269,8 @@ class Result(_Strict):
     name: str
     benchmark: str | list[str]
     datasets: list[str] = Field(min_length=1)
+    objective: dict[str, Any]
+    targets: dict[str, str]
     best: _Best
     train: _Rows
     validation: _Rows

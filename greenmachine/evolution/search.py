@@ -147,6 +147,7 @@ class Search:
                     tree=individual.expression.text,
                     fitness=list(individual.fitness.values),
                     direction=individual.direction,
+                    values=list(individual.values),
                     tau=list(individual.tau),
                     failures=individual.failures,
                 )
@@ -179,6 +180,7 @@ class Search:
                 raise ValueError(f"a fitness of {len(saved.fitness)} numbers")
             individual.fitness.values = tuple(saved.fitness)
             individual.direction = saved.direction
+            individual.values = tuple(saved.values)
             individual.tau = tuple(saved.tau)
             individual.failures = saved.failures
             self.population.append(individual)
@@ -216,6 +218,7 @@ class Search:
                 values = [float(judged.fitness[place])]
             individual.fitness.values = values
             individual.direction = int(judged.direction[place])
+            individual.values = tuple(judged.values[place].tolist())
             individual.tau = tuple(judged.tau[place].tolist())
             individual.failures = int(judged.failures[place])
 
@@ -235,6 +238,10 @@ class Search:
                 size=form.size,
                 train=individual.fitness.values[0],
                 validation=float(judged.fitness[place]),
+                objective={
+                    "train": list(individual.values),
+                    "validation": judged.values[place].tolist(),
+                },
                 tau={"train": list(individual.tau), "validation": judged.tau[place].tolist()},
                 generation=self.generation + 1,
             )

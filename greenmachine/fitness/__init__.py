@@ -1,9 +1,10 @@
-"""From scores and true accuracies to fitness: tau-b and its spread, samples, the objective."""
+"""From scores and true accuracies to fitness: tau-b and its spread, samples, objectives."""
 
 from __future__ import annotations
 
 from greenmachine.fitness.kendall import TauReference, directed_tau, kendall_tau
-from greenmachine.fitness.objective import Evaluation, Objective, Task
+from greenmachine.fitness.objective import Evaluation, Fitness, Task
+from greenmachine.fitness.objectives import KendallTau, Objective
 from greenmachine.fitness.report import ndcg, rank_row, tau_row
 from greenmachine.fitness.sampling import (
     SampleSpec,
@@ -17,6 +18,8 @@ from greenmachine.fitness.spread import tau_difference_error, tau_standard_error
 
 __all__ = [
     "Evaluation",
+    "Fitness",
+    "KendallTau",
     "Objective",
     "SampleSpec",
     "Split",

@@ -18,7 +18,6 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 __all__ = ["TauReference", "directed_tau", "kendall_tau"]
 
@@ -87,6 +86,8 @@ class TauReference:
         constant = (matrix == matrix[:, :1]).all(axis=1)
         rows = np.flatnonzero(~(constant | np.isnan(matrix).any(axis=1)))
         if len(self) > _LARGEST_PAIRWISE or len(rows) < _FEWEST_ROWS:
+            from scipy import stats  # takes half a second, and help must not wait for it
+
             for row in rows:
                 tau[row] = stats.kendalltau(matrix[row], self.truth).statistic
             return tau

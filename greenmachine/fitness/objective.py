@@ -1,28 +1,33 @@
-"""What evolution maximises: Kendall's tau-b over tasks, in one direction, minus a parsimony.
+"""How individuals are judged: one direction for all tasks, failures last, parsimony subtracted.
 
-fitness = aggregate over tasks of tau-b(direction * score, accuracy) - parsimony * size
+fitness = aggregate over tasks of objective(direction * score, accuracy) - parsimony * size
+
+What is measured is the objective (``objectives.py``), Kendall's tau-b by default. For all of them:
 
 - **Direction.** A proxy may rank by high or by low values; it must do the same on every task. Of 1
   and -1 the one with the greater aggregate counts (1 where equal), unless the caller fixes it, as
   validation and test do with the direction found in training.
 - **Failures.** A network whose score is not finite ranks below all others, tied, in either
-  direction. An individual that fails on more than half of the networks counts -1 on every task.
-- **Ties.** tau-b corrects for them; an individual that ties all networks of a task counts -1 there.
+  direction. An individual that fails on more than half of the networks counts the worst value of
+  the objective on every task, -1 of those that come with GreenMachine.
+- **Ties.** An individual that ties all networks of a task counts the worst value there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
+from typing import TypeGuard
 
 import numpy as np
 import numpy.typing as npt
 
 from greenmachine.errors import ConfigError
 from greenmachine.fitness.kendall import TauReference
+from greenmachine.fitness.measures import tied
+from greenmachine.fitness.objectives import Measure, Objective
 
-__all__ = ["Evaluation", "Objective", "Task"]
+__all__ = ["Evaluation", "Fitness", "Task"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -44,12 +49,12 @@ class Task:
     scores: str
     index: Ints
     truth: Floats
-    reference: TauReference = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.index.shape != self.truth.shape:
             raise ValueError(f"task {self.name}: index and truth must have one shape")
-        object.__setattr__(self, "reference", TauReference(self.truth))
+        if not np.isfinite(self.truth).all():
+            raise ValueError(f"task {self.name}: truth must be finite")
         if len(np.unique(self.truth)) < 2:
             raise ConfigError(
                 f"task {self.name}: its accuracies are all equal: draw another or a larger sample"
@@ -62,42 +67,50 @@ class Evaluation:
 
     Attributes:
         fitness: (P,) aggregate minus parsimony.
-        aggregate: (P,) mean or minimum of ``tau`` over the tasks.
+        aggregate: (P,) mean or minimum of ``values`` over the tasks.
         direction: (P,) 1 where a high score is good, -1 where a low one is, int64.
-        tau: (P, T) tau-b in that direction, never NaN.
+        values: (P, T) the objective in that direction, always finite.
+        tau: (P, T) Kendall's tau-b in that direction, whatever the objective; -1 where undefined.
         failures: (P,) number of scores that are not finite, over all networks in use, int64.
     """
 
     fitness: Floats
     aggregate: Floats
     direction: Ints
+    values: Floats
     tau: Floats
     failures: Ints
 
 
-@dataclass(frozen=True)
-class Objective:
+class Fitness:
     """The fitness of individuals, from their scores.
 
-    Attributes:
+    Args:
         tasks: at least one.
-        aggregate: "mean" or "min" over the tasks.
-        parsimony: what a node of an expression costs, in units of tau; at least 0.
+        objective: what is measured on each of them, and how it becomes one number.
+
+    Raises:
+        ConfigError: there is no task, two have one name, or one is too small for the objective.
     """
 
-    tasks: Sequence[Task]
-    aggregate: Literal["mean", "min"] = "mean"
-    parsimony: float = 0.0
-
-    def __post_init__(self) -> None:
-        if not self.tasks:
+    def __init__(self, tasks: Sequence[Task], objective: Objective) -> None:
+        if not tasks:
             raise ConfigError("the objective has no task: name at least one data set")
-        if len({task.name for task in self.tasks}) < len(self.tasks):
+        if len({task.name for task in tasks}) < len(tasks):
             raise ConfigError("two tasks of the objective have one name: rename one")
-        if self.aggregate not in ("mean", "min"):
-            raise ConfigError(f"unknown aggregate {self.aggregate!r}: use mean or min")
-        if not 0.0 <= self.parsimony < np.inf:
-            raise ConfigError(f"parsimony {self.parsimony} is out of range: use 0 or more")
+        self.tasks = list(tasks)
+        self.objective = objective
+        self._measures: list[Measure] = []
+        for task in tasks:
+            try:
+                self._measures.append(objective.measure(task.truth))
+            except ConfigError as error:
+                raise ConfigError(f"task {task.name}: {error}") from None
+        self._worst = np.array([objective.worst(task.truth) for task in tasks])
+        self._references = [
+            measure if _is_tau(measure, task.truth) else TauReference(task.truth)
+            for task, measure in zip(tasks, self._measures, strict=True)
+        ]
 
     def evaluate(
         self,
@@ -118,27 +131,34 @@ class Objective:
         """
         size = np.asarray(sizes, dtype=np.float64)
         failures, unfit = self._failures(scores)
-        up = np.empty((len(failures), len(self.tasks)))
-        down = np.empty_like(up)
+        shape = (len(failures), len(self.tasks))
+        up, down, tau_up, tau_down = (np.empty(shape) for _ in range(4))
         for t, task in enumerate(self.tasks):
-            up[:, t], down[:, t] = _both_ways(task.reference, scores[task.scores][:, task.index])
-        up[unfit] = down[unfit] = -1.0
+            taken = scores[task.scores][:, task.index]
+            measure, reference = self._measures[t], self._references[t]
+            tau_up[:, t], tau_down[:, t] = _both_ways(reference, True, -1.0, taken)
+            if measure is reference:
+                up[:, t], down[:, t] = tau_up[:, t], tau_down[:, t]
+            else:
+                up[:, t], down[:, t] = _both_ways(
+                    measure, self.objective.odd, self._worst[t], taken
+                )
+        up[unfit] = down[unfit] = self._worst
+        tau_up[unfit] = tau_down[unfit] = -1.0
+        combine = self.objective.combine
         if directions is None:
-            direction = np.where(self._combine(up) >= self._combine(down), 1, -1)
+            direction = np.where(combine(up) >= combine(down), 1, -1)
         else:
             direction = np.asarray(directions, dtype=np.int64)
             if not np.isin(direction, (1, -1)).all():
                 raise ValueError("directions must be 1 or -1")
         if size.shape != failures.shape or direction.shape != failures.shape:
             raise ValueError(f"sizes and directions must have shape {failures.shape}")
-        tau = np.where(direction[:, None] == 1, up, down)
-        combined = self._combine(tau)
-        fitness = combined - self.parsimony * size
-        return Evaluation(fitness, combined, direction.astype(np.int64), tau, failures)
-
-    def _combine(self, tau: Floats) -> Floats:
-        """(P, T) -> (P,)."""
-        return np.asarray(tau.mean(axis=1) if self.aggregate == "mean" else tau.min(axis=1))
+        high = direction[:, None] == 1
+        values, tau = np.where(high, up, down), np.where(high, tau_up, tau_down)
+        combined = combine(values)
+        fitness = combined - self.objective.parsimony * size
+        return Evaluation(fitness, combined, direction.astype(np.int64), values, tau, failures)
 
     def _failures(self, scores: Mapping[str, Floats]) -> tuple[Ints, npt.NDArray[np.bool_]]:
         """Count scores that are not finite, a network once per matrix; flag more than half."""
@@ -151,10 +171,29 @@ class Objective:
         return failures, np.asarray(failures * 2 > used)
 
 
-def _both_ways(reference: TauReference, scores: Floats) -> tuple[Floats, Floats]:
-    """Tau in direction 1 and -1, -1 where undefined. Without failures one is minus the other."""
-    up = reference.directed(scores, 1)
-    down = -up
-    failing = ~np.isfinite(scores).all(axis=1)
-    down[failing] = reference.directed(scores[failing], -1)
-    return np.nan_to_num(up, nan=-1.0), np.nan_to_num(down, nan=-1.0)
+def _is_tau(measure: Measure, truth: Floats) -> TypeGuard[TauReference]:
+    return isinstance(measure, TauReference) and np.array_equal(measure.truth, truth)
+
+
+def _both_ways(measure: Measure, odd: bool, worst: float, scores: Floats) -> tuple[Floats, Floats]:
+    """Return the values in direction 1 and -1, ``worst`` where undefined.
+
+    Of an odd measure, without failures one is minus the other.
+    """
+    up = _directed(measure, scores, 1)
+    if odd:
+        down = -up
+        failing = ~np.isfinite(scores).all(axis=1)
+        down[failing] = _directed(measure, scores[failing], -1)
+    else:
+        down = _directed(measure, scores, -1)
+    return np.where(np.isfinite(up), up, worst), np.where(np.isfinite(down), down, worst)
+
+
+def _directed(measure: Measure, scores: Floats, direction: int) -> Floats:
+    """Return the values in one direction, (P,), NaN where all networks are tied."""
+    directed = np.where(np.isfinite(scores), direction * scores, -np.inf)
+    values = measure(directed)
+    if isinstance(measure, TauReference):  # is NaN there
+        return values
+    return np.where(tied(directed), np.nan, values)

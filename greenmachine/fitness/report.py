@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from greenmachine.fitness.kendall import directed_tau
+from greenmachine.fitness.measures import best_share, gain, spearman
 from greenmachine.fitness.spread import tau_standard_error
 
 __all__ = ["FIRST", "LEAST_BEST", "best_tenth", "ndcg", "rank_row", "tau_row"]
@@ -60,7 +60,7 @@ def rank_row(scores: Floats, accuracy: Floats, direction: int) -> dict[str, floa
         inside = tau_row(scores[best], accuracy[best], direction)
     counts = {name: row.pop(name) for name in ("networks", "failed")}
     others = {
-        "spearman": _spearman(scores, accuracy, direction),
+        "spearman": float(spearman(_directed(scores, direction), accuracy)[0]),
         "ndcg": ndcg(scores, accuracy, direction),
         "tau_best": inside["tau"],
         "standard_error_best": inside["standard_error"],
@@ -71,11 +71,7 @@ def rank_row(scores: Floats, accuracy: Floats, direction: int) -> dict[str, floa
 def ndcg(scores: Floats, accuracy: Floats, direction: int, first: int = FIRST) -> float:
     """Return the normalised discounted cumulative gain of the networks that rank first.
 
-    The network in place j gains (2^accuracy - 1) / log2(1 + j), and the sum over the ``first``
-    places is divided by that of the best order, as in Tybl and Neumann, CVPR 2025 (with the
-    accuracy in percent and 1,000 places their table is reproduced). Tied networks share the mean
-    of their gains, failed ones come last. It depends on how many networks there are: compare
-    figures of one set alone.
+    Its definition is that of :func:`greenmachine.fitness.measures.gain`; failed networks come last.
 
     Args:
         scores: (networks,), not finite = failed, which ranks below all others.
@@ -86,25 +82,14 @@ def ndcg(scores: Floats, accuracy: Floats, direction: int, first: int = FIRST) -
     Returns:
         Between 0 and 1; 1 where the order is the best one.
     """
-    # The common factor 2^100 cancels; without it float64 holds any percentage.
-    gains = np.exp2(accuracy - 100) - np.exp2(-100.0)
-    ranked = np.where(np.isfinite(scores), direction * scores, -np.inf)
-    _, place = np.unique(-ranked, return_inverse=True)
-    shared = np.bincount(place, gains) / np.bincount(place)
-    discounts = 1 / np.log2(np.arange(2, len(gains) + 2))
-    discounts[first:] = 0
-    best = float(np.sort(gains)[::-1] @ discounts)
-    return float(shared[np.sort(place)] @ discounts) / best if best > 0 else float("nan")
+    return float(gain(_directed(scores, direction), accuracy, first)[0])
 
 
 def best_tenth(accuracy: Floats) -> npt.NDArray[np.bool_]:
     """Return (networks,) where the accuracy is among the best 10 %, rounded up, ties included."""
-    size = -(-len(accuracy) // 10)
-    return np.asarray(accuracy >= np.sort(accuracy)[-size])
+    return best_share(accuracy, 0.1)
 
 
-def _spearman(scores: Floats, accuracy: Floats, direction: int) -> float:
-    ranked = np.where(np.isfinite(scores), direction * scores, -np.inf)
-    if np.ptp(accuracy) == 0 or (ranked == ranked[0]).all():
-        return float("nan")
-    return float(stats.spearmanr(ranked, accuracy).statistic)
+def _directed(scores: Floats, direction: int) -> Floats:
+    """Return (1, networks) scores of which high is good and a failed one is minus infinity."""
+    return np.where(np.isfinite(scores), direction * scores, -np.inf)[None]

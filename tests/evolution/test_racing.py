@@ -11,7 +11,7 @@ from greenmachine.evolution.individual import Individual
 from greenmachine.evolution.judges import Judges
 from greenmachine.files import read_json
 from greenmachine.language import parse
-from greenmachine.selection import TauFitness
+from greenmachine.selection import ObjectiveFitness
 from tests.evolution.conftest import Quiet, settings
 
 RACING = settings(evolution={"racing": 8})
@@ -62,7 +62,7 @@ def test_who_goes_on(raced: Path) -> None:
     networks = len(heat.judge.objective.tasks[0].index)
     assert networks == 8
     assert heat.deviation == pytest.approx((2 * 21 / (9 * 8 * 7)) ** 0.5)
-    good = Individual([], TauFitness, parse("sum_layers(depth)"))
+    good = Individual([], ObjectiveFitness, parse("sum_layers(depth)"))
     for margin, passes in ((-0.01, True), (0.01, False)):
         good.fitness.values = [float(judged.fitness[1]) + 2 * heat.deviation + margin]
         assert heat.passed([constant, size], [good]) == [False, passes]
