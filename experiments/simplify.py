@@ -27,7 +27,7 @@ from experiments.evolved_samples import run_networks
 from greenmachine.benchmarks import load_benchmark
 from greenmachine.config import RunConfig
 from greenmachine.evaluation import capture_spec, score_networks
-from greenmachine.evolution.entry import by_sample, enter, fitted
+from greenmachine.evolution.tasks import by_sample, enter, fitted
 from greenmachine.export.run_export import write_discovery
 from greenmachine.files import read_json
 from greenmachine.fitness import directed_tau, tau_row

@@ -8,6 +8,8 @@ from greenmachine.api.search import Search
 from greenmachine.benchmarks import Benchmark, load_benchmark, register_benchmark
 from greenmachine.callbacks import Callback
 from greenmachine.errors import GreenMachineError
+from greenmachine.fitness import objectives
+from greenmachine.fitness.objectives import Objective, objective
 from greenmachine.plugins import load_plugin
 from greenmachine.primitives import primitive
 from greenmachine.proxies import (
@@ -27,6 +29,7 @@ __all__ = [
     "ExpressionProxy",
     "FunctionProxy",
     "GreenMachineError",
+    "Objective",
     "Proxy",
     "Result",
     "Search",
@@ -35,6 +38,8 @@ __all__ = [
     "evolve",
     "load_benchmark",
     "load_plugin",
+    "objective",
+    "objectives",
     "primitive",
     "rank",
     "register_benchmark",

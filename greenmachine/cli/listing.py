@@ -16,6 +16,7 @@ class Listed(StrEnum):
 
     PRIMITIVES = "primitives"
     PASSES = "passes"
+    OBJECTIVES = "objectives"
     SELECTIONS = "selections"
     CALLBACKS = "callbacks"
     PROXIES = "proxies"

@@ -169,6 +169,7 @@ def _listed() -> dict[str, list[dict[str, Any]]]:
     """Return the rows of :func:`listed` by kind."""
     from greenmachine.benchmarks import BENCHMARKS
     from greenmachine.callbacks import Callback
+    from greenmachine.fitness import Objective
     from greenmachine.parts import Part
     from greenmachine.primitives import paper_registry, vocabulary
     from greenmachine.proxies import PROXIES
@@ -206,6 +207,7 @@ def _listed() -> dict[str, list[dict[str, Any]]]:
             }
             for each in PASSES.values()
         ],
+        "objectives": parts(Objective),
         "selections": parts(Selection),
         "callbacks": parts(Callback),
         "proxies": [

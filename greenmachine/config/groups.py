@@ -58,7 +58,7 @@ class CaptureConfig(Group):
         default={},
         description="{cifar100: cifar10}: networks for the second data set stand for those for the "
         "first, on train and validation (nats-tss/cifar100: on that benchmark alone); see "
-        "evolution/entry.py for what that approximates",
+        "evolution/stand_ins.py for what that approximates",
     )
     device: str = Field(default="cpu", description="torch device of passes and evaluation")
     keep: bool = Field(default=False, description="keep the signal store when the run is done")

@@ -32,7 +32,7 @@ def degenerate_warnings(scores: pd.DataFrame, result: Mapping[str, Any]) -> Iter
     """Yield a warning for every sample on which the champion's tau or its error is undefined.
 
     Args:
-        scores: see ``outcome.score_table``.
+        scores: see ``summary.score_table``.
         result: content of ``result.json``.
     """
     names = scores["dataset"]

@@ -17,19 +17,19 @@ from greenmachine.config import RunConfig
 from greenmachine.energy import Energy, Meter, metered
 from greenmachine.errors import ConfigError, GreenMachineError, RunError, one_line
 from greenmachine.evolution.degenerate import degenerate_warnings, unranked_warning
-from greenmachine.evolution.entry import (
+from greenmachine.evolution.evaluators import Judges
+from greenmachine.evolution.history import row_of, words_of
+from greenmachine.evolution.run_folder import Checkpoint, RunFolder
+from greenmachine.evolution.search import Search
+from greenmachine.evolution.stand_ins import check_stand_ins
+from greenmachine.evolution.summary import conclude
+from greenmachine.evolution.tasks import (
     by_sample,
-    check_stand_ins,
     check_truths,
     enter,
     fitted,
     targets,
 )
-from greenmachine.evolution.history import row_of, words_of
-from greenmachine.evolution.judges import Judges
-from greenmachine.evolution.result import conclude
-from greenmachine.evolution.run_folder import Checkpoint, RunFolder
-from greenmachine.evolution.search import Search
 from greenmachine.language import LANGUAGES, Expression, parse
 from greenmachine.language.grammar import Grammar
 from greenmachine.manifest import manifest

@@ -380,7 +380,7 @@ class RunFolder:
         return {key: content for key, content in value.items() if key not in ("format", "files")}
 
     def scores(self) -> pd.DataFrame:
-        """Return ``scores.parquet``: what every network scores, see ``outcome.py``.
+        """Return ``scores.parquet``: what every network scores, see ``summary.py``.
 
         Raises:
             DamagedError: the file is missing, or not the one that the result was made with.

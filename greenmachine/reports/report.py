@@ -10,7 +10,7 @@ import pandas as pd
 
 from greenmachine.energy import ENERGY
 from greenmachine.errors import ExpressionError
-from greenmachine.evolution.outcome import PLACE, directions
+from greenmachine.evolution.summary import PLACE, directions
 from greenmachine.files import refuse_foreign, write_text
 from greenmachine.language import Expression, parse
 from greenmachine.reports.page import PAGE_MARK, render

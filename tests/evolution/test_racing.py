@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from greenmachine.evolution import Run
+from greenmachine.evolution.evaluators import Judges
 from greenmachine.evolution.individual import Individual
-from greenmachine.evolution.judges import Judges
 from greenmachine.files import read_json
 from greenmachine.language import parse
 from greenmachine.selection import ObjectiveFitness

@@ -16,7 +16,7 @@ from greenmachine.api import Result
 from greenmachine.config import RunConfig, load_config
 from greenmachine.errors import ConfigError, DataError, RunError
 from greenmachine.evolution import Run
-from greenmachine.evolution.judges import Judges
+from greenmachine.evolution.evaluators import Judges
 from greenmachine.evolution.run_folder import RunFolder
 from greenmachine.files import read_json
 from greenmachine.language import parse

@@ -13,9 +13,9 @@ from greenmachine.callbacks import Callbacks
 from greenmachine.config import RunConfig
 from greenmachine.engine import Evaluator
 from greenmachine.errors import RunError
-from greenmachine.evolution.entry import Entry
 from greenmachine.evolution.judge import Judge
 from greenmachine.evolution.racing import Heat
+from greenmachine.evolution.tasks import Entry
 from greenmachine.fitness import Task
 from greenmachine.language import Expression
 from greenmachine.signals import CaptureSpec, Store

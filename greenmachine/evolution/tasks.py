@@ -2,18 +2,6 @@
 
 A task of the objective is a data set of a benchmark. It is called like the data set where the run
 has one benchmark, and ``nats-tss/cifar10`` where it has several.
-
-**Stand-ins** (``capture.stand_in``, ``{cifar100: cifar10}``). For two data sets of one image shape
-NATS builds the networks of an architecture from one seed, so that they differ in the last layer
-alone, which has another number of classes; in passes of noise they see the same images. Then
-weights and activations are equal but for the last layer. Gradients are not: they start from other
-outputs, as with another draw of the last layer, and a score that hangs on that draw ranks the
-networks of the two data sets differently. With a stand-in both tasks take the scores of one network
-on the training and validation samples, which saves the capture and the evaluation of the other. On
-test each data set has its own networks, so that what the stand-in missed shows there. In a run over
-several benchmarks ``nats-tss/cifar100: cifar10`` is for one of them: on the size space the last
-layer's rank is bounded by its width or by the classes, whichever is less, and that tells data sets
-apart.
 """
 
 from __future__ import annotations
@@ -32,7 +20,7 @@ from greenmachine.evolution.samples import common_sizes, draw_samples
 from greenmachine.fitness import Objective, Split
 from greenmachine.language import LANGUAGES
 
-__all__ = ["Entry", "by_sample", "check_stand_ins", "check_truths", "enter", "fitted", "targets"]
+__all__ = ["Entry", "by_sample", "check_truths", "enter", "fitted", "targets"]
 
 
 @dataclass(frozen=True)
@@ -177,40 +165,3 @@ def check_truths(objective: Objective, entries: Sequence[Entry]) -> None:
                     objective.measure(accuracy[entry.indices(sample)])
                 except ConfigError as error:
                     raise ConfigError(f"samples.{sample} of {task}: {error}") from None
-
-
-def check_stand_ins(config: RunConfig, entries: Sequence[Entry], terminals: Sequence[str]) -> None:
-    """Refuse stand-ins whose networks would not see the same images.
-
-    Raises:
-        ConfigError: they read images of a data set, are not in the run, stand for each other in a
-            chain, or take images of another shape.
-    """
-    stand_in = config.capture.stand_in
-    if stand_in and any(name.startswith("data_") for name in terminals):
-        raise ConfigError(
-            "capture.stand_in: pass data reads the images of each data set, so none can stand for "
-            "another: leave data out of passes, or stand_in out of capture"
-        )
-    names = [entry.name for entry in entries]
-    stood_for = {name.rpartition("/")[2] for name in stand_in}
-    for task, source in stand_in.items():
-        benchmark, _, dataset = task.rpartition("/")
-        where = f"capture.stand_in: {task}: {source}"
-        if benchmark and benchmark not in names:
-            raise ConfigError(f"{where}: the run has {' and '.join(names)}, no {benchmark}")
-        if missing := [name for name in (dataset, source) if name not in config.datasets]:
-            raise ConfigError(f"{where}: {missing[0]} is not among the tasks: add it there")
-        if source in stood_for:
-            raise ConfigError(f"{where}: {source} has a stand-in itself: name one for both")
-        for entry in entries:
-            if dataset not in entry.tasks or benchmark not in ("", entry.name):
-                continue
-            if source not in entry.tasks:
-                raise ConfigError(f"{where}: {entry.name} has {dataset} but no {source}")
-            shapes = [entry.benchmark.input_shape(name) for name in (dataset, source)]
-            if shapes[0] != shapes[1]:
-                raise ConfigError(
-                    f"{where}: on {entry.name} images of one are {shapes[0]}, of the other "
-                    f"{shapes[1]}: only data sets of one image shape can share networks"
-                )
