@@ -1,6 +1,4 @@
-"""A plugin: a primitive and a pass of one's own.
-
-    greenmachine evolve --plugin examples/plugin/sparsity.py --set "passes=[noise, uniform]"
+"""A plugin with a primitive, a pass and a callback; ``README.md`` in this folder shows its use.
 
 Functions that a formula may call are exported with it: they read torch, what this file defines, and
 what it imports by name from greenmachine.
@@ -9,6 +7,7 @@ what it imports by name from greenmachine.
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -43,3 +42,21 @@ def uniform(model: nn.Module, inputs: Inputs, wanted: set[str], seed: int) -> li
     generator = torch.Generator("cpu").manual_seed(seed)
     images = torch.rand(inputs.shape, generator=generator, dtype=torch.float32, device="cpu")
     return run_pass(model, images.to(float_like(model)), torch.sum, wanted, seed=seed)
+
+
+class ChampionLog(greenmachine.Callback, scheme="champion_log"):
+    """Write a line into a text file of the run folder for the champion of each generation."""
+
+    file: str = "champions.txt"
+    _path: Path
+
+    def on_start(self, run: greenmachine.callbacks.RunInfo) -> None:
+        """Remember the folder; a resumed run continues its file."""
+        self._path = run.folder / self.file
+
+    def on_generation(self, generation: greenmachine.callbacks.Generation) -> None:
+        """Append the number of the generation, the fitness on validation, and the expression."""
+        champion = generation.champion
+        number = int(generation.row["generation"])
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(f"{number} {champion.validation:.4f} {champion.expression}\n")

@@ -1,9 +1,11 @@
-"""The example plugin, from evolution in workers to an exported file."""
+"""The example plugin, a file and installed: evolved in workers of every backend, exported."""
 
 from __future__ import annotations
 
+import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 
 import greenmachine
 from greenmachine.benchmarks import load_benchmark
@@ -19,6 +22,7 @@ from greenmachine.evolution import Run
 from greenmachine.language import LANGUAGES, parse
 from greenmachine.language.grammar import Grammar
 from greenmachine.plugins import load_plugin, loaded_plugins
+from tests.workers.clusters import dask_cluster
 
 PLUGIN = Path(__file__).parents[2] / "examples" / "plugin" / "sparsity.py"
 EXPRESSION = "add(sum_layers(hoyer_sparsity(uniform_output)), mean_layers(hoyer_sparsity(weight)))"
@@ -27,37 +31,49 @@ SETTINGS: dict[str, Any] = {
     "workers": 2,
     "samples": {"train": {"size": 32}, "validation": {"size": 8}, "test": {"size": 8}},
     "capture": {"batch": 2},
+    "callbacks": ["champion_log"],
     "evolution": {"population": 10, "generations": 2, "elites": 1, "seeds": [EXPRESSION]},
 }
 LINE = "from greenmachine.cli import main; main()"
 
 
-def command(*words: str | Path, where: Path) -> subprocess.CompletedProcess[str]:
+def command(
+    *words: str | Path, where: Path, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """Run a command in a process of its own, which has loaded no plugin yet."""
     return subprocess.run(
         [sys.executable, "-c", LINE, *map(str, words)],
         capture_output=True,
         text=True,
         cwd=where,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
         timeout=300,
     )
+
+
+def evolve(*words: str | Path, where: Path, **environment: str) -> None:
+    """Run ``greenmachine evolve``, which has to succeed."""
+    done = command("evolve", *words, where=where, **environment)
+    assert done.returncode == 0, done.stderr
+
+
+def written(settings: dict[str, Any]) -> list[str]:
+    """Return settings as words of the command line."""
+    return [f"--set={key}={json.dumps(value)}" for key, value in settings.items()]
+
+
+ONE, TWO = (f"--set=evolution.generations={n}" for n in (1, 2))
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with the plugin on two workers of loky, stopped after a generation, and resumed."""
     folder = tmp_path_factory.mktemp("plugin") / "run"
-    settings = [f"--set={key}={json.dumps(value)}" for key, value in SETTINGS.items()]
-    words = ["evolve", "--plugin", PLUGIN, "--out", folder, *settings]
-    first = command(*words, "--set=evolution.generations=1", where=folder.parent)
-    assert first.returncode == 0, first.stderr
-    more = "--set=evolution.generations=2"
-    unnamed = command("evolve", "--resume", folder, more, where=folder.parent)
+    evolve("--plugin", PLUGIN, "--out", folder, *written(SETTINGS), ONE, where=folder.parent)
+    unnamed = command("evolve", "--resume", folder, TWO, where=folder.parent)
     assert unnamed.returncode == 1
     assert f"--plugin {PLUGIN}" in unnamed.stderr
-    second = command("evolve", "--resume", folder, more, "--plugin", PLUGIN, where=folder.parent)
-    assert second.returncode == 0, second.stderr
+    evolve("--resume", folder, TWO, "--plugin", PLUGIN, where=folder.parent)
     return folder
 
 
@@ -67,6 +83,71 @@ def test_words_and_passes_are_evolved_in_workers(run: Path) -> None:
     assert "uniform_" in words
     described = json.loads((run / "config.json").read_text())
     assert described["plugins"].keys() == {str(PLUGIN)}
+
+
+def test_the_callback_follows_the_run_and_its_resumption(run: Path) -> None:
+    lines = (run / "champions.txt").read_text().splitlines()
+    assert [line.split()[0] for line in lines] == ["0", "1", "2"]
+    best = json.loads((run / "result.json").read_text())["best"]["expression"]
+    assert lines[-1].endswith(f" {best}")
+
+
+BACKENDS = {"loky": "joblib", "dask": "distributed", "ray": "ray"}
+COLD = ("cache_hits", "cache_misses", "evaluated")  # of the cache, which a checkpoint lacks
+
+
+def outcome(folder: Path, *ignored: str) -> dict[str, Any]:
+    """Everything that a run found, read from its files, without its times and ``ignored``."""
+    spent = {"seconds", "energy", "energy_kwh", *ignored}
+
+    def kept(row: dict[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in row.items() if key not in spent}
+
+    def read(name: str) -> Any:
+        return json.loads((folder / name).read_text())
+
+    with (folder / "history.csv").open() as file:
+        history = [kept(row) for row in csv.DictReader(file)]
+    hall, search = read("hall_of_fame.json"), read("checkpoint.json")["search"]
+    log = (folder / "champions.txt").read_text()
+    return {
+        "history": history,
+        "hall": hall,
+        "search": search,
+        "log": log,
+        "result": kept(read("result.json")),
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("first", "second"), [("dask", "loky"), ("loky", "dask"), ("ray", "loky"), ("loky", "ray")]
+)
+def test_every_backend_finds_the_same(run: Path, first: str, second: str, tmp_path: Path) -> None:
+    for name in (first, second):
+        pytest.importorskip(BACKENDS[name])
+    folder = tmp_path / "run"
+    plugin = ["--plugin", PLUGIN, "--workers", "2"]
+    start = [*plugin, "--out", folder, *written(SETTINGS), ONE]
+    evolve(*start, "--backend", first, where=tmp_path)
+    evolve(*plugin, "--resume", folder, TWO, "--backend", second, where=tmp_path)
+    assert outcome(folder) == outcome(run)
+
+
+@pytest.mark.slow
+def test_long_lived_workers(run: Path, tmp_path: Path) -> None:
+    moved, changed = tmp_path / "moved" / PLUGIN.name, tmp_path / "changed" / PLUGIN.name
+    for copy, more in ((moved, ""), (changed, "\n# another version\n")):
+        copy.parent.mkdir()
+        copy.write_text(PLUGIN.read_text() + more)
+    with dask_cluster(tmp_path, "--nworkers", "2", "--nthreads", "1") as (address, _):
+        start = [*written(SETTINGS), ONE, "--backend", f"dask:{address}", "--out"]
+        evolve("--plugin", PLUGIN, *start, tmp_path / "run", where=tmp_path)
+        evolve("--plugin", moved, *start, tmp_path / "again", where=tmp_path)
+        other = command("evolve", "--plugin", changed, *start, tmp_path / "other", where=tmp_path)
+    assert outcome(tmp_path / "again", *COLD) == outcome(tmp_path / "run", *COLD)
+    assert other.returncode == 1
+    assert other.stderr.splitlines()[-1].endswith("start the workers again")
 
 
 def test_an_export_has_the_plugins_source_and_its_score(run: Path, tmp_path: Path) -> None:
@@ -172,3 +253,53 @@ def test_resume_refuses_other_plugins(run: Path) -> None:
     assert config.plugins == (str(PLUGIN),)
     with pytest.raises((ConfigError, RunError)):
         greenmachine.evolve(out=run, settings={**SETTINGS, "plugins": []})
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder into which pip has installed the plugin."""
+    pytest.importorskip("hatchling")
+    folder = tmp_path_factory.mktemp("package")
+    shutil.copytree(PLUGIN.parent, folder / "source")
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "install"]
+    words = ["--no-deps", "--no-build-isolation", "--no-index", "--target", str(folder / "site")]
+    done = subprocess.run(
+        [*pip, *words, str(folder / "source")], capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    return folder / "site"
+
+
+def with_site(site: Path) -> dict[str, str]:
+    """Return the environment in which the plugin is installed."""
+    return {"PYTHONPATH": os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")])}
+
+
+@pytest.mark.slow
+def test_installed_it_finds_what_the_file_finds(run: Path, site: Path, tmp_path: Path) -> None:
+    folder, there = tmp_path / "run", with_site(site)
+    start = ["--plugin", "sparsity", "--out", folder, *written(SETTINGS), ONE]
+    evolve(*start, where=tmp_path, **there)
+    missing = command("evolve", "--resume", folder, TWO, where=tmp_path)
+    assert missing.returncode == 1
+    assert "no plugin 'sparsity'" in missing.stderr
+    evolve("--resume", folder, TWO, where=tmp_path, **there)
+    assert outcome(folder) == outcome(run)
+    changed = tmp_path / "site"
+    shutil.copytree(site, changed)
+    with (changed / "sparsity.py").open("a") as module:
+        module.write("\n# another version\n")
+    refused = command("export", folder, "--out", "proxy.py", where=tmp_path, **with_site(changed))
+    assert refused.returncode == 1
+    assert "has changed since" in refused.stderr
+    assert not (tmp_path / "proxy.py").exists()
+
+
+@pytest.mark.slow
+def test_settings_name_an_installed_plugin(site: Path, tmp_path: Path) -> None:
+    settings = {**SETTINGS, "plugins": ["sparsity"]}
+    settings["evolution"] = {**SETTINGS["evolution"], "generations": 1}
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(settings))
+    evolve("run.yaml", "--out", "run", where=tmp_path, **with_site(site))
+    assert "hoyer_sparsity" in (tmp_path / "run" / "words.csv").read_text()
+    assert len((tmp_path / "run" / "champions.txt").read_text().splitlines()) == 2
