@@ -59,7 +59,7 @@ def test_who_goes_on(raced: Path) -> None:
     size = parse("sum_layers(numel(weight))")
     assert heat.passed([constant, size], []) == [False, True]
     judged = heat.judge([constant, size])
-    networks = len(heat.judge.objective.tasks[0].index)
+    networks = len(heat.judge.fitness.tasks[0].index)
     assert networks == 8
     assert heat.deviation == pytest.approx((2 * 21 / (9 * 8 * 7)) ** 0.5)
     good = Individual([], ObjectiveFitness, parse("sum_layers(depth)"))
