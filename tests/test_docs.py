@@ -34,6 +34,7 @@ DOCUMENTS = (
     "docs/any_network.md",
     "docs/plugins.md",
     "docs/callbacks.md",
+    "docs/objectives.md",
     "docs/sed.md",
 )
 KINDS = {"", "main", "tests", "data", "cluster", "official"}

@@ -14,12 +14,13 @@ import pandas as pd
 from greenmachine.errors import RunError
 from greenmachine.evolution import Famous, RunFolder
 from greenmachine.export.run_export import export_run
+from greenmachine.fitness import KendallTau
 from greenmachine.proxies import ExpressionProxy
 from greenmachine.proxies.resolve import read_run
 
 __all__ = ["Result"]
 
-_ROW = ("tau", "standard_error", "networks", "failed")
+_ROW = ("objective", "tau", "standard_error", "networks", "failed")
 
 
 @dataclass(frozen=True, repr=False)
@@ -60,18 +61,22 @@ class Result:
     @property
     def tau(self) -> dict[str, dict[str, float]]:
         """Kendall's tau-b of the champion, by sample and data set; NaN where undefined."""
-        samples: Mapping[str, Mapping[str, float | None]] = self.facts["best"]["tau"]
-        return {
-            sample: {dataset: _number(value) for dataset, value in row.items()}
-            for sample, row in samples.items()
-        }
+        return _numbers(self.facts["best"]["tau"])
+
+    @property
+    def objective(self) -> dict[str, dict[str, float]]:
+        """What the search maximised, of the champion, by sample and data set; NaN where undefined.
+
+        It is :attr:`tau` unless the run has another objective; parsimony is not subtracted.
+        """
+        return _numbers(self.facts["best"]["objective"])
 
     @cached_property
     def test(self) -> pd.DataFrame:
         """On the test sample: the champion, then the trivial scores, on every data set.
 
-        The index is (dataset, score); the columns are ``tau``, ``standard_error``, ``networks``
-        and ``failed``.
+        The index is (dataset, score); the columns are ``objective``, ``tau``, ``standard_error``,
+        ``networks`` and ``failed``.
         """
         rows = {
             (dataset, name): [row[column] for column in _ROW]
@@ -80,7 +85,7 @@ class Result:
         }
         index = pd.MultiIndex.from_tuples(rows, names=["dataset", "score"])
         frame = pd.DataFrame(list(rows.values()), index, list(_ROW))
-        return frame.astype({"tau": float, "standard_error": float})
+        return frame.astype({"objective": float, "tau": float, "standard_error": float})
 
     @cached_property
     def history(self) -> pd.DataFrame:
@@ -95,10 +100,12 @@ class Result:
         """The best on validation; the index is the rank that :meth:`export` takes.
 
         Columns: ``expression``, ``direction``, ``size``, ``generation``, the fitness on ``train``
-        and ``validation``, and tau-b as ``train.cifar10``.
+        and ``validation``, and tau-b as ``train.cifar10``; where the run has another objective than
+        tau, also its value as ``train.cifar10.ndcg_of_best``.
         """
         hall = RunFolder(self.folder).hall()
-        rows = [_famous(famous, self.facts["datasets"]) for famous in hall]
+        scheme = self.facts["objective"]["scheme"]
+        rows = [_famous(famous, self.facts["datasets"], scheme) for famous in hall]
         return pd.DataFrame(rows, pd.RangeIndex(1, len(rows) + 1, name="rank"))
 
     @property
@@ -141,8 +148,19 @@ def _number(value: float | None) -> float:
     return math.nan if value is None else value
 
 
-def _famous(famous: Famous, datasets: list[str]) -> dict[str, Any]:
-    row = famous.model_dump(exclude={"tau"})
+def _numbers(samples: Mapping[str, Mapping[str, float | None]]) -> dict[str, dict[str, float]]:
+    return {
+        sample: {dataset: _number(value) for dataset, value in row.items()}
+        for sample, row in samples.items()
+    }
+
+
+def _famous(famous: Famous, datasets: list[str], scheme: str) -> dict[str, Any]:
+    row = famous.model_dump(exclude={"objective", "tau"})
     for sample, values in famous.tau.items():
         row |= {f"{sample}.{name}": tau for name, tau in zip(datasets, values, strict=False)}
+    if scheme != KendallTau.scheme:
+        for sample, values in famous.objective.items():
+            named = zip(datasets, values, strict=False)
+            row |= {f"{sample}.{name}.{scheme}": value for name, value in named}
     return row

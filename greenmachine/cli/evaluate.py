@@ -27,6 +27,13 @@ def evaluate(
     dataset: Annotated[
         str | None, typer.Option(help="data set [default: that of the scores]")
     ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            help="which accuracy of the benchmark's table counts: valid, test@12, ... "
+            "[default: test]"
+        ),
+    ] = None,
     columns: Annotated[
         str | None, typer.Option(help="proxies, with commas between them [default: all]")
     ] = None,
@@ -50,6 +57,8 @@ def evaluate(
       greenmachine evaluate scores.parquet
 
       greenmachine evaluate scores.parquet --dataset cifar100 --live --json
+
+      greenmachine evaluate scores.parquet --target valid
     """
     if on is not None:
         check_benchmark(on)
@@ -70,6 +79,7 @@ def evaluate(
     name = on or str(frame.attrs.get("benchmark", "digits-tss"))
     refuse_unnamed_code([name], scores[0], [on] if on else [])
     benchmark = load_benchmark(name)
+    benchmark = benchmark if target is None else benchmark.with_target(target)
     check_rows(frame, benchmark)
     told = frame.attrs.get("dataset")
     known = told if told in benchmark.datasets else benchmark.datasets[0]

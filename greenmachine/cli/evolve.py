@@ -190,13 +190,17 @@ def _show(console: Console, result: Mapping[str, Any], folder: Path) -> None:
     # Where there are several benchmarks, each data set says of which one it is.
     several = isinstance(result["benchmark"], list)
     benchmark = "" if several else f"{short_name(result['benchmark'])} "
+    samples = list(result["samples"])
     for dataset in result["datasets"]:
+        target = result["targets"][dataset]
+        against = "" if target == "test" else f" ({target} accuracies)"
         sizes = ", ".join(
             f"{result[sample][dataset]['champion']['networks']} {sample}"
             for sample in result["samples"]
         )
         console.print(
-            f"\nKendall's tau on {benchmark}{dataset}, {sizes} networks (± standard error):",
+            f"\nKendall's tau on {benchmark}{dataset}{against}, "
+            f"{sizes} networks (± standard error):",
             soft_wrap=True,
         )
         table = Table(box=None, header_style="", pad_edge=False)
@@ -207,6 +211,13 @@ def _show(console: Console, result: Mapping[str, Any], folder: Path) -> None:
             cells = [_tau(result[sample][dataset][name]) for sample in result["samples"]]
             table.add_row(f"  {name}", *cells, style="bold" if name == "champion" else "")
         console.print(table)
+        if (scheme := result["objective"]["scheme"]) != "kendall":
+            values = {sample: result["best"]["objective"][sample][dataset] for sample in samples}
+            shown = ", ".join(
+                f"{'undefined' if value is None else f'{value:.3f}'} on {sample}"
+                for sample, value in values.items()
+            )
+            console.print(f"{scheme} of the champion: {shown}", soft_wrap=True, highlight=False)
     if "energy" in result:
         energy = Energy(**result["energy"]).text(result["seconds"])
         console.print(f"\nenergy: {energy}", soft_wrap=True, highlight=False)

@@ -36,6 +36,13 @@ def score(
         str, typer.Option(help="benchmark", autocompletion=completed("benchmarks"))
     ] = "digits-tss",
     dataset: Annotated[str | None, typer.Option(help="data set [default: its first]")] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            help="which accuracy of the benchmark's table counts: valid, test@12, ... "
+            "[default: test]"
+        ),
+    ] = None,
     arch: Annotated[
         str | None, typer.Option(help="score this architecture (its string or index) alone")
     ] = None,
@@ -108,8 +115,9 @@ def score(
     resolved = [resolve(text) for text in proxies]
     found = _columns(resolved)
     benchmark = load_benchmark(on)
+    benchmark = benchmark if target is None else benchmark.with_target(target)
     dataset = dataset or benchmark.datasets[0]
-    benchmark.num_classes(dataset)  # refuses an unknown data set before any work
+    benchmark.accuracy(dataset)  # refuses an unknown data set or target before any work
     console = plain_console(stderr=True)
     say = partial(console.print, soft_wrap=True, highlight=False)
     selected = _selected(dict(zip(proxies, resolved, strict=True)), benchmark, say)

@@ -49,7 +49,7 @@ def spearman(scores: Floats, truth: Floats) -> Floats:
     """
     from scipy.stats import rankdata  # takes half a second, and help must not wait for it
 
-    rank, true = rankdata(scores, axis=1), rankdata(truth)
+    rank, true = np.ascontiguousarray(rankdata(scores, axis=1)), rankdata(truth)
     middle = (len(truth) + 1) / 2
     rank, true = rank - middle, true - middle
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -65,6 +65,7 @@ def weighted_tau(scores: Floats, truth: Floats) -> Floats:
     their places from the best, 0 first. Places are once by score, once by accuracy, each with the
     other to break ties, and the mean of the two counts.
     """
+    scores = np.ascontiguousarray(scores)  # else a row is summed otherwise among others
     rows, n = scores.shape
     if n > _LARGEST_PAIRWISE:
         from scipy.stats import weightedtau
@@ -79,13 +80,13 @@ def weighted_tau(scores: Floats, truth: Floats) -> Floats:
         greater = block[:, :, None] > block[:, None, :]  # a difference of infinities is NaN
         sign = greater.astype(np.int8) - greater.transpose(0, 2, 1)
         # Of a network: pairs in agreement minus pairs in disagreement, and pairs not tied.
-        net = np.einsum("bij,ij->bi", sign, true_sign)
+        net = np.einsum("bij,ij->bi", sign, true_sign, order="C")
         untied = np.count_nonzero(sign, axis=2)
         halves = []
         broad = np.broadcast_to(truth, block.shape)
         for keys in ((-broad, -block), (-block, -broad)):  # the last key counts first
             order = np.lexsort(keys, axis=1)
-            weight = np.empty_like(block)
+            weight = np.empty(block.shape)
             np.put_along_axis(weight, order, 1 / np.arange(1.0, n + 1)[None], axis=1)
             with np.errstate(invalid="ignore", divide="ignore"):
                 length = np.sqrt((weight * untied).sum(axis=1))

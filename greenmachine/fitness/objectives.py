@@ -352,8 +352,8 @@ def _finite(scores: Floats) -> Floats:
         low = finite.min()
         with np.errstate(over="ignore"):
             below = low - max(finite.max() - low, abs(low) * 1e-9, 1e-9)
-        if not math.isfinite(below):
-            below = np.nextafter(low, -np.inf)
+            if not math.isfinite(below):
+                below = np.nextafter(low, -np.inf)
         if not math.isfinite(below):  # nothing is below: places keep the order
             result[row] = np.unique(scores[row], return_inverse=True)[1]
         else:

@@ -14,6 +14,7 @@ from greenmachine.benchmarks import short_name
 from greenmachine.config import RunConfig
 from greenmachine.energy import ENERGY
 from greenmachine.evolution import Famous
+from greenmachine.fitness import KendallTau
 
 __all__ = ["SAMPLES", "Record", "Score", "Taus"]
 
@@ -78,6 +79,26 @@ class Record:
         return [str(name) for name in self.manifest["tasks"]]
 
     @property
+    def objective(self) -> str:
+        """Name of what the search maximised, for a person to read."""
+        scheme = str(self.config["objective"]["scheme"])
+        return "τ" if scheme == KendallTau.scheme else scheme
+
+    @property
+    def targets(self) -> Mapping[str, str]:
+        """Which accuracy of the table is the true one, by data set."""
+        found: Mapping[str, str] = self.manifest["targets"]
+        return found
+
+    def values(self, dataset: str) -> list[str]:
+        """Return the objective of the champion by sample, for a person to read."""
+        place = self.datasets.index(dataset)
+        known = {sample: values[place] for sample, values in self.champion.objective.items()}
+        if self.result:
+            known = {s: self.result["best"]["objective"][s][dataset] for s in SAMPLES}
+        return ["undefined" if value is None else f"{value:.3f}" for value in known.values()]
+
+    @property
     def champion(self) -> Famous:
         """The best on validation (so far)."""
         return self.hall[0]
@@ -103,4 +124,5 @@ class Record:
     @property
     def identity(self) -> object:
         """Equal for runs that were judged on the same networks and accuracies."""
-        return self.manifest["benchmark"]["sha256"], self.manifest["samples"], self.datasets
+        made = self.manifest
+        return made["benchmark"]["sha256"], made["samples"], self.datasets, made["targets"]

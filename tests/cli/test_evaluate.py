@@ -117,3 +117,18 @@ def test_bad_usage_says_what_to_do(
     assert done.returncode == code
     assert says in done.stderr
     assert code == 2 or len(done.stderr.strip().splitlines()) == 1
+
+
+def test_another_accuracy_of_the_table_counts(call: Call, tmp_path: Path) -> None:
+    index = np.arange(60)
+    accuracy = TSS.frame["digits.test.seed1"].to_numpy()[index]
+    pd.DataFrame({"index": index, "mine": accuracy}).to_parquet(tmp_path / "one.parquet")
+    done = call("evaluate", "one.parquet", "--target", "test.seed1", "--json")
+    assert done.returncode == 0, done.stderr
+    rows = {row["proxy"]: row for row in json.loads(done.stdout)}
+    assert rows["mine"]["tau"] == pytest.approx(1)
+    assert "(one seed)" not in rows  # of which there are no others
+    refused = call("evaluate", "one.parquet", "--target", "valid@7")
+    assert refused.returncode == 1 and "valid@7" in refused.stderr and "test" in refused.stderr
+    for words in (("score", "params"), ("evaluate", "one.parquet")):
+        assert call(*words, "--target", "nothing").returncode == 1

@@ -170,7 +170,7 @@ def test_scores_without_a_result_are_not_reported(copy: Path) -> None:
 
 
 def test_undefined_tau_and_failures_are_shown(copy: Path) -> None:
-    row = {"tau": None, "standard_error": None, "networks": 12, "failed": 12}
+    row = {"objective": None, "tau": None, "standard_error": None, "networks": 12, "failed": 12}
     edit(copy / "result.json", lambda result: result["test"]["cifar10"].update(champion=row))
     scores = pd.read_parquet(copy / "scores.parquet")
     scores["champion"] = scores["champion"].mask(scores["sample"] == "test")
