@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any, TypeVar, overload
 
 from greenmachine.errors import ConfigError
+from greenmachine.plugins import when_forgotten
 from greenmachine.proxies import evolved, zoo
 from greenmachine.proxies.base import ExpressionProxy, Function, FunctionProxy, Proxy, ProxyRegistry
 
@@ -15,6 +16,8 @@ __all__ = ["PROXIES", "register_proxy"]
 
 PROXIES = ProxyRegistry()
 """Every named proxy."""
+
+when_forgotten(PROXIES.forget)
 
 for _family in (*zoo.FAMILIES, *evolved.FAMILIES):
     for _proxy in _family.PROXIES:
