@@ -13,7 +13,7 @@ from it::
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from reprlib import repr as short
 from typing import Any, ClassVar, Self
 
@@ -94,6 +94,14 @@ class Part(BaseModel):
             raise ValueError(f"{scheme}: {told_faults(error)}") from None
         assert isinstance(made, cls)
         return made
+
+    @staticmethod
+    def forget(gone: Callable[[str], bool]) -> None:
+        """Remove the kinds, of every family, of each module of which ``gone`` is true."""
+        for family in Part.__subclasses__():
+            for scheme, kind in list(family.members.items()):
+                if gone(kind.__module__):
+                    del family.members[scheme]
 
     def written(self) -> dict[str, Any]:
         """Return the part as it stands in a configuration file."""

@@ -14,7 +14,8 @@ runs it once, and need not see the file.
 
 **What belongs to whom.** Registries hold what all plugins of a process brought. A run offers to its
 trees what is GreenMachine's own or of a plugin that the run names, so that its result does not
-depend on what else the process has imported.
+depend on what else the process has imported. What a plugin registered before its import failed is
+removed again, so that it can be corrected and imported in the same process.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import importlib.metadata
 import shlex
 import sys
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -35,11 +36,14 @@ from greenmachine.errors import ConfigError, RunError, one_line
 __all__ = [
     "Plugin",
     "belongs",
+    "checksums",
+    "is_loaded",
     "load_plugin",
     "loaded_plugins",
     "origin",
     "receive_plugins",
     "require_plugins",
+    "when_forgotten",
 ]
 
 GROUP = "greenmachine.plugins"
@@ -76,10 +80,31 @@ class Plugin:
 
 _loaded: dict[str, Plugin] = {}
 
+Forget = Callable[[Callable[[str], bool]], None]
+"""Removes from a registry what each module has registered of which the argument is true."""
+
+_forgets: list[Forget] = []
+
+
+def when_forgotten(forget: Forget) -> Forget:
+    """Let a registry lose what a plugin has registered whose import failed; return ``forget``."""
+    _forgets.append(forget)
+    return forget
+
 
 def loaded_plugins() -> tuple[Plugin, ...]:
     """Return the plugins that this process has imported, in order."""
     return tuple(dict.fromkeys(_loaded.values()))
+
+
+def checksums(names: Iterable[str]) -> dict[str, str]:
+    """Return the SHA-256 of each loaded plugin by the name, of ``names``, that a run has for it."""
+    return {name: _loaded[name].sha256 for name in names}
+
+
+def is_loaded(name: str) -> bool:
+    """Whether a plugin is known by ``name``, an absolute path or an entry point."""
+    return name in _loaded
 
 
 def load_plugin(name: str | Path | ModuleType) -> Plugin:
@@ -107,23 +132,27 @@ def receive_plugins(plugins: Iterable[Plugin]) -> None:
     """In a worker: import the plugins of the process that sent a task.
 
     Raises:
-        RunError: this machine has another version of a package, or none.
+        RunError: this machine has another version of a package, or none; or this worker has run
+            another version of a file. It does not replace one by the other: what it holds in
+            memory may be of the old one.
     """
     for plugin in plugins:
-        known = _loaded.get(plugin.name)
-        if known is None:
+        try:
+            known = _loaded.get(plugin.name) or _copy_of(plugin)
+            if known is None:
+                known = _load_package(plugin.name) if plugin.source is None else _run(plugin)
+        except ConfigError as error:
+            hint = "if the worker has run an older version of it, start the workers again"
             if plugin.source is None:
-                try:
-                    known = _load_package(plugin.name)
-                except ConfigError as error:
-                    raise RunError(f"a worker lacks a plugin: {one_line(error)}") from None
-            else:
-                known = _run(plugin)
+                hint = "install it on every machine"
+            raise RunError(f"a worker lacks a plugin: {one_line(error, 300)}; {hint}") from None
         if known.sha256 != plugin.sha256:
+            hint = "install the same on every machine, and " if plugin.source is None else ""
             raise RunError(
-                f"a worker has another version of plugin {plugin.short}: install the same on every "
-                "machine, and start the workers again"
+                f"a worker has another version of plugin {plugin.short}: {hint}"
+                "start the workers again"
             )
+        _loaded.setdefault(plugin.name, known)
 
 
 def require_plugins(wanted: Mapping[str, str], source: Path) -> None:
@@ -187,7 +216,16 @@ def _load_file(path: Path) -> Plugin:
             plugin = Plugin(str(path), digest, module.__name__, source)
             return _loaded.setdefault(plugin.name, plugin)
     stem = "".join(c if c.isalnum() else "_" for c in path.stem)
-    return _run(Plugin(str(path), digest, f"greenmachine_plugin_{stem}_{digest[:12]}", source))
+    plugin = Plugin(str(path), digest, f"greenmachine_plugin_{stem}_{digest[:12]}", source)
+    known = _copy_of(plugin)
+    return _run(plugin) if known is None else _loaded.setdefault(plugin.name, known)
+
+
+def _copy_of(plugin: Plugin) -> Plugin | None:
+    """Return the plugin that was imported from a file with the same content, in another place."""
+    if plugin.source is None:
+        return None
+    return next((each for each in _loaded.values() if each.source == plugin.source), None)
 
 
 def _run(plugin: Plugin) -> Plugin:
@@ -198,10 +236,10 @@ def _run(plugin: Plugin) -> Plugin:
     sys.modules[plugin.module] = module  # pydantic and dataclasses look themselves up there
     try:
         exec(compile(plugin.source, plugin.name, "exec"), module.__dict__)
-    except KeyboardInterrupt:
-        raise
     except BaseException as error:  # it is anybody's code, and may call sys.exit
-        del sys.modules[plugin.module]
+        _forget(plugin.owns)
+        if isinstance(error, KeyboardInterrupt):
+            raise
         raise _fault(plugin.name, error) from error
     return _loaded.setdefault(plugin.name, plugin)
 
@@ -209,20 +247,44 @@ def _run(plugin: Plugin) -> Plugin:
 def _load_package(name: str) -> Plugin:
     if name in _loaded:
         return _loaded[name]
-    found = {point.name: point for point in importlib.metadata.entry_points(group=GROUP)}
-    if name not in found:
-        known = ", ".join(sorted(found)) or "none is installed"
+    points = importlib.metadata.entry_points(group=GROUP)
+    found = {point.value: point for point in points if point.name == name}
+    if not found:
+        known = ", ".join(sorted(points.names)) or "none is installed"
         raise ConfigError(
             f"no plugin {name!r}: give a Python file, my_words.py, or an installed one ({known})"
         )
+    if len(found) > 1:
+        raise ConfigError(
+            f"several packages have a plugin {name!r} ({', '.join(sorted(found))}): uninstall all "
+            "but one"
+        )
+    ((value, point),) = found.items()
+    owner = Plugin(name, "", value.partition(":")[0].strip())
+    before = set(sys.modules)
     try:
-        module = importlib.import_module(found[name].module)
-        found[name].load()
-    except KeyboardInterrupt:
-        raise
+        module = importlib.import_module(owner.module)
+        point.load()
     except BaseException as error:
+        _forget(lambda module: owner.owns(module) and module not in before)
+        if isinstance(error, KeyboardInterrupt):
+            raise
         raise _fault(name, error) from error
     return _loaded.setdefault(name, Plugin(name, _package_checksum(module), module.__name__))
+
+
+def _forget(gone: Callable[[str], bool]) -> None:
+    """Remove the modules of which ``gone`` is true, and all that they have registered."""
+    from greenmachine.parts import Part
+    from greenmachine.primitives.registry import paper_registry, registry, vocabulary
+
+    for words in (registry, paper_registry, vocabulary):
+        words.forget(gone)
+    Part.forget(gone)
+    for forget in _forgets:
+        forget(gone)
+    for name in [name for name in sys.modules if gone(name)]:
+        del sys.modules[name]
 
 
 def _package_checksum(module: ModuleType) -> str:

@@ -142,6 +142,11 @@ class Registry:
             ValueError: the name is taken, a kind is unknown, two signatures have the same
                 arguments, or the documentation is missing.
         """
+        self.check(item)
+        self._primitives[item.name] = item
+
+    def check(self, item: Primitive) -> None:
+        """Raise what :meth:`add` raises, and register nothing."""
         if item.name in self._primitives:
             raise ValueError(f"primitive {item.name!r} is registered already")
         kinds = {k for s in item.signatures for k in (*s.arguments, s.result)}
@@ -154,7 +159,12 @@ class Registry:
             raise ValueError(
                 f"primitive {item.name!r} needs signatures, docstring, domain and reference"
             )
-        self._primitives[item.name] = item
+
+    def forget(self, gone: Callable[[str], bool]) -> None:
+        """Remove the primitives of every module of which ``gone`` is true."""
+        for item in list(self):
+            if gone(item.function.__module__):
+                del self._primitives[item.name]
 
     def __getitem__(self, name: str) -> Primitive:
         return self._primitives[name]
@@ -221,8 +231,9 @@ def primitive(
 
             if reason := broken_promise(item):
                 raise ValueError(f"primitive {item.name!r} {reason}")
-        into.add(item)
+        into.check(item)  # before the first of two registries has it
         vocabulary.add(item)
+        into.add(item)
         return function
 
     return register

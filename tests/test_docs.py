@@ -36,6 +36,7 @@ DOCUMENTS = (
     "docs/callbacks.md",
     "docs/objectives.md",
     "docs/sed.md",
+    "examples/plugin/README.md",
 )
 KINDS = {"", "main", "tests", "data", "cluster", "official"}
 SET_UP = "python3 -m venv .venv && .venv/bin/pip install -q -c constraints.txt -e . && .venv/bin/"
@@ -61,7 +62,7 @@ def blocks(document: str, *kinds: str) -> list[Block]:
 
 def run(document: str, kinds: tuple[str, ...], folder: Path) -> str:
     """Run the blocks of some kinds one after the other in ``folder``; return what they print."""
-    for name in ("experiments", "results"):
+    for name in ("examples", "experiments", "results"):
         shutil.copytree(ROOT / name, folder / name)
     printed = ""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

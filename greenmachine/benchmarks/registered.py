@@ -35,7 +35,7 @@ from greenmachine.benchmarks.tables import TABLES
 from greenmachine.benchmarks.user_table import read_accuracies
 from greenmachine.errors import ConfigError, DataError, GreenMachineError, one_line
 from greenmachine.networks.outputs import Output
-from greenmachine.plugins import Plugin, loaded_plugins
+from greenmachine.plugins import Plugin, loaded_plugins, when_forgotten
 
 __all__ = ["BENCHMARKS", "Loader", "register_benchmark"]
 
@@ -218,6 +218,13 @@ class _Registered:
                 f"{self.place}: loader returned {type(found).__name__}, not a Benchmark"
             )
         return replace(found, name=self.name, checksum=_joined(found.checksum, plugin))
+
+
+@when_forgotten
+def _forget(gone: Callable[[str], bool]) -> None:
+    for name, loader in list(BENCHMARKS.items()):
+        if isinstance(loader, _Registered) and gone(loader.module):
+            del BENCHMARKS[name]
 
 
 def _registered(name: str) -> Loader:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from greenmachine.config.run import RunConfig
 from greenmachine.errors import ConfigError, one_line
 from greenmachine.parts import Part, told_faults
-from greenmachine.plugins import load_plugin
+from greenmachine.plugins import is_loaded, load_plugin
 
 __all__ = ["NO_YAML", "load_config"]
 
@@ -70,7 +70,9 @@ def load_config(
     if plugins or named:
         if isinstance(named, str) or not all(isinstance(name, str) for name in named):
             raise ConfigError("plugins: write a list of files or of installed plugins")
-        loaded = [load_plugin(name).name for name in [*named, *plugins]]
+        # A run keeps the names of its plugins: a file may lie elsewhere by now.
+        kept = {*filter(is_loaded, source.plugins)} if isinstance(source, RunConfig) else set()
+        loaded = [n if n in kept else load_plugin(n).name for n in [*named, *plugins]]
         settings["plugins"] = list(dict.fromkeys(loaded))
     try:
         return RunConfig.model_validate(settings)

@@ -47,7 +47,7 @@ from greenmachine.files import (
     write_sealed,
     write_text,
 )
-from greenmachine.plugins import loaded_plugins, require_plugins
+from greenmachine.plugins import checksums, require_plugins
 
 __all__ = [
     "BenchmarkFacts",
@@ -439,10 +439,9 @@ class RunFolder:
         (self.path / "result.json").unlink(missing_ok=True)
 
     def _describe(self, config: RunConfig, seeds: Sequence[str]) -> None:
-        sums = {plugin.name: plugin.sha256 for plugin in loaded_plugins()}
         described = {
             "format": FORMAT,
-            "plugins": {name: sums[name] for name in config.plugins},
+            "plugins": checksums(config.plugins),
             "config": config.model_dump(mode="json"),
             "seeds": list(seeds),
         }

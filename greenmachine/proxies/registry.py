@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any, TypeVar, overload
 
 from greenmachine.errors import ConfigError
+from greenmachine.plugins import when_forgotten
 from greenmachine.proxies import zoo
 from greenmachine.proxies.discovered import EVOLVED
 from greenmachine.proxies.types import (
@@ -25,6 +26,8 @@ PROXIES = ProxyRegistry()
 
 for _proxy in (*(proxy for family in zoo.FAMILIES for proxy in family.PROXIES), *EVOLVED):
     PROXIES.add(_proxy)
+
+when_forgotten(PROXIES.forget)
 
 _Registered = TypeVar("_Registered", bound=Proxy | Function)
 

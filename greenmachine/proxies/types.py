@@ -218,6 +218,11 @@ class ProxyRegistry:
         """Return the module that has registered proxy ``name``."""
         return self._modules[name]
 
+    def forget(self, gone: Callable[[str], bool]) -> None:
+        """Remove the proxies that each module has registered of which ``gone`` is true."""
+        for name in [name for name, module in self._modules.items() if gone(module)]:
+            del self._proxies[name], self._modules[name]
+
     def check_shared(self, proxy: Proxy) -> None:
         """Check that a worker, which gets the name of ``proxy`` alone, finds the same one.
 

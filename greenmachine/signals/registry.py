@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from greenmachine.errors import ConfigError
+from greenmachine.plugins import when_forgotten
 from greenmachine.primitives import vocabulary
 from greenmachine.primitives.registry import (
     INPUT_TENSOR,
@@ -135,6 +136,15 @@ def _add(made: Pass) -> None:
             raise ConfigError(f"pass {made.name!r}: {terminal} has a meaning: choose another name")
     PASSES[made.name] = made
     TERMINALS.update(made.terminals)
+
+
+@when_forgotten
+def _forget(gone: Callable[[str], bool]) -> None:
+    for made in list(PASSES.values()):
+        if gone(made.function.__module__):
+            del PASSES[made.name]
+            for terminal in made.terminals:
+                del TERMINALS[terminal]
 
 
 def wanted_of(name: str, terminals: set[str]) -> set[str]:

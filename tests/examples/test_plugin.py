@@ -98,7 +98,7 @@ COLD = ("cache_hits", "cache_misses", "evaluated")  # of the cache, which a chec
 
 def outcome(folder: Path, *ignored: str) -> dict[str, Any]:
     """Everything that a run found, read from its files, without its times and ``ignored``."""
-    spent = {"seconds", "energy", "energy_kwh", *ignored}
+    spent = {"seconds", "energy", "energy_kwh", "sha256", *ignored}
 
     def kept(row: dict[str, Any]) -> dict[str, Any]:
         return {key: value for key, value in row.items() if key not in spent}
@@ -194,6 +194,16 @@ def test_the_same_file_elsewhere_is_the_same_plugin(run: Path, tmp_path: Path) -
     copy.write_bytes(PLUGIN.read_bytes())
     done = command("proxies", "show", run, "--plugin", copy, where=tmp_path)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_a_run_is_extended_with_a_plugin_that_was_moved(tmp_path: Path) -> None:
+    old, new = tmp_path / "old.py", tmp_path / "new.py"
+    old.write_bytes(PLUGIN.read_bytes())
+    evolve("--plugin", old, "--out", "run", *written(SETTINGS), ONE, where=tmp_path)
+    old.rename(new)
+    evolve("--plugin", new, "--resume", "run", TWO, where=tmp_path)
+    assert len((tmp_path / "run" / "champions.txt").read_text().splitlines()) == 3
 
 
 def test_a_run_that_names_no_plugin_has_none_of_its_words() -> None:

@@ -25,7 +25,7 @@ def load(path: Path):  # type: ignore[no-untyped-def]
 
 torch.set_num_threads(1)  # threads cost more than they give on networks this small
 folder = Path(sys.argv[1])
-networks = load(Path(__file__).with_name("tiny_networks.py"))
+networks = load(Path(__file__).parents[1] / "proxies" / "tiny_networks.py")
 scores = {}
 for number, job in json.loads((folder / "jobs.json").read_text()).items():
     score = load(folder / f"proxy_{number}.py").score

@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 import torch
-from tests.proxies.test_export_scores import every_signature
 
 from greenmachine.errors import ConfigError, ExpressionError
 from greenmachine.export import export_source, write_export
@@ -24,6 +23,7 @@ from greenmachine.language.grammar import Grammar
 from greenmachine.primitives import LAYER_SCALAR, registry
 from greenmachine.proxies import PROXIES, ExpressionProxy, resolve
 from greenmachine.signals.registry import PASSES
+from tests.export.test_export_scores import every_signature
 from tests.proxies.engine_scores import engine_score
 from tests.proxies.tiny_networks import SHAPE, batch, network
 
