@@ -24,13 +24,13 @@ _SPICE = [
     "null", "true", "~", ".inf", ".nan", "-1", "0", "1e999", "2020-13-45", "99999999999999999999",
     "0x",
     "../", "/", "'", '"', "\\", "%", "#", "|", ">", "<<", "? ", "noise_input", "weight", "depth",
-    "sum_layers", "l2_norm(", "generations", "evolution", "samples", "benchmark", "name", "seed",
+    "sum_layers", "l2_norm(", "generations", "evolution", "samples", "tasks", "name", "seed",
     "nats-tss", "x.py:y.csv", "--", "-", "--debug", "=",
 ]  # fmt: skip
 
 _YAML = """name: a
 seed: 1
-benchmark: digits-tss
+tasks: digits-tss
 passes: [noise]
 samples: {train: {size: 16}, validation: {size: 8}, test: {size: rest}}
 capture: {batch: 2, options: {cells: 1}, stand_in: {}}

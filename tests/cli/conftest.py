@@ -12,7 +12,7 @@ from greenmachine.cli import main
 
 RUN = """
 name: tiny
-benchmark: nats-tss
+tasks: nats-tss
 passes: [noise]
 seed: 1
 workers: 1

@@ -95,7 +95,7 @@ def test_data_files_run_no_code_that_the_command_does_not_name(
     "content",
     [b"\xff\xfe\x00", b"name: 2020-13-45", b"a: " + b"[" * 3000, b"seed: !!bool maybe",
      b"seed: !!int ''", b"name: !!timestamp x", b"a: &a [*a]", b"[1]", b"seed: 1e400",
-     b"name: {a: 1}", b"benchmark: &a [*a, *a]", b"? [1, 2]\n: 3", b"1: 2", b"seed: &x\n<<: *x",
+     b"name: {a: 1}", b"tasks: &a [*a, *a]", b"? [1, 2]\n: 3", b"1: 2", b"seed: &x\n<<: *x",
      b"name: !!python/object/apply:os.system [true]", b"seed: .nan", b"\x00"],
     ids=str,
 )  # fmt: skip

@@ -494,7 +494,7 @@ def single_output(model: nn.Module, output: Output | None = None) -> Iterator[li
 
 # --- greenmachine/networks/untouched.py -----------------------------------------------------
 
-CONTAINERS = (dict, OrderedDict, list, set, deque)
+CONTAINERS = {dict, OrderedDict, list, set, deque}
 MARK = "_is_untouched_inside"  # attribute of a network that is in this state already
 
 
@@ -518,24 +518,26 @@ def untouched(model: nn.Module, seed: int) -> Iterator[None]:
             yield
         return
     refuse_unreadable(model)
-    found = [Found(module) for module in model.modules()]
-    devices = sorted({p.device.index for p in model.parameters() if p.is_cuda})
+    modules = list(model.modules())
+    found = [Found(module) for module in modules]
+    devices = devices_of(modules)
     with neutral(), seeded(seed, devices), torch.enable_grad(), no_checkpoints():
         try:
-            own_tensors([f.module for f in found], buffers=True)
+            held = Extras(modules)
+            own_buffers(modules, held)
             if not all(f.training and f.kind.train is nn.Module.train for f in found):
                 model.train()
             with torch.no_grad(), seeded(seed, devices):  # a computed weight may draw numbers
-                for one in found:
-                    plain_weights(one.module)
-            own_tensors([f.module for f in found], buffers=False)
-            watch_threads([f.module for f in found])
+                for module in modules:
+                    plain_weights(module)
+            own_parameters(modules, held)
+            watch_threads(modules)
             vars(model)[MARK] = True
-            with own_generators([f.module for f in found], seed):
+            with own_generators(held.generators, seed):
                 yield
         finally:
             vars(model).pop(MARK, None)
-            late = set(model.modules()) - {one.module for one in found}
+            late = set(model.modules()).difference(modules)
             for one in found:
                 one.restore()
     if any(list(module.parameters()) for module in late):
@@ -550,19 +552,27 @@ def untouched(model: nn.Module, seed: int) -> Iterator[None]:
 def unchanged_values(model: nn.Module, seed: int) -> Iterator[None]:
     """Undo what happens inside to buffers, values of parameters and torch's generator."""
     modules = list(model.modules())
-    values = [(parameter, parameter.data) for parameter in model.parameters()]
+    parameters = {p for module in modules for p in module._parameters.values() if p is not None}
+    values = [(parameter, parameter.data) for parameter in parameters]
     buffers = [(module, dict(module._buffers)) for module in modules if module._buffers]
-    devices = sorted({parameter.device.index for parameter, _ in values if parameter.is_cuda})
-    own_tensors(modules, buffers=True)
-    with seeded(seed, devices), torch.enable_grad(), own_generators(modules, seed):
+    devices = devices_of(modules)
+    held = Extras(modules)
+    own_buffers(modules, held)
+    with seeded(seed, devices), torch.enable_grad(), own_generators(held.generators, seed):
         try:
             yield
         finally:
             for parameter, data in values:
                 parameter.data = data
-            for module, held in buffers:
+            for module, before in buffers:
                 module._buffers.clear()
-                module._buffers.update(held)
+                module._buffers.update(before)
+
+
+def devices_of(modules: list[nn.Module]) -> list[int]:
+    """Return the GPUs on which parameters are."""
+    held = (p for module in modules for p in module._parameters.values() if p is not None)
+    return sorted({parameter.device.index for parameter in held if parameter.is_cuda})
 
 
 def watch_threads(modules: list[nn.Module]) -> None:
@@ -581,18 +591,37 @@ def watch_threads(modules: list[nn.Module]) -> None:
             module.register_forward_pre_hook(hook)  # it goes when the module is put back
 
 
+class Extras:
+    """What modules hold beside parameters and buffers.
+
+    Attributes:
+        tensors: module, attribute and value of every plain tensor.
+        lists: that are not empty.
+        generators: of random numbers.
+    """
+
+    def __init__(self, modules: list[nn.Module]) -> None:
+        self.tensors: list[tuple[nn.Module, str, Tensor]] = []
+        self.lists: list[list[Any]] = []
+        generators: dict[int, torch.Generator] = {}
+        for module in modules:
+            for name, held in vars(module).items():  # two dozen: ask for no more than the type
+                kind = type(held)
+                if kind is Tensor:
+                    self.tensors.append((module, name, held))
+                elif kind is list:
+                    self.lists += [held] if held else []
+                elif torch.Generator in kind.__mro__:
+                    generators[id(held)] = held
+        self.generators = list(generators.values())
+
+
 @contextmanager
-def own_generators(modules: list[nn.Module], seed: int) -> Iterator[None]:
-    """Seed the generators that modules keep; outside they are as they were."""
-    kept = {
-        id(held): held
-        for module in modules
-        for held in vars(module).values()
-        if isinstance(held, torch.Generator)
-    }
-    before = [(generator, generator.get_state()) for generator in kept.values()]
+def own_generators(generators: list[torch.Generator], seed: int) -> Iterator[None]:
+    """Seed generators; outside they are as they were."""
+    before = [(generator, generator.get_state()) for generator in generators]
     try:
-        for generator, _ in before:
+        for generator in generators:
             generator.manual_seed(seed)
         yield
     finally:
@@ -613,7 +642,10 @@ class Found:
         waiting = [held for held in self.attributes.values() if type(held) in CONTAINERS]
         while waiting:  # containers inside containers too
             held = waiting.pop()
-            self.contents.append((held, held.copy() if held else ()))
+            if not held:
+                self.contents.append((held, ()))
+                continue
+            self.contents.append((held, held.copy()))
             items = held.values() if isinstance(held, dict) else held
             waiting += [item for item in items if type(item) in CONTAINERS]
 
@@ -633,30 +665,41 @@ class Found:
                 held.update(before)
 
 
-def own_tensors(modules: list[nn.Module], *, buffers: bool) -> None:
-    """Replace buffers and plain tensors by copies, or parameters by ones of the same memory.
+def own_buffers(modules: list[nn.Module], held: Extras) -> None:
+    """Replace buffers and plain tensors by copies. What is shared stays shared."""
+    replace_tensors([module._buffers for module in modules], held, lambda old: old.detach().clone())
+    for module, name, tensor in held.tensors:
+        # A tensor that is neither; one that was computed is a kept output and stays.
+        if tensor.grad_fn is None:
+            vars(module)[name] = tensor.detach().clone()
+
+
+def own_parameters(modules: list[nn.Module], held: Extras) -> None:
+    """Replace parameters by ones of the same memory.
 
     New parameters, not the network's own: the owner may hold a graph in which they take part, and
     their ``requires_grad``, layout and dtype are the owner's. What is shared stays shared.
     """
-    new: dict[int, Any] = {}  # by identity of the old one
+    replace_tensors([module._parameters for module in modules], held, new_parameter)
+
+
+def replace_tensors(
+    tables: Sequence[dict[str, Any]], held: Extras, replaced: Callable[[Tensor], Tensor]
+) -> None:
+    """Put ``replaced(tensor)`` in the place of every tensor, each made once."""
+    new: dict[int, Tensor] = {}  # by identity of the old one
     old: list[Tensor] = []  # alive, so that no identity is given twice
-    for module in modules:
-        for name, tensor in (module._buffers if buffers else module._parameters).items():
+    for tensors in tables:
+        for name, tensor in tensors.items():
             if tensor is None:
                 continue
             if id(tensor) not in new:
                 old.append(tensor)
-                new[id(tensor)] = tensor.detach().clone() if buffers else new_parameter(tensor)
-            (module._buffers if buffers else module._parameters)[name] = new[id(tensor)]
-        for name, held in list(vars(module).items()) if buffers else ():
-            # A tensor that is neither; one that was computed is a kept output and stays.
-            if type(held) is Tensor and held.grad_fn is None:
-                vars(module)[name] = held.detach().clone()
-    for module in modules:  # recurrent layers keep their parameters in a list too
-        for held in vars(module).values():
-            if type(held) is list and any(isinstance(item, Tensor) for item in held):
-                held[:] = [new.get(id(item), item) for item in held]
+                new[id(tensor)] = replaced(tensor)
+            tensors[name] = new[id(tensor)]
+    for items in held.lists:  # recurrent layers keep their parameters in a list too
+        if any(isinstance(item, Tensor) for item in items):
+            items[:] = [new.get(id(item), item) for item in items]
 
 
 def new_parameter(tensor: Tensor) -> nn.Parameter:
@@ -845,6 +888,20 @@ def full_precision() -> Iterator[None]:
             torch.set_float32_matmul_precision(legacy)
 
 
+def seed_torch(seed: int) -> None:
+    """Seed torch's generators: the CPU's, and those of an accelerator that is in use.
+
+    For each kind of accelerator that is not, ``torch.manual_seed`` formats the call stack and keeps
+    it, which takes longer than all the rest and more memory at every call.
+    """
+    accelerator = torch.accelerator.current_accelerator()
+    module = None if accelerator is None else torch.get_device_module(accelerator)
+    if module is None or not getattr(module, "is_initialized", lambda: True)():
+        torch.default_generator.manual_seed(seed)
+    else:
+        torch.manual_seed(seed)
+
+
 @contextmanager
 def seeded(seed: int, devices: Sequence[int] = ()) -> Iterator[None]:
     """Seed every generator that a network may draw from; outside they are as they were.
@@ -856,7 +913,7 @@ def seeded(seed: int, devices: Sequence[int] = ()) -> Iterator[None]:
     numpy = sys.modules.get("numpy")  # who has not imported it does not draw from it
     python_state, numpy_state = random.getstate(), numpy and numpy.random.get_state()
     with torch.random.fork_rng(devices):
-        torch.manual_seed(seed)
+        seed_torch(seed)
         random.seed(seed)
         if numpy:
             numpy.random.seed(seed % 2**32)
@@ -888,6 +945,7 @@ NO_GRADIENT = (
     "it is detached, or a predicted class"
 )
 HALF = (torch.float16, torch.bfloat16)
+KEEPS_VALUES = "_keeps_values"  # attribute of a network in which nothing works in place
 
 
 @dataclass
@@ -912,12 +970,18 @@ class Layer:
     edges: dict[str, GradientEdge] = field(default_factory=dict)
     signals: dict[str, Tensor] = field(default_factory=dict)
 
-    def keep(self, signal: str, value: Tensor) -> None:
-        """Copy ``value`` into the signals, in the layout of its kind."""
+    def keep(self, signal: str, value: Tensor, *, copy: bool = False) -> None:
+        """Put ``value`` into the signals, in the layout of its kind.
+
+        Args:
+            signal: its name.
+            value: the tensor.
+            copy: whether what follows may change feature maps. A gradient is ours alone.
+        """
         if signal.startswith("weight"):
             self.signals[signal] = weights_of(value, self.module)
-        else:  # a gradient is ours alone: nothing that follows can change it
-            self.signals[signal] = maps_of(value, self.module, copy=signal not in GRADIENTS)
+        else:
+            self.signals[signal] = maps_of(value, self.module, copy=copy)
 
 
 def fresh_copy(images: Tensor) -> Tensor:
@@ -1016,6 +1080,7 @@ def recording(model: nn.Module, wanted: set[str]) -> Iterator[list[Layer]]:
     """
     layers: list[Layer] = []
     firings: dict[str, int] = {}
+    copy = KEEPS_VALUES not in vars(model)
 
     def layer_hook(path: str) -> Callable[[nn.Module, Any, Any, Tensor], None]:
         def hook(module: nn.Module, args: Any, kwargs: Any, output: Tensor) -> None:
@@ -1029,12 +1094,14 @@ def recording(model: nn.Module, wanted: set[str]) -> Iterator[list[Layer]]:
             ends = {"weight": module.weight, "input": given, "output": output}
             layer = Layer(path if count == 1 else f"{path}#{count}", module, ends)
             # Values and gradient edges are taken now: an in-place activation that follows
-            # overwrites the output and moves its edge.
-            for name, tensor in ends.items():
-                if name in wanted or (name == "output" and "norm_output" in wanted):
-                    layer.keep(name, tensor)
-                if f"{name}_grad" in wanted and tensor.requires_grad:
-                    layer.edges[f"{name}_grad"] = get_gradient_edge(tensor)
+            # overwrites the output and moves its edge. What we do is no part of the network:
+            # no mode of torch (`Normalisation`) looks at it, call by call.
+            with torch._C.DisableTorchFunction():
+                for name, tensor in ends.items():
+                    if name in wanted or (name == "output" and "norm_output" in wanted):
+                        layer.keep(name, tensor, copy=copy)
+                    if f"{name}_grad" in wanted and tensor.requires_grad:
+                        layer.edges[f"{name}_grad"] = get_gradient_edge(tensor)
             layers.append(layer)
 
         return hook
@@ -1064,7 +1131,7 @@ def send(
         def normalised(given: Tensor, output: Tensor) -> None:
             for layer in reversed(layers):
                 if layer.ends["output"] is given:
-                    layer.keep("norm_output", output)
+                    layer.keep("norm_output", output, copy=KEEPS_VALUES not in vars(model))
                     break
 
         watch = not norms or "norm_output" in wanted
@@ -1196,7 +1263,7 @@ def noise_pass(model: nn.Module, inputs: Inputs, wanted: set[str], seed: int) ->
         return run_pass(model, noise, torch.sum, wanted, seed=seed)
 
 
-# --- greenmachine/proxies/runtime.py --------------------------------------------------------
+# --- greenmachine/export/runtime.py ---------------------------------------------------------
 
 
 def shape_for(images: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
