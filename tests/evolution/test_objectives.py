@@ -223,3 +223,22 @@ def test_a_plugins_objective_is_named_in_settings(tmp_path: Path) -> None:
     finally:
         Objective.members.clear()
         Objective.members.update(known)
+
+
+@pytest.mark.data
+def test_a_run_on_the_real_table_by_another_accuracy(
+    tmp_path: Path, real_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GREENMACHINE_DATA", str(real_folder))
+    result = run(
+        tmp_path / "run",
+        "nats-tss/cifar100",
+        target="valid@12",
+        capture={"options": {"cells": 1}, "batch": 2},
+        samples={"train": {"size": 8}, "validation": {"size": 8}, "test": {"size": 8}},
+        evolution={"population": 6, "generations": 0, "elites": 1, "hall_of_fame": 3},
+    )
+    assert result["targets"] == {"cifar100": "valid@12"}
+    frame = pd.read_parquet(tmp_path / "run" / "scores.parquet")
+    table = load_benchmark("nats-tss", real_folder).frame
+    np.testing.assert_array_equal(frame["accuracy"], table["cifar100.valid@12"][frame["index"]])
