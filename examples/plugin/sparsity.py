@@ -1,4 +1,4 @@
-"""A plugin with a primitive, a pass and a callback; ``README.md`` in this folder shows its use.
+"""A plugin with a primitive, a pass, an objective and a callback; ``README.md`` in this folder shows its use.
 
 Functions that a formula may call are exported with it: they read torch, what this file defines, and
 what it imports by name from greenmachine.
@@ -9,7 +9,9 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import greenmachine
@@ -42,6 +44,13 @@ def uniform(model: nn.Module, inputs: Inputs, wanted: set[str], seed: int) -> li
     generator = torch.Generator("cpu").manual_seed(seed)
     images = torch.rand(inputs.shape, generator=generator, dtype=torch.float32, device="cpu")
     return run_pass(model, images.to(float_like(model)), torch.sum, wanted, seed=seed)
+
+
+@greenmachine.objective
+def first_quarter(scores: NDArray[np.float64], truth: NDArray[np.float64]) -> float:
+    """Mean accuracy, as a share of 1, of the quarter of the networks that rank first."""
+    first = np.argsort(-scores, kind="stable")[: max(1, len(scores) // 4)]
+    return float(truth[first].mean()) / 100
 
 
 class ChampionLog(greenmachine.Callback, scheme="champion_log"):

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 import yaml
@@ -32,6 +33,7 @@ SETTINGS: dict[str, Any] = {
     "samples": {"train": {"size": 32}, "validation": {"size": 8}, "test": {"size": 8}},
     "capture": {"batch": 2},
     "callbacks": ["champion_log"],
+    "objective": {"scheme": "first_quarter", "parsimony": 0.001},
     "evolution": {"population": 10, "generations": 2, "elites": 1, "seeds": [EXPRESSION]},
 }
 LINE = "from greenmachine.cli import main; main()"
@@ -83,6 +85,16 @@ def test_words_and_passes_are_evolved_in_workers(run: Path) -> None:
     assert "uniform_" in words
     described = json.loads((run / "config.json").read_text())
     assert described["plugins"].keys() == {str(PLUGIN)}
+
+
+def test_the_objective_is_what_the_run_maximises(run: Path) -> None:
+    result = json.loads((run / "result.json").read_text())
+    assert result["objective"]["scheme"] == "first_quarter"
+    scores = pd.read_parquet(run / "scores.parquet")
+    test = scores[scores["sample"] == "test"]
+    first = test.assign(score=result["best"]["direction"] * test["champion"]).nlargest(2, "score")
+    expected = first["accuracy"].mean() / 100
+    assert result["best"]["objective"]["test"]["digits"] == pytest.approx(expected, abs=1e-6)
 
 
 def test_the_callback_follows_the_run_and_its_resumption(run: Path) -> None:
