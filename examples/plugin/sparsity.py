@@ -1,4 +1,4 @@
-"""A plugin with a primitive, a pass, an objective and a callback; ``README.md`` in this folder shows its use.
+"""A plugin: a primitive, a pass, an objective and a callback; ``README.md`` here shows its use.
 
 Functions that a formula may call are exported with it: they read torch, what this file defines, and
 what it imports by name from greenmachine.
