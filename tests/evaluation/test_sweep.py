@@ -14,7 +14,7 @@ from greenmachine.benchmarks import Benchmark, load_benchmark
 from greenmachine.errors import ConfigError, RunError
 from greenmachine.evaluation import (
     capture_spec,
-    parts,
+    checkpoint,
     read_scores,
     score_networks,
     score_to_file,
@@ -38,7 +38,7 @@ SPEC = capture_spec(
 @pytest.fixture
 def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A file whose first two shards, of four, were scored when the sweep was interrupted."""
-    monkeypatch.setattr(parts, "PART_NETWORKS", 8)
+    monkeypatch.setattr(checkpoint, "PART_NETWORKS", 8)
     out = tmp_path / "scores.parquet"
 
     def stop(done: int, total: int) -> None:
@@ -99,7 +99,7 @@ def test_a_proxy_keeps_its_direction(tmp_path: Path) -> None:
 def test_a_part_is_written_where_time_has_passed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parts, "PART_SECONDS", 0.0)
+    monkeypatch.setattr(checkpoint, "PART_SECONDS", 0.0)
     out = tmp_path / "scores.parquet"
     seen: list[list[int]] = []
     score_to_file(

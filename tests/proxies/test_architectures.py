@@ -57,7 +57,7 @@ def test_a_space_is_told_by_what_it_is_and_not_by_its_name() -> None:
         assert "\n" not in str(e.value)
 
 
-@pytest.mark.parametrize("functions", [{}, {"tss": 3}, {"tss": lambda: 3}], ids=str)
+@pytest.mark.parametrize("functions", [{}, {"tss": 3}, {"tss": lambda: 3}])
 def test_registry_refuses_functions_of_no_architectures(functions: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="length"):
         ProxyRegistry().add(replace(LENGTH, functions=functions))
