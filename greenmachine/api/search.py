@@ -14,7 +14,7 @@ import yaml
 from greenmachine.api.result import Result
 from greenmachine.benchmarks import absolute_name, refuse_unnamed_code
 from greenmachine.callbacks import Callback, Progress, add_callbacks
-from greenmachine.config import RunConfig, load_config, split_task
+from greenmachine.config import RunConfig, load_config, split_task, with_plugins
 from greenmachine.errors import ConfigError, one_line
 from greenmachine.evolution import Run
 from greenmachine.language import parse
@@ -214,7 +214,8 @@ class Search:
         named = [each for each in made if each.scheme]
         self._own = [each for each in made if not each.scheme]
         together = add_callbacks(config.callbacks, named)
-        self.settings = config.model_copy(update={"callbacks": together}) if named else config
+        config = config.model_copy(update={"callbacks": together}) if named else config
+        self.settings = with_plugins(config)
 
 
 def execute(search: Search, folder: str | Path | None = None, *, verbose: bool = False) -> Result:

@@ -8,7 +8,7 @@ from greenmachine.config.groups import (
     SampleConfig,
     SamplesConfig,
 )
-from greenmachine.config.loading import NO_YAML, load_config
+from greenmachine.config.loading import NO_YAML, load_config, with_plugins
 from greenmachine.config.run import RunConfig, split_task
 from greenmachine.config.search import EvolutionConfig
 
@@ -22,4 +22,5 @@ __all__ = [
     "SamplesConfig",
     "load_config",
     "split_task",
+    "with_plugins",
 ]

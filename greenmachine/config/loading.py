@@ -13,9 +13,9 @@ from pydantic import ValidationError
 from greenmachine.config.run import RunConfig
 from greenmachine.errors import ConfigError, one_line
 from greenmachine.parts import Part, told_faults
-from greenmachine.plugins import is_loaded, load_plugin
+from greenmachine.plugins import is_loaded, load_plugin, loaded_plugins
 
-__all__ = ["NO_YAML", "load_config"]
+__all__ = ["NO_YAML", "load_config", "with_plugins"]
 
 NO_YAML = (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, RecursionError)
 """What the YAML library raises on a text that is no YAML, or whose values are none: a date such as
@@ -75,7 +75,18 @@ def load_config(
         loaded = [n if n in kept else load_plugin(n).name for n in [*named, *plugins]]
         settings["plugins"] = list(dict.fromkeys(loaded))
     try:
-        return RunConfig.model_validate(settings)
+        return with_plugins(RunConfig.model_validate(settings))
     except ValidationError as error:
         where = source if isinstance(source, Path) else "settings"
         raise ConfigError(f"{where}: {told_faults(error)}") from None
+
+
+def with_plugins(config: RunConfig) -> RunConfig:
+    """Return the settings with the plugins of their parts: a run without them could not go on."""
+    parts = (config.selection, config.objective, *config.callbacks)
+    modules = {type(part).__module__ for part in parts if part.scheme}
+    owners = [
+        plugin.name for plugin in loaded_plugins() if any(plugin.owns(each) for each in modules)
+    ]
+    plugins = tuple(dict.fromkeys((*config.plugins, *owners)))
+    return config if plugins == config.plugins else config.model_copy(update={"plugins": plugins})

@@ -17,6 +17,7 @@ from greenmachine.export.describe import better, docstring
 from greenmachine.export.formula import Formula, write_formula
 from greenmachine.export.inline import import_lines, inline
 from greenmachine.export.layout import WIDTH, indented, literal
+from greenmachine.export.trial import check_export
 from greenmachine.files import write_text
 from greenmachine.language import Expression, parse
 from greenmachine.primitives import eigenvalues, vocabulary
@@ -130,7 +131,8 @@ def export_source(
 
     Raises:
         ExpressionError: the expression has a fault.
-        ConfigError: direction or shape are out of range.
+        ConfigError: direction or shape are out of range, or a plugin's source does not score in the
+            file as it does here.
     """
     tree = parse(expression.text if isinstance(expression, Expression) else expression)
     if direction not in (1, -1):
@@ -156,7 +158,7 @@ def export_source(
     pieces = inline(roots)
     pieces.imports |= {("torch", ""), ("torch", "Tensor"), ("torch", "nn"), ("typing", "Any")}
     needs_data = any(PASSES[name].needs_images for name in passes)
-    return _TEMPLATE.format(
+    source = _TEMPLATE.format(
         docstring=docstring(name, tree, direction, needs_data, provenance or {}, tau or {}),
         imports=import_lines(pieces.imports),
         expression=literal("EXPRESSION", tree.text),
@@ -173,6 +175,8 @@ def export_source(
         call="layers, size[0]" if _needs_batch(formula) else "layers",
         definitions=_definitions(pieces.definitions),
     )
+    check_export(source, tree, direction, [int(side) for side in shape])
+    return source
 
 
 def write_export(path: Path, expression: str | Expression, **options: Any) -> None:

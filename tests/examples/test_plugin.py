@@ -18,8 +18,7 @@ import yaml
 
 import greenmachine
 from greenmachine.benchmarks import load_benchmark
-from greenmachine.errors import ConfigError, RunError
-from greenmachine.evolution import Run
+from greenmachine.errors import ConfigError
 from greenmachine.language import LANGUAGES, parse
 from greenmachine.language.grammar import Grammar
 from greenmachine.plugins import load_plugin, loaded_plugins
@@ -267,14 +266,6 @@ def test_a_file_that_changed_since_is_refused(tmp_path: Path) -> None:
     path.write_text("value = 2\n")
     with pytest.raises(ConfigError, match="start Python anew"):
         load_plugin(path)
-
-
-def test_resume_refuses_other_plugins(run: Path) -> None:
-    load_plugin(PLUGIN)
-    config = Run.settings(run)
-    assert config.plugins == (str(PLUGIN),)
-    with pytest.raises((ConfigError, RunError)):
-        greenmachine.evolve(out=run, settings={**SETTINGS, "plugins": []})
 
 
 @pytest.fixture(scope="module")
