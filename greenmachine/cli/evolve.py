@@ -121,7 +121,9 @@ def evolve(
     if resume is None:
         search = Search(on or None, config=config, seed=seed, **brought)
     elif any(given is not None for given in (config, out, seed)):
-        raise ConfigError("--resume takes the settings of its run: give no CONFIG, --out or --seed")
+        raise ConfigError(
+            "--resume takes the settings of its run: give no others (CONFIG, --out, --seed)"
+        )
     else:
         search = Search.resume(resume, tasks=on or None, **brought)
     folder = search.folder if out is None else out

@@ -27,6 +27,7 @@ __all__ = [
     "mutate",
     "owned_random",
     "parts",
+    "random_kept",
 ]
 
 _UNIFORM_HEIGHT = 4  # of the random subtree that uniform mutation puts in
@@ -42,6 +43,20 @@ def owned_random(state: Any) -> Iterator[None]:
     """Give the block its own state of the global ``random`` module, and restore the caller's."""
     before = random.getstate()
     random.setstate(state)
+    try:
+        yield
+    finally:
+        random.setstate(before)
+
+
+@contextmanager
+def random_kept() -> Iterator[None]:
+    """Leave the global ``random`` module after the block as it was before.
+
+    For tasks inside :func:`owned_random`: a local Dask cluster has its scheduler in a thread of this
+    process, which draws from the same module at times that no seed decides.
+    """
+    before = random.getstate()
     try:
         yield
     finally:

@@ -121,7 +121,7 @@ def test_what_cannot_be_registered(tmp_path: Path, arguments: str, says: str) ->
 def test_two_plugins_cannot_register_one_name(tmp_path: Path) -> None:
     plugin(tmp_path, registered(f"'mine', {FRAME}, {BUILD}"))
     with pytest.raises(ConfigError, match="a benchmark 'mine' already"):
-        plugin(tmp_path, registered(f"'mine', {FRAME}, {BUILD}"), "second.py")
+        plugin(tmp_path, registered(f"'mine', {FRAME}, {BUILD}") + "\nSECOND = True\n", "second.py")
 
 
 @pytest.mark.parametrize(

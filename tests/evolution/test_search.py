@@ -12,6 +12,7 @@ from scipy.stats import spearmanr
 
 from greenmachine.callbacks import Generation
 from greenmachine.config import RunConfig
+from greenmachine.engine import Evaluator
 from greenmachine.evolution import Run, Search
 from greenmachine.evolution.individual import cleared, distinct
 from greenmachine.evolution.operators import owned_random
@@ -76,6 +77,25 @@ def test_broods_run_resume_and_cost_no_tensor(kind: str, tmp_path: Path) -> None
     for child in children:
         assert child.expression.kind == NETWORK_SCALAR
         assert child.expression == search.grammar.expression(child)
+
+
+@pytest.mark.parametrize("kind", ["crossover", "combine"])
+def test_a_search_is_the_same_where_others_draw_while_it_waits_for_workers(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = settings(evolution={"brood": 12, "generations": 2, **only(kind)})
+    quiet, disturbed = Keep(), Keep()
+    Run(config, tmp_path / "quiet", [], quiet).execute()
+    scores, calls = Evaluator.scores, []
+
+    def drawing(self: Evaluator, expressions: Any, *options: Any) -> Any:
+        calls.append(random.random())  # as the scheduler of a local Dask cluster does, in a thread
+        return scores(self, expressions, *options)
+
+    monkeypatch.setattr(Evaluator, "scores", drawing)
+    Run(config, tmp_path / "disturbed", [], disturbed).execute()
+    assert calls
+    assert disturbed.search.state() == quiet.search.state()
 
 
 @pytest.mark.parametrize("kind", ["combine", "tune"])

@@ -26,4 +26,6 @@ def test_named_and_exported_scores_are_equal_in_every_precision(proxy: Expressio
         model = plain().to(dtype)
         named = greenmachine.score(model, proxy, images=images, labels=labels, seed=1)
         assert math.isfinite(named)
-        assert space["score"](model, images, labels, seed=1) == named, dtype
+        # The engine stacks layers, and rounds a last bit of float64 otherwise.
+        found = space["score"](model, images, labels, seed=1)
+        assert found == pytest.approx(named, rel=1e-14, nan_ok=True), dtype

@@ -126,13 +126,15 @@ def test_resolve_an_exported_file_without_running_it(tmp_path: Path, direction: 
 
 def result(**best: Any) -> dict[str, Any]:
     """A result.json that is whole but for what ``best`` says."""
-    row = {"tau": 0.5, "standard_error": None, "networks": 3, "failed": 0}
+    row = {"objective": 0.5, "tau": 0.5, "standard_error": None, "networks": 3, "failed": 0}
     rows = {"own": {"champion": row}}
     samples = ("train", "validation", "test")
     whole = {"expression": TEXT, "direction": -1, "size": 3, "generation": 0}
+    taus = {sample: {"own": 0.5} for sample in samples}
     return {
         "format": 2, "name": "x", "benchmark": "x", "datasets": ["own"],
-        "best": {**whole, "tau": {sample: {"own": 0.5} for sample in samples}, **best},
+        "best": {**whole, "tau": taus, "objective": taus, **best},
+        "objective": {"scheme": "kendall"}, "targets": {"own": "test"},
         **dict.fromkeys(samples, rows), "samples": dict.fromkeys(samples, 3),
         "individuals": 1, "generations": 0, "seconds": 0.1, "until": {"generations": 0},
         "files": {"scores.parquet": ""},
