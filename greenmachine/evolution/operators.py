@@ -53,8 +53,8 @@ def owned_random(state: Any) -> Iterator[None]:
 def random_kept() -> Iterator[None]:
     """Leave the global ``random`` module after the block as it was before.
 
-    For tasks inside :func:`owned_random`: a local Dask cluster has its scheduler in a thread of this
-    process, which draws from the same module at times that no seed decides.
+    For tasks inside :func:`owned_random`: a local Dask cluster has its scheduler in a thread of
+    this process, which draws from the same module at times that no seed decides.
     """
     before = random.getstate()
     try:

@@ -15,7 +15,7 @@ from greenmachine.config import EvolutionConfig, LanguageConfig
 from greenmachine.evolution.breeding import Breeder
 from greenmachine.evolution.individual import Individual, cleared, distinct
 from greenmachine.evolution.judge import Judge
-from greenmachine.evolution.operators import owned_random
+from greenmachine.evolution.operators import owned_random, random_kept
 from greenmachine.evolution.racing import Heat
 from greenmachine.evolution.run_folder import Famous, SavedIndividual, SearchState
 from greenmachine.fitness import Evaluation
@@ -186,7 +186,8 @@ class Search:
             self.population.append(individual)
 
     def _fitness_of(self, expressions: list[Expression]) -> list[float]:
-        fitness: list[float] = self.train(expressions).fitness.tolist()
+        with random_kept():
+            fitness: list[float] = self.train(expressions).fitness.tolist()
         return fitness
 
     def _next(self) -> tuple[list[Individual], list[Individual]]:
@@ -203,7 +204,8 @@ class Search:
     def _cleared(self, niche: float) -> list[Individual]:
         forms = self._forms(self.population)
         directions = [individual.direction for individual in self.population]
-        behaviours = self.train.behaviours(forms, directions)
+        with random_kept():  # a resumed run asks the workers: its cache is empty
+            behaviours = self.train.behaviours(forms, directions)
         return cleared(self.population, behaviours, niche)
 
     def _forms(self, individuals: Sequence[Individual]) -> list[Expression]:
