@@ -124,19 +124,21 @@ def judged(best: Expression, known: dict[str, Any], workers: int) -> dict[str, A
         SystemExit: this version draws other samples than the run did.
     """
     tau = copy.deepcopy(known["tau"])
-    entries = enter(*fitted(RunConfig.model_validate(known["config"])))
+    config = RunConfig.model_validate(known["config"])
+    entries = enter(*fitted(config))
     drawn = by_sample(entries, lambda name, indices: indices.tolist())
     kept = known["manifest"]["samples"]
     if any(drawn[name] != kept[name] for name in ("train", "validation")):
         raise SystemExit(f"other samples are drawn now than at commit {known['manifest']['git']}")
-    for sample, chosen in drawn.items():
-        networks = chosen if isinstance(chosen, dict) else {entries[0].benchmark.name: chosen}
+    for sample, networks in drawn.items():
         found = measure([best.text], known, networks, workers)
         for entry in entries:
             for dataset, task in entry.tasks.items():
                 of = found[f"{entry.benchmark.name}/{dataset}"]
                 scores, accuracy = of[best.text].to_numpy(), of["accuracy"].to_numpy()
-                tau[sample][task]["champion"] = tau_row(scores, accuracy, known["direction"])
+                value = config.objective.value(scores, accuracy, known["direction"])
+                row = {"objective": value, **tau_row(scores, accuracy, known["direction"])}
+                tau[sample][task]["champion"] = row
     return {
         **known,
         "expression": best.text,

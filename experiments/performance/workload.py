@@ -117,11 +117,13 @@ class Evolution:
         evaluator: of its sample, its cache warm.
         seconds: of the whole search: evaluation, tau, selection, variation.
         individuals: judged, as the search counts them.
+        search: at its end.
     """
 
     evaluator: TimedEvaluator
     seconds: float
     individuals: int
+    search: Search
 
     @property
     def distinct(self) -> list[Expression]:
@@ -139,7 +141,7 @@ def evolve(
     say: Callable[[str], None],
     *,
     broods: bool = False,
-    prepare: Callable[[Search], object] = lambda search: None,
+    search_type: type[Search] = Search,
 ) -> Evolution:
     """Run a search on the networks of a built store.
 
@@ -153,7 +155,7 @@ def evolve(
         say: told the progress.
         broods: with broods and tuned children, as a run has them. They need no tensor
             computation, so with them a rate would not say what an individual costs.
-        prepare: called with the search before it starts.
+        search_type: class of the search, such as one that measures itself.
     """
     evaluator = TimedEvaluator.of_store(store, workers=settings.workers, device=settings.device)
     assert isinstance(evaluator, TimedEvaluator)
@@ -165,13 +167,13 @@ def evolve(
         elites=min(10, population // 2),
         **({} if broods else {"brood": 1, "tune": 0.0}),
     )
-    search = Search(config, LanguageConfig(), grammar, Tournament(), judge, judge, settings.seed)
-    prepare(search)
+    limits = LanguageConfig()
+    search = search_type(config, limits, grammar, Tournament(), judge, judge, settings.seed)
     started = time.perf_counter()
     while search.generation < generations:
         search.step()
         say(f"generation {search.generation} of {generations}: {search.individuals} individuals")
-    return Evolution(evaluator, time.perf_counter() - started, search.individuals)
+    return Evolution(evaluator, time.perf_counter() - started, search.individuals, search)
 
 
 class Workload:

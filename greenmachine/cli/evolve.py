@@ -189,11 +189,11 @@ def _show(console: Console, result: Mapping[str, Any], folder: Path) -> None:
     better = "higher is better" if best["direction"] > 0 else "lower is better"
     console.print(f"\nchampion ({best['size']} nodes, {better}):")
     console.print(f"  {best['expression']}", style="bold green", soft_wrap=True)
-    # Where there are several benchmarks, each data set says of which one it is.
-    several = isinstance(result["benchmark"], list)
-    benchmark = "" if several else f"{short_name(result['benchmark'])} "
+    # With several benchmarks the name of a task contains its benchmark.
+    several = len(result["benchmarks"]) > 1
+    benchmark = "" if several else f"{short_name(result['benchmarks'][0])} "
     samples = list(result["samples"])
-    for dataset in result["datasets"]:
+    for dataset in result["tasks"]:
         target = result["targets"][dataset]
         against = "" if target == "test" else f" ({target} accuracies)"
         sizes = ", ".join(

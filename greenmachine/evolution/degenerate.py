@@ -35,14 +35,11 @@ def degenerate_warnings(scores: pd.DataFrame, result: Mapping[str, Any]) -> Iter
         scores: see ``summary.score_table``.
         result: content of ``result.json``.
     """
-    names = scores["dataset"]
-    if "benchmark" in scores:
-        names = scores["benchmark"] + "/" + names
     for sample in result["samples"]:
         for task, rows in result[sample].items():
             row = rows["champion"]
             if row["tau"] is None:
-                part = scores[(names == task) & (scores["sample"] == sample)]
+                part = scores[(scores["task"] == task) & (scores["sample"] == sample)]
                 yield (
                     f"warning: tau on {task} {sample} is undefined: {_spread(part['champion'])}, "
                     f"{row['failed']} of {row['networks']} networks failed; the champion ranks "

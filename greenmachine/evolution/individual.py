@@ -14,7 +14,7 @@ from greenmachine.language import Expression, rank_canonical
 __all__ = ["Individual", "cleared", "distinct"]
 
 
-class Individual(gp.PrimitiveTree):  # type: ignore[misc]
+class Individual(gp.PrimitiveTree):  # type: ignore[misc]  # DEAP has no types
     """A tree of one run.
 
     The tree does not change once it is an individual: its expression is made once.

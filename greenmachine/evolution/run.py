@@ -152,7 +152,7 @@ class Run:
         return result if ended else None
 
     def _info(self, saved: Checkpoint | None) -> RunInfo:
-        """Return what callbacks are told when the run starts or is resumed."""
+        """Return the facts that callbacks receive when the run starts or is resumed."""
         created = self.folder.manifest().created
         history = saved.history if saved is not None else []
         return RunInfo(self.config.model_dump(mode="json"), self.folder.path, created, history)
@@ -263,15 +263,13 @@ class Run:
                 self.folder.extend(self.config, seeds)
             self.folder.drop_result()  # of another end, where there is one
             return
-        checksums = [entry.benchmark.checksum for entry in self.entries]
-        several = len(checksums) > 1
         first = self.entries[0]
         facts = manifest(
             seed=self.config.seed,
-            benchmark={
-                "name": list(self.config.benchmarks) if several else self.config.benchmarks[0],
-                "sha256": checksums if several else checksums[0],
-            },
+            benchmarks=[
+                {"name": entry.benchmark.name, "sha256": entry.benchmark.checksum}
+                for entry in self.entries
+            ],
             samples=by_sample(
                 self.entries,
                 lambda name, indices: len(indices) if name == "test" else indices.tolist(),
@@ -295,7 +293,7 @@ class Run:
 
     def _check_data(self) -> None:
         """Refuse to go on with other accuracies or networks than those the run began with."""
-        known = list(self.folder.manifest().benchmark.checksums.values())
+        known = list(self.folder.manifest().checksums.values())
         pairs = zip(self.entries, known, strict=False)
         changed = [entry.benchmark.name for entry, was in pairs if entry.benchmark.checksum != was]
         if changed or len(known) != len(self.entries):

@@ -1,16 +1,16 @@
 """Stand-ins: networks of one data set that are judged for another (``capture.stand_in``).
 
-For two data sets of one image shape
-NATS builds the networks of an architecture from one seed, so that they differ in the last layer
-alone, which has another number of classes; in passes of noise they see the same images. Then
-weights and activations are equal but for the last layer. Gradients are not: they start from other
-outputs, as with another draw of the last layer, and a score that hangs on that draw ranks the
-networks of the two data sets differently. With a stand-in both tasks take the scores of one network
-on the training and validation samples, which saves the capture and the evaluation of the other. On
-test each data set has its own networks, so that what the stand-in missed shows there. In a run over
-several benchmarks ``nats-tss/cifar100: cifar10`` is for one of them: on the size space the last
-layer's rank is bounded by its width or by the classes, whichever is less, and that tells data sets
-apart.
+NATS-Bench builds the networks of one architecture from one seed. For two data sets with the same
+image shape they differ only in the last layer, which has another number of classes. In the noise
+pass they also see the same images, so that weights and activations are equal except in the last
+layer. Gradients differ, as they would for another random initialisation of the last layer, and a
+score that depends strongly on that initialisation ranks the networks of the two data sets
+differently. With a stand-in, both tasks use the scores of one network on the training and
+validation samples, which saves one capture and one evaluation. The test sample always has each data
+set's own networks, so that an error of the stand-in shows there. In a run over several benchmarks,
+``nats-tss/cifar100: cifar10`` applies to one of them. On the size space a stand-in is a poor
+choice: the rank of the last layer is bounded by its width or by the number of classes, whichever is
+smaller, and this differs between data sets.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a finished search leaves: scores of all networks, the champion beside trivial scores."""
+"""Summarise a finished search: scores of all networks, and the champion beside the baselines."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from greenmachine.benchmarks import Benchmark, training_cost
+from greenmachine.benchmarks import training_cost
 from greenmachine.evolution.evaluators import Judges
 from greenmachine.evolution.judge import Judge
 from greenmachine.evolution.search import Search
@@ -21,9 +21,10 @@ from greenmachine.language import parse
 __all__ = ["PLACE", "Rows", "compare", "conclude", "directions", "score_table"]
 
 Rows: TypeAlias = dict[str, dict[str, float | None]]
-"""``champion`` and each trivial score: objective, tau, its standard error, networks, failures."""
+"""By name (``champion``, then every baseline): objective, tau-b and its standard error, number of
+networks, number of failures. None where a value is undefined."""
 
-PLACE = ("dataset", "sample", "index", "accuracy")
+PLACE = ("task", "benchmark", "dataset", "sample", "index", "accuracy")
 """Columns of a score table that are no scores."""
 
 
@@ -55,16 +56,14 @@ def conclude(
                 "validation": validation.evaluators[source].scores([expression])[0],
                 "test": judges.test_scores(expression, entry, dataset),
             }
-            table = score_table(entry.benchmark, dataset, vars(entry.split), scores)
+            table = score_table(entry, dataset, scores)
             for sample, of_sample in compare(table, champion.direction, config.objective).items():
                 rows[sample][task] = of_sample
-            if len(entries) > 1:
-                table.insert(0, "benchmark", entry.name)
             tables.append(table)
     result = {
         "name": config.name,
-        "benchmark": list(config.benchmarks) if len(entries) > 1 else config.benchmarks[0],
-        "datasets": [task for entry in entries for task in entry.tasks.values()],
+        "benchmarks": list(config.benchmarks),
+        "tasks": [task for entry in entries for task in entry.tasks.values()],
         "objective": config.objective.written(),
         "targets": targets(entries),
         "best": {
@@ -102,42 +101,41 @@ def _training(entries: Sequence[Entry]) -> dict[str, Any]:
 
 
 def score_table(
-    benchmark: Benchmark,
-    dataset: str,
-    samples: Mapping[str, NDArray[np.int64]],
-    scores: Mapping[str, NDArray[np.float64]],
+    entry: Entry, dataset: str, scores: Mapping[str, NDArray[np.float64]]
 ) -> pd.DataFrame:
-    """Return what every network of the samples scores, a row a network.
+    """Return the scores of every network of the samples, one row per network.
 
     Args:
-        benchmark: that the networks belong to.
-        dataset: whose accuracies count.
-        samples: indices by sample.
-        scores: of the champion, (networks of the sample,), by sample.
+        entry: a benchmark and the samples of its networks.
+        dataset: whose accuracies are the truth.
+        scores: (networks of the sample,) the champion's scores by sample.
 
     Returns:
-        Columns ``dataset``, ``sample``, ``index`` in the benchmark, ``accuracy`` in percent,
-        ``champion``, and one a trivial score; all as they are, in no direction.
+        Columns ``task``, ``benchmark``, ``dataset``, ``sample``, ``index`` in the benchmark,
+        ``accuracy`` in percent, ``champion``, and one for each baseline. Scores are not
+        multiplied by a direction.
     """
-    accuracy = benchmark.accuracy(dataset)
+    accuracy = entry.benchmark.accuracy(dataset)
     tables = [
         pd.DataFrame(
             {
+                "task": entry.tasks[dataset],
+                "benchmark": entry.name,
                 "dataset": dataset,
                 "sample": sample,
                 "index": indices,
                 "accuracy": accuracy[indices],
                 "champion": scores[sample],
-                **benchmark.trivial_scores(dataset, indices),
+                **entry.benchmark.trivial_scores(dataset, indices),
             }
         )
-        for sample, indices in samples.items()
+        for sample, indices in vars(entry.split).items()
     ]
     return pd.concat(tables, ignore_index=True)
 
 
 def compare(table: pd.DataFrame, direction: int, objective: Objective) -> dict[str, Rows]:
-    """Return the rows of the champion and of the trivial scores on every sample.
+    """Return the rows of the champion and of the baselines on every sample.
 
     Args:
         table: of one data set, see :func:`score_table`; ``train`` is one of its samples.
@@ -159,7 +157,7 @@ def compare(table: pd.DataFrame, direction: int, objective: Objective) -> dict[s
 
 
 def directions(table: pd.DataFrame, direction: int) -> dict[str, int]:
-    """Return the direction of every score: a trivial one takes what is better on ``train``."""
+    """Return the direction of every score; a baseline takes the one that is better on ``train``."""
     train, signs = table[table["sample"] == "train"], {"champion": direction}
     for name in table.columns.drop([*PLACE, "champion"]):
         tau = directed_tau(train[name].to_numpy()[None], train["accuracy"].to_numpy(), 1)[0]

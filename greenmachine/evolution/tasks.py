@@ -131,11 +131,10 @@ def _source(stand_in: Mapping[str, str], benchmark: str, dataset: str) -> str:
 
 def by_sample(
     entries: Sequence[Entry], value: Callable[[str, NDArray[np.int64]], Any]
-) -> dict[str, Any]:
-    """Return ``value(sample, indices)`` by sample; where there are several benchmarks, of each."""
+) -> dict[str, dict[str, Any]]:
+    """Return ``value(sample, indices)`` by sample and benchmark."""
     samples = vars(entries[0].split)
-    found = {s: {entry.name: value(s, entry.indices(s)) for entry in entries} for s in samples}
-    return found if len(entries) > 1 else {s: found[s][entries[0].name] for s in samples}
+    return {s: {entry.name: value(s, entry.indices(s)) for entry in entries} for s in samples}
 
 
 def targets(entries: Sequence[Entry]) -> dict[str, str]:

@@ -78,7 +78,7 @@ def test_folder_holds_what_the_design_names(
     folder, listener, result = finished
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["seed"] == 3
-    assert len(manifest["benchmark"]["sha256"]) == 64
+    assert len(manifest["benchmarks"][0]["sha256"]) == 64
     assert manifest["packages"]["torch"]
     with (folder / "history.csv").open() as file:
         rows = list(csv.DictReader(file))

@@ -85,8 +85,8 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_result_tells_of_every_benchmark(whole: tuple[Path, dict[str, Any]]) -> None:
     folder, result = whole
     assert result == RunFolder(folder).result()
-    assert result["benchmark"] == list(BOTH)
-    assert result["datasets"] == TASKS
+    assert result["benchmarks"] == list(BOTH)
+    assert result["tasks"] == TASKS
     assert result["name"] == "digits-tss+digits-sss"
     assert result["samples"]["test"] == {"digits-tss": 12, "digits-sss": 12}
     for sample in ("train", "validation", "test"):
@@ -95,15 +95,15 @@ def test_result_tells_of_every_benchmark(whole: tuple[Path, dict[str, Any]]) -> 
     assert config["tasks"] == TASKS
     manifest = read_json(folder / "manifest.json")
     checksums = [cached_benchmark(name).checksum for name in BOTH]
-    assert manifest["benchmark"] == {"name": list(BOTH), "sha256": checksums}
+    assert [b["sha256"] for b in manifest["benchmarks"]] == checksums
     assert [len(own) for own in manifest["samples"]["train"].values()] == [10, 10]
 
 
 def test_scores_are_those_that_the_result_tells_of(whole: tuple[Path, dict[str, Any]]) -> None:
     folder, result = whole
     scores = pd.read_parquet(folder / "scores.parquet")
-    assert set(zip(scores["benchmark"], scores["dataset"], strict=True)) == {
-        (name, "digits") for name in BOTH
+    assert set(zip(scores["task"], scores["benchmark"], scores["dataset"], strict=True)) == {
+        (f"{name}/digits", name, "digits") for name in BOTH
     }
     taus = []
     for entry in Run.resume(folder, Quiet()).entries:
@@ -142,12 +142,11 @@ def test_changed_data_of_any_benchmark_stop_a_resumed_run(
 ) -> None:
     folder = tmp_path / "copy"
     shutil.copytree(whole[0], folder)
-    sums = read_json(folder / "manifest.json")["benchmark"]["sha256"]
-    sums[place] = "0"
-    edit(folder / "manifest.json", lambda manifest: manifest["benchmark"].update(sha256=sums))
+    path = folder / "manifest.json"
+    edit(path, lambda manifest: manifest["benchmarks"][place].update(sha256="0"))
     with pytest.raises(RunError, match=rf"the data changed .* \({BOTH[place]}\)"):
         Run.resume(folder, Quiet()).execute()
-    edit(folder / "manifest.json", lambda manifest: manifest["benchmark"].update(sha256=0))
+    edit(path, lambda manifest: manifest["benchmarks"][place].update(sha256=0))
     with pytest.raises(RunError, match=r"manifest.json is damaged"):
         Run.resume(folder, Quiet()).execute()
 
@@ -189,7 +188,7 @@ def test_own_networks_beside_an_embedded_benchmark(
     run = Run(config, tmp_path / "run", [], Quiet())
     assert run.config.datasets == ("own", "digits")
     result = run.execute()
-    assert result["datasets"] == ["space.py:acc.csv/own", "digits-sss/digits"]
+    assert result["tasks"] == ["space.py:acc.csv/own", "digits-sss/digits"]
     assert result["samples"]["train"] == {"space.py:acc.csv": 16, "digits-sss": 16}
     # Own networks have no number of convolutions: no row of it, and no empty chart.
     assert set(result["test"]["space.py:acc.csv/own"]) == {"champion", "params", "flops"}
@@ -323,7 +322,9 @@ def test_a_run_of_one_benchmark_is_as_it_was_recorded(tmp_path: Path) -> None:
         for name, row in recorded[sample]["digits"].items():
             row = {"objective": row["tau"], **row}
             assert found[sample]["digits"][name] == pytest.approx(row, abs=1e-6)
-    for key in ("benchmark", "datasets", "samples", "individuals", "generations", "training"):
+    for key in ("benchmarks", "tasks", "samples", "individuals", "generations", "training"):
         assert found[key] == recorded[key]
     assert read_json(tmp_path / "run" / "manifest.json")["tasks"] == ["digits"]
-    assert "benchmark" not in pd.read_parquet(tmp_path / "run" / "scores.parquet")
+    scores = pd.read_parquet(tmp_path / "run" / "scores.parquet")
+    assert set(scores["task"]) == {"digits"}
+    assert set(scores["benchmark"]) == {"digits-tss"}
