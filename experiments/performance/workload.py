@@ -1,6 +1,6 @@
 """The workload: random networks of a benchmark, and the individuals that a real search breeds.
 
-The search is the project's own (:class:`Search`): its population, operators and judge. Its
+The search is the project's own (:class:`Search`): its population, operators and evaluator. Its
 training sample is the workload's networks; so is its validation sample, whose scores are in the
 cache, because the workload is these networks and no more.
 """
@@ -23,7 +23,7 @@ from experiments.performance.settings import Settings
 from greenmachine.benchmarks import Benchmark, load_benchmark
 from greenmachine.config import EvolutionConfig, LanguageConfig
 from greenmachine.engine import Evaluator
-from greenmachine.evolution.judge import Judge
+from greenmachine.evolution.evaluators import SampleEvaluator
 from greenmachine.evolution.search import Search
 from greenmachine.fitness import Task
 from greenmachine.fitness.objectives import KendallTau
@@ -160,7 +160,7 @@ def evolve(
     evaluator = TimedEvaluator.of_store(store, workers=settings.workers, device=settings.device)
     assert isinstance(evaluator, TimedEvaluator)
     task = Task(settings.dataset, settings.dataset, np.arange(len(accuracy)), accuracy)
-    judge = Judge({settings.dataset: evaluator}, [task], KendallTau())
+    sample = SampleEvaluator({settings.dataset: evaluator}, [task], KendallTau())
     config = EvolutionConfig(
         population=population,
         generations=generations,
@@ -168,7 +168,7 @@ def evolve(
         **({} if broods else {"brood": 1, "tune": 0.0}),
     )
     limits = LanguageConfig()
-    search = search_type(config, limits, grammar, Tournament(), judge, judge, settings.seed)
+    search = search_type(config, limits, grammar, Tournament(), sample, sample, settings.seed)
     started = time.perf_counter()
     while search.generation < generations:
         search.step()

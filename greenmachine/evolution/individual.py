@@ -59,7 +59,7 @@ def cleared(
 
     Args:
         individuals: in any order.
-        behaviours: (individuals, n) rows of length 1; see ``Judge.behaviours``.
+        behaviours: (individuals, n) rows of length 1; see ``SampleEvaluator.behaviours``.
         niche: two whose behaviours correlate above this share a niche.
     """
     keys = [(-i.fitness.values[0], len(i), i.text) for i in individuals]

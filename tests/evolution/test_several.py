@@ -16,7 +16,7 @@ from greenmachine.api import Result
 from greenmachine.config import RunConfig, load_config
 from greenmachine.errors import ConfigError, DataError, RunError
 from greenmachine.evolution import Run
-from greenmachine.evolution.evaluators import Judges
+from greenmachine.evolution.evaluators import SampleEvaluators
 from greenmachine.evolution.run_folder import RunFolder
 from greenmachine.files import read_json
 from greenmachine.language import parse
@@ -106,15 +106,15 @@ def test_scores_are_those_that_the_result_tells_of(whole: tuple[Path, dict[str, 
         (f"{name}/digits", name, "digits") for name in BOTH
     }
     taus = []
-    for entry in Run.resume(folder, Quiet()).entries:
-        for sample, indices in vars(entry.split).items():
-            part = scores[(scores["benchmark"] == entry.name) & (scores["sample"] == sample)]
+    for task_set in Run.resume(folder, Quiet()).task_sets:
+        for sample, indices in vars(task_set.split).items():
+            part = scores[(scores["benchmark"] == task_set.name) & (scores["sample"] == sample)]
             assert part["index"].tolist() == indices.tolist()
-            truth = entry.benchmark.accuracy("digits")[indices]
+            truth = task_set.benchmark.accuracy("digits")[indices]
             assert part["accuracy"].tolist() == truth.tolist()
             tau = kendalltau(result["best"]["direction"] * part["champion"], truth).statistic
             assert tau == pytest.approx(
-                result[sample][f"{entry.name}/digits"]["champion"]["tau"], abs=1e-6
+                result[sample][f"{task_set.name}/digits"]["champion"]["tau"], abs=1e-6
             )
             taus += [tau] if sample == "validation" else []
     # The fitness is the mean over the tasks.
@@ -213,9 +213,9 @@ def test_a_stand_in_saves_capture_and_leaves_test_alone(
         "networks of cifar10 replace those of cifar100" in Page(write_report(tmp_path / "run")).text
     )
     # On test the networks for CIFAR-100 speak for themselves: their last layer is wider.
-    judges = Judges(run.config, run.entries, [], tmp_path / "signals", Quiet())
+    evaluators = SampleEvaluators(run.config, run.task_sets, [], tmp_path / "signals", Quiet())
     widest = parse("last_layer(numel(weight))")
-    ten, hundred = (judges.test_scores(widest, run.entries[0], d) for d in DATASETS)
+    ten, hundred = (evaluators.test_scores(widest, run.task_sets[0], d) for d in DATASETS)
     assert hundred.tolist() == (10 * ten).tolist()
 
 
@@ -225,7 +225,7 @@ def test_a_stand_in_for_one_of_several_benchmarks(synthetic_data: Path, tmp_path
     }
     one = {"capture.stand_in": {"nats-tss/cifar100": "cifar10"}}
     run = Run(small(**(CIFARS | spaces | one)), tmp_path / "run", [], Quiet())
-    assert [dict(entry.sources) for entry in run.entries] == [
+    assert [dict(task_set.sources) for task_set in run.task_sets] == [
         {"cifar10": "cifar10", "cifar100": "cifar10"},
         {"cifar10": "cifar10", "cifar100": "cifar100"},
     ]
