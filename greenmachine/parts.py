@@ -119,7 +119,10 @@ class Part(BaseModel):
 def told_faults(error: ValidationError) -> str:
     """Return in one line what is wrong with settings, each fault after the place where it is."""
     faults = (
-        (".".join(str(part) for part in fault["loc"]), _WORDS.get(fault["type"], fault["msg"]))
+        (
+            ".".join(str(part) for part in fault["loc"]),
+            _WORDS.get(fault["type"], fault["msg"].removeprefix("Value error, ")),
+        )
         for fault in error.errors()
     )
     lines = [f"{where}: {what}" if where else what for where, what in faults]
