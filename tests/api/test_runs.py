@@ -32,7 +32,7 @@ SETTINGS: dict[str, Any] = {
     "workers": 1,
     "samples": {"train": {"size": 12}, "validation": {"size": 8}, "test": {"size": 12}},
     "capture.batch": 2,
-    "capture.options": {"cells": 1},
+    "capture.options": {"cells": 1, "channels": 4},
     "evolution": {"population": 8, "generations": 2, "elites": 1, "hall_of_fame": 4},
 }
 
@@ -95,7 +95,7 @@ def test_same_seed_same_run_and_settings_by_any_way(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     nested = {key: value for key, value in SETTINGS.items() if "." not in key}
-    nested["capture"] = {"batch": 2, "options": {"cells": 1}}
+    nested["capture"] = {"batch": 2, "options": {"cells": 1, "channels": 4}}
     config = RunConfig.model_validate(nested)
     again = greenmachine.evolve(config=config, seed=1)
     assert again.folder == Path("runs/tiny-1")

@@ -105,7 +105,7 @@ def test_a_run_by_validation_accuracy(tmp_path: Path) -> None:
         tmp_path / "run",
         "nats-tss/cifar10",
         target="valid",
-        capture={"options": {"cells": 1}, "batch": 2},
+        capture={"options": {"cells": 1, "channels": 4}, "batch": 2},
     )
     assert result["targets"] == {"cifar10": "valid"}
     folder = RunFolder(tmp_path / "run")
@@ -121,7 +121,7 @@ def test_a_run_by_validation_accuracy(tmp_path: Path) -> None:
         assert result["best"]["tau"][sample]["cifar10"] == pytest.approx(tau, abs=1e-6)
     assert "valid accuracies" in write_report(tmp_path / "run").read_text(encoding="utf-8")
     with pytest.raises(RunError, match="another run"):
-        run(tmp_path / "run", "nats-tss/cifar10", capture={"options": {"cells": 1}, "batch": 2})
+        run(tmp_path / "run", "nats-tss/cifar10", capture={"options": {"cells": 1, "channels": 4}, "batch": 2})
 
 
 def test_the_target_is_test_unless_the_table_has_none(tmp_path: Path) -> None:
@@ -234,7 +234,7 @@ def test_a_run_on_the_real_table_by_another_accuracy(
         tmp_path / "run",
         "nats-tss/cifar100",
         target="valid@12",
-        capture={"options": {"cells": 1}, "batch": 2},
+        capture={"options": {"cells": 1, "channels": 4}, "batch": 2},
         samples={"train": {"size": 8}, "validation": {"size": 8}, "test": {"size": 8}},
         evolution={"population": 6, "generations": 0, "elites": 1, "hall_of_fame": 3},
     )

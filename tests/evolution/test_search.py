@@ -67,7 +67,7 @@ def test_selection_schemes_run_and_resume(selection: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("kind", ["combine", "tune"])
-def test_broods_run_resume_and_cost_no_tensor(kind: str, tmp_path: Path) -> None:
+def test_broods_run_resume_and_need_no_tensor_computation(kind: str, tmp_path: Path) -> None:
     config = settings(evolution={"brood": 12, "generations": 3, "immigrants": 0, **only(kind)})
     search = unbroken_like_resumed(config, tmp_path).search
     before = search.train.counts()["evaluated"]

@@ -35,7 +35,7 @@ SMALL: dict[str, Any] = {
     "workers": 1,
     "passes": ["noise"],
     "samples": {"train": {"size": 10}, "validation": {"size": 8}, "test": {"size": 12}},
-    "capture": {"batch": 2, "options": {"cells": 1}},
+    "capture": {"batch": 2, "options": {"cells": 1, "channels": 4}},
     "evolution": {"population": 8, "generations": 1, "elites": 2},
     "selection": "lexicase",
 }
@@ -240,7 +240,7 @@ def test_networks_that_stand_for_others_differ_in_the_last_layer_alone(
     index = int(np.argmax(benchmark.accuracy("cifar10")))
     captured = []
     for dataset in DATASETS:
-        spec = CaptureSpec("nats-tss", dataset, terminals, batch=2, options={"cells": 1})
+        spec = CaptureSpec("nats-tss", dataset, terminals, batch=2, options={"cells": 1, "channels": 4})
         layers = capture_network(benchmark, index, spec)
         assert isinstance(layers, list)
         captured.append(layers)
