@@ -38,6 +38,7 @@ BATCH = 8
 NETWORKS = 1000
 
 _RANDOM, _ZOO = "random:", "zoo"
+_LARGEST = 6  # nodes of a random expression: a tensor operation takes 5 to 20 ms a network
 _DRAWN = 100  # random expressions that are tried at a time
 _IDLE = 20  # tries without any of use, after which there are no more
 _TRIED = 4  # networks that random expressions are tried on
@@ -69,7 +70,7 @@ def build_bank(
         networks: of each benchmark, drawn at random; 1000 where none are given, and all of a smaller
             one. Networks that the bank holds stay as they are.
         expressions: where they come from: ``"zoo"`` for all named proxies; ``"random:300"`` for
-            random ones of the grammar, ``"random:300:7"`` with seed 7; the folder of a run for its
+            random ones of the grammar of at most six nodes, ``"random:300:7"`` with seed 7; the folder of a run for its
             hall of fame and its last population; a named proxy, an exported file, an expression. A
             new bank takes the zoo and 300 random ones where none are given.
         passes: whose signals the expressions read; a new bank has noise and ones where none are
@@ -225,7 +226,7 @@ def _random(source: str, facts: BankFacts, families: Sequence[Family]) -> list[E
                 trees = [half_and_half(grammar, heights) for _ in range(_DRAWN)]
                 state = random.getstate()
             leaves = leaves_of(grammar.expression(tree) for tree in trees)
-            fresh = [leaf for leaf in leaves if leaf.text not in seen]
+            fresh = [leaf for leaf in leaves if leaf.size <= _LARGEST and leaf.text not in seen]
             seen |= {leaf.text for leaf in fresh}
             passed = sieve.passed(fresh)
             idle = 0 if passed else idle + 1

@@ -24,10 +24,11 @@ from greenmachine.signals.registry import PASSES, Pass
 
 __all__ = ["Search", "execute"]
 
-_FREE = ("workers", "backend", "callbacks", "evolution.generations")
+_FREE = ("workers", "backend", "callbacks", "bank", "evolution.generations")
 """Settings that a resumed run may have of its own, in order."""
 
 _NAMED = (
+    "bank",
     "target",
     "passes",
     "selection",
@@ -60,8 +61,8 @@ class Search:
         callbacks: that follow the run, besides those of ``config``; one replaces those of its
             class. Those with a ``scheme`` are stored with the settings, for when the run is
             resumed.
-        parts: the groups of settings by name: ``passes`` (names, or registered functions),
-            ``selection``, ``objective``, ``target``, ``samples``, ``capture``, ``language``,
+        parts: the groups of settings by name: ``passes`` (names, or registered functions), ``bank``
+            (the folder of one, see ``docs/bank.md``), ``selection``, ``objective``, ``target``, ``samples``, ``capture``, ``language``,
             ``evolution``, ``seed``, ``workers``, ``backend``, ``name``.
 
     Attributes:
@@ -97,6 +98,8 @@ class Search:
         changes = {"tasks": tasks} if tasks is not None else {}
         if parts.get("passes") is not None:
             parts["passes"] = _pass_names(parts["passes"])
+        if isinstance(parts.get("bank"), Path):
+            parts["bank"] = str(parts["bank"])
         if unknown := parts.keys() - {*_NAMED}:
             raise ConfigError(f"Search has no {unknown.pop()}; it has {', '.join(_NAMED)}")
         changes |= {name: value for name, value in parts.items() if value is not None}
@@ -121,8 +124,8 @@ class Search:
             folder: of a run.
             tasks: of the run, to be named again where it has networks of a Python file: a folder
                 may come from anybody, and runs no code that its user does not name.
-            settings: ``workers``, ``backend`` and ``callbacks``, on which no generation depends,
-                and ``evolution.generations``: so a finished run is extended.
+            settings: ``workers``, ``backend``, ``callbacks`` and where the ``bank`` lies, on which
+                no generation depends, and ``evolution.generations``: so a finished run is extended.
             plugins: those of the run that are files, for the same reason.
             callbacks: see :class:`Search`.
 

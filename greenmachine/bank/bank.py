@@ -147,12 +147,10 @@ class Vectors:
         self.layer_counts: list[int] = []
         self.failures: dict[int, str] = {}
         self._places: dict[str, tuple[NDArray[np.float64], int, int]] = {}
-        self._digests: list[str] = []
         for path, expressions in parts:
             facts = part_facts(path, remedy)
             if sha256_of(path, remedy) != facts.digest:
                 raise DamagedError(f"{path} is not as it was written: remove it, and {remedy}")
-            self._digests.append(facts.digest)
             self.layer_counts = facts.layer_counts
             self.failures = {int(place): why for place, why in facts.failures.items()}
             array = np.load(path, mmap_mode="r")
@@ -163,11 +161,6 @@ class Vectors:
                 start = end
             if array.shape != (start,) or len(self.layer_counts) != len(family.indices):
                 raise DamagedError(f"{path} does not fit {DESCRIPTION}: remove it, and {remedy}")
-
-    @property
-    def digests(self) -> list[str]:
-        """SHA-256 of the file of every part."""
-        return self._digests
 
     def length(self, expression: Expression) -> int:
         """Return the numbers that an expression has on the family."""
@@ -229,15 +222,15 @@ class Bank:
         """What to do where a file is missing or damaged; ends a message."""
         return _REMEDY.format(self.path)
 
-    @cached_property
-    def checksum(self) -> str:
-        """SHA-256 of the expressions, the networks and all vectors.
+    def checksum(self, families: Sequence[Family]) -> str:
+        """Return the SHA-256 of the expressions and of the values on some families.
 
         Raises:
-            DamagedError: a file of vectors is missing or damaged, or the bank is not complete.
+            DamagedError: a family is not complete, or a file is missing or damaged.
         """
-        digest = hashlib.sha256(self.facts.model_dump_json().encode())
-        for family in self.facts.families:
+        own = self.facts.model_copy(update={"families": list(families)})
+        digest = hashlib.sha256(own.model_dump_json().encode())
+        for family in families:
             for part in range(len(self.parts)):
                 facts = part_facts(part_path(self.path, family, part), self.remedy)
                 digest.update(facts.model_dump_json().encode())

@@ -1,0 +1,84 @@
+"""The samples of a run above a bank: their scores come from its vectors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from greenmachine.bank import Bank, BankEvaluator
+from greenmachine.callbacks import Callbacks
+from greenmachine.config import RunConfig
+from greenmachine.errors import RunError
+from greenmachine.evolution.bank_tasks import bank_family
+from greenmachine.evolution.evaluators import Judges
+from greenmachine.evolution.judge import Judge
+from greenmachine.evolution.tasks import Entry
+from greenmachine.language import Expression
+
+__all__ = ["BankJudges"]
+
+_CACHE_BYTES = 2**31  # of the values that all evaluators hold, half as much again for parts
+_LEAST_BYTES = 2**26
+
+
+class BankJudges(Judges):
+    """Makes the judges of one run above a bank; nothing is captured.
+
+    Args:
+        bank: that is read.
+        config: resolved settings.
+        entries: the benchmarks that they name.
+        callbacks: told failures.
+    """
+
+    def __init__(
+        self, bank: Bank, config: RunConfig, entries: list[Entry], callbacks: Callbacks
+    ) -> None:
+        super().__init__(config, entries, (), Path(), callbacks)
+        self.bank = bank
+
+    def judge(self, sample: str) -> Judge:
+        """Return the judge of a sample.
+
+        Raises:
+            RunError: every network failed.
+            DamagedError: a file of the bank is missing or damaged.
+        """
+        evaluators = {}
+        for entry in self.entries:
+            for dataset in dict.fromkeys(entry.sources.values()):
+                task = entry.tasks[dataset]
+                made = self._evaluator(entry, dataset, sample)
+                if len(made.failures) == made.size:
+                    raise RunError(
+                        f"all {made.size} {task} {sample} networks failed; "
+                        f"the first: {next(iter(made.failures.values()))}"
+                    )
+                self._tell_failures(f"{task} {sample}", made.failures, made.size)
+                evaluators[task] = made
+        return Judge(evaluators, self._tasks(sample), self.config.objective)
+
+    def test_scores(
+        self, expression: Expression, entry: Entry, dataset: str
+    ) -> NDArray[np.float64]:
+        """Return the scores on the test sample, (networks,).
+
+        Those of the data set's own networks where the bank has them, else of those that stand for
+        them.
+        """
+        own = self.bank.family(entry.benchmark.name, dataset) is not None
+        made = self._evaluator(entry, dataset if own else entry.sources[dataset], "test")
+        (scores,) = made.scores([expression])
+        self._tell_failures(f"{entry.tasks[dataset]} test", made.failures, made.size)
+        return np.asarray(scores, dtype=np.float64)
+
+    def _evaluator(self, entry: Entry, dataset: str, sample: str) -> BankEvaluator:
+        family = bank_family(self.bank, entry.benchmark, dataset)
+        stores = 2 * sum(len({*each.sources.values()}) for each in self.entries)
+        return BankEvaluator(
+            self.bank.vectors(family),
+            np.searchsorted(family.indices, entry.indices(sample)).tolist(),
+            cache_bytes=max(_LEAST_BYTES, _CACHE_BYTES // stores),
+        )
