@@ -67,12 +67,12 @@ def build_bank(
         on: data sets of benchmarks, such as ``"nats-tss/cifar10"``; a benchmark alone stands for
             its first, with ``/all`` for all of them. An expression that the bank holds, or that is
             added, is computed on all of its networks.
-        networks: of each benchmark, drawn at random; 1000 where none are given, and all of a smaller
-            one. Networks that the bank holds stay as they are.
+        networks: of each benchmark, drawn at random; without a number 1000, or all of a smaller
+            one, and those that the bank holds.
         expressions: where they come from: ``"zoo"`` for all named proxies; ``"random:300"`` for
-            random ones of the grammar of at most six nodes, ``"random:300:7"`` with seed 7; the folder of a run for its
-            hall of fame and its last population; a named proxy, an exported file, an expression. A
-            new bank takes the zoo and 300 random ones where none are given.
+            random ones of the grammar of at most six nodes, ``"random:300:7"`` with seed 7; the
+            folder of a run for its hall of fame and its last population; a named proxy, an exported
+            file, an expression. A new bank takes the zoo and 300 random ones where none are given.
         passes: whose signals the expressions read; a new bank has noise and ones where none are
             given. Of a source, expressions that read others are left out.
         batch: images a pass; a new bank has 8.

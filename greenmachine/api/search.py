@@ -62,8 +62,9 @@ class Search:
             class. Those with a ``scheme`` are stored with the settings, for when the run is
             resumed.
         parts: the groups of settings by name: ``passes`` (names, or registered functions), ``bank``
-            (the folder of one, see ``docs/bank.md``), ``selection``, ``objective``, ``target``, ``samples``, ``capture``, ``language``,
-            ``evolution``, ``seed``, ``workers``, ``backend``, ``name``.
+            (the folder of one, see ``docs/bank.md``), ``selection``, ``objective``, ``target``,
+            ``samples``, ``capture``, ``language``, ``evolution``, ``seed``, ``workers``,
+            ``backend``, ``name``.
 
     Attributes:
         settings: all of them, checked.

@@ -105,7 +105,9 @@ def build(
         bank = Bank(path)
         for family in facts.families:
             family.check(cached_benchmark(family.benchmark))
-        missing = [(family, found) for family in facts.families if (found := _missing(bank, family))]
+        missing = [
+            (family, found) for family in facts.families if (found := _missing(bank, family))
+        ]
         _announce_cost(bank, missing, workers, announce)
         for family, numbers in missing:
             _fill(bank, family, numbers, workers, announce, progress)

@@ -44,9 +44,7 @@ class BankEvaluator(Evaluator):
             if place in vectors.failures
         }
 
-    def _boundary(
-        self, boundary: list[Expression], progress: Progress | None
-    ) -> dict[str, Tensor]:
+    def _boundary(self, boundary: list[Expression], progress: Progress | None) -> dict[str, Tensor]:
         """Return the value of every boundary expression over the whole sample.
 
         Raises:

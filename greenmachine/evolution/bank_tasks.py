@@ -86,9 +86,7 @@ def bank_family(bank: Bank, benchmark: Benchmark, dataset: str) -> Family:
     return family
 
 
-def bank_networks(
-    bank: Bank, benchmark: Benchmark, datasets: Iterable[str]
-) -> NDArray[np.int64]:
+def bank_networks(bank: Bank, benchmark: Benchmark, datasets: Iterable[str]) -> NDArray[np.int64]:
     """Return the networks that the bank has of every data set, as indices of the benchmark."""
     each = (np.array(bank_family(bank, benchmark, name).indices) for name in datasets)
     return np.asarray(reduce(np.intersect1d, each), dtype=np.int64)

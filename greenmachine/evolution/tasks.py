@@ -52,9 +52,7 @@ class Entry:
         return found
 
 
-def fitted(
-    config: RunConfig, bank: Bank | None = None
-) -> tuple[RunConfig, list[Benchmark]]:
+def fitted(config: RunConfig, bank: Bank | None = None) -> tuple[RunConfig, list[Benchmark]]:
     """Return the settings as they will be written, and the benchmarks that they name.
 
     A resumed run needs neither this folder nor the defaults of today.
