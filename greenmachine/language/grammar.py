@@ -178,7 +178,13 @@ class Grammar:
         waiting = [whole]
         while waiting:
             node = waiting.pop()
-            if self.leaves and (leaf := canonical(node).text) in self.leaves:
+            # Where a leaf stands, its canonical form does; above it every word is kept as it is.
+            if self.leaves and any(a.kind not in _ABOVE for a in node.args):
+                if (leaf := canonical(node).text) not in self.leaves:
+                    raise ConfigError(
+                        f"{node} in {expression} is not in the bank: add it with `greenmachine "
+                        "bank add`, or take it out of the seeds or of language.exclude"
+                    )
                 nodes.append(self.pset.mapping[leaf])
                 continue
             waiting += node.args[::-1]
@@ -188,11 +194,6 @@ class Grammar:
                 found = self.number(node.op)
             else:
                 found = self.pset.mapping.get(node.op)
-            if found is None and self.leaves:
-                raise ConfigError(
-                    f"{node} in {expression} is not in the bank: add it with `greenmachine bank "
-                    "add`, or take it out of the seeds or of language.exclude"
-                )
             if found is None:
                 raise ConfigError(
                     f"{node.op!r} in {expression} is not in this run's language: "

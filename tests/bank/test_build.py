@@ -13,10 +13,11 @@ from greenmachine.api.banks import build_bank
 from greenmachine.bank import Bank, BankEvaluator, capture_spec, leaves_of, readable
 from greenmachine.engine import Evaluator
 from greenmachine.errors import ConfigError, DamagedError, DataError, RunError
+from greenmachine.files import write_sealed
 from greenmachine.language import parse
 from greenmachine.primitives.registry import LAYER_SCALAR, NETWORK_SCALAR
 
-SOURCES = ("zoo", "random:20")
+SOURCES = ("synflow", "random:12")
 SCORES = (
     "sum_layers(log1p_abs(l2_norm(noise_weight_grad)))",
     "logdet(sum_matrices(sign_agreement_rate(noise_output)))",
@@ -26,15 +27,15 @@ SCORES = (
 
 
 def contents(bank: Path) -> dict[str, bytes]:
-    """Return every file of vectors; ``bank.json`` is that of the caller."""
-    found = {str(p.relative_to(bank)): p.read_bytes() for p in sorted(bank.rglob("*")) if p.is_file()}
-    return found
+    """Return the bytes of every file."""
+    files = [path for path in sorted(bank.rglob("*")) if path.is_file()]
+    return {str(path.relative_to(bank)): path.read_bytes() for path in files}
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Bank:
     path = tmp_path_factory.mktemp("bank") / "b"
-    build_bank(path, ["digits-tss"], networks=10, expressions=[*SOURCES, *SCORES], workers=1)
+    build_bank(path, ["digits-tss"], networks=9, expressions=[*SOURCES, *SCORES], workers=1)
     return Bank(path)
 
 
@@ -47,9 +48,9 @@ def test_leaves_are_one_number_a_layer_or_a_network(built: Bank) -> None:
 
 @pytest.mark.parametrize("benchmark", ["digits-tss", "digits-sss"])
 def test_scores_are_those_of_an_ordinary_run(benchmark: str, tmp_path: Path) -> None:
-    bank = build_bank(tmp_path / "b", benchmark, networks=10, expressions=SCORES, workers=1)
+    bank = build_bank(tmp_path / "b", benchmark, networks=9, expressions=SCORES, workers=1)
     (family,) = bank.facts.families
-    places = [7, 2, 3, 9]
+    places = [5, 2, 3]
     above = BankEvaluator(bank.vectors(family), places, cache_bytes=2**24)
     below = Evaluator.of_networks(
         capture_spec(bank.facts, family), [family.indices[place] for place in places]
@@ -61,9 +62,10 @@ def test_scores_are_those_of_an_ordinary_run(benchmark: str, tmp_path: Path) -> 
     )
 
 
+@pytest.mark.slow
 def test_other_workers_make_the_same_bytes(built: Bank, tmp_path: Path) -> None:
     path = tmp_path / "b"
-    build_bank(path, ["digits-tss"], networks=10, expressions=[*SOURCES, *SCORES], workers=2)
+    build_bank(path, ["digits-tss"], networks=9, expressions=[*SOURCES, *SCORES], workers=2)
     assert contents(path) == contents(built.path)
 
 
@@ -78,25 +80,23 @@ def test_a_stopped_build_goes_on_to_the_same_bytes(built: Bank, tmp_path: Path) 
         build_bank(
             path,
             ["digits-tss"],
-            networks=10,
+            networks=9,
             expressions=[*SOURCES, *SCORES],
             workers=1,
             progress=stop,
         )
     assert not Bank(path).summary()["complete"]
-    first, second, *_ = sorted(path.rglob("*.npy"))
-    second.write_bytes(second.read_bytes()[:-8])  # whatever happened to it
-    written = first.stat().st_mtime_ns
+    first, *_ = sorted(path.rglob("*.npy"))
+    first.write_bytes(first.read_bytes()[:-8])  # whatever happened to it
     seen: list[int] = []
     build_bank(path, workers=1, progress=lambda what, done, of: seen.append(done))
     assert seen[0] == 1, "what is whole is not computed again"
-    assert written
     assert contents(path) == contents(built.path)
 
 
 def test_added_expressions_are_a_part_of_their_own(built: Bank, tmp_path: Path) -> None:
     path = tmp_path / "b"
-    build_bank(path, ["digits-tss"], networks=10, expressions=SCORES[:2], workers=1)
+    build_bank(path, ["digits-tss"], networks=9, expressions=SCORES[:2], workers=1)
     before = contents(path)
     bank = build_bank(path, expressions=SCORES, workers=1)
     after = contents(path)
@@ -125,7 +125,9 @@ def test_added_networks_get_all_expressions(tmp_path: Path) -> None:
 
 def test_random_expressions_depend_on_their_seed_alone(built: Bank, tmp_path: Path) -> None:
     def drawn(source: str, name: str) -> list[str]:
-        bank = build_bank(tmp_path / name, "digits-tss", networks=4, expressions=[source], workers=1)
+        bank = build_bank(
+            tmp_path / name, "digits-tss", networks=4, expressions=[source], workers=1
+        )
         return [leaf.text for leaf in bank.leaves]
 
     few, more, other = drawn("random:5", "a"), drawn("random:8", "b"), drawn("random:8:1", "c")
@@ -182,8 +184,6 @@ def test_a_changed_table_is_refused(built: Bank, tmp_path: Path) -> None:
     family = facts.families[0].model_copy(update={"sha256": "0" * 64})
     copy = tmp_path / "b"
     shutil.copytree(built.path, copy)
-    from greenmachine.files import write_sealed
-
     told = facts.model_copy(update={"families": [family]})
     write_sealed(copy / "bank.json", told.model_dump(mode="json"))
     with pytest.raises(DataError, match="changed since the bank was built"):
@@ -199,9 +199,9 @@ def test_a_damaged_file_is_noticed(file: str, fault: str, built: Bank, tmp_path:
     content = bytearray(path.read_bytes())
     content[-20] ^= 1
     path.write_bytes(bytes(content[:-9]) if fault == "truncated" else bytes(content))
+    family = built.facts.families[0]
     with pytest.raises(DamagedError):
-        bank = Bank(copy)
-        bank.vectors(bank.facts.families[0])
+        Bank(copy).vectors(family)
     if file == "part-000.npy":
         build_bank(copy, workers=1)
         assert contents(copy) == contents(built.path)
