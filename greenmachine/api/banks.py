@@ -68,7 +68,7 @@ def build_bank(
             its first, with ``/all`` for all of them. An expression that the bank holds, or that is
             added, is computed on all of its networks.
         networks: of each benchmark, drawn at random; without a number 1000, or all of a smaller
-            one, and those that the bank holds.
+            one, and those that the bank holds. More than it holds are captured besides.
         expressions: where they come from: ``"zoo"`` for all named proxies; ``"random:300"`` for
             random ones of the grammar of at most six nodes, ``"random:300:7"`` with seed 7; the
             folder of a run for its hall of fame and its last population; a named proxy, an exported
@@ -152,7 +152,7 @@ def _families(
             indices = held.indices
         else:
             order = np.random.default_rng(seed).permutation(len(benchmark))
-            indices = sorted(order[: networks or NETWORKS].tolist())
+            indices = order[: networks or NETWORKS].tolist()
         families.append(
             Family(
                 benchmark=benchmark.name,

@@ -57,7 +57,8 @@ class Family(_Strict):
         dataset: data set whose images and number of classes the networks get.
         options: build options, such as ``{"width": 50}``.
         sha256: checksum of the benchmark.
-        indices: the networks, as indices of the benchmark.
+        indices: the networks, as indices of the benchmark, in random order: the first of them are
+            as good a sample as all.
     """
 
     benchmark: str
@@ -159,7 +160,9 @@ class Vectors:
                 end = start + self.length(expression)
                 self._places[expression.text] = array, start, end
                 start = end
-            if array.shape != (start,) or len(self.layer_counts) != len(family.indices):
+            if len(self.layer_counts) < len(family.indices):
+                raise DamagedError(f"{path} is not complete: {remedy}")
+            if array.shape != (start,):
                 raise DamagedError(f"{path} does not fit {DESCRIPTION}: remove it, and {remedy}")
 
     def length(self, expression: Expression) -> int:
@@ -261,6 +264,11 @@ class Bank:
     def _read(self) -> dict[str, Vectors]:
         return {}
 
+    def _complete(self, family: Family, path: Path) -> bool:
+        if not path.is_file() or not path.with_suffix(".json").is_file():
+            return False
+        return len(part_facts(path, self.remedy).layer_counts) == len(family.indices)
+
     def summary(self) -> dict[str, Any]:
         """Return what the bank holds, as JSON; ``bytes`` and ``complete`` are those on disk."""
         files = [
@@ -272,7 +280,7 @@ class Bank:
                 "task": family.task,
                 "options": family.options,
                 "networks": len(family.indices),
-                "complete": all(p.with_suffix(".json").is_file() and p.is_file() for p in paths),
+                "complete": all(self._complete(family, path) for path in paths),
                 "bytes": sum(p.stat().st_size for p in paths if p.is_file()),
             }
             for family, paths in zip(self.facts.families, files, strict=True)

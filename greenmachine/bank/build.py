@@ -11,7 +11,7 @@ import hashlib
 import io
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -161,6 +161,11 @@ def _declared(
         if known.sha256 != family.sha256:
             family.check(cached_benchmark(family.benchmark))
             known.check(cached_benchmark(family.benchmark))
+        more, fewer = len(family.indices), len(known.indices)
+        if family.indices[:fewer] == known.indices[:more] and known.options == family.options:
+            if more > fewer:  # the first networks of the same draw
+                held[family.benchmark, family.dataset] = family
+            continue
         if known != family:
             raise RunError(
                 f"{path} holds {len(known.indices)} networks of {family.task} with options "
@@ -183,43 +188,48 @@ def _told(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _missing(bank: Bank, family: Family) -> list[int]:
-    """Return the numbers of the parts that are not there, or not whole: those are removed."""
-    missing = []
+def _missing(bank: Bank, family: Family) -> dict[int, int]:
+    """Return by the number of each part that is not complete how many networks it has.
+
+    What is not whole is removed.
+    """
+    missing = {}
     for number in range(len(bank.parts)):
         path = part_path(bank.path, family, number)
-        if not path.with_suffix(".json").exists():
-            missing.append(number)
-            continue
-        facts = part_facts(path, bank.remedy)
-        if not path.exists() or sha256_of(path, bank.remedy) != facts.digest:
-            path.with_suffix(".json").unlink()
-            missing.append(number)
+        known = 0
+        if path.with_suffix(".json").exists():
+            facts = part_facts(path, bank.remedy)
+            if path.exists() and sha256_of(path, bank.remedy) == facts.digest:
+                known = len(facts.layer_counts)
+            else:
+                path.with_suffix(".json").unlink()
+        if known < len(family.indices):
+            missing[number] = known
     return missing
 
 
 def _announce_cost(
-    bank: Bank, missing: Sequence[tuple[Family, list[int]]], workers: int, announce: _Announce
+    bank: Bank, missing: Sequence[tuple[Family, dict[int, int]]], workers: int, announce: _Announce
 ) -> None:
     """Tell size and time of what is missing, from some networks of each family."""
     size, seconds = 0, 0.0
     for family, numbers in missing:
         leaves = [leaf for number in numbers for leaf in bank.parts[number]]
-        step = max(1, len(family.indices) // _PROBED)
-        chosen = family.indices[::step][:_PROBED]
+        networks = len(family.indices) - min(numbers.values())
+        chosen = family.indices[-_PROBED:]  # they are in random order
         spec = capture_spec(bank.facts, family)
         started = time.perf_counter()
         with neutral():
             shard = capture_shard(spec, list(enumerate(chosen)))
             evaluate_leaves(shard, leaves)
         each = (time.perf_counter() - started) / len(chosen)
-        bytes_ = promised_bytes([(len(family.indices), shard.layers / len(chosen))], leaves)
+        bytes_ = promised_bytes([(networks, shard.layers / len(chosen))], leaves)
         announce(
-            f"{family.task}: {len(leaves)} expressions on {len(family.indices)} networks, "
+            f"{family.task}: {len(leaves)} expressions on {networks} networks, "
             f"about {_size(bytes_)}, {each:.2f} s a network"
         )
         size += bytes_
-        seconds += each * len(family.indices) / max(1, count_workers(workers))
+        seconds += each * networks / max(1, count_workers(workers))
     if not missing:
         announce(f"{bank.path} is complete")
         return
@@ -242,49 +252,78 @@ def _size(size: int) -> str:
 def _fill(
     bank: Bank,
     family: Family,
-    numbers: Sequence[int],
+    missing: Mapping[int, int],
     workers: int,
     announce: _Announce,
     progress: _Progress,
 ) -> None:
-    """Compute some parts of a family: shard by shard, then joined."""
+    """Compute some parts of a family: shard by shard, then joined.
+
+    Args:
+        bank: that is built.
+        family: the networks.
+        missing: by the number of each part how many networks it has.
+        workers: see :func:`build`, as for the rest.
+        announce: see there.
+        progress: see there.
+    """
+    for known in sorted(set(missing.values())):
+        numbers = [number for number, has in missing.items() if has == known]
+        paths = {number: part_path(bank.path, family, number) for number in numbers}
+        shards = _capture(bank, family, known, paths, workers, announce, progress)
+        for number, path in paths.items():
+            pieces = [path, *shards[number]] if known else shards[number]
+            _join(pieces, bank.parts[number], path, bank.remedy)
+            shutil.rmtree(_shard_folder(path))
+
+
+def _capture(
+    bank: Bank,
+    family: Family,
+    known: int,
+    parts: Mapping[int, Path],
+    workers: int,
+    announce: _Announce,
+    progress: _Progress,
+) -> dict[int, list[Path]]:
+    """Compute the shards behind the first ``known`` networks; return those of each part."""
     places = list(enumerate(family.indices))
-    shards = [places[start : start + _NETWORKS] for start in range(0, len(places), _NETWORKS)]
-    folders = {number: _shard_folder(bank, family, number) for number in numbers}
-    tasks = []
+    starts = range(known, len(places), _NETWORKS)
+    for path in parts.values():
+        _shard_folder(path).mkdir(parents=True, exist_ok=True)
+        remove_leftovers(_shard_folder(path))
     spec, data = capture_spec(bank.facts, family), data_folder().resolve()
-    for folder in folders.values():
-        folder.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(folder)
-    for shard, members in enumerate(shards):
-        jobs = [
-            (bank.facts.parts[number], path)
-            for number, folder in folders.items()
-            if not _whole(path := folder / f"{shard:05d}.npy", bank.remedy, announce)
-        ]
+    found: dict[int, list[Path]] = {number: [] for number in parts}
+    tasks = []
+    for start in starts:
+        members = places[start : start + _NETWORKS]
+        jobs = []
+        for number, path in parts.items():
+            shard = _shard_folder(path) / f"{start:06d}.npy"
+            found[number].append(shard)
+            if not _whole(shard, len(members), bank.remedy, announce):
+                jobs.append((bank.facts.parts[number], shard))
         if jobs:
             tasks.append((spec, members, data, jobs))
-    count, done = len(shards), len(shards) - len(tasks)
+    count, done = len(starts), len(starts) - len(tasks)
     told = partial(progress, f"bank {family.task}")
     told(done, count)
     run_tasks(_build_shard, tasks, workers, lambda ready, _: told(done + ready, count))
-    for number, folder in folders.items():
-        found = [folder / f"{shard:05d}.npy" for shard in range(count)]
-        _join(found, bank.parts[number], part_path(bank.path, family, number), bank.remedy)
-        shutil.rmtree(folder)
+    return found
 
 
-def _shard_folder(bank: Bank, family: Family, part: int) -> Path:
-    return part_path(bank.path, family, part).with_suffix(".shards")
+def _shard_folder(part: Path) -> Path:
+    return part.with_suffix(".shards")
 
 
-def _whole(path: Path, remedy: str, announce: _Announce) -> bool:
+def _whole(path: Path, networks: int, remedy: str, announce: _Announce) -> bool:
     """Whether a shard is there as it was written; one that is damaged is computed again."""
     if not path.with_suffix(".json").exists():
         return False
     try:
-        if sha256_of(path, remedy) == part_facts(path, remedy).digest:
-            return True
+        facts = part_facts(path, remedy)
+        if sha256_of(path, remedy) == facts.digest:
+            return len(facts.layer_counts) == networks
         announce(f"{path} is not as it was written; its networks are captured again")
     except DamagedError as error:
         announce(f"{error}; its networks are captured again")

@@ -76,9 +76,10 @@ class BankJudges(Judges):
 
     def _evaluator(self, entry: Entry, dataset: str, sample: str) -> BankEvaluator:
         family = bank_family(self.bank, entry.benchmark, dataset)
+        places = {index: place for place, index in enumerate(family.indices)}
         stores = 2 * sum(len({*each.sources.values()}) for each in self.entries)
         return BankEvaluator(
             self.bank.vectors(family),
-            np.searchsorted(family.indices, entry.indices(sample)).tolist(),
+            [places[index] for index in entry.indices(sample).tolist()],
             cache_bytes=max(_LEAST_BYTES, _CACHE_BYTES // stores),
         )
