@@ -6,10 +6,10 @@
 
 Parts: a engine against plain evaluation, b against passes recomputed for every individual,
 c throughput against a copy of memory, d growth, e peak memory, f capture, g Kendall's tau,
-h start-up, i work above the tensors and a whole run. The workload is 100 random networks of
-NATS-Bench's topology space at full depth (GREENMACHINE_DATA names its folder) and the individuals
-of a search on them; --quick takes the embedded digits-tss, and its numbers are too small to mean
-anything; part i always takes digits-tss. Ctrl-C prints what is measured by then.
+h start-up, i work above the tensors and a whole run, j a bank. The workload is 100 random networks
+of NATS-Bench's topology space at full depth (GREENMACHINE_DATA names its folder) and the
+individuals of a search on them; --quick takes the embedded digits-tss, and its numbers are too
+small to mean anything; part i always takes digits-tss. Ctrl-C prints what is measured by then.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from typing import Any
 import torch
 
 from experiments.performance.above import measure_above
+from experiments.performance.bank import measure_bank
 from experiments.performance.baselines import measure_plain, measure_recompute
 from experiments.performance.capture import measure_capture
 from experiments.performance.chains import measure_chains, measure_nodes
@@ -64,6 +65,8 @@ def measure(settings: Settings, parts: str, report: Report) -> None:
             measure_growth(workload, report)
         if "i" in parts:
             measure_above(workload, report)
+        if "j" in parts:
+            measure_bank(workload, report)
 
 
 def _measure_memory(workload: Workload, report: Report) -> None:

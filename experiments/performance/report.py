@@ -26,6 +26,7 @@ PARTS: dict[str, str] = {
     "g": "Kendall's tau",
     "h": "start-up",
     "i": "above the tensors",
+    "j": "bank",
 }
 """The parts of the benchmark, by the letter that selects one."""
 

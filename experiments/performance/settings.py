@@ -26,6 +26,8 @@ class Settings:
         startup_repeats: of every command whose start is timed.
         above_networks, above_population, above_generations: of the search whose candidates are
             counted; above_run: what the run whose processes are watched sets.
+        bank_captured, bank_expressions: networks and random expressions of the bank that is built;
+            bank_networks, bank_population, bank_generations: of the search above it.
         growth_*: networks, populations and sizes of trees; options and batch of those networks.
     """
 
@@ -54,6 +56,11 @@ class Settings:
     above_population: int = 400
     above_generations: int = 12
     above_run: tuple[str, ...] = ()
+    bank_captured: int = 12
+    bank_expressions: int = 500
+    bank_networks: int = 2000
+    bank_population: int = 400
+    bank_generations: int = 6
     growth_networks: tuple[int, ...] = (50, 100, 200, 400, 800)
     growth_populations: tuple[int, ...] = (50, 200, 800)
     growth_sizes: tuple[int, ...] = (10, 25, 50)
@@ -89,6 +96,11 @@ QUICK: dict[str, Any] = {
         "samples.validation.size=8",
         "samples.test.size=8",
     ),
+    "bank_captured": 6,
+    "bank_expressions": 12,
+    "bank_networks": 60,
+    "bank_population": 20,
+    "bank_generations": 2,
     "growth_networks": (16, 32, 64),
     "growth_populations": (10, 40),
     "growth_individuals": 10,

@@ -33,10 +33,11 @@ CallbacksLike: TypeAlias = (
 _ONE = (str, Path, ModuleType, Mapping, Callback, Pass)
 """Types of one thing, where several may be given."""
 
-_FREE = ("workers", "backend", "callbacks", "evolution.generations")
+_FREE = ("workers", "backend", "callbacks", "bank", "evolution.generations")
 """Settings that a resumed run may have of its own, in order."""
 
 _NAMED = (
+    "bank",
     "target",
     "passes",
     "selection",
@@ -69,9 +70,10 @@ class Search:
         callbacks: that follow the run, besides those of ``config``; one replaces those of its
             class. Those with a ``scheme`` are stored with the settings, for when the run is
             resumed.
-        parts: the groups of settings by name: ``passes`` (names, or registered functions),
-            ``selection``, ``objective``, ``target``, ``samples``, ``capture``, ``language``,
-            ``evolution``, ``seed``, ``workers``, ``backend``, ``name``.
+        parts: the groups of settings by name: ``passes`` (names, or registered functions), ``bank``
+            (the folder of one, see ``docs/bank.md``), ``selection``, ``objective``, ``target``,
+            ``samples``, ``capture``, ``language``, ``evolution``, ``seed``, ``workers``,
+            ``backend``, ``name``.
 
     Attributes:
         settings: all of them, checked.
@@ -106,6 +108,8 @@ class Search:
         changes: dict[str, Any] = {} if tasks is None else {"tasks": _listed("tasks", tasks)}
         if parts.get("passes") is not None:
             parts["passes"] = _pass_names(parts["passes"])
+        if isinstance(parts.get("bank"), Path):
+            parts["bank"] = str(parts["bank"])
         if unknown := parts.keys() - {*_NAMED}:
             raise ConfigError(f"Search has no {unknown.pop()}; it has {', '.join(_NAMED)}")
         changes |= {name: value for name, value in parts.items() if value is not None}
@@ -133,8 +137,8 @@ class Search:
             folder: of a run.
             tasks: of the run, to be named again where it has networks of a Python file: a folder
                 may come from anybody, and runs no code that its user does not name.
-            settings: ``workers``, ``backend`` and ``callbacks``, on which no generation depends,
-                and ``evolution.generations``: so a finished run is extended.
+            settings: ``workers``, ``backend``, ``callbacks`` and where the ``bank`` lies, on which
+                no generation depends, and ``evolution.generations``: so a finished run is extended.
             plugins: those of the run that are files, for the same reason.
             callbacks: see :class:`Search`.
 

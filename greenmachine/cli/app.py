@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from greenmachine import __version__
-from greenmachine.cli import data, forest, proxies
+from greenmachine.cli import bank, data, forest, proxies
 from greenmachine.cli.evaluate import evaluate
 from greenmachine.cli.evolve import evolve
 from greenmachine.cli.export import export
@@ -57,6 +57,7 @@ app.command("list")(list_names)
 app.add_typer(proxies.app, name="proxies")
 app.add_typer(forest.app, name="forest")
 app.add_typer(data.app, name="data")
+app.add_typer(bank.app, name="bank")
 
 
 def _show_version(wanted: bool) -> None:

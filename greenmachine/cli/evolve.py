@@ -35,6 +35,13 @@ def evolve(
             autocompletion=completed("benchmarks"),
         ),
     ] = None,
+    bank: Annotated[
+        Path | None,
+        typer.Option(
+            help="search above this bank (`greenmachine bank build`), on its networks and without "
+            "any tensor; without --on for all of its tasks"
+        ),
+    ] = None,
     language: Annotated[
         str | None,
         typer.Option(
@@ -90,6 +97,8 @@ def evolve(
 
       greenmachine evolve --on nats-tss/all --on nats-sss/cifar10
 
+      greenmachine evolve --bank banks/tss --set evolution.generations=200
+
       greenmachine evolve --plugin my_words.py --set "passes=[noise, uniform]"
 
       greenmachine evolve --resume runs/tss
@@ -105,6 +114,7 @@ def evolve(
       greenmachine evolve --resume runs/tss --backend dask:tcp://127.0.0.1:8786
     """
     changes = _settings(change or [])
+    changes |= {} if bank is None else {"bank": str(bank)}
     changes |= {} if language is None else {"language.name": language}
     changes |= {} if backend is None else {"backend": backend}
     changes |= {} if workers is None else {"workers": workers}

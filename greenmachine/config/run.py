@@ -49,6 +49,11 @@ class RunConfig(Group):
     plugins: tuple[str, ...] = Field(
         default=(), description="files or installed packages that bring words, passes, parts"
     )
+    bank: str = Field(
+        default="",
+        description="folder of a bank (`greenmachine bank build`) to search above: no network is "
+        "built, and its expressions stand in place of the signals",
+    )
     passes: tuple[str, ...] = Field(
         default=(), description="without any: noise, and data where the benchmark brings images"
     )
@@ -104,6 +109,9 @@ class RunConfig(Group):
     def _named(self) -> RunConfig:
         if not self.name:  # my_space.py:accuracies.csv -> my_space
             # Past the freeze, and not as a setting that was given: another benchmark renames it.
+            if self.bank and "tasks" not in self.model_fields_set:
+                self.__dict__["name"] = Path(self.bank).name
+                return self
             names = [Path(name.rsplit(".py:", 1)[0]).name for name in self.benchmarks]
             self.__dict__["name"] = "+".join(names)
         return self

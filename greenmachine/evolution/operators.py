@@ -180,7 +180,8 @@ class Tuner:
             value = float(f"{float(node.value) * random.choice(_FACTORS):.{_DIGITS}g}")
             return self.grammar.joined(self.grammar.number(repr(value)))
         other = random.choice(_alike(node, self.grammar))
-        return self.grammar.joined(other, self._subtrees[index].args)
+        # A leaf of a bank is an expression with arguments, which the tree does not have.
+        return self.grammar.joined(other, self._subtrees[index].args if node.arity else ())
 
     def _inserted(self, index: int) -> Expression:
         node, inside = self.tree[index], self._subtrees[index]
@@ -213,11 +214,11 @@ class Tuner:
     def _find_parents(self) -> list[tuple[int, int]]:
         """Return for every node its parent's index and its place among the arguments."""
         parents = [(0, 0)] * len(self.tree)
-        for index, subtree in enumerate(self._subtrees):
-            child = index + 1
-            for position, argument in enumerate(subtree.args):
-                parents[child] = (index, position)
-                child += argument.size
+        waiting: list[tuple[int, int]] = []  # arguments that wait for their subtree, the next last
+        for index, node in enumerate(self.tree):
+            if index:
+                parents[index] = waiting.pop()
+            waiting += [(index, position) for position in reversed(range(node.arity))]
         return parents
 
 

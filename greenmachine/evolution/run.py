@@ -12,10 +12,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from greenmachine.bank import Bank, readable
 from greenmachine.callbacks import Callback, Callbacks, Generation, RunInfo
 from greenmachine.config import RunConfig
 from greenmachine.energy import Energy, Meter, metered
 from greenmachine.errors import ConfigError, GreenMachineError, RunError, one_line
+from greenmachine.evolution.bank_evaluators import BankSampleEvaluators
+from greenmachine.evolution.bank_tasks import bank_facts
 from greenmachine.evolution.evaluators import SampleEvaluators
 from greenmachine.evolution.history import row_of, words_of
 from greenmachine.evolution.run_folder import Checkpoint, RunFolder
@@ -55,16 +58,20 @@ class Run:
     def __init__(
         self, config: RunConfig, folder: Path, seeds: Sequence[Expression], *callbacks: Callback
     ) -> None:
-        self.config, benchmarks = fitted(config)
+        self.bank = Bank(Path(config.bank)) if config.bank else None
+        self.config, benchmarks = fitted(config, self.bank)
         config = self.config
         self.folder = RunFolder(folder)
         self.seeds = list(seeds)
         self.callbacks = Callbacks([*config.callbacks, *callbacks])
         language = LANGUAGES[config.language.name]
-        self.grammar = Grammar(config.passes, config.language.exclude, language, config.plugins)
+        leaves = readable(self.bank.leaves, config.passes) if self.bank else None
+        self.grammar = Grammar(
+            config.passes, config.language.exclude, language, config.plugins, leaves
+        )
         for seed in self.seeds:
             self.grammar.tree(seed)  # a seed that the language cannot say is refused now
-        self.task_sets = draw_task_sets(config, benchmarks)
+        self.task_sets = draw_task_sets(config, benchmarks, self.bank)
         check_stand_ins(config, self.task_sets, list(self.grammar.terminals))
         check_truths(config.objective, self.task_sets)
         self._seconds = 0.0
@@ -161,14 +168,7 @@ class Run:
         config = self.config
         if saved is None:
             self.folder.drop_result()  # of a run whose checkpoint was removed
-        evaluators = SampleEvaluators(
-            config,
-            self.task_sets,
-            list(self.grammar.terminals),
-            self.folder.signals,
-            self.callbacks,
-            self.folder.check,
-        )
+        evaluators = self._evaluators()
         train, validation = evaluators.evaluator("train"), evaluators.evaluator("validation")
         search = Search(
             config.evolution,
@@ -214,6 +214,25 @@ class Run:
             self.callbacks.on_message(warning)
         return result
 
+    def _evaluators(self) -> SampleEvaluators:
+        if self.bank is not None:
+            return BankSampleEvaluators(self.bank, self.config, self.task_sets, self.callbacks)
+        return SampleEvaluators(
+            self.config,
+            self.task_sets,
+            list(self.grammar.terminals),
+            self.folder.signals,
+            self.callbacks,
+            self.folder.check,
+        )
+
+    def _bank_facts(self) -> dict[str, Any]:
+        """Return what the manifest has of the bank; nothing without one."""
+        if self.bank is None:
+            return {}
+        sources = [(task_set.benchmark, task_set.sources.values()) for task_set in self.task_sets]
+        return {"bank": bank_facts(self.bank, sources)}
+
     def _enough(self, search: Search) -> bool:
         """Whether the search ends here; the first generation is always made."""
         return search.generation >= self.config.evolution.generations or (
@@ -236,7 +255,10 @@ class Run:
         described = self.folder.description()
         # Who does the work and who follows it changes no result: a run may go on with others.
         # Where it ends changes no generation before.
-        free = {name: getattr(self.config, name) for name in ("workers", "backend", "callbacks")}
+        names = ["workers", "backend", "callbacks"]
+        # A bank may lie elsewhere by now; that it is the same is checked with the data.
+        names += ["bank"] if described.config.bank and self.config.bank else []
+        free = {name: getattr(self.config, name) for name in names}
         end = {"generations": self.config.evolution.generations}
         evolution = described.config.evolution.model_copy(update=end)
         known = described.config.model_copy(update={**free, "evolution": evolution})
@@ -277,6 +299,7 @@ class Run:
             # What the taus of the hall of fame are of.
             tasks=[task for task_set in self.task_sets for task in task_set.tasks.values()],
             targets=targets(self.task_sets),
+            **self._bank_facts(),
         )
         self.folder.begin(self.config, seeds, facts)
 
@@ -292,7 +315,14 @@ class Run:
 
     def _check_data(self) -> None:
         """Refuse to go on with other accuracies or networks than those the run began with."""
-        known = list(self.folder.manifest().checksums.values())
+        described = self.folder.manifest()
+        was_bank = (described.model_extra or {}).get("bank", {}).get("sha256")
+        if self._bank_facts().get("bank", {}).get("sha256") != was_bank:
+            raise RunError(
+                f"{self.config.bank} is not the bank that this run began with, or it has more "
+                "expressions by now: name the old one with --bank, or start again in another --out"
+            )
+        known = list(described.checksums.values())
         pairs = zip(self.task_sets, known, strict=False)
         changed = [
             task_set.benchmark.name for task_set, was in pairs if task_set.benchmark.checksum != was

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from greenmachine.benchmarks import Benchmark
 from greenmachine.config import RunConfig, SampleConfig, SamplesConfig
@@ -23,13 +24,21 @@ AUTOMATIC: dict[str, tuple[float, int]] = {
 LEAST = 3  # networks that can be ranked: tau of two is 1 or -1, and has no spread
 
 
-def fitted_sizes(samples: SamplesConfig, benchmark: Benchmark) -> SamplesConfig:
+def fitted_sizes(
+    samples: SamplesConfig, benchmark: Benchmark, among: NDArray[np.int64] | None = None
+) -> SamplesConfig:
     """Return ``samples`` with a number for every size that was ``auto``.
 
     Sizes that are given come first, as they are. Of the rest each automatic sample takes its
     share, 40 : 30 : 30, but no more than 128, 200 and 1000 networks; with test ``auto`` it takes
     what the others leave, up to 1000. Isomorphic networks count once: a sample that touches a
     class keeps all of it from the others.
+
+    Args:
+        samples: sizes as they are given.
+        benchmark: to draw from.
+        among: draw from these networks alone; their scores cost little, so that the shares have no
+            limit.
 
     Raises:
         ConfigError: the space is too small, or ``rest`` is asked for by another sample than test.
@@ -38,7 +47,8 @@ def fitted_sizes(samples: SamplesConfig, benchmark: Benchmark) -> SamplesConfig:
         if getattr(samples, name).size == "rest":
             raise ConfigError(f"samples.{name}.size: only the test sample can take the rest")
     sizes = {name: getattr(samples, name).size for name in AUTOMATIC}
-    left = len(np.unique(benchmark.groups)) - sum(s for s in sizes.values() if isinstance(s, int))
+    groups = benchmark.groups if among is None else benchmark.groups[among]
+    left = len(np.unique(groups)) - sum(s for s in sizes.values() if isinstance(s, int))
     # The test sample comes last: it gets what rounding and limits leave.
     waiting = [name for name, size in sizes.items() if size in ("auto", "rest")]
     if waiting and left < LEAST * len(waiting):
@@ -53,7 +63,8 @@ def fitted_sizes(samples: SamplesConfig, benchmark: Benchmark) -> SamplesConfig:
         share, most = AUTOMATIC[name]
         whole = share + sum(AUTOMATIC[other][0] for other in waiting)
         kept = LEAST * len(waiting)  # for those that come after
-        size = max(LEAST, min(most, round(left * share / whole), left - kept))
+        limit = most if among is None else left
+        size = max(LEAST, min(limit, round(left * share / whole), left - kept))
         if sizes[name] == "auto":
             fitted[name] = getattr(samples, name).model_copy(update={"size": size})
         left -= size
@@ -74,27 +85,36 @@ def common_sizes(samples: SamplesConfig, benchmarks: Sequence[Benchmark]) -> Sam
     return samples.model_copy(update=common)
 
 
-def draw_samples(benchmark: Benchmark, datasets: Sequence[str], config: RunConfig) -> Split:
+def draw_samples(
+    benchmark: Benchmark,
+    datasets: Sequence[str],
+    config: RunConfig,
+    among: NDArray[np.int64] | None = None,
+) -> Split:
     """Draw the three disjoint samples of a run, no class of isomorphic networks in two of them.
 
     Args:
         benchmark: to draw from.
         datasets: stratified samples go by the mean of their accuracies.
         config: sizes and seed.
+        among: draw from these networks alone, sizes that are automatic fitted to them.
 
     Raises:
         DataError: the benchmark lacks a data set of the run.
         ConfigError: a sample asks for more networks than are left.
     """
-    accuracy = np.mean([benchmark.accuracy(d) for d in datasets], axis=0)
-    return draw_split(
+    networks = np.arange(len(benchmark)) if among is None else among
+    samples = config.samples if among is None else fitted_sizes(config.samples, benchmark, among)
+    accuracy = np.mean([benchmark.accuracy(d)[networks] for d in datasets], axis=0)
+    drawn = draw_split(
         accuracy,
-        benchmark.groups,
-        train=_spec(config.samples.train),
-        validation=_spec(config.samples.validation),
-        test=_spec(config.samples.test),
+        benchmark.groups[networks],
+        train=_spec(samples.train),
+        validation=_spec(samples.validation),
+        test=_spec(samples.test),
         seed=config.seed,
     )
+    return Split(*(networks[places] for places in (drawn.train, drawn.validation, drawn.test)))
 
 
 def _spec(config: SampleConfig) -> SampleSpec:

@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from greenmachine.bank import Bank
 from greenmachine.benchmarks import Benchmark, load_benchmark, short_name
 from greenmachine.config import RunConfig, split_task
 from greenmachine.errors import ConfigError
+from greenmachine.evolution.bank_tasks import bank_networks, with_bank
 from greenmachine.evolution.samples import common_sizes, draw_samples
 from greenmachine.fitness import Objective, Split
 from greenmachine.language import LANGUAGES
@@ -59,15 +61,22 @@ class TaskSet:
         return found
 
 
-def fitted(config: RunConfig) -> tuple[RunConfig, list[Benchmark]]:
+def fitted(config: RunConfig, bank: Bank | None = None) -> tuple[RunConfig, list[Benchmark]]:
     """Return the settings as they will be written, and the benchmarks that they name.
 
     A resumed run needs neither this folder nor the defaults of today.
+
+    Args:
+        config: as they are given.
+        bank: above which the run searches, if any. Sizes of samples that are automatic stay so:
+            each benchmark has its own.
 
     Raises:
         ConfigError: the settings do not fit the benchmarks.
         DataError: the data of one is missing or broken.
     """
+    if bank is not None:
+        config = with_bank(config, bank)
     benchmarks = {name: load_benchmark(name) for name in config.benchmarks}
     if config.target != "auto":
         benchmarks = {name: each.with_target(config.target) for name, each in benchmarks.items()}
@@ -93,19 +102,22 @@ def fitted(config: RunConfig) -> tuple[RunConfig, list[Benchmark]]:
     update: dict[str, Any] = {
         "tasks": tuple(dict.fromkeys(tasks)),
         "passes": config.passes or usual,
-        "samples": common_sizes(config.samples, found),
+        "samples": config.samples if bank else common_sizes(config.samples, found),
         # Of several benchmarks each may have another: what is automatic stays so.
         "target": found[0].truth if len({each.truth for each in found}) == 1 else "auto",
     }
     return config.model_copy(update=update), found
 
 
-def draw_task_sets(config: RunConfig, benchmarks: Sequence[Benchmark]) -> list[TaskSet]:
+def draw_task_sets(
+    config: RunConfig, benchmarks: Sequence[Benchmark], bank: Bank | None = None
+) -> list[TaskSet]:
     """Draw the samples of every benchmark, all of the sizes and the seed of ``config``.
 
     Args:
         config: as :func:`fitted` returned it.
         benchmarks: returned beside it.
+        bank: whose networks are drawn from; None draws from all.
 
     Raises:
         ConfigError: a sample asks for more networks than there are, or the selection scheme does
@@ -121,12 +133,14 @@ def draw_task_sets(config: RunConfig, benchmarks: Sequence[Benchmark]) -> list[T
             if name == benchmark.name and dataset
         ]
         prefix = f"{short}/" if several else ""
+        sources = {d: _source(config.capture.stand_in, short, d) for d in datasets}
+        among = bank_networks(bank, benchmark, sources.values()) if bank else None
         task_sets.append(
             TaskSet(
                 benchmark,
-                draw_samples(benchmark, datasets, config),
+                draw_samples(benchmark, datasets, config, among),
                 {dataset: f"{prefix}{dataset}" for dataset in datasets},
-                {d: _source(config.capture.stand_in, short, d) for d in datasets},
+                sources,
             )
         )
     tasks = [task for task_set in task_sets for task in task_set.tasks.values()]

@@ -10,6 +10,11 @@ integer ranks and laid out (networks, rows); then one comparison of the block wi
 by ``lag`` networks, settles all pairs at that distance for all rows:
 
     lag 1: (0,1) (1,2) (2,3)      lag 2: (0,2) (1,3)      lag 3: (0,3)
+
+Of many networks only those of a piece are compared so. Two neighbouring pieces, each sorted, are
+then merged: where a score of the right one comes in tells how many of the left one are above it
+(W. R. Knight, "A computer method for calculating Kendall's tau with ungrouped data", Journal of the
+American Statistical Association 61, 1966).
 """
 
 from __future__ import annotations
@@ -25,9 +30,12 @@ Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 Ranks = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
-# Measured: SciPy wins above this many networks, and below this many rows.
-_LARGEST_PAIRWISE: Final = 1500
+# Measured: merging wins above this many networks, and SciPy below this many rows.
+_LARGEST_PAIRWISE: Final = 600
 _FEWEST_ROWS: Final = 8
+_PIECE: Final = 128
+_MOST: Final = 2**16 - 1  # networks, whose ranks are uint16
+_MOST_TIED: Final = 2**20  # pairs in the truth; SciPy takes what has more
 # Rows at a time: a block of ranks stays in the cache, and all buffers below 32 MB.
 _BLOCK: Final = 256
 _TIED_PAIRS: Final = 4096
@@ -53,9 +61,10 @@ class TauReference:
         self._order = np.argsort(self.truth, kind="stable")
         # Pairs of positions in the sorted truth that are tied there, a few thousand at a time.
         self._tied: list[tuple[Indices, Indices]] = []
-        if n <= _LARGEST_PAIRWISE:
-            ordered = self.truth[self._order]
-            first, second = np.nonzero(np.triu(ordered[:, None] == ordered, k=1))
+        tied = n * (n - 1) // 2 - self._untied
+        self._fast = n <= _LARGEST_PAIRWISE or (n <= _MOST and tied <= _MOST_TIED)
+        if self._fast and tied:
+            first, second = _tied_pairs(same)
             self._tied = [
                 (first[i : i + _TIED_PAIRS], second[i : i + _TIED_PAIRS])
                 for i in range(0, len(first), _TIED_PAIRS)
@@ -85,7 +94,7 @@ class TauReference:
             return tau
         constant = (matrix == matrix[:, :1]).all(axis=1)
         rows = np.flatnonzero(~(constant | np.isnan(matrix).any(axis=1)))
-        if len(self) > _LARGEST_PAIRWISE or len(rows) < _FEWEST_ROWS:
+        if not self._fast or len(rows) < _FEWEST_ROWS:
             from scipy import stats  # takes half a second, and help must not wait for it
 
             for row in rows:
@@ -120,18 +129,7 @@ class TauReference:
 
     def _pairwise(self, ranks: Ranks) -> Floats:
         """Tau-b from (n, rows) minimum ranks, sorted by truth."""
-        n, rows = ranks.shape
-        less = np.empty((n, rows), dtype=np.bool_)
-        counts = np.zeros((n, rows), dtype=np.uint8)
-        falling = np.zeros(rows, dtype=np.int64)
-        for lag in range(1, n):
-            here = slice(0, n - lag)
-            np.less(ranks[lag:], ranks[here], out=less[here])
-            np.add(counts[here], less[here].view(np.uint8), out=counts[here])
-            if lag % 255 == 0:  # before a count leaves uint8
-                falling += counts.sum(axis=0, dtype=np.int64)
-                counts[:] = 0
-        falling += counts.sum(axis=0, dtype=np.int64)
+        falling = _falling(ranks) if len(ranks) <= _LARGEST_PAIRWISE else _falling_merged(ranks)
         # A minimum rank is the number of smaller scores: the sum counts the pairs not tied in x.
         untied = ranks.sum(axis=0, dtype=np.int64)
         net = untied - 2 * falling  # C - D, once the pairs tied in the truth are taken out
@@ -152,6 +150,61 @@ def kendall_tau(scores: npt.ArrayLike, truth: npt.ArrayLike) -> Floats:
 def directed_tau(scores: npt.ArrayLike, truth: npt.ArrayLike, direction: int) -> Floats:
     """Return tau-b in one direction, failures last: see `TauReference.directed`."""
     return TauReference(truth).directed(scores, direction)
+
+
+def _tied_pairs(counts: Indices) -> tuple[Indices, Indices]:
+    """Return the pairs of positions that are tied in a sorted vector, from its runs' lengths."""
+    starts = np.cumsum(counts) - counts
+    found = [
+        np.stack(np.triu_indices(count, k=1)) + start
+        for start, count in zip(starts, counts, strict=True)
+        if count > 1
+    ]
+    first, second = np.concatenate(found, axis=1)
+    return first, second
+
+
+def _falling(ranks: Ranks) -> Indices:
+    """Return how many pairs of each column fall: (..., n, rows) -> (rows,), of all n together."""
+    *more, n, rows = ranks.shape
+    less = np.empty((*more, n, rows), dtype=np.bool_)
+    counts = np.zeros((*more, n, rows), dtype=np.uint8)
+    falling = np.zeros(rows, dtype=np.int64)
+    axes = tuple(range(len(more) + 1))
+    for lag in range(1, n):
+        here = np.s_[..., 0 : n - lag, :]
+        np.less(ranks[..., lag:, :], ranks[here], out=less[here])
+        np.add(counts[here], less[here].view(np.uint8), out=counts[here])
+        if lag % 255 == 0:  # before a count leaves uint8
+            falling += counts.sum(axis=axes, dtype=np.int64)
+            counts[:] = 0
+    falling += counts.sum(axis=axes, dtype=np.int64)
+    return falling
+
+
+def _falling_merged(ranks: Ranks) -> Indices:
+    """Return what :func:`_falling` does of (n, rows), by pieces that are merged."""
+    n, rows = ranks.shape
+    size = _PIECE
+    while size < n:
+        size *= 2
+    padded = np.full((size, rows), _MOST, dtype=np.uint16)  # at the end, above all: falls nowhere
+    padded[:n] = ranks
+    falling = _falling(padded.reshape(-1, _PIECE, rows))
+    columns = np.ascontiguousarray(padded.T).astype(np.uint32)
+    width = _PIECE
+    while width < size:
+        # The last bit says which half a score comes from: of equal ones the left comes first.
+        marked = (columns << 1).reshape(rows, -1, 2, width)
+        marked[:, :, 1] |= 1
+        merged = np.sort(marked.reshape(rows, -1, 2 * width), axis=-1)
+        # The j-th of the right half comes to place p: p - j of the left half are not above it.
+        places = (merged & 1).astype(np.float64) @ np.arange(2.0 * width)
+        before = places - width * (width - 1) // 2
+        falling += (width * width - before).sum(axis=-1).astype(np.int64)
+        columns = np.right_shift(merged, 1, out=merged)
+        width *= 2
+    return falling
 
 
 def _ranks(scores: Floats) -> Ranks:

@@ -9,17 +9,18 @@ from typing import Any
 from deap import gp
 
 from greenmachine.errors import ConfigError
-from greenmachine.language.expression import Expression, apply, number, terminal
+from greenmachine.language.expression import Expression, apply, canonical, number, terminal
 from greenmachine.language.kinds import ALIASES, KIND_TYPES
 from greenmachine.language.languages import NUMBERS, TYPED, Language
 from greenmachine.plugins import belongs
-from greenmachine.primitives.registry import NUMBER, Primitive
+from greenmachine.primitives.registry import LAYER_SCALAR, NETWORK_SCALAR, NUMBER, Primitive
 from greenmachine.signals.registry import PASSES
 
 __all__ = ["NUMBERS", "Grammar", "usable_passes"]
 
 _TERMINAL_RATE = 0.3  # chance that a growing branch ends where it may (both ways are possible)
 _MOST_KNOWN = 50_000  # expressions that a grammar remembers, some 30 MB
+_ABOVE = (LAYER_SCALAR, NETWORK_SCALAR, NUMBER)
 
 
 def usable_passes(language: Language, plugins: Collection[str] = ()) -> list[str]:
@@ -38,6 +39,9 @@ class Grammar:
         exclude: primitives and terminals to leave out.
         language: whose words and terminals the trees are made of.
         plugins: names of plugins whose words the trees may have, beside GreenMachine's own.
+        leaves: canonical expressions of kind ``LayerScalar`` or ``NetworkScalar`` that stand as
+            terminals in place of the signals: a tree has nothing else that reads tensors. None
+            lets trees reach down to the signals.
 
     Attributes:
         root: kind of a tree's root.
@@ -48,6 +52,7 @@ class Grammar:
             the same kind.
         closing: number of words that close a tree; see :class:`Language`.
         terminals: names of the signals (and ``depth``) that trees may read, not their aliases.
+        leaves: expression of every terminal that stands for one, by its text.
 
     Raises:
         ConfigError: a pass or a word of ``exclude`` is unknown, or the rest says nothing.
@@ -59,6 +64,7 @@ class Grammar:
         exclude: Collection[str] = (),
         language: Language = TYPED,
         plugins: Collection[str] = (),
+        leaves: Sequence[Expression] | None = None,
     ) -> None:
         there = usable_passes(language, plugins)
         if wrong := [name for name in passes if name not in there]:
@@ -78,19 +84,31 @@ class Grammar:
         self._closing = language.closing
         self.terminals = sorted({ALIASES.get(n, n) for n in terminals if n not in exclude})
         self.pset = gp.PrimitiveSetTyped("proxy", [], KIND_TYPES[self.root])
+        self.leaves: dict[str, Expression] = {}
         self._nodes: dict[tuple[str, tuple[str, ...]], gp.Primitive] = {}
         self._known: dict[tuple[Any, ...], Expression] = {}
         self._fitting: dict[tuple[str, int], dict[str, list[tuple[str, ...]]]] = {}
         self._producers: dict[str, dict[str, list[tuple[str, ...]]]] = {k: {} for k in KIND_TYPES}
         self._terminals: dict[str, list[gp.Terminal]] = {k: [] for k in KIND_TYPES}
+        above = leaves is not None
         for name, kind in terminals.items():
-            if name not in exclude:
+            if name not in exclude and (kind in _ABOVE or not above):
                 self._terminals[kind].append(self._add_terminal(name, kind))
+        for leaf in leaves or ():
+            if not self._reads(leaf, exclude):
+                continue
+            self.leaves[leaf.text] = leaf
+            self._terminals[leaf.kind].append(self._add_terminal(leaf.text, leaf.kind))
+        if above and not self.leaves:
+            raise ConfigError(
+                "passes and language.exclude leave no expression of the bank: take more passes, or "
+                "exclude less"
+            )
         for value in language.numbers:
             self._terminals[NUMBER].append(self._add_terminal(repr(value), NUMBER))
         for primitive in words:
             if primitive.name not in exclude:
-                self._add_primitive(primitive)
+                self._add_primitive(primitive, above)
         self.closing = len(self._closing)
         self.alike: dict[str, list[gp.Primitive]] = {}
         self.wrappers: dict[str, list[gp.Primitive]] = {}
@@ -157,7 +175,19 @@ class Grammar:
         for word in reversed(self._closing):
             if whole.op == word:
                 (whole,) = whole.args
-        for node in whole.walk():
+        waiting = [whole]
+        while waiting:
+            node = waiting.pop()
+            # Where a leaf stands, its canonical form does; above it every word is kept as it is.
+            if self.leaves and any(a.kind not in _ABOVE for a in node.args):
+                if (leaf := canonical(node).text) not in self.leaves:
+                    raise ConfigError(
+                        f"{node} in {expression} is not in the bank: add it with `greenmachine "
+                        "bank add`, or take it out of the seeds or of language.exclude"
+                    )
+                nodes.append(self.pset.mapping[leaf])
+                continue
+            waiting += node.args[::-1]
             if node.args:
                 found = self._nodes.get((node.op, tuple(a.kind for a in node.args)))
             elif node.kind == NUMBER:
@@ -235,14 +265,22 @@ class Grammar:
             return Expression(word, tuple(args), self.node_kind(node))
         if self.node_kind(node) == NUMBER:
             return number(float(node.name))
-        return terminal(node.name)
+        return self.leaves.get(node.name) or terminal(node.name)
+
+    def _reads(self, leaf: Expression, exclude: Collection[str]) -> bool:
+        """Whether a leaf reads only what the trees may read, by words that they may have."""
+        return leaf.terminals <= {*self.terminals} and not any(
+            node.op in exclude for node in leaf.walk()
+        )
 
     def _add_terminal(self, name: str, kind: str) -> gp.Terminal:
         self.pset.addTerminal(None, KIND_TYPES[kind], name=name)
         return self.pset.mapping[name]
 
-    def _add_primitive(self, primitive: Primitive) -> None:
+    def _add_primitive(self, primitive: Primitive, above: bool) -> None:
         for place, signature in enumerate(primitive.signatures):
+            if above and not {*signature.arguments, signature.result} <= {*_ABOVE}:
+                continue
             name = f"{primitive.name}__{place}"  # DEAP names are unique per signature
             kinds = [KIND_TYPES[k] for k in signature.arguments]
             self.pset.addPrimitive(

@@ -121,7 +121,11 @@ def test_a_run_by_validation_accuracy(tmp_path: Path) -> None:
         assert result["best"]["tau"][sample]["cifar10"] == pytest.approx(tau, abs=1e-6)
     assert "valid accuracies" in write_report(tmp_path / "run").read_text(encoding="utf-8")
     with pytest.raises(RunError, match="another run"):
-        run(tmp_path / "run", "nats-tss/cifar10", capture={"options": {"cells": 1, "channels": 4}, "batch": 2})
+        run(
+            tmp_path / "run",
+            "nats-tss/cifar10",
+            capture={"options": {"cells": 1, "channels": 4}, "batch": 2},
+        )
 
 
 def test_the_target_is_test_unless_the_table_has_none(tmp_path: Path) -> None:

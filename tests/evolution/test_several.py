@@ -240,7 +240,9 @@ def test_networks_that_stand_for_others_differ_in_the_last_layer_alone(
     index = int(np.argmax(benchmark.accuracy("cifar10")))
     captured = []
     for dataset in DATASETS:
-        spec = CaptureSpec("nats-tss", dataset, terminals, batch=2, options={"cells": 1, "channels": 4})
+        spec = CaptureSpec(
+            "nats-tss", dataset, terminals, batch=2, options={"cells": 1, "channels": 4}
+        )
         layers = capture_network(benchmark, index, spec)
         assert isinstance(layers, list)
         captured.append(layers)

@@ -48,6 +48,7 @@ SMALL: dict[str, Any] = {
 KEYS = {
     "engine_vs_plain", "engine_vs_recompute", "copy_fraction", "capture_ms", "kendall_us",
     "help_seconds", "help_to_torch", "candidates_per_second",
+    "bank_candidates_per_second",
 }  # fmt: skip
 LINUX = {"peak_gb", "main_alone"}
 

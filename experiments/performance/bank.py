@@ -1,0 +1,125 @@
+"""Part j: what a bank costs to build, and how fast a search above it is.
+
+The search is the project's own, with broods, on as many networks as a bank of thousands has: the
+vectors of those that were captured, again and again, with other accuracies. What a candidate costs
+depends on the number of layers and networks, and on nothing that their values say. Seconds are
+those of the processor, so that other work on the machine does not count.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from experiments.performance.report import Report
+from experiments.performance.settings import Settings
+from experiments.performance.workload import Workload
+from greenmachine.api.banks import build_bank
+from greenmachine.bank import Bank, BankEvaluator
+from greenmachine.config import EvolutionConfig, LanguageConfig
+from greenmachine.evolution import Search
+from greenmachine.evolution.evaluators import SampleEvaluator
+from greenmachine.fitness import Task
+from greenmachine.fitness.objectives import KendallTau
+from greenmachine.language import Expression
+from greenmachine.language.grammar import Grammar
+from greenmachine.selection import Tournament
+
+__all__ = ["measure_bank"]
+
+_HEIGHTS = (1, 4)  # as a run above a bank has
+_CACHE = 2**29
+
+
+def measure_bank(workload: Workload, report: Report) -> None:
+    """Report seconds a network of building, and candidates a second above the bank."""
+    settings = workload.settings
+    with tempfile.TemporaryDirectory(prefix="greenmachine-") as folder:
+        bank = _build(Path(folder) / "bank", settings, report)
+        rate = _search(bank, workload, report)
+    report.summary["bank_candidates_per_second"] = rate
+
+
+def _build(path: Path, settings: Settings, report: Report) -> Bank:
+    spent: list[float] = []
+    bank = build_bank(
+        path,
+        f"{settings.benchmark}/{settings.dataset}",
+        networks=settings.bank_captured,
+        expressions=[f"random:{settings.bank_expressions}"],
+        batch=settings.batch,
+        seed=settings.seed,
+        workers=1,
+        announce=report.say,
+        progress=lambda what, done, of: spent.append(time.process_time()),
+    )
+    (family,) = bank.facts.families
+    networks = len(family.indices)
+    report.add(
+        "j",
+        "building, a network",
+        (spent[-1] - spent[0]) / networks,
+        "s",
+        f"{len(bank.leaves)} random expressions, passes {', '.join(bank.facts.passes)}, batch "
+        f"{bank.facts.batch}, {networks} networks of {family.task}, one core",
+    )
+    report.add("j", "on disk, a network", bank.summary()["bytes"] / networks / 1000, "kB")
+    return bank
+
+
+def _search(bank: Bank, workload: Workload, report: Report) -> float:
+    """Run a search and return the candidates of its broods a second."""
+    settings = workload.settings
+    (family,) = bank.facts.families
+    held = len(family.indices)
+    places = [place % held for place in range(settings.bank_networks)]
+    evaluator = BankEvaluator(bank.vectors(family), places, cache_bytes=_CACHE)
+    accuracy = workload.accuracy([family.indices[place] for place in places])
+    accuracy = accuracy + np.random.default_rng(settings.seed).normal(size=len(accuracy))
+    task = Task(settings.dataset, settings.dataset, np.arange(len(accuracy)), accuracy)
+    evaluator = SampleEvaluator({settings.dataset: evaluator}, [task], KendallTau())
+    search = Search(
+        EvolutionConfig(
+            population=settings.bank_population,
+            generations=settings.bank_generations,
+            elites=min(10, settings.bank_population // 2),
+        ),
+        LanguageConfig(start_height=_HEIGHTS),
+        Grammar(bank.facts.passes, settings.exclude, leaves=bank.leaves),
+        Tournament(),
+        evaluator,
+        evaluator,
+        settings.seed,
+    )
+    search.step()
+    judged = search.breeder.fitness_of
+    candidates = 0
+
+    def counted(expressions: list[Expression]) -> object:
+        nonlocal candidates
+        candidates += len(expressions)
+        return judged(expressions)
+
+    search.breeder.fitness_of = counted  # type: ignore[assignment]
+    started = time.process_time()
+    while search.generation < settings.bank_generations:
+        before = search.individuals
+        search.step()
+        candidates += search.individuals - before
+        report.say(f"generation {search.generation} of {settings.bank_generations} above the bank")
+    rate = candidates / (time.process_time() - started)
+    counts = bank.vectors(family).layer_counts
+    layers = sum(counts[place] for place in places)
+    report.add(
+        "j",
+        "candidates above a bank",
+        rate,
+        "1/s",
+        f"a second and core; {candidates} in {settings.bank_generations} generations, "
+        f"{len(places)} networks ({layers} layers); "
+        "breeding, text, scores, tau",
+    )
+    return rate

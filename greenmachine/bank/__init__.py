@@ -1,0 +1,20 @@
+"""A bank: the values of many expressions at the reduction boundary, on many networks, on disk."""
+
+from greenmachine.bank.bank import DESCRIPTION, Bank, BankFacts, Family, Vectors
+from greenmachine.bank.build import build, capture_spec
+from greenmachine.bank.evaluator import BankEvaluator
+from greenmachine.bank.leaves import Sieve, leaves_of, readable
+
+__all__ = [
+    "DESCRIPTION",
+    "Bank",
+    "BankEvaluator",
+    "BankFacts",
+    "Family",
+    "Sieve",
+    "Vectors",
+    "build",
+    "capture_spec",
+    "leaves_of",
+    "readable",
+]

@@ -1,0 +1,62 @@
+"""Scores from the vectors of a bank: no network is built, no tensor is read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from greenmachine.bank.bank import Vectors
+from greenmachine.engine import Evaluator
+from greenmachine.engine.graph import LOWER_KINDS
+from greenmachine.engine.network_stage import Layout
+from greenmachine.language import Expression
+from greenmachine.primitives.registry import LAYER_SCALAR, NETWORK_MATRIX
+from greenmachine.workers import Progress
+
+__all__ = ["BankEvaluator"]
+
+
+class BankEvaluator(Evaluator):
+    """Scores expressions on some networks of a bank.
+
+    Args:
+        vectors: of the family.
+        places: the networks of the sample, as places in the family.
+        cache_bytes: see :class:`greenmachine.engine.Evaluator`.
+    """
+
+    def __init__(self, vectors: Vectors, places: Sequence[int], *, cache_bytes: int) -> None:
+        super().__init__([], len(places), cache_bytes=cache_bytes)
+        self._below = LOWER_KINDS | {NETWORK_MATRIX}
+        self._vectors = vectors
+        self._networks = np.asarray(places, dtype=np.int64)
+        counts = vectors.layer_counts
+        starts = np.concatenate([[0], np.cumsum(counts)])
+        spans = [np.arange(starts[place], starts[place + 1]) for place in places]
+        self._rows = np.concatenate(spans) if spans else np.empty(0, dtype=np.int64)
+        self._layout = Layout([counts[place] for place in places])
+        self.failures = {
+            number: vectors.failures[place]
+            for number, place in enumerate(places)
+            if place in vectors.failures
+        }
+
+    def _boundary(self, boundary: list[Expression], progress: Progress | None) -> dict[str, Tensor]:
+        """Return the value of every boundary expression over the whole sample.
+
+        Raises:
+            RunError: the bank does not hold one.
+        """
+        vectors = {}
+        for expression in boundary:
+            value = self.cache.get(expression.text)
+            if value is None:
+                rows = self._rows if expression.kind == LAYER_SCALAR else self._networks
+                value = torch.from_numpy(np.array(self._vectors.read(expression.text)[rows]))
+                self.cache.put(expression.text, value)
+                self.evaluated += 1
+            vectors[expression.text] = value
+        return vectors

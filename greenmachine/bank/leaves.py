@@ -1,0 +1,82 @@
+"""The expressions of a bank: all that a score reads of tensors, one number a layer or a network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor
+
+from greenmachine.engine.graph import LOWER_KINDS, boundary_of
+from greenmachine.engine.layer_stage import evaluate_shard
+from greenmachine.engine.network_stage import Layout, evaluate_vectors
+from greenmachine.language import Expression, canonical
+from greenmachine.language.kinds import terminals_of
+from greenmachine.primitives.registry import NETWORK_MATRIX, NETWORK_SCALAR
+from greenmachine.signals.shard import Shard
+
+__all__ = ["Sieve", "evaluate_leaves", "leaves_of", "readable"]
+
+_BELOW = LOWER_KINDS | {NETWORK_MATRIX}
+_DIGITS = 6  # to which two expressions must agree everywhere to count as one
+
+
+def leaves_of(expressions: Iterable[Expression]) -> list[Expression]:
+    """Return the distinct sub-expressions that a bank keeps, in order of appearance.
+
+    They are of kind ``LayerScalar``, or of kind ``NetworkScalar`` where they read the sum of
+    matrices over the layers of a network.
+
+    Args:
+        expressions: of any kind.
+    """
+    return boundary_of([canonical(expression) for expression in expressions], _BELOW)
+
+
+def readable(leaves: Iterable[Expression], passes: Sequence[str]) -> list[Expression]:
+    """Return those that read no other signals than those of ``passes``."""
+    terminals = {*terminals_of(passes)}
+    return [leaf for leaf in leaves if leaf.terminals <= terminals]
+
+
+def evaluate_leaves(shard: Shard, leaves: Sequence[Expression]) -> list[Tensor]:
+    """Return the values of ``leaves`` on a shard, float64.
+
+    Returns:
+        For a ``LayerScalar`` (layers,) in the shard's order, for a ``NetworkScalar`` (networks,).
+    """
+    boundary = boundary_of(leaves, LOWER_KINDS)
+    with torch.no_grad():
+        values = evaluate_shard(shard, boundary)
+        known = {each.text: value for each, value in zip(boundary, values, strict=True)}
+        whole = [leaf for leaf in leaves if leaf.kind == NETWORK_SCALAR]
+        scores = evaluate_vectors(whole, known, Layout(shard.layer_counts))
+    known |= {leaf.text: score for leaf, score in zip(whole, scores, strict=True)}
+    return [known[leaf.text] for leaf in leaves]
+
+
+class Sieve:
+    """Lets pass what tells layers or networks apart as nothing before does.
+
+    Held back are expressions that are not finite on half of the layers, that are constant, or that
+    agree everywhere, to six digits, with one before.
+
+    Args:
+        shard: some networks to try expressions on.
+    """
+
+    def __init__(self, shard: Shard) -> None:
+        self._shard = shard
+        self._seen: set[str] = set()
+
+    def passed(self, leaves: Sequence[Expression]) -> list[Expression]:
+        """Return those that pass, in order."""
+        found = []
+        for leaf, vector in zip(leaves, evaluate_leaves(self._shard, leaves), strict=True):
+            finite = vector[torch.isfinite(vector)]
+            told = " ".join(f"{value:.{_DIGITS}g}" for value in vector.tolist())
+            varies = 2 * len(finite) > len(vector) and bool((finite != finite[0]).any())
+            if varies and told not in self._seen:
+                found.append(leaf)
+                self._seen.add(told)
+        return found

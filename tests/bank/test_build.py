@@ -1,0 +1,252 @@
+"""A bank holds what a run would compute; whatever stops it, whoever builds it."""
+
+from __future__ import annotations
+
+import shutil
+from collections import namedtuple
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from greenmachine.api.banks import build_bank
+from greenmachine.bank import Bank, BankEvaluator, capture_spec, leaves_of, readable
+from greenmachine.engine import Evaluator
+from greenmachine.errors import ConfigError, DamagedError, DataError, RunError
+from greenmachine.files import write_sealed
+from greenmachine.language import parse
+from greenmachine.primitives.registry import LAYER_SCALAR, NETWORK_SCALAR
+
+SOURCES = ("synflow", "random:12")
+SCORES = (
+    "sum_layers(log1p_abs(l2_norm(noise_weight_grad)))",
+    "logdet(sum_matrices(sign_agreement_rate(noise_output)))",
+    "mean_layers(mul(depth, min_eigenvalue(channel_correlation(noise_input))))",
+    "max_layers(max_eigenvalue(batch_gram(ones_output)))",
+)
+
+
+def contents(bank: Path) -> dict[str, bytes]:
+    """Return the bytes of every file."""
+    files = [path for path in sorted(bank.rglob("*")) if path.is_file()]
+    return {str(path.relative_to(bank)): path.read_bytes() for path in files}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Bank:
+    path = tmp_path_factory.mktemp("bank") / "b"
+    build_bank(path, ["digits-tss"], networks=9, expressions=[*SOURCES, *SCORES], workers=1)
+    return Bank(path)
+
+
+def test_leaves_are_one_number_a_layer_or_a_network(built: Bank) -> None:
+    assert {leaf.kind for leaf in built.leaves} == {LAYER_SCALAR, NETWORK_SCALAR}
+    assert leaves_of(built.leaves) == built.leaves
+    assert readable(built.leaves, ["noise", "ones"]) == built.leaves
+    assert len(readable(built.leaves, ["noise"])) < len(built.leaves)
+
+
+@pytest.mark.parametrize("benchmark", ["digits-tss", "digits-sss"])
+def test_scores_are_those_of_an_ordinary_run(benchmark: str, tmp_path: Path) -> None:
+    bank = build_bank(tmp_path / "b", benchmark, networks=9, expressions=SCORES, workers=1)
+    (family,) = bank.facts.families
+    places = [5, 2, 3]
+    above = BankEvaluator(bank.vectors(family), places, cache_bytes=2**24)
+    below = Evaluator.of_networks(
+        capture_spec(bank.facts, family), [family.indices[place] for place in places]
+    )
+    expressions = [parse(text) for text in SCORES]
+    # Chunks of layers are those of the shard, and float32 sums of a chunk are rounded by its size.
+    np.testing.assert_allclose(
+        above.scores(expressions), below.scores(expressions), rtol=1e-5, atol=0
+    )
+
+
+@pytest.mark.slow
+def test_other_workers_make_the_same_bytes(built: Bank, tmp_path: Path) -> None:
+    path = tmp_path / "b"
+    build_bank(path, ["digits-tss"], networks=9, expressions=[*SOURCES, *SCORES], workers=2)
+    assert contents(path) == contents(built.path)
+
+
+def test_a_stopped_build_goes_on_to_the_same_bytes(built: Bank, tmp_path: Path) -> None:
+    path = tmp_path / "b"
+
+    def stop(what: str, done: int, of: int) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build_bank(
+            path,
+            ["digits-tss"],
+            networks=9,
+            expressions=[*SOURCES, *SCORES],
+            workers=1,
+            progress=stop,
+        )
+    assert not Bank(path).summary()["complete"]
+    first, *_ = sorted(path.rglob("*.npy"))
+    first.write_bytes(first.read_bytes()[:-8])  # whatever happened to it
+    seen: list[int] = []
+    build_bank(path, workers=1, progress=lambda what, done, of: seen.append(done))
+    assert seen[0] == 1, "what is whole is not computed again"
+    assert contents(path) == contents(built.path)
+
+
+def test_added_expressions_are_a_part_of_their_own(built: Bank, tmp_path: Path) -> None:
+    path = tmp_path / "b"
+    build_bank(path, ["digits-tss"], networks=9, expressions=SCORES[:2], workers=1)
+    before = contents(path)
+    bank = build_bank(path, expressions=SCORES, workers=1)
+    after = contents(path)
+    assert [len(part) for part in bank.parts] == [2, 2]
+    assert {k: v for k, v in after.items() if "part-000" in k} == {
+        k: v for k, v in before.items() if "part-000" in k
+    }
+    one, other = (each.vectors(each.facts.families[0]) for each in (bank, built))
+    for leaf in bank.leaves:
+        assert np.array_equal(one.read(leaf.text), other.read(leaf.text), equal_nan=True)
+    assert contents(build_bank(path, expressions=SCORES, workers=1).path) == after
+
+
+def test_added_networks_get_all_expressions(tmp_path: Path) -> None:
+    path = tmp_path / "b"
+    build_bank(path, ["digits-tss"], networks=4, expressions=SCORES[:2], workers=1)
+    bank = build_bank(path, "digits-sss", networks=5, expressions=SCORES[2:], workers=1)
+    assert bank.summary()["complete"]
+    tss, sss = bank.facts.families
+    assert (len(tss.indices), len(sss.indices)) == (4, 5)
+    for family in (tss, sss):
+        vectors = bank.vectors(family)
+        lengths = {len(vectors.read(leaf.text)) for leaf in bank.leaves}
+        assert lengths == {len(family.indices), sum(vectors.layer_counts)}
+
+
+def test_more_networks_are_captured_besides(tmp_path: Path) -> None:
+    path, whole = tmp_path / "b", tmp_path / "whole"
+    build_bank(path, ["digits-tss"], networks=3, expressions=SCORES[:1], workers=1)
+    bank = build_bank(path, ["digits-tss"], networks=8, expressions=SCORES[:2], workers=1)
+    assert bank.summary()["complete"]
+    assert contents(build_bank(path, ["digits-tss"], networks=5, workers=1).path) == contents(path)
+    expected = build_bank(whole, ["digits-tss"], networks=8, expressions=SCORES[:2], workers=1)
+    one, other = (each.vectors(each.facts.families[0]) for each in (bank, expected))
+    assert one.family == other.family
+    assert one.layer_counts == other.layer_counts
+    for leaf in bank.leaves:
+        np.testing.assert_allclose(one.read(leaf.text), other.read(leaf.text), rtol=1e-5)
+
+
+def test_random_expressions_depend_on_their_seed_alone(built: Bank, tmp_path: Path) -> None:
+    def drawn(source: str, name: str) -> list[str]:
+        bank = build_bank(
+            tmp_path / name, "digits-tss", networks=4, expressions=[source], workers=1
+        )
+        return [leaf.text for leaf in bank.leaves]
+
+    few, more, other = drawn("random:5", "a"), drawn("random:8", "b"), drawn("random:8:1", "c")
+    assert len(few) == 5
+    assert more[:5] == few
+    assert not {*other} >= {*more}
+
+
+def _foreign(path: Path) -> None:
+    path.mkdir()
+    (path / "notes.txt").write_text("mine")
+
+
+def _file(path: Path) -> None:
+    path.write_text("mine")
+
+
+@pytest.mark.parametrize("make", [_foreign, _file])
+def test_somebody_elses_folder_is_refused(make, tmp_path: Path) -> None:
+    path = tmp_path / "b"
+    make(path)
+    with pytest.raises(RunError, match="folder"):
+        build_bank(path, "digits-tss", networks=4, expressions=SCORES[:1], workers=1)
+
+
+@pytest.mark.parametrize(
+    ("on", "given"),
+    [
+        ("digits-tss", {"passes": ["noise"]}),
+        ("digits-tss", {"batch": 4}),
+        ("digits-tss", {"seed": 3}),
+        ("digits-tss", {"options": {"cells": 2}}),
+    ],
+)
+def test_another_spec_is_refused(on: str, given: dict, built: Bank) -> None:
+    before = contents(built.path)
+    with pytest.raises(RunError, match="another bank"):
+        build_bank(built.path, on, workers=1, **given)
+    assert contents(built.path) == before
+
+
+@pytest.mark.parametrize(
+    "source", ["random:many", "no_such_proxy", "random:3:x", "nwot", "runs/none"]
+)
+def test_a_source_of_nothing_is_refused(source: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError):
+        build_bank(tmp_path / "b", "digits-tss", networks=4, expressions=[source], workers=1)
+    assert not (tmp_path / "b").exists()
+
+
+def test_a_changed_table_is_refused(built: Bank, tmp_path: Path) -> None:
+    facts = built.facts
+    family = facts.families[0].model_copy(update={"sha256": "0" * 64})
+    copy = tmp_path / "b"
+    shutil.copytree(built.path, copy)
+    told = facts.model_copy(update={"families": [family]})
+    write_sealed(copy / "bank.json", told.model_dump(mode="json"))
+    with pytest.raises(DataError, match="changed since the bank was built"):
+        build_bank(copy, workers=1)
+
+
+@pytest.mark.parametrize("file", ["bank.json", "part-000.json", "part-000.npy"])
+@pytest.mark.parametrize("fault", ["truncated", "one bit"])
+def test_a_damaged_file_is_noticed(file: str, fault: str, built: Bank, tmp_path: Path) -> None:
+    copy = tmp_path / "b"
+    shutil.copytree(built.path, copy)
+    (path,) = copy.rglob(file)
+    content = bytearray(path.read_bytes())
+    content[-20] ^= 1
+    path.write_bytes(bytes(content[:-9]) if fault == "truncated" else bytes(content))
+    family = built.facts.families[0]
+    with pytest.raises(DamagedError):
+        Bank(copy).vectors(family)
+    if file == "part-000.npy":
+        build_bank(copy, workers=1)
+        assert contents(copy) == contents(built.path)
+
+
+def test_a_full_disk_is_told_before_anything_is_captured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10, 9, 1))
+    with pytest.raises(RunError, match="free space"):
+        build_bank(tmp_path / "b", "digits-tss", networks=4, expressions=SCORES[:1], workers=1)
+    assert not list(tmp_path.rglob("*.npy"))
+
+
+@pytest.mark.data
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("task", "options"),
+    [
+        ("nats-tss/cifar10", {}),
+        ("nats-sss/ImageNet16-120", {}),
+        ("nas-bench-101/cifar10", {"width": 25}),
+        ("nas-bench-macro/cifar10", {"width": 25}),
+        ("channel-resnet/cifar10", {"width": 25}),
+    ],
+)
+def test_every_benchmark_fits(task: str, options: dict, tmp_path: Path) -> None:
+    bank = build_bank(
+        tmp_path / "b", task, networks=3, expressions=SCORES[:2], options=options, workers=1
+    )
+    (family,) = bank.facts.families
+    assert family.options == options
+    assert not bank.vectors(family).failures
+    assert all(np.isfinite(bank.vectors(family).read(leaf.text)).all() for leaf in bank.leaves)
