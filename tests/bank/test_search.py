@@ -68,7 +68,7 @@ def finished(bank: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_without_tasks_a_search_has_those_of_the_bank(finished: Path, bank: Path) -> None:
     facts = RunFolder(finished).result()
-    assert facts["datasets"] == ["digits-tss/digits", "digits-sss/digits"]
+    assert facts["tasks"] == ["digits-tss/digits", "digits-sss/digits"]
     sizes = {
         name: sum(facts["samples"][s][name] for s in facts["samples"])
         for name in ("digits-tss", "digits-sss")
