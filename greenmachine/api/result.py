@@ -113,12 +113,14 @@ class Result:
         """Wall time of the whole run, in seconds."""
         return float(self.facts["seconds"])
 
-    def export(self, path: str | Path, rank: int = 1) -> Path:
+    def export(self, path: str | Path, rank: int = 1, *, exact: bool = False) -> Path:
         """Write a proxy as one Python file that needs only torch, and its facts as JSON beside.
 
         Args:
             path: ends in ``.py``.
             rank: place in the hall of fame; 1 is the champion, the only one judged on test.
+            exact: whether the file gives the engine's score bit for bit, in 1,400 lines. Otherwise
+                it has about 150, and agrees to one part in a million.
 
         Returns:
             The path.
@@ -127,7 +129,7 @@ class Result:
             ConfigError: ``path`` does not end in ``.py``, or the hall is shorter than ``rank``.
             RunError: the folder has lost its files.
         """
-        export_run(self.folder, Path(path), rank)
+        export_run(self.folder, Path(path), rank, exact=exact)
         return Path(path)
 
     def __repr__(self) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from greenmachine.engine.graph import EIGENVALUES, Graph, boundary_of
-from greenmachine.export.describe import better
+from greenmachine.export.describe import better, clean
 from greenmachine.export.formula import double_nodes, layer_sources
 from greenmachine.export.inline import import_lines, inline
 from greenmachine.export.layout import WIDTH, indented, pieces
@@ -25,6 +25,7 @@ from greenmachine.export.straight import Block, Function, Straight, written
 from greenmachine.language import Expression, canonical
 from greenmachine.primitives import eigenvalues, vocabulary
 from greenmachine.primitives.registry import NUMBER
+from greenmachine.proxies.resolve import EXPORTED
 from greenmachine.signals.paper_passes import modes_of
 from greenmachine.signals.registry import PASSES, is_weight, wanted_of
 
@@ -60,8 +61,7 @@ def compact_source(
         _environment()
         .get_template("compact.py.jinja")
         .render(
-            title=f"{name}: a zero-cost proxy exported by GreenMachine. A {better(direction)} score "
-            "is good.",
+            title=f"{clean(name)}: a zero-cost proxy {EXPORTED}. A {better(direction)} score is good.",
             expression="\n".join(line.rstrip() for line in lines),
             imports=import_lines(reading.imports | straight.imports | copied.imports),
             constants=f"DIRECTION = {direction}\nSHAPE = {tuple(map(int, shape))}",
@@ -154,7 +154,12 @@ class _Reading:
     @property
     def imports(self) -> set[tuple[str, str]]:
         """What the file imports beside what its formula needs."""
-        found = {("copy", ""), ("warnings", ""), ("contextlib", "ExitStack"), ("threading", "RLock")}
+        found = {
+            ("copy", ""),
+            ("warnings", ""),
+            ("contextlib", "ExitStack"),
+            ("threading", "RLock"),
+        }
         found |= {("torch", ""), ("torch", "nn")}
         if self.norms:
             found |= {("torch.overrides", "TorchFunctionMode"), ("threading", "get_ident")}
@@ -226,7 +231,11 @@ class _Reading:
             return ["torch.autograd.backward(picked(returned, output).sum())"]
         loss = "functional.cross_entropy(found, classes)"
         loss += ' if name == "data" else found.sum()' * self.several
-        return ["found = picked(returned, output)", f"loss = {loss}", "torch.autograd.backward(loss)"]
+        return [
+            "found = picked(returned, output)",
+            f"loss = {loss}",
+            "torch.autograd.backward(loss)",
+        ]
 
     def signal(self, terminal: str) -> str:
         """Return code that reads a terminal of a layer, whose passes are variables."""
@@ -238,7 +247,9 @@ class _Reading:
         if source == "perturbed":
             return f'signal(moved, "{name}") - signal(noise, "{name}")'
         expanded = ".expand(-1, shape[0], -1, -1, -1)"
-        return f'signal({source}, "{name}")' + expanded * (source == "ones" and not is_weight(terminal))
+        return f'signal({source}, "{name}")' + expanded * (
+            source == "ones" and not is_weight(terminal)
+        )
 
 
 _MINI_BATCH = [
@@ -284,8 +295,8 @@ def _formula(reading: _Reading) -> tuple[Straight, str]:
         op = upper.nodes[number].op
         if op in known:
             function, alone, source = known[op]
-            column = ast.Name(columns[source])
-            code = column if alone else outer.call(_function(function), [column])
+            name = ast.Name(columns[source])
+            code = name if alone else outer.call(_function(function), [name])
             above.code[number] = outer.assign(code, "a")
         else:
             depth = "torch.arange(1, len(layers) + 1, dtype=torch.float64).unsqueeze(0)"
@@ -300,8 +311,8 @@ def _formula(reading: _Reading) -> tuple[Straight, str]:
         text.append(indented([*inner.lines, result], 8))
         targets = ", ".join(columns.values())
         targets = targets if len(columns) > 1 else f"({targets},)"
-        column = 'torch.cat(v).to("cpu", torch.float64).unsqueeze(0)'
-        gathered = [f"{targets} = ({column} for v in zip(*each))"]
+        column = "torch.cat(v).cpu().double()[None]"
+        gathered = [f"{targets} = ({column} for v in zip(*each, strict=True))"]
     text.append(indented([*gathered, *outer.lines, f"return float({score})"], 4))
     return straight, "\n".join(text)
 

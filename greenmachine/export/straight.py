@@ -2,8 +2,8 @@
 
 A function whose body is a few assignments and a ``return`` stands in the code of its caller, its
 variables renamed where they would meet. One of several statements that is called twice or more is
-written once, as a function. What holds a condition or a loop, and what is a plugin's, is copied word
-for word (``inline.py``).
+written once, as a function. What holds a condition or a loop, and what is a plugin's, is copied
+word for word (``inline.py``).
 """
 
 from __future__ import annotations
@@ -212,15 +212,16 @@ class Block:
             targets = target.elts if isinstance(target, ast.Tuple) else [target]
             wanted = [t.id for t in targets if isinstance(t, ast.Name)]
             if isinstance(value, ast.Tuple):  # of a function that stands here
-                known |= {
-                    n: self.assign(v, n) for n, v in zip(wanted, value.elts, strict=True)
-                }
+                known |= {n: self.assign(v, n) for n, v in zip(wanted, value.elts, strict=True)}
                 continue
-            after = Counter(
-                n.id for n in ast.walk(node.body[place + 1]) if isinstance(n, ast.Name)
-            )
+            after = Counter(n.id for n in ast.walk(node.body[place + 1]) if isinstance(n, ast.Name))
             # Twice: where it is assigned, and in the next statement, which evaluates it first.
-            if len(wanted) == 1 and uses[wanted[0]] == 2 and after[wanted[0]] == 1 and len(written(value)) < _FOLDED:
+            if (
+                len(wanted) == 1
+                and uses[wanted[0]] == 2
+                and after[wanted[0]] == 1
+                and len(written(value)) < _FOLDED
+            ):
                 known[wanted[0]] = value
                 continue
             value = self.fitted(value)
@@ -287,7 +288,11 @@ def _body(function: Function) -> ast.FunctionDef | None:
     """Return a function without its docstring; None where it cannot stand in other code."""
     module, name = function
     node = functions_of(module).get(name)
-    if not module.startswith(_OURS) or node is None or any(not _registers(d) for d in node.decorator_list):
+    if (
+        not module.startswith(_OURS)
+        or node is None
+        or any(not _registers(d) for d in node.decorator_list)
+    ):
         return None
     node = copy.deepcopy(node)
     node.body = node.body[1:] if ast.get_docstring(node) else node.body
