@@ -53,6 +53,7 @@ def compact_source(
         direction: 1 or -1.
         shape: (B, C, H, W) of the noise.
     """
+    good = f"A {better(direction)} score is good."
     reading = _Reading(canonical(expression))
     straight, formula = _formula(reading)
     copied = inline(sorted(straight.copied))
@@ -61,7 +62,7 @@ def compact_source(
         _environment()
         .get_template("compact.py.jinja")
         .render(
-            title=f"{clean(name)}: a zero-cost proxy {EXPORTED}. A {better(direction)} score is good.",
+            title=f"{clean(name)}: a zero-cost proxy {EXPORTED}. {good}",
             expression="\n".join(line.rstrip() for line in lines),
             imports=import_lines(reading.imports | straight.imports | copied.imports),
             constants=f"DIRECTION = {direction}\nSHAPE = {tuple(map(int, shape))}",
@@ -295,8 +296,9 @@ def _formula(reading: _Reading) -> tuple[Straight, str]:
         op = upper.nodes[number].op
         if op in known:
             function, alone, source = known[op]
-            name = ast.Name(columns[source])
-            code = name if alone else outer.call(_function(function), [name])
+            code: ast.expr = ast.Name(columns[source])
+            if not alone:  # a sum of matrices
+                code = outer.call(_function(function), [code])
             above.code[number] = outer.assign(code, "a")
         else:
             depth = "torch.arange(1, len(layers) + 1, dtype=torch.float64).unsqueeze(0)"

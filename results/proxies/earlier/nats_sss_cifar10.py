@@ -131,6 +131,6 @@ def score(model, images=None, labels=None, *, shape=None, seed=0, output=None):
         seen = {id(p) for layer in fired for p in layer["module"].parameters()}
         others = [(n, p) for n, p in net.named_parameters() if id(p) not in seen]
         if left := [n for n, p in others if p.squeeze().dim() > 1]:
-            warnings.warn(f"the score leaves out {left[0]} and {len(left) - 1} more", stacklevel=2)
+            warnings.warn(f"the score leaves out {left[0]}, {len(left)} in all", stacklevel=2)
         value = formula(layers)
     return value if all(p.detach().isfinite().all() for p in model.parameters()) else float("nan")
