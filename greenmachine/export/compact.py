@@ -26,7 +26,7 @@ from greenmachine.language import Expression, canonical
 from greenmachine.primitives import eigenvalues, vocabulary
 from greenmachine.primitives.registry import NUMBER
 from greenmachine.proxies.resolve import EXPORTED
-from greenmachine.signals.paper_passes import modes_of
+from greenmachine.signals.paper_passes import MODE_SIGNALS
 from greenmachine.signals.registry import PASSES, is_weight, wanted_of
 
 __all__ = ["compact_source", "fits_compact"]
@@ -39,7 +39,7 @@ _DRAWN = "torch.randn(shape, generator=torch.Generator().manual_seed({})).to(lik
 def fits_compact(expression: Expression) -> bool:
     """Whether the compact form can say ``expression``: no mode of the paper, no plugin's pass."""
     passes = [name for name in PASSES if wanted_of(name, expression.terminals)]
-    return set(passes) <= set(_KNOWN) and not modes_of(expression.terminals | {""})
+    return set(passes) <= set(_KNOWN) and expression.terminals.isdisjoint(MODE_SIGNALS)
 
 
 def compact_source(

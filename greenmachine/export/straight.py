@@ -14,7 +14,8 @@ import copy
 import keyword
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from importlib import import_module
 from typing import Any, TypeAlias
 
@@ -50,12 +51,13 @@ class Straight:
         self.imports: set[tuple[str, str]] = set()
         counts: Counter[Function] = Counter()
         for function in called:
-            counts.update(self._calls(function))
+            counts.update(_calls(function))
         self._kept: set[Function] = set()
         self._written: dict[Function, list[str]] = {}
         # From the innermost to the outermost: what calls a function that is kept is shorter.
-        for function, count in sorted(counts.items(), key=lambda item: self._length(item[0])):
-            if (count - 1) * self._length(function) > _OWN_LINES:
+        often = [function for function, count in counts.items() if count > 1]
+        for function in sorted(often, key=lambda function: len(_calls(function))):
+            if (counts[function] - 1) * self._length(function) > _OWN_LINES:
                 self._kept.add(function)
         self.imports.clear()
         self.copied.clear()
@@ -68,18 +70,6 @@ class Straight:
     def block(self) -> Block:
         """Return a new body of statements."""
         return Block(self)
-
-    def _calls(self, function: Function) -> Iterator[Function]:
-        """Yield a function and those that it calls, each as often as it would stand in the code."""
-        yield function
-        node = _body(function)
-        if node is None:
-            return
-        for call in ast.walk(node):
-            if isinstance(call, ast.Call) and isinstance(call.func, ast.Name):
-                inner = _resolved(function[0], call.func.id)
-                if inner is not None:
-                    yield from self._calls(inner)
 
     @property
     def kept_names(self) -> set[Function]:
@@ -284,6 +274,7 @@ class _Expander(ast.NodeTransformer):
         return node
 
 
+@lru_cache(maxsize=512)
 def _body(function: Function) -> ast.FunctionDef | None:
     """Return a function without its docstring; None where it cannot stand in other code."""
     module, name = function
@@ -299,6 +290,18 @@ def _body(function: Function) -> ast.FunctionDef | None:
     *first, last = node.body
     plain = all(isinstance(s, ast.Assign | ast.AnnAssign) for s in first)
     return node if plain and isinstance(last, ast.Return) else None
+
+
+@lru_cache(maxsize=512)
+def _calls(function: Function) -> tuple[Function, ...]:
+    """Return a function and those that it calls, each as often as it would stand in the code."""
+    found = [function]
+    node = _body(function)
+    for call in ast.walk(node) if node else ():
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name):
+            inner = _resolved(function[0], call.func.id)
+            found += _calls(inner) if inner is not None else ()
+    return tuple(found)
 
 
 def _registers(decorator: ast.expr) -> bool:
