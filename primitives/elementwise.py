@@ -41,7 +41,14 @@ def abs(x: Tensor) -> Tensor:
     return x.abs()
 
 
-@primitive(*_EVERY, domain=TOTAL, reference=_ALGEBRA, involution=True, rank_preserving=True, notation="-#(1)")
+@primitive(
+    *_EVERY,
+    domain=TOTAL,
+    reference=_ALGEBRA,
+    involution=True,
+    rank_preserving=True,
+    notation="-#(1)",
+)
 def neg(x: Tensor) -> Tensor:
     """Negative: -x."""
     return -x
@@ -65,37 +72,65 @@ def sqrt_abs(x: Tensor) -> Tensor:
     return x.abs().sqrt_()
 
 
-@primitive(*_EVERY, domain=TOTAL, reference=_ALGEBRA, rank_preserving=True, notation=r"\sqrt[\pm]{#1}")
+@primitive(
+    *_EVERY, domain=TOTAL, reference=_ALGEBRA, rank_preserving=True, notation=r"\sqrt[\pm]{#1}"
+)
 def signed_sqrt(x: Tensor) -> Tensor:
     """sign(x)·√|x|."""
     return x.abs().sqrt_().mul_(torch.sign(x))
 
 
-@primitive(*_EVERY, domain=TOTAL, reference=_ALGEBRA, notation=r"\log\left(1 + \left|#1\right|\right)")
+@primitive(
+    *_EVERY, domain=TOTAL, reference=_ALGEBRA, notation=r"\log\left(1 + \left|#1\right|\right)"
+)
 def log1p_abs(x: Tensor) -> Tensor:
     """log(1 + |x|)."""
     return x.abs().log1p_()
 
 
-@primitive(*_EVERY, domain=TOTAL, reference="symmetric logarithm", rank_preserving=True, notation=r"\log^{\pm}\left(1 + \left|#1\right|\right)")
+@primitive(
+    *_EVERY,
+    domain=TOTAL,
+    reference="symmetric logarithm",
+    rank_preserving=True,
+    notation=r"\log^{\pm}\left(1 + \left|#1\right|\right)",
+)
 def signed_log1p(x: Tensor) -> Tensor:
     """sign(x)·log(1 + |x|)."""
     return x.abs().log1p_().mul_(torch.sign(x))
 
 
-@primitive(*_EVERY, domain=TOTAL, reference="rectified linear unit", idempotent=True, notation=r"\left[#1\right]_{+}")
+@primitive(
+    *_EVERY,
+    domain=TOTAL,
+    reference="rectified linear unit",
+    idempotent=True,
+    notation=r"\left[#1\right]_{+}",
+)
 def relu(x: Tensor) -> Tensor:
     """x where x > 0, else 0."""
     return torch.relu(x)
 
 
-@primitive(*_EVERY, domain=TOTAL, reference=_ALGEBRA, idempotent=True, notation=r"\operatorname{sgn}\left(#1\right)")
+@primitive(
+    *_EVERY,
+    domain=TOTAL,
+    reference=_ALGEBRA,
+    idempotent=True,
+    notation=r"\operatorname{sgn}\left(#1\right)",
+)
 def sign(x: Tensor) -> Tensor:
     """Sign of x: -1, 0 or 1."""
     return keep_failure(torch.sign(x), x)
 
 
-@primitive(*_EVERY, domain=TOTAL, reference="Heaviside step, 0 at 0", idempotent=True, notation=r"\mathbf{1}\left[#1 > 0\right]")
+@primitive(
+    *_EVERY,
+    domain=TOTAL,
+    reference="Heaviside step, 0 at 0",
+    idempotent=True,
+    notation=r"\mathbf{1}\left[#1 > 0\right]",
+)
 def positive(x: Tensor) -> Tensor:
     """1 where x > 0, else 0."""
     return step(x)
@@ -119,7 +154,8 @@ def sigmoid(x: Tensor) -> Tensor:
 @primitive(
     *same((*TENSORS, *SCALARS)),
     domain=f"{TOTAL}: x/(x² + 1e-16), 1/x down to |x| = 1e-8; 0 where x² overflows",
-    reference="Tikhonov-regularised inverse", notation=r"\frac{1}{#1}"
+    reference="Tikhonov-regularised inverse",
+    notation=r"\frac{1}{#1}",
 )
 def reciprocal(x: Tensor) -> Tensor:
     """1/x, softened near zero, and 0 at zero."""
@@ -147,20 +183,25 @@ def mul(x: Tensor, y: Tensor) -> Tensor:
 @primitive(
     *_PAIRS,
     domain=f"{FITS}: x·y/(y² + 1e-16), x/y down to |y| = 1e-8; 0 where y² overflows",
-    reference="Tikhonov-regularised division", notation=r"\frac{#1}{#2}"
+    reference="Tikhonov-regularised division",
+    notation=r"\frac{#1}{#2}",
 )
 def div(x: Tensor, y: Tensor) -> Tensor:
     """x/y, softened near y = 0, and 0 where y is 0."""
     return softened_inverse(y).mul_(x)
 
 
-@primitive(*_PAIRS, domain=TOTAL, reference=_ALGEBRA, commutative=True, notation=r"\min\left(#1, #2\right)")
+@primitive(
+    *_PAIRS, domain=TOTAL, reference=_ALGEBRA, commutative=True, notation=r"\min\left(#1, #2\right)"
+)
 def minimum(x: Tensor, y: Tensor) -> Tensor:
     """Smaller of x and y."""
     return torch.minimum(x, y)
 
 
-@primitive(*_PAIRS, domain=TOTAL, reference=_ALGEBRA, commutative=True, notation=r"\max\left(#1, #2\right)")
+@primitive(
+    *_PAIRS, domain=TOTAL, reference=_ALGEBRA, commutative=True, notation=r"\max\left(#1, #2\right)"
+)
 def maximum(x: Tensor, y: Tensor) -> Tensor:
     """Larger of x and y."""
     return torch.maximum(x, y)
@@ -172,7 +213,12 @@ def greater(x: Tensor, y: Tensor) -> Tensor:
     return step(x - y)
 
 
-@primitive(*_EVERY_TENSOR, domain=f"{FITS}; a constant gives 0", reference="z-score", notation=r"\operatorname{z}\left(#1\right)")
+@primitive(
+    *_EVERY_TENSOR,
+    domain=f"{FITS}; a constant gives 0",
+    reference="z-score",
+    notation=r"\operatorname{z}\left(#1\right)",
+)
 def standardise(x: Tensor) -> Tensor:
     """(x - mean)/std over the layer."""
     rest, std = centred(x, layer_dims(x))

@@ -167,7 +167,7 @@ class Registry:
         arguments = {int(place) for place in _PLACE.findall(item.notation)}
         if not all(1 <= a <= len(s.arguments) for a in arguments for s in item.signatures):
             raise ValueError(
-                f"primitive {item.name!r}: its notation {item.notation!r} names an argument that it "
+                f"primitive {item.name!r}: its notation {item.notation!r} names an argument it "
                 "has not: write #1 for the first"
             )
         if item.notation.count("{") != item.notation.count("}"):

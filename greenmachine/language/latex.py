@@ -1,7 +1,7 @@
 """An expression as a formula that people read: LaTeX.
 
-Each primitive has its notation in the registry; a plugin's may give one. W, X and Y are the weights,
-the input and the output of a layer, the index of a layer is ℓ, from 1 to L; a pass is a superscript.
+Each primitive has its notation in the registry; a plugin's may give one. W, X and Y are the
+weights, the input and the output of a layer, ℓ its index, from 1 to L, and a pass is a subscript.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def _leaf(node: Expression) -> str:
     else:
         source = next(each.name for each in PASSES.values() if name in each.terminals)
         signal = name.removeprefix(f"{source}_")
-    return f"{_SIGNALS.get(signal, _upright(signal))}^{{{_upright(source)}}}"
+    return f"{_SIGNALS.get(signal, _upright(signal))}_{{{_upright(source)}}}"
 
 
 def _upright(name: str) -> str:
