@@ -26,6 +26,8 @@ AT_ONCE = [
     ["list", "primitives"],
     ["list", "selections", "--json"],
     ["proxies", "show", "synflow"],
+    ["show", "--help"],
+    ["show", "synflow"],
     ["evolve", "--nonsense"],
     ["evolve", "missing.yaml"],
     ["evolve", "--set", "evolution.populaton=9"],
