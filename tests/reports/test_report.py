@@ -97,7 +97,8 @@ def test_every_chart_draws_its_data(page: Page, runs: dict[str, Path]) -> None:
     scores = pd.read_parquet(runs["finished"] / "scores.parquet")
     first = scores[scores["dataset"] == "cifar10"]
     titles = [title for title, _ in page.charts]
-    assert len(titles) == 1 + 3 + 2 * (3 + 4) + 1 + 3
+    assert titles.pop(0) == "Kendall's τ against size"
+    assert len(titles) == 3 + 2 * (3 + 4) + 1 + 3
     found = {title: page.draw(title) for title in titles[: 3 + 3 + 4] + titles[-4:]}
     counts = [
         sum(len(marks(d, kind)) for d in found.values()) for kind in ("line", "symbol", "rect")
@@ -161,6 +162,8 @@ def test_front_is_that_of_the_run(page: Page, runs: dict[str, Path]) -> None:
     for equation in front:
         assert any(row[:2] == [str(equation.size), str(equation.cost)] for row in rows)
     assert set(page.data["front"]["formula"]) == {e.formula for e in front}
+    drawn = page.draw("Kendall's τ against size")
+    assert len(marks(drawn, "symbol")) == len(page.data["front"]["formula"])
 
 
 def test_unfinished_run_says_so(runs: dict[str, Path]) -> None:
