@@ -40,43 +40,76 @@ def codes(x: Tensor) -> Tensor:
 # --- channels ------------------------------------------------------------------------------
 
 
-@primitive(*_CHANNELS, domain=FITS, reference="Gram matrix; Gatys 2016")
+@primitive(
+    *_CHANNELS,
+    domain=FITS,
+    reference="Gram matrix; Gatys 2016",
+    notation=r"\operatorname{gram}_{C}\left(#1\right)",
+)
 def channel_gram(x: Tensor) -> Tensor:
     """Mean product of each two channels over all positions."""
     return gram(positions(x).mT)
 
 
-@primitive(*_CHANNELS, domain=FITS, reference="covariance matrix; AZ-NAS, Lee 2024")
+@primitive(
+    *_CHANNELS,
+    domain=FITS,
+    reference="covariance matrix; AZ-NAS, Lee 2024",
+    notation=r"\operatorname{cov}_{C}\left(#1\right)",
+)
 def channel_covariance(x: Tensor) -> Tensor:
     """Covariance of each two channels over all positions."""
     return covariance(positions(x).mT)
 
 
-@primitive(*_CHANNELS, domain=_CONSTANT, reference="MeCo, Jiang 2023")
+@primitive(
+    *_CHANNELS,
+    domain=_CONSTANT,
+    reference="MeCo, Jiang 2023",
+    notation=r"\operatorname{corr}_{C}\left(#1\right)",
+)
 def channel_correlation(x: Tensor) -> Tensor:
     """Pearson correlation of each two channels over all positions of all images."""
     return correlation_of_rows(positions(x).mT)
 
 
-@primitive(*_CHANNELS, domain=_CONSTANT, reference="MeCo, Jiang 2023, one image at a time")
+@primitive(
+    *_CHANNELS,
+    domain=_CONSTANT,
+    reference="MeCo, Jiang 2023, one image at a time",
+    notation=r"\operatorname{corr}_{C|B}\left(#1\right)",
+)
 def channel_correlation_per_image(x: Tensor) -> Tensor:
     """Mean over the images of the Pearson correlation of each two channels."""
     return correlation_of_rows(x.permute(0, 1, 3, 4, 2).flatten(2, 3).mT).mean(dim=1)
 
 
-@primitive(*_CHANNELS, domain=_ZEROS, reference="cosine similarity")
+@primitive(
+    *_CHANNELS, domain=_ZEROS, reference="cosine similarity", notation=r"\cos_{C}\left(#1\right)"
+)
 def channel_cosine(x: Tensor) -> Tensor:
     """Cosine of each two channels over all positions."""
     return unit_rows(gram(positions(x).mT))
 
 
-@primitive(*_CHANNELS, domain=TOTAL, reference="NWOT, Mellor 2021, over channels")
+@primitive(
+    *_CHANNELS,
+    domain=TOTAL,
+    reference="NWOT, Mellor 2021, over channels",
+    notation=r"\operatorname{agree}_{C}\left(#1\right)",
+)
 def channel_sign_agreement(x: Tensor) -> Tensor:
     """Fraction of positions where two channels agree on x > 0."""
     return (1 + gram(codes(positions(x)).mT)) / 2
 
 
-@primitive(*_CHANNEL_PAIRS, domain=FITS, reference="cross-covariance", commutative=True)
+@primitive(
+    *_CHANNEL_PAIRS,
+    domain=FITS,
+    reference="cross-covariance",
+    commutative=True,
+    notation=r"\operatorname{gram}_{C}\left(#1, #2\right)",
+)
 def channel_cross_gram(x: Tensor, y: Tensor) -> Tensor:
     """Mean product of each channel of x and each of y, symmetrised."""
     product = positions(x).mT @ positions(y) / positions(x).shape[1]
@@ -86,19 +119,34 @@ def channel_cross_gram(x: Tensor, y: Tensor) -> Tensor:
 # --- filters -------------------------------------------------------------------------------
 
 
-@primitive(_FILTERS, domain=FITS, reference="Gram matrix")
+@primitive(
+    _FILTERS,
+    domain=FITS,
+    reference="Gram matrix",
+    notation=r"\operatorname{gram}_{F}\left(#1\right)",
+)
 def filter_gram(w: Tensor) -> Tensor:
     """Mean product of each two filters over their weights."""
     return gram(w.flatten(2))
 
 
-@primitive(_FILTERS, domain=_CONSTANT, reference="MeCo, Jiang 2023, over filters")
+@primitive(
+    _FILTERS,
+    domain=_CONSTANT,
+    reference="MeCo, Jiang 2023, over filters",
+    notation=r"\operatorname{corr}_{F}\left(#1\right)",
+)
 def filter_correlation(w: Tensor) -> Tensor:
     """Pearson correlation of each two filters over their weights."""
     return correlation_of_rows(w.flatten(2))
 
 
-@primitive(_FILTERS, domain=_ZEROS, reference="orthogonality of filters; Bansal 2018")
+@primitive(
+    _FILTERS,
+    domain=_ZEROS,
+    reference="orthogonality of filters; Bansal 2018",
+    notation=r"\cos_{F}\left(#1\right)",
+)
 def filter_cosine(w: Tensor) -> Tensor:
     """Cosine of each two filters over their weights."""
     return unit_rows(gram(w.flatten(2)))
@@ -107,25 +155,42 @@ def filter_cosine(w: Tensor) -> Tensor:
 # --- images --------------------------------------------------------------------------------
 
 
-@primitive(*_IMAGES, domain=FITS, reference="linear kernel of the images; Kornblith 2019")
+@primitive(
+    *_IMAGES,
+    domain=FITS,
+    reference="linear kernel of the images; Kornblith 2019",
+    notation=r"\operatorname{gram}_{B}\left(#1\right)",
+)
 def batch_gram(x: Tensor) -> Tensor:
     """Mean product of each two images over their features."""
     return gram(images(x))
 
 
-@primitive(*_IMAGES, domain=FITS, reference="covariance matrix")
+@primitive(
+    *_IMAGES,
+    domain=FITS,
+    reference="covariance matrix",
+    notation=r"\operatorname{cov}_{B}\left(#1\right)",
+)
 def batch_covariance(x: Tensor) -> Tensor:
     """Covariance of each two images over their features."""
     return covariance(images(x))
 
 
-@primitive(*_IMAGES, domain=_CONSTANT, reference="jacov, Mellor 2020")
+@primitive(
+    *_IMAGES,
+    domain=_CONSTANT,
+    reference="jacov, Mellor 2020",
+    notation=r"\operatorname{corr}_{B}\left(#1\right)",
+)
 def batch_correlation(x: Tensor) -> Tensor:
     """Pearson correlation of each two images over their features."""
     return correlation_of_rows(images(x))
 
 
-@primitive(*_IMAGES, domain=_ZEROS, reference="cosine similarity")
+@primitive(
+    *_IMAGES, domain=_ZEROS, reference="cosine similarity", notation=r"\cos_{B}\left(#1\right)"
+)
 def batch_cosine(x: Tensor) -> Tensor:
     """Cosine of each two images over their features."""
     return unit_rows(gram(images(x)))
@@ -138,13 +203,24 @@ def sign_agreement(x: Tensor) -> Tensor:
     return (signs.shape[-1] + signs @ signs.mT) / 2
 
 
-@primitive(*_IMAGES, domain=TOTAL, reference="NWOT, Mellor 2021, independent of the layer's size")
+@primitive(
+    *_IMAGES,
+    domain=TOTAL,
+    reference="NWOT, Mellor 2021, independent of the layer's size",
+    notation=r"\operatorname{agree}_{B}\left(#1\right)",
+)
 def sign_agreement_rate(x: Tensor) -> Tensor:
     """Fraction of features where two images agree on x > 0."""
     return (1 + gram(codes(images(x)))) / 2
 
 
-@primitive(*_IMAGE_PAIRS, domain=FITS, reference="cross-covariance", commutative=True)
+@primitive(
+    *_IMAGE_PAIRS,
+    domain=FITS,
+    reference="cross-covariance",
+    commutative=True,
+    notation=r"\operatorname{gram}_{B}\left(#1, #2\right)",
+)
 def batch_cross_gram(x: Tensor, y: Tensor) -> Tensor:
     """Mean product of each image of x and each of y over their features, symmetrised."""
     product = images(x) @ images(y).mT / images(x).shape[-1]

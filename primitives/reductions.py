@@ -59,44 +59,60 @@ def off_diagonal(matrix: Tensor) -> Tensor:
 # --- location and spread -------------------------------------------------------------------
 
 
-@primitive(*_EVERY, domain=FITS, reference=_STATISTICS)
+@primitive(
+    *_EVERY, domain=FITS, reference=_STATISTICS, notation=r"\operatorname{mean}\left(#1\right)"
+)
 def mean(x: Tensor) -> Tensor:
     """Mean."""
     return x.mean(dim=layer_dims(x))
 
 
-@primitive(*_EVERY, domain=FITS, reference=_STATISTICS)
+@primitive(
+    *_EVERY, domain=FITS, reference=_STATISTICS, notation=r"\operatorname{sum}\left(#1\right)"
+)
 def sum(x: Tensor) -> Tensor:
     """Sum."""
     return x.sum(dim=layer_dims(x))
 
 
-@primitive(*_EVERY, domain=_CONSTANT, reference=_STATISTICS)
+@primitive(
+    *_EVERY, domain=_CONSTANT, reference=_STATISTICS, notation=r"\operatorname{std}\left(#1\right)"
+)
 def std(x: Tensor) -> Tensor:
     """Standard deviation."""
     return centred(x, layer_dims(x))[1].flatten()
 
 
-@primitive(*_EVERY, domain=TOTAL, reference=_STATISTICS)
+@primitive(*_EVERY, domain=TOTAL, reference=_STATISTICS, notation=r"\max\left(#1\right)")
 def largest(x: Tensor) -> Tensor:
     """Largest element."""
     return x.amax(dim=layer_dims(x))
 
 
-@primitive(*_EVERY, domain=TOTAL, reference=_STATISTICS)
+@primitive(*_EVERY, domain=TOTAL, reference=_STATISTICS, notation=r"\min\left(#1\right)")
 def smallest(x: Tensor) -> Tensor:
     """Smallest element."""
     return x.amin(dim=layer_dims(x))
 
 
-@primitive(*_OF_TENSORS, domain=_CONSTANT, reference=_STATISTICS)
+@primitive(
+    *_OF_TENSORS,
+    domain=_CONSTANT,
+    reference=_STATISTICS,
+    notation=r"\operatorname{skew}\left(#1\right)",
+)
 def skewness(x: Tensor) -> Tensor:
     """Mean cube of the standardised elements."""
     rest, deviation = centred(x, layer_dims(x))
     return rest.mul_(inverse_or_zero(deviation)).pow_(3).mean(dim=layer_dims(x))
 
 
-@primitive(*_OF_TENSORS, domain=_CONSTANT, reference=_STATISTICS)
+@primitive(
+    *_OF_TENSORS,
+    domain=_CONSTANT,
+    reference=_STATISTICS,
+    notation=r"\operatorname{kurt}\left(#1\right)",
+)
 def kurtosis(x: Tensor) -> Tensor:
     """Mean fourth power of the standardised elements."""
     rest, deviation = centred(x, layer_dims(x))
@@ -106,25 +122,39 @@ def kurtosis(x: Tensor) -> Tensor:
 # --- magnitude -----------------------------------------------------------------------------
 
 
-@primitive(*_EVERY, domain=FITS, reference=_STATISTICS)
+@primitive(
+    *_EVERY, domain=FITS, reference=_STATISTICS, notation=r"\operatorname{mean}\left|#1\right|"
+)
 def mean_abs(x: Tensor) -> Tensor:
     """Mean magnitude."""
     return x.abs().mean(dim=layer_dims(x))
 
 
-@primitive(*_EVERY, domain=FITS, reference=_STATISTICS)
+@primitive(
+    *_EVERY,
+    domain=FITS,
+    reference=_STATISTICS,
+    notation=r"\operatorname{mean}\left[\left(#1\right)^{2}\right]",
+)
 def mean_square(x: Tensor) -> Tensor:
     """Mean square."""
     return x.square().mean(dim=layer_dims(x))
 
 
-@primitive(*_EVERY, domain=FITS, reference="SNIP, Lee 2019; SynFlow, Tanaka 2020")
+@primitive(
+    *_EVERY,
+    domain=FITS,
+    reference="SNIP, Lee 2019; SynFlow, Tanaka 2020",
+    notation=r"\left\|#1\right\|_{1}",
+)
 def l1_norm(x: Tensor) -> Tensor:
     """Sum of magnitudes."""
     return x.abs().sum(dim=layer_dims(x))
 
 
-@primitive(*_EVERY, domain=FITS, reference="grad_norm, Abdelfattah 2021")
+@primitive(
+    *_EVERY, domain=FITS, reference="grad_norm, Abdelfattah 2021", notation=r"\left\|#1\right\|_{2}"
+)
 def l2_norm(x: Tensor) -> Tensor:
     """Euclidean norm."""
     return euclidean(x)
@@ -158,7 +188,12 @@ def sparsity(x: Tensor) -> Tensor:
     return torch.sign(l2) * (root - ratio) / (root - 1 or 1)
 
 
-@primitive(*_OF_TENSORS, domain=f"{FITS}; zeros give 0", reference="Shannon 1948")
+@primitive(
+    *_OF_TENSORS,
+    domain=f"{FITS}; zeros give 0",
+    reference="Shannon 1948",
+    notation=r"\operatorname{H}\left(#1\right)",
+)
 def entropy(x: Tensor) -> Tensor:
     """Entropy of the squares, divided by their sum."""
     energy = x.square()
@@ -211,7 +246,13 @@ def spatial_std(x: Tensor) -> Tensor:
 # --- two of one kind -----------------------------------------------------------------------
 
 
-@primitive(*_PAIRS, domain=FITS, reference="plain, Abdelfattah 2021", commutative=True)
+@primitive(
+    *_PAIRS,
+    domain=FITS,
+    reference="plain, Abdelfattah 2021",
+    commutative=True,
+    notation=r"\left\langle #1, #2\right\rangle",
+)
 def dot(x: Tensor, y: Tensor) -> Tensor:
     """Sum of the products."""
     return (x * y).sum(dim=layer_dims(x))
@@ -222,6 +263,7 @@ def dot(x: Tensor, y: Tensor) -> Tensor:
     domain=f"{FITS}; zeros give 0",
     reference="cosine similarity; kernel alignment, Cristianini 2001",
     commutative=True,
+    notation=r"\cos\left(#1, #2\right)",
 )
 def cosine(x: Tensor, y: Tensor) -> Tensor:
     """Cosine of the angle between x and y."""
@@ -229,7 +271,13 @@ def cosine(x: Tensor, y: Tensor) -> Tensor:
     return products * inverse_or_zero(euclidean(x)) * inverse_or_zero(euclidean(y))
 
 
-@primitive(*_PAIRS, domain=_CONSTANT, reference="Pearson correlation", commutative=True)
+@primitive(
+    *_PAIRS,
+    domain=_CONSTANT,
+    reference="Pearson correlation",
+    commutative=True,
+    notation=r"\operatorname{corr}\left(#1, #2\right)",
+)
 def correlation(x: Tensor, y: Tensor) -> Tensor:
     """Pearson correlation of x and y."""
     dims = layer_dims(x)
@@ -256,7 +304,12 @@ def channel_fisher(x: Tensor, y: Tensor) -> Tensor:
 # --- matrices ------------------------------------------------------------------------------
 
 
-@primitive(*_OF_MATRICES, domain=FITS, reference="matrix algebra")
+@primitive(
+    *_OF_MATRICES,
+    domain=FITS,
+    reference="matrix algebra",
+    notation=r"\operatorname{tr}\left(#1\right)",
+)
 def trace(matrix: Tensor) -> Tensor:
     """Sum of the diagonal."""
     return diagonal_of(matrix).sum(dim=-1)

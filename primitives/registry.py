@@ -9,6 +9,7 @@ vocabulary, which holds those of both languages.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -60,6 +61,7 @@ KINDS: tuple[str, ...] = (  # of the typed language
 )
 
 _OWN = "greenmachine.primitives."
+_PLACE = re.compile(r"#\(?(\d)")  # of an argument in a notation
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,8 @@ class Primitive:
             that all spectral primitives of one matrix share one decomposition.
         across_layers: the layers of a network meet: the function takes them as (networks,
             layers, ...), in order of firing, instead of a stack of independent layers.
+        notation: LaTeX in which ``#1``, ``#2`` stand for the arguments, and ``#(1)`` for one in
+            brackets where it needs them, such as ``#(1)^{2}``. Empty writes the name.
     """
 
     name: str
@@ -110,6 +114,7 @@ class Primitive:
     rank_preserving: bool = False
     spectral: bool = False
     across_layers: bool = False
+    notation: str = ""
 
     @property
     def doc(self) -> str:
@@ -159,6 +164,14 @@ class Registry:
             raise ValueError(
                 f"primitive {item.name!r} needs signatures, docstring, domain and reference"
             )
+        arguments = {int(place) for place in _PLACE.findall(item.notation)}
+        if not all(1 <= a <= len(s.arguments) for a in arguments for s in item.signatures):
+            raise ValueError(
+                f"primitive {item.name!r}: its notation {item.notation!r} names an argument it "
+                "has not: write #1 for the first"
+            )
+        if item.notation.count("{") != item.notation.count("}"):
+            raise ValueError(f"primitive {item.name!r}: the braces of its notation do not close")
 
     def forget(self, gone: Callable[[str], bool]) -> None:
         """Remove the primitives of every module of which ``gone`` is true."""
@@ -209,11 +222,12 @@ def primitive(
         domain: see :class:`Primitive`.
         reference: see :class:`Primitive`.
         into: the registry of the language whose word it is.
-        traits: the boolean attributes of :class:`Primitive`.
+        traits: the boolean attributes of :class:`Primitive`, and ``notation``.
 
     Raises:
-        ValueError: the name is taken, a kind is unknown, the docstring is missing, or a promise of
-            :class:`Primitive` is broken on an example (``contract.py``).
+        ValueError: the name is taken, a kind is unknown, the docstring is missing, the notation
+            names an argument too many, or a promise of :class:`Primitive` is broken on an example
+            (``contract.py``).
     """
 
     def register(function: Callable[..., Tensor]) -> Callable[..., Tensor]:

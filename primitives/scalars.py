@@ -18,43 +18,71 @@ _LAYERS = ((LAYER_SCALAR,), LAYER_SCALAR)
 _ALGEBRA = "elementary algebra"
 
 
-@primitive(*same(SCALARS), domain=f"{TOTAL}; log(max(|x|, 1e-10))", reference=_ALGEBRA)
+@primitive(
+    *same(SCALARS),
+    domain=f"{TOTAL}; log(max(|x|, 1e-10))",
+    reference=_ALGEBRA,
+    notation=r"\log\left|#1\right|",
+)
 def log_abs(x: Tensor) -> Tensor:
     """Logarithm of |x|, floored."""
     return x.abs().clamp_min(FLOOR).log()
 
 
-@primitive(*_NUMBERED, domain="p > 0, or x not 0; unless the result overflows", reference=_ALGEBRA)
+@primitive(
+    *_NUMBERED,
+    domain="p > 0, or x not 0; unless the result overflows",
+    reference=_ALGEBRA,
+    notation=r"\left(#1\right)^{\pm #2}",
+)
 def power(x: Tensor, p: float) -> Tensor:
     """sign(x)·|x|^p."""
     return keep_failure(torch.sign(x) * x.abs().pow(p), x)
 
 
-@primitive(*_NUMBERED, domain=FITS, reference=_ALGEBRA)
+@primitive(*_NUMBERED, domain=FITS, reference=_ALGEBRA, notation=r"#2 \cdot #(1)")
 def scale(x: Tensor, c: float) -> Tensor:
     """Product with a number: c·x."""
     return x * c
 
 
-@primitive(*_NUMBERED, domain=FITS, reference=_ALGEBRA, rank_preserving=True)
+@primitive(*_NUMBERED, domain=FITS, reference=_ALGEBRA, rank_preserving=True, notation="#1 + #(2)")
 def shift(x: Tensor, c: float) -> Tensor:
     """Sum with a number: x + c."""
     return x + c
 
 
-@primitive(_LAYERS, domain=FITS, reference="progressivity; AZ-NAS, Lee 2024", across_layers=True)
+@primitive(
+    _LAYERS,
+    domain=FITS,
+    reference="progressivity; AZ-NAS, Lee 2024",
+    across_layers=True,
+    notation=r"\Delta_{\ell}\left(#1\right)",
+)
 def difference_layers(x: Tensor) -> Tensor:
     """Increase over the layer before; 0 at the first layer."""
     return torch.diff(x, prepend=x[..., :1])
 
 
-@primitive(_LAYERS, domain=TOTAL, reference="neighbouring layers", across_layers=True)
+@primitive(
+    _LAYERS,
+    domain=TOTAL,
+    reference="neighbouring layers",
+    across_layers=True,
+    notation=r"\left[#1\right]_{\ell-1}",
+)
 def previous_layer(x: Tensor) -> Tensor:
     """Value of the layer before; its own at the first layer."""
     return torch.cat([x[..., :1], x[..., :-1]], dim=-1)
 
 
-@primitive(_LAYERS, domain=FITS, reference="path from the input", across_layers=True)
+@primitive(
+    _LAYERS,
+    domain=FITS,
+    reference="path from the input",
+    across_layers=True,
+    notation=r"\sum_{k \le \ell} #(1)",
+)
 def cumulative_sum(x: Tensor) -> Tensor:
     """Sum over the layers up to each one."""
     return x.cumsum(dim=-1)
@@ -85,7 +113,11 @@ def relative_to_first(x: Tensor) -> Tensor:
 
 
 @primitive(
-    _LAYERS, domain=FITS, reference="this project: late layers weigh more", across_layers=True
+    _LAYERS,
+    domain=FITS,
+    reference="this project: late layers weigh more",
+    across_layers=True,
+    notation=r"\frac{\ell}{L}\,#(1)",
 )
 def times_depth(x: Tensor) -> Tensor:
     """x times its relative depth, from 1/L at the first layer to 1 at the last."""

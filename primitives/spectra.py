@@ -62,19 +62,37 @@ def floored(spectrum: Tensor) -> Tensor:
     return torch.maximum(sizes, ROUNDING * sizes.amax(dim=-1, keepdim=True)).clamp_min(TINY)
 
 
-@primitive(*_SPECTRA, domain=TOTAL, reference="MeCo, Jiang 2023", spectral=True)
+@primitive(
+    *_SPECTRA,
+    domain=TOTAL,
+    reference="MeCo, Jiang 2023",
+    spectral=True,
+    notation=r"\lambda_{\min}\left(#1\right)",
+)
 def min_eigenvalue(spectrum: Tensor) -> Tensor:
     """Smallest eigenvalue."""
     return spectrum[..., 0]
 
 
-@primitive(*_SPECTRA, domain=TOTAL, reference="spectral radius", spectral=True)
+@primitive(
+    *_SPECTRA,
+    domain=TOTAL,
+    reference="spectral radius",
+    spectral=True,
+    notation=r"\lambda_{\max}\left(#1\right)",
+)
 def max_eigenvalue(spectrum: Tensor) -> Tensor:
     """Largest eigenvalue."""
     return spectrum[..., -1]
 
 
-@primitive(*_SPECTRA, domain=TOTAL, reference="spectrum", spectral=True)
+@primitive(
+    *_SPECTRA,
+    domain=TOTAL,
+    reference="spectrum",
+    spectral=True,
+    notation=r"\lambda_{\mathrm{med}}\left(#1\right)",
+)
 def median_eigenvalue(spectrum: Tensor) -> Tensor:
     """Median eigenvalue."""
     n = spectrum.shape[-1]
@@ -92,6 +110,7 @@ def spectral_gap(spectrum: Tensor) -> Tensor:
     domain=f"{TOTAL}; log|det| with magnitudes of at least 1e-6 of the largest and 1e-20",
     reference="NWOT, Mellor 2021",
     spectral=True,
+    notation=r"\log\left|\det\left(#1\right)\right|",
 )
 def logdet(spectrum: Tensor) -> Tensor:
     """Logarithm of the absolute determinant, floored."""
@@ -103,6 +122,7 @@ def logdet(spectrum: Tensor) -> Tensor:
     domain=f"{TOTAL}; at most log(1e6), and 0 for a zero matrix",
     reference="condition number; NTK, Chen 2021 (TE-NAS)",
     spectral=True,
+    notation=r"\log\kappa\left(#1\right)",
 )
 def log_condition(spectrum: Tensor) -> Tensor:
     """Logarithm of the largest by the smallest magnitude of the eigenvalues."""
@@ -110,7 +130,13 @@ def log_condition(spectrum: Tensor) -> Tensor:
     return (sizes.amax(dim=-1) / sizes.amin(dim=-1)).log()
 
 
-@primitive(*_SPECTRA, domain=f"{TOTAL}; 0 for a zero matrix", reference="AZ-NAS", spectral=True)
+@primitive(
+    *_SPECTRA,
+    domain=f"{TOTAL}; 0 for a zero matrix",
+    reference="AZ-NAS",
+    spectral=True,
+    notation=r"\operatorname{H}_{\lambda}\left(#1\right)",
+)
 def spectral_entropy(spectrum: Tensor) -> Tensor:
     """Entropy of the normalised magnitudes of the eigenvalues."""
     return information(shares(spectrum))
@@ -134,6 +160,7 @@ def spectral_evenness(spectrum: Tensor) -> Tensor:
     domain=f"{TOTAL}, in [1, n]; 0 for a zero matrix",
     reference="Roy and Vetterli 2007",
     spectral=True,
+    notation=r"\operatorname{erank}\left(#1\right)",
 )
 def effective_rank(spectrum: Tensor) -> Tensor:
     """Exponential of the entropy of the normalised magnitudes of the eigenvalues."""
@@ -147,6 +174,7 @@ def effective_rank(spectrum: Tensor) -> Tensor:
     domain=f"{TOTAL}; magnitudes above 1e-6 of the largest",
     reference="rank",
     spectral=True,
+    notation=r"\operatorname{rank}\left(#1\right)",
 )
 def numerical_rank(spectrum: Tensor) -> Tensor:
     """Number of eigenvalues that are not 0."""
@@ -164,7 +192,13 @@ def participation_ratio(spectrum: Tensor) -> Tensor:
     return inverse_or_zero(shares(spectrum).square().sum(dim=-1))
 
 
-@primitive(*_SPECTRA, domain=TOTAL, reference="trace norm", spectral=True)
+@primitive(
+    *_SPECTRA,
+    domain=TOTAL,
+    reference="trace norm",
+    spectral=True,
+    notation=r"\left\|#1\right\|_{*}",
+)
 def nuclear_norm(spectrum: Tensor) -> Tensor:
     """Sum of the magnitudes of the eigenvalues."""
     return spectrum.abs().sum(dim=-1)

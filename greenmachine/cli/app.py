@@ -24,6 +24,7 @@ from greenmachine.cli.listing import list_names
 from greenmachine.cli.report import report
 from greenmachine.cli.reproduce import reproduce
 from greenmachine.cli.score import score
+from greenmachine.cli.show import show
 from greenmachine.errors import (
     CallbackWarning,
     ConfigError,
@@ -54,6 +55,7 @@ app.command()(score)
 app.command()(evaluate)
 app.command()(reproduce)
 app.command("list")(list_names)
+app.command()(show)
 app.add_typer(proxies.app, name="proxies")
 app.add_typer(forest.app, name="forest")
 app.add_typer(data.app, name="data")

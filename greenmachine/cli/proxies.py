@@ -10,7 +10,7 @@ import typer
 
 from greenmachine.cli.names import completed, proxies, proxy_facts
 
-__all__ = ["app"]
+__all__ = ["app", "facts_of", "print_facts"]
 
 app = typer.Typer(help="The proxies that have a name, and what they say.", no_args_is_help=True)
 
@@ -56,10 +56,15 @@ def show(
 
     Example: greenmachine proxies show synflow
     """
-    facts = _facts(name)
+    facts = facts_of(name)
     if as_json:
         typer.echo(json.dumps(facts))
-        return
+    else:
+        print_facts(facts)
+
+
+def print_facts(facts: Mapping[str, Any]) -> None:
+    """Print what there is to say of a proxy, see ``names.proxy_facts``."""
     from rich.table import Table
 
     from greenmachine.cli.console import plain_console
@@ -84,7 +89,7 @@ def show(
     plain_console().print(table)
 
 
-def _facts(text: str) -> Mapping[str, Any]:
+def facts_of(text: str) -> Mapping[str, Any]:
     """Return what there is to say of the proxy that ``text`` means."""
     for facts in proxies():
         if facts["name"] == text.strip():

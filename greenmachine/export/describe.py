@@ -7,8 +7,9 @@ from typing import Any
 
 from greenmachine.export.layout import pretty
 from greenmachine.language import Expression
+from greenmachine.proxies.resolve import EXPORTED
 
-__all__ = ["better", "docstring"]
+__all__ = ["better", "clean", "docstring"]
 
 
 def docstring(
@@ -31,7 +32,7 @@ def docstring(
     """
     arguments = "model, images, labels" if needs_data else "model"
     lines = [
-        f"{_clean(name)}: a zero-cost proxy exported by GreenMachine; it needs only torch.",
+        f"{clean(name)}: a zero-cost proxy {EXPORTED}; it needs only torch.",
         "",
         f"Formula (a {better(direction)} score is good):",
         "",
@@ -43,7 +44,7 @@ def docstring(
     ]
     if provenance:
         lines += ["", "Provenance:", ""]
-        lines += [f"    {_clean(key)}: {_clean(value)}" for key, value in provenance.items()]
+        lines += [f"    {clean(key)}: {clean(value)}" for key, value in provenance.items()]
     rows = list(_rows(tau))
     if rows:
         width = max(len(row) for row, _ in rows)
@@ -60,17 +61,17 @@ def better(direction: int) -> str:
 def _rows(tau: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
     """Yield label and value of every measured tau; nested mappings join their labels."""
     for key, value in tau.items():
-        row = f"{path} {_clean(key)}".strip()
+        row = f"{path} {clean(key)}".strip()
         if isinstance(value, Mapping) and "tau" not in value:
             yield from _rows(value, row)
             continue
         if isinstance(value, Mapping):
             value = [value["tau"], *([s] if (s := value.get("standard_error")) is not None else [])]
         numbers = list(value) if isinstance(value, Sequence) else [value]
-        known = [f"{v:.3f}" if isinstance(v, int | float) else _clean(v) for v in numbers]
+        known = [f"{v:.3f}" if isinstance(v, int | float) else clean(v) for v in numbers]
         yield row, " ± ".join(known)
 
 
-def _clean(value: object) -> str:
+def clean(value: object) -> str:
     """Return one line of text that can stand in a docstring."""
     return " ".join(str(value).split()).replace("\\", "\\\\").replace('"""', "'''")

@@ -18,7 +18,7 @@ from greenmachine.primitives.registry import LAYER_SCALAR, NUMBER
 from greenmachine.signals.paper_passes import MODE_SIGNALS
 from greenmachine.signals.registry import PASSES, is_weight
 
-__all__ = ["Formula", "write_formula"]
+__all__ = ["Formula", "double_nodes", "layer_sources", "write_formula"]
 
 _NESTED = 40  # longer code is given a name instead of standing inside other code
 
@@ -45,7 +45,7 @@ def write_formula(expression: Expression) -> Formula:
     expression = canonical(expression)
     boundary = boundary_of([expression])
     lower = _Writer(Graph(boundary), _names())
-    sources = _sources(lower.graph)
+    sources = layer_sources(lower.graph)
     distinct = list(dict.fromkeys(sources))
     for number in lower.leaves():
         name = lower.graph.nodes[number].op
@@ -94,7 +94,7 @@ class _Writer:
         self.called: set[str] = set()
         self.runtime: set[str] = set()
         # Where all is float64 nothing has to be widened.
-        self._wide = [True] * len(graph.nodes) if wide else _double_nodes(graph.nodes)
+        self._wide = [True] * len(graph.nodes) if wide else double_nodes(graph.nodes)
 
     def leaves(self) -> list[int]:
         """Return the numbers of the nodes that read something."""
@@ -136,7 +136,7 @@ class _Writer:
         return code
 
 
-def _sources(graph: Graph) -> list[int]:
+def layer_sources(graph: Graph) -> list[int]:
     """Return for every root the node that a layer gives.
 
     As in the engine a sum of matrices takes those of all layers: a layer gives its own.
@@ -171,7 +171,7 @@ def _read(name: str, writer: _Writer) -> str:
     return f'{function}(layer, "{name}"{rest})'
 
 
-def _double_nodes(nodes: Sequence[Node]) -> list[bool]:
+def double_nodes(nodes: Sequence[Node]) -> list[bool]:
     """Whether each node is float64 in a float32 network: made from the ones pass or a spectrum."""
     double = {name for each in PASSES.values() if each.double for name in each.terminals}
     wide: list[bool] = []

@@ -20,7 +20,7 @@ from inspect import getsource
 from greenmachine.errors import ConfigError
 from greenmachine.plugins import belongs, loaded_plugins, origin
 
-__all__ = ["Inlined", "import_lines", "inline"]
+__all__ = ["Inlined", "functions_of", "import_lines", "imports_of", "inline"]
 
 _REGISTERS = {"primitive", "register_pass"}  # decorators that an exported file does without
 
@@ -180,6 +180,17 @@ def _registers(decorator: ast.expr) -> bool:
     called = decorator.func if isinstance(decorator, ast.Call) else decorator
     name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
     return name in _REGISTERS
+
+
+def functions_of(module: str) -> dict[str, ast.FunctionDef]:
+    """Return the functions that a module defines at its top level, by name."""
+    found = _module(module).definitions.items()
+    return {name: node for name, node in found if isinstance(node, ast.FunctionDef)}
+
+
+def imports_of(module: str) -> dict[str, tuple[str, str]]:
+    """Return what names mean that a module imports: pairs of module and name, "" for a module."""
+    return _module(module).imports
 
 
 @lru_cache(maxsize=32)

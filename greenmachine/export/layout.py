@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from greenmachine.language import Expression
 
-__all__ = ["WIDTH", "broken", "indented", "literal", "pretty"]
+__all__ = ["WIDTH", "broken", "indented", "literal", "pieces", "pretty"]
 
 WIDTH = 100
 
@@ -49,15 +49,20 @@ def literal(name: str, text: str) -> str:
     line = f"{name} = {_quoted(text)}"
     if len(line) <= WIDTH:
         return line
-    pieces, start = [], 0
+    return f"{name} = (\n" + "".join(f"    {_quoted(p)}\n" for p in pieces(text, WIDTH - 8)) + ")"
+
+
+def pieces(text: str, width: int) -> list[str]:
+    """Cut an expression into lines, rather after an argument or a bracket than inside a word."""
+    found, start = [], 0
     while start < len(text):
-        end = start + WIDTH - 8
-        if end < len(text):  # rather after an argument or a bracket than inside a word
+        end = start + width
+        if end < len(text):
             end = max(text.rfind(mark, start, end) + len(mark) for mark in (", ", "(")) or end
-            end = end if end > start + 1 else start + WIDTH - 8
-        pieces.append(text[start:end])
+            end = end if end > start + 1 else start + width
+        found.append(text[start:end])
         start = end
-    return f"{name} = (\n" + "".join(f"    {_quoted(piece)}\n" for piece in pieces) + ")"
+    return found
 
 
 def pretty(expression: Expression, indent: int = 4, width: int = WIDTH) -> str:

@@ -13,17 +13,19 @@ from greenmachine.evolution import RunFolder
 from greenmachine.export.source import write_export
 from greenmachine.files import refuse_foreign, write_json
 from greenmachine.language import parse
+from greenmachine.proxies.resolve import EXPORTED
 
 __all__ = ["export_run", "write_discovery"]
 
 
-def export_run(folder: Path, out: Path, rank: int = 1) -> dict[str, Any]:
+def export_run(folder: Path, out: Path, rank: int = 1, *, exact: bool = False) -> dict[str, Any]:
     """Write a member of a run's hall of fame to ``out`` (.py) and what is known to a .json.
 
     Args:
         folder: of the run; a finished one for test results, else its last generation counts.
         out: the Python file.
         rank: place in the hall of fame; 1 is the champion, the only one judged on test.
+        exact: see :func:`greenmachine.export.source.export_source`.
 
     Returns:
         What stands in the JSON: expression, direction, tau, settings and manifest of the run.
@@ -35,7 +37,7 @@ def export_run(folder: Path, out: Path, rank: int = 1) -> dict[str, Any]:
     """
     if out.suffix != ".py":
         raise ConfigError(f"{out}: the name must end in .py")
-    refuse_foreign(out, b"EXPRESSION", "exported proxy")
+    refuse_foreign(out, EXPORTED.encode(), "exported proxy")
     refuse_foreign(out.with_suffix(".json"), b'"expression"', "file beside an exported proxy")
     run = RunFolder(folder)
     hall, config, made = run.hall(), run.description().config, run.manifest()
@@ -69,17 +71,18 @@ def export_run(folder: Path, out: Path, rank: int = 1) -> dict[str, Any]:
         "config": config.model_dump(mode="json"),
         "manifest": made.facts(),
     }
-    write_discovery(out, known)
+    write_discovery(out, known, exact=exact)
     return known
 
 
-def write_discovery(out: Path, known: Mapping[str, Any]) -> None:
+def write_discovery(out: Path, known: Mapping[str, Any], *, exact: bool = False) -> None:
     """Write a proxy of a run as Python to ``out``, and what is known of it to a .json beside it.
 
     Args:
         out: the Python file.
         known: what :func:`export_run` returns; ``shortened_from``, where it is there, is the
             expression that the run found.
+        exact: see :func:`greenmachine.export.source.export_source`.
     """
     config, run = RunConfig.model_validate(known["config"]), known["manifest"]
     names = ", ".join(short_name(name) for name in config.benchmarks)
@@ -104,6 +107,7 @@ def write_discovery(out: Path, known: Mapping[str, Any]) -> None:
         name=out.stem,
         provenance=provenance,
         tau=known["tau"],
+        exact=exact,
     )
     write_json(out.with_suffix(".json"), known)
 

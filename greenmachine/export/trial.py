@@ -48,7 +48,8 @@ def check_export(source: str, tree: Expression, direction: int, shape: Sequence[
     sys.modules[_NAME] = module  # dataclasses look themselves up there
     try:
         exec(compile(source, f"<{_NAME}>", "exec"), module.__dict__)
-        told = (module.EXPRESSION, module.DIRECTION, tuple(module.SHAPE))
+        text = getattr(module, "EXPRESSION", tree.text)  # the compact form has it in its docstring
+        told = (text, module.DIRECTION, tuple(module.SHAPE))
         if told != (tree.text, direction, tuple(shape)):
             raise ConfigError(f"{where}: the plugin has EXPRESSION, DIRECTION or SHAPE: rename it")
         for seed in (0, 1):

@@ -1,5 +1,6 @@
 """The language of proxies: kinds, expressions, and the DEAP grammars made from the registries."""
 
+from greenmachine.language.drawing import Tree, tree_of
 from greenmachine.language.expression import (
     Expression,
     apply,
@@ -17,6 +18,8 @@ from greenmachine.language.kinds import (
     terminals_of,
 )
 from greenmachine.language.languages import LANGUAGES, PAPER, TYPED, Language
+from greenmachine.language.latex import latex
+from greenmachine.language.symbolic import symbolic
 
 __all__ = [
     "KIND_TYPES",
@@ -28,11 +31,15 @@ __all__ = [
     "TYPED",
     "Expression",
     "Language",
+    "Tree",
     "apply",
     "canonical",
+    "latex",
     "number",
     "parse",
     "rank_canonical",
+    "symbolic",
     "terminal",
     "terminals_of",
+    "tree_of",
 ]

@@ -14,9 +14,12 @@ from greenmachine.language import parse
 from greenmachine.proxies.registry import PROXIES
 from greenmachine.proxies.types import ExpressionProxy, Proxy
 
-__all__ = ["read_export", "read_run", "resolve"]
+__all__ = ["EXPORTED", "read_export", "read_run", "resolve"]
 
 _CONSTANTS = ("EXPRESSION", "DIRECTION")
+
+EXPORTED = "exported by GreenMachine"
+"""In the first line of every exported file."""
 
 
 def resolve(text: str) -> Proxy:
@@ -78,6 +81,9 @@ def read_export(path: Path) -> ExpressionProxy:
                     found[name] = ast.literal_eval(statement.value)
                 except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
                     raise ConfigError(f"{path}: {name} is not a constant: export again") from None
+    title, _, formula = (ast.get_docstring(module, clean=False) or "").partition("\n\n")
+    if EXPORTED in title:  # the compact form has its expression in the docstring alone
+        found.setdefault("EXPRESSION", formula.strip())
     missing = [name for name in _CONSTANTS if name not in found]
     if missing:
         raise ConfigError(

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from greenmachine.benchmarks.spaces import SPACES
 from greenmachine.errors import ConfigError
-from greenmachine.language import parse
+from greenmachine.language import Tree, latex, parse, symbolic, tree_of
 from greenmachine.plugins import belongs, loaded_plugins
 from greenmachine.signals.paper_passes import modes_of
 from greenmachine.signals.registry import PASSES, wanted_of
@@ -87,6 +87,22 @@ class ExpressionProxy(_Described):
     def text(self) -> str:
         """What :func:`greenmachine.proxies.resolve` reads back as this proxy: the expression."""
         return self.expression
+
+    def latex(self) -> str:
+        """Return the formula in LaTeX's mathematics, without delimiters such as ``$``."""
+        return latex(parse(self.expression))
+
+    def sympy(self) -> Any:
+        """Return the formula as a SymPy expression.
+
+        Raises:
+            ConfigError: SymPy is not installed.
+        """
+        return symbolic(parse(self.expression))
+
+    def tree(self) -> Tree:
+        """Return the formula as a tree: its ``source`` is Graphviz's, and it has an ``svg``."""
+        return tree_of(parse(self.expression))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,12 +17,15 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from greenmachine.evolution.equations import Equation
 from greenmachine.reports.vega import colour
 
 __all__ = [
     "Scatter",
     "comparison",
     "comparison_table",
+    "front_chart",
+    "front_table",
     "history_charts",
     "history_table",
     "ranks",
@@ -161,6 +164,29 @@ def ranks(source: str, names: Sequence[str], networks: int) -> dict[str, alt.Top
         dots = _dots(source, "test", colour("soft" if place else "c2"), 170)
         charts[name] = dots.encode(x, y, tooltip=shown)
     return charts
+
+
+def front_table(front: Sequence[Equation]) -> pd.DataFrame:
+    """Return what :func:`front_chart` draws, a row for each formula and sample."""
+    rows = [
+        {"size": e.size, "tau": tau, "sample": sample, "passes": e.cost, "formula": e.formula}
+        for e in front
+        for sample, tau in (("train", e.train), ("validation", e.validation))
+        if np.isfinite(tau)
+    ]
+    return pd.DataFrame(rows, columns=["size", "tau", "sample", "passes", "formula"])
+
+
+def front_chart() -> _Layers:
+    """Return the Pareto front of a :func:`front_table` that the page calls ``front``."""
+    base = _chart("front", 260).encode(
+        x=alt.X("size:Q", title="nodes", axis=alt.Axis(tickMinStep=1, format="d")),
+        y=alt.Y("tau:Q", title="Kendall's τ").scale(zero=False),
+        color=alt.Color("sample:N").scale(domain=["train", "validation"]),
+    )
+    steps = base.mark_line(interpolate="step-after").transform_filter("datum.sample == 'train'")
+    shown = ["formula:N", "size:Q", "passes:Q", "sample:N", alt.Tooltip("tau:Q", format=".3f")]
+    return alt.layer(steps, base.mark_circle(size=60, opacity=1).encode(tooltip=shown))
 
 
 def usage_table(counts: pd.DataFrame) -> pd.DataFrame:

@@ -15,6 +15,7 @@ import pandas as pd
 
 from greenmachine.errors import DamagedError, one_line
 from greenmachine.evolution import Famous, RunFolder
+from greenmachine.evolution.equations import equations
 from greenmachine.reports.record import SAMPLES, Record, Score, Taus
 from greenmachine.reports.spending import spending_texts
 
@@ -49,6 +50,7 @@ def read_record(folder: Path) -> Record:
             samples=_sizes(manifest["samples"], datasets),
             scores=_scores(run.scores(), datasets) if result else None,
             words=pd.DataFrame(saved.words if saved else []).fillna(0).astype(float),
+            front=equations(saved) if saved else (),
         )
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise DamagedError(

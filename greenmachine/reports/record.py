@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -14,6 +14,7 @@ from greenmachine.benchmarks import short_name
 from greenmachine.config import RunConfig
 from greenmachine.energy import ENERGY
 from greenmachine.evolution import Famous
+from greenmachine.evolution.equations import Equation
 from greenmachine.fitness import KendallTau
 
 __all__ = ["SAMPLES", "Record", "Score", "Taus"]
@@ -48,6 +49,7 @@ class Record:
         samples: number of networks by sample and data set.
         scores: what every network scores, see ``evolution/summary.py``; None without the file.
         words: how many individuals hold each word, a row a generation, with ``population``.
+        front: the best formula of each size, the smallest first.
     """
 
     folder: Path
@@ -60,6 +62,7 @@ class Record:
     samples: Mapping[str, Mapping[str, int]]
     scores: pd.DataFrame | None
     words: pd.DataFrame | None
+    front: Sequence[Equation] = ()
 
     @property
     def name(self) -> str:

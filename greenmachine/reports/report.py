@@ -54,6 +54,8 @@ def _page(record: Record) -> str:
     if record.words is not None and len(shares := charts.usage_table(record.words)):
         tables["usage"] = shares
         usage = charts.usage(shares, [node.op for node in nodes])
+    if record.front:
+        tables["front"] = charts.front_table(record.front)
     samples = [sample for sample in SAMPLES if sample in record.tau]
     return render(
         "report.html",
@@ -70,6 +72,7 @@ def _page(record: Record) -> str:
         history=charts.history_charts(),
         rankings=_rankings(record, tables),
         usage=usage,
+        front=charts.front_chart() if record.front else None,
         spending=_spending(record),
     )
 

@@ -26,6 +26,8 @@ AT_ONCE = [
     ["list", "primitives"],
     ["list", "selections", "--json"],
     ["proxies", "show", "synflow"],
+    ["show", "--help"],
+    ["show", "synflow"],
     ["evolve", "--nonsense"],
     ["evolve", "missing.yaml"],
     ["evolve", "--set", "evolution.populaton=9"],
@@ -95,7 +97,7 @@ def test_nothing_heavy_is_imported_before_work_begins(tmp_path: Path) -> None:
     for words, (code, printed, _) in found.items():
         assert printed.strip(), words
         assert "unexpected" not in printed, printed
-        right = "--help" in words or words.startswith(("--version", "proxies", "list"))
+        right = "--help" in words or words.startswith(("--version", "proxies", "list", "show"))
         assert (code == 0) == right, (words, printed)
 
 

@@ -29,7 +29,7 @@ networks = load(Path(__file__).parents[1] / "proxies" / "tiny_networks.py")
 scores = {}
 for number, job in json.loads((folder / "jobs.json").read_text()).items():
     score = load(folder / f"proxy_{number}.py").score
-    assert repr(score) == job["text"]
+    assert not job["exact"] or repr(score) == job["text"]
     images = networks.batch() if "data_" in job["text"] else ()
     scores[number] = score(networks.network(job["network"]), *images, seed=job["seed"])
 print(json.dumps(scores))

@@ -36,7 +36,7 @@ MIXED = (
 
 
 def source(text: str = MECO, **options: Any) -> str:
-    defaults: dict[str, Any] = {"direction": 1, "shape": SHAPE, "name": "mine"}
+    defaults: dict[str, Any] = {"direction": 1, "shape": SHAPE, "name": "mine", "exact": True}
     return export_source(text, **(defaults | options))
 
 
@@ -166,7 +166,7 @@ def test_random_trees_round_trip_through_resolve(tmp_path: Path) -> None:
         tree = grammar.generate("NetworkScalar", 8, full=number % 2 == 0)
         text = grammar.expression(tree).text
         path = tmp_path / f"p{number}.py"
-        write_export(path, text, direction=1, shape=SHAPE, name="p")
+        write_export(path, text, direction=1, shape=SHAPE, name="p", exact=number % 3 == 0)
         assert resolve(str(path)).expression == text
 
 
@@ -178,16 +178,19 @@ def test_files_are_linted_and_formatted(tmp_path: Path) -> None:
         total(every_signature()[::25]),
         *(proxy.expression for proxy in EXPRESSIONS),
     ]
-    for number, text in enumerate(texts):
-        (tmp_path / f"p{number}.py").write_text(source(text), encoding="utf-8")
+    for exact in (False, True):
+        for number, text in enumerate(texts):
+            path = tmp_path / f"p{number}_{exact}.py"
+            path.write_text(source(text, exact=exact), encoding="utf-8")
     common = ["--line-length", "100", "--isolated", str(tmp_path)]
     for command in (["check", "--select", "E,F,I,W", *common], ["format", "--diff", *common]):
         run = subprocess.run(["ruff", *command], capture_output=True, text=True, check=False)
         assert run.returncode == 0, run.stdout + run.stderr
 
 
+@pytest.mark.parametrize("exact", [False, True], ids=["compact", "exact"])
 @pytest.mark.parametrize("text", [MECO, MIXED, PROXIES.find("synflow").expression])
-def test_score_leaves_the_network_as_it_was(text: str) -> None:
+def test_score_leaves_the_network_as_it_was(text: str, exact: bool) -> None:
     model = network("branches").eval()
     model.get_submodule("head").train()
     model.get_submodule("dead").requires_grad_(False)
@@ -199,7 +202,7 @@ def test_score_leaves_the_network_as_it_was(text: str) -> None:
     images, labels = batch()
     kept = images.clone()
     random_state = torch.get_rng_state()
-    score = load(source(text))["score"]
+    score = load(source(text, exact=exact))["score"]
     first = score(model, images, labels)
     assert first == score(model, images, labels)
     assert torch.equal(images, kept)

@@ -86,15 +86,24 @@ def canonical_text(text: str) -> str:
     return canonical(parse(text)).text
 
 
-@pytest.fixture(scope="module")
-def exported_scores(tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
+@cache
+def engine_of(text: str, kind: str, seed: int) -> float:
+    images, labels = batch() if "data_" in text else (None, None)
+    return engine_score(text, network(kind), SHAPE, images, labels, seed)
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["compact", "exact"])
+def exported_scores(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, float]:
     """Score of every job from its exported file, one interpreter for all."""
+    exact: bool = request.param
     folder = tmp_path_factory.mktemp("exports")
     described = {}
     for number, (text, kind, seed) in enumerate(jobs()):
-        described[number] = {"text": text, "network": kind, "seed": seed}
+        described[number] = {"text": text, "network": kind, "seed": seed, "exact": exact}
         path = folder / f"proxy_{number}.py"
-        write_export(path, text, direction=1, shape=SHAPE, name="a proxy")
+        write_export(path, text, direction=1, shape=SHAPE, name="a proxy", exact=exact)
     (folder / "jobs.json").write_text(json.dumps(described))
     script = Path(__file__).with_name("run_exports.py")
     command = [sys.executable, "-I", "-B", "-W", "error", str(script), str(folder)]
@@ -108,8 +117,7 @@ def test_exported_files_give_the_scores_of_the_engine(exported_scores: dict[str,
     wrong = []
     finite = 0
     for number, (text, kind, seed) in enumerate(jobs()):
-        images, labels = batch() if "data_" in text else (None, None)
-        engine = engine_score(text, network(kind), SHAPE, images, labels, seed)
+        engine = engine_of(text, kind, seed)
         exported = exported_scores[str(number)]
         finite += math.isfinite(engine)
         same = exported == pytest.approx(engine, rel=1e-4, abs=1e-12, nan_ok=True)

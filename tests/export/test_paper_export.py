@@ -52,7 +52,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_exported_files_give_the_scores_of_the_engine(folder: Path) -> None:
-    jobs = {n: {"text": t, "network": NETWORK, "seed": 1} for n, t in enumerate(texts())}
+    jobs = {
+        n: {"text": t, "network": NETWORK, "seed": 1, "exact": True} for n, t in enumerate(texts())
+    }
     (folder / "jobs.json").write_text(json.dumps(jobs))
     script = Path(__file__).with_name("run_exports.py")
     command = [sys.executable, "-I", "-B", "-W", "error", str(script), str(folder)]

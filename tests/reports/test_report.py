@@ -12,6 +12,8 @@ import pytest
 
 from greenmachine.energy import INSTALL, Energy
 from greenmachine.errors import RunError
+from greenmachine.evolution import RunFolder
+from greenmachine.evolution.equations import equations
 from greenmachine.language import parse
 from greenmachine.reports import write_comparison, write_report
 from greenmachine.reports.vocabulary import doc_of
@@ -20,7 +22,7 @@ from tests.sealed import edit, replace_scores
 from .conftest import NAME, Page, marks
 
 PRIMITIVES = "Share of the population that contains a primitive"
-SECTIONS = ["summary", "formula", "evolution", "ranking", "primitives", "cost", "details"]
+SECTIONS = ["summary", "formula", "front", "evolution", "ranking", "primitives", "cost", "details"]
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +97,7 @@ def test_every_chart_draws_its_data(page: Page, runs: dict[str, Path]) -> None:
     scores = pd.read_parquet(runs["finished"] / "scores.parquet")
     first = scores[scores["dataset"] == "cifar10"]
     titles = [title for title, _ in page.charts]
+    assert titles.pop(0) == "Kendall's τ against size"
     assert len(titles) == 3 + 2 * (3 + 4) + 1 + 3
     found = {title: page.draw(title) for title in titles[: 3 + 3 + 4] + titles[-4:]}
     counts = [
@@ -150,10 +153,23 @@ def test_expression_that_this_version_does_not_know(copy: Path) -> None:
     assert page.ids == SECTIONS
 
 
+def test_front_is_that_of_the_run(page: Page, runs: dict[str, Path]) -> None:
+    saved = RunFolder(runs["finished"]).checkpoint()
+    assert saved is not None
+    front = equations(saved)
+    rows = [row for row in page.rows if row and row[-1] in {e.formula for e in front}]
+    assert {e.formula for e in front} == {row[-1] for row in rows}
+    for equation in front:
+        assert any(row[:2] == [str(equation.size), str(equation.cost)] for row in rows)
+    assert set(page.data["front"]["formula"]) == {e.formula for e in front}
+    drawn = page.draw("Kendall's τ against size")
+    assert len(marks(drawn, "symbol")) == len(page.data["front"]["formula"])
+
+
 def test_unfinished_run_says_so(runs: dict[str, Path]) -> None:
     page = Page(write_report(runs["stopped"]))
     page.assert_alone()
-    assert page.ids == ["summary", "formula", "evolution", "primitives", "cost", "details"]
+    assert page.ids == [name for name in SECTIONS if name != "ranking"]
     assert ("p", "class", "unfinished") in page.attributes
     hall = json.loads((runs["stopped"] / "hall_of_fame.json").read_text())
     assert hall[0]["expression"] in page.text
