@@ -35,7 +35,7 @@ DOCUMENTS = (
     "docs/plugins.md",
     "docs/callbacks.md",
     "docs/objectives.md",
-    "docs/sed.md",
+    "docs/results/sed.md",
     "examples/plugin/README.md",
 )
 KINDS = {"", "main", "tests", "data", "cluster", "official"}
@@ -111,7 +111,7 @@ def test_main_command(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.data
-@pytest.mark.parametrize("document", ["README.md", "docs/sed.md"])
+@pytest.mark.parametrize("document", ["README.md", "docs/results/sed.md"])
 def test_data_blocks(document: str, tmp_path: Path) -> None:
     assert run(document, ("data",), tmp_path)
 
