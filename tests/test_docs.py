@@ -2,8 +2,8 @@
 
 ``pytest -m slow`` runs them, those of one document one after the other in one shell. A comment
 before a block tells the special ones: ``main``, ``data`` (where the real tables are), ``cluster``,
-``tests``, which is left to ``.ci/run``, and ``install``, which is a part of ``main``. Commands of an
-``official`` block need archives of gigabytes: that they parse is what can be tested.
+``tests``, which is left to ``.ci/run``, and ``install``, which is a part of ``main``. Commands of
+an ``official`` block need archives of gigabytes: that they parse is what can be tested.
 """
 
 from __future__ import annotations
