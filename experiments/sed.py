@@ -1,4 +1,4 @@
-"""What the reconstructed SED is made of: the terms of one cell, and which scores tie (docs/sed.md).
+"""What SED is made of (docs/results/sed.md): the terms of one cell, and which scores tie.
 
 ``python -m experiments.sed`` prints both; ``GREENMACHINE_DATA`` must name the folder of the
 benchmark tables. How well it ranks is ``greenmachine reproduce sed``.

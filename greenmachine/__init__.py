@@ -1,6 +1,6 @@
 """GreenMachine: discover zero-cost proxies by genetic programming.
 
-Example:
+Examples:
     >>> import greenmachine
     >>> greenmachine.score(model, "nwot_inputs", shape=(8, 3, 32, 32))
     >>> greenmachine.rank({"small": a, "large": b}, "synflow", shape=(1, 3, 32, 32))

@@ -1,13 +1,13 @@
 """Every shell and Python block of the documents runs as it is written.
 
-``pytest -m slow`` runs them; a comment before a block tells the special ones: ``main``, ``data``
-(where the real tables are), ``cluster``, and ``tests``, which is left to ``.ci/run``. Commands of
+``pytest -m slow`` runs them, those of one document one after the other in one shell. A comment
+before a block tells the special ones: ``main``, ``data`` (where the real tables are), ``cluster``,
+``tests``, which is left to ``.ci/run``, and ``install``, which is a part of ``main``. Commands of
 an ``official`` block need archives of gigabytes: that they parse is what can be tested.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shlex
@@ -21,28 +21,21 @@ from pathlib import Path
 import pytest
 import typer
 import yaml
-from typer.testing import CliRunner
 
 from greenmachine.cli.app import app
-from greenmachine.proxies.discovered import EVOLVED
-from greenmachine.proxies.zoo import FAMILIES
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = (
-    "README.md",
-    "experiments/own_networks/README.md",
-    "docs/any_network.md",
-    "docs/plugins.md",
-    "docs/callbacks.md",
-    "docs/objectives.md",
-    "docs/sed.md",
-    "examples/plugin/README.md",
+PAGES = sorted(
+    path.relative_to(ROOT).as_posix()
+    for pattern in ("*.md", "docs/**/*.md", "examples/*/README.md", "results/README.md")
+    for path in ROOT.glob(pattern)
 )
-KINDS = {"", "main", "tests", "data", "cluster", "official"}
-SET_UP = "python3 -m venv .venv && .venv/bin/pip install -q -c constraints.txt -e . && .venv/bin/"
+KINDS = {"", "main", "install", "tests", "data", "cluster", "official"}
+SET_UP = "python3 -m venv .venv && . .venv/bin/activate && pip install -c constraints.txt -e . && "
 _BLOCK = re.compile(
     r"(?:<!-- (?P<kind>\w+) -->\n)?```(?P<language>bash|python)\n(?P<code>.*?)```", re.S
 )
+_HERE_DOCUMENT = re.compile(r"<<'(\w+)'\n.*?\n\1\n", re.S)
 
 
 @dataclass(frozen=True)
@@ -60,29 +53,42 @@ def blocks(document: str, *kinds: str) -> list[Block]:
     return [block for block in found if block.kind in kinds]
 
 
+def having(*kinds: str) -> list[str]:
+    """Return the documents with blocks of some kinds; CONTRIBUTING's are for a developer's copy."""
+    return [page for page in PAGES if page != "CONTRIBUTING.md" and blocks(page, *kinds)]
+
+
+def environment(**more: str) -> dict[str, str]:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return {**os.environ, "PATH": path, "COLUMNS": "100", **more}
+
+
 def run(document: str, kinds: tuple[str, ...], folder: Path) -> str:
-    """Run the blocks of some kinds one after the other in ``folder``; return what they print."""
+    """Run the blocks of some kinds in order, in one shell in ``folder``; return what they print."""
     for name in ("examples", "experiments", "results"):
         shutil.copytree(ROOT / name, folder / name)
-    printed = ""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "COLUMNS": "100"}
+    more = {}
     if "data" not in kinds:
-        environment["GREENMACHINE_DATA"] = str(folder / "none")
+        more["GREENMACHINE_DATA"] = str(folder / "none")
     else:
         shrink(folder / "experiments")
-    for block in blocks(document, *kinds):
+    script = ""
+    for number, block in enumerate(blocks(document, *kinds)):
         code = block.code.replace(SET_UP, "")
-        command = ["bash", "-euo", "pipefail", "-c", code]
         if block.language == "python":
-            (folder / "block.py").write_text(code, encoding="utf-8")
-            command = [sys.executable, "block.py"]
-        done = subprocess.run(
-            command, cwd=folder, env=environment, text=True, capture_output=True, timeout=900
-        )
-        assert done.returncode == 0, f"{code}\n{done.stdout}\n{done.stderr}"
-        printed += done.stdout
-    return printed
+            (folder / f"block_{number}.py").write_text(code, encoding="utf-8")
+            code = f"python block_{number}.py\n"
+        script += code
+    done = subprocess.run(
+        ["bash", "-euxo", "pipefail", "-c", script],
+        cwd=folder,
+        env=environment(**more),
+        text=True,
+        capture_output=True,
+        timeout=900,
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    return done.stdout
 
 
 def shrink(experiments: Path) -> None:
@@ -96,35 +102,35 @@ def shrink(experiments: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("document", DOCUMENTS)
-def test_blocks(document: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("document", [page for page in having("") if page != "README.md"])
+def test_blocks_run(document: str, tmp_path: Path) -> None:
     assert run(document, ("",), tmp_path)
 
 
 @pytest.mark.slow
-def test_main_command(tmp_path: Path) -> None:
+def test_blocks_of_the_readme_run_in_one_shell(tmp_path: Path) -> None:
     (main,) = blocks("README.md", "main")
     assert main.code.startswith(SET_UP)
-    printed = run("README.md", ("main",), tmp_path)
+    printed = run("README.md", ("main", ""), tmp_path)
     assert "champion" in printed and "Next: greenmachine export" in printed
 
 
 @pytest.mark.slow
 @pytest.mark.data
-@pytest.mark.parametrize("document", ["README.md", "docs/sed.md"])
-def test_data_blocks(document: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("document", having("data"))
+def test_data_blocks_run(document: str, tmp_path: Path) -> None:
     assert run(document, ("data",), tmp_path)
 
 
 @pytest.mark.slow
-def test_cluster_block(tmp_path: Path) -> None:
-    (block,) = blocks("README.md", "cluster")
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+@pytest.mark.parametrize("document", having("cluster"))
+def test_cluster_blocks_run(document: str, tmp_path: Path) -> None:
+    (block,) = blocks(document, "cluster")
     with (tmp_path / "printed.txt").open("w") as printed:  # a pipe would wait for the daemons
         shell = subprocess.Popen(
             ["bash", "-euo", "pipefail", "-c", block.code],
             cwd=tmp_path,
-            env={**os.environ, "PATH": path},
+            env=environment(),
             start_new_session=True,
             stdout=printed,
             stderr=printed,
@@ -137,61 +143,30 @@ def test_cluster_block(tmp_path: Path) -> None:
     assert code == 0 and "Next: greenmachine export" in text, text
 
 
-def test_official_commands_parse() -> None:
-    commands = [
-        line for block in blocks("README.md", "official") for line in block.code.splitlines()
-    ]
-    assert commands
-    for line in commands:
-        words = shlex.split(line, comments=True)
-        assert words[0] == "greenmachine"
-        command, rest = typer.main.get_command(app), words[1:]
-        while hasattr(command, "commands"):
-            command, rest = command.commands[rest[0]], rest[1:]
-        command.make_context(" ".join(words), rest)
+@pytest.mark.parametrize("document", having("install"))
+def test_install_blocks_are_the_set_up_of_the_main_command(document: str) -> None:
+    assert [block.code for block in blocks(document, "install")] == [f"{SET_UP[:-4]}\n"]
 
 
-@pytest.mark.parametrize("document", [*DOCUMENTS, "docs/measured.md", "results/README.md"])
+@pytest.mark.parametrize("document", having(*KINDS))
+def test_commands_parse(document: str) -> None:
+    for block in blocks(document, *KINDS):
+        if block.language != "bash":
+            continue
+        code = _HERE_DOCUMENT.sub("\n", block.code.replace("\\\n", " "))
+        for command in re.findall(r"(?:^|&& )(greenmachine .*)", code, re.M):
+            words = shlex.split(command, comments=True)
+            if "--plugin" in words:  # taken from every command before it is parsed
+                place = words.index("--plugin")
+                del words[place : place + 2]
+            parsed, rest = typer.main.get_command(app), words[1:]
+            while hasattr(parsed, "commands"):
+                parsed, rest = parsed.commands[rest[0]], rest[1:]
+            parsed.make_context(" ".join(words), rest)
+
+
+@pytest.mark.parametrize("document", PAGES)
 def test_links_lead_somewhere(document: str) -> None:
     text = (ROOT / document).read_text(encoding="utf-8")
     for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", text):
         assert ((ROOT / document).parent / target).exists(), target
-
-
-def test_every_named_proxy_has_its_row() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    section = text.partition("\n## The systems and the zoo\n")[2].partition("\n## ")[0]
-    table = section.partition("| name |")[2].partition("\n\n")[0]
-    rows = [line.strip("| ").split(" | ") for line in table.splitlines()[2:]]
-    listed = json.loads(CliRunner().invoke(app, ["proxies", "list", "--json"]).stdout)
-    modules = {
-        proxy.name: family.__name__.rpartition(".")[2]
-        for family in FAMILIES
-        for proxy in family.PROXIES
-    }
-    assert rows == [
-        [
-            f"`{facts['name']}`",
-            facts["reference"],
-            facts["form"] + ", low is good" * (facts["direction"] == -1),
-            " ".join(facts["passes"]) or "none",
-            f"`{modules[facts['name']]}`",
-        ]
-        for facts in listed
-        if facts["name"] in modules
-    ]
-
-
-def test_every_discovery_has_its_row() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    section = text.partition("\n## Discoveries\n")[2].partition("\n## ")[0]
-    table = section.partition("| name |")[2].partition("\n\n")[0]
-    assert [line.strip("| ").split(" | ") for line in table.splitlines()[2:]] == [
-        [
-            f"`{proxy.name}`",
-            proxy.evolved_on,
-            "expression" + ", low is good" * (proxy.direction == -1),
-            " ".join(proxy.passes) or "none",
-        ]
-        for proxy in EVOLVED
-    ]

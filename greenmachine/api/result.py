@@ -33,7 +33,7 @@ class Result:
         folder: of the run.
         facts: the content of its ``result.json``.
 
-    Example:
+    Examples:
         >>> result = greenmachine.Result.open("runs/tss")
         >>> result.best.expression, result.tau["validation"]["cifar10"]
         >>> result.test.loc["cifar10"]  # the champion beside the baselines

@@ -50,7 +50,7 @@ def evolve(
         DataError: the benchmark's data is missing or broken.
         RunError: the folder holds another run, or is damaged; workers died again and again.
 
-    Example:
+    Examples:
         >>> result = greenmachine.evolve("nats-tss", seed=1, settings={"passes": ["data"]})
         >>> result.best.expression, result.history, result.export("proxy.py")
         >>> greenmachine.evolve(config="experiments/single/nats_tss_cifar10.yaml", out="runs/tss")

@@ -67,7 +67,7 @@ def score(
         RunError: the folder holds no finished run.
         NetworkError: the network raised, or the proxy cannot read it.
 
-    Example:
+    Examples:
         >>> greenmachine.score(model, "synflow", shape=(1, 3, 32, 32))
         >>> greenmachine.score(model, "snip", images=x, labels=y)
         >>> greenmachine.score(model, "sum_layers(l2_norm(noise_weight_grad))", images=x)
@@ -122,7 +122,7 @@ def rank(
         ExpressionError: the expression has a fault.
         RunError: the folder holds no finished run.
 
-    Example:
+    Examples:
         >>> greenmachine.rank({"small": a, "large": b}, "nwot_inputs", images=x)
         >>> tss = greenmachine.load_benchmark("nats-tss")
         >>> some = ((tss.archs[i], tss.build(i, "cifar10")) for i in range(100))

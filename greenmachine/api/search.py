@@ -81,7 +81,7 @@ class Search:
     Raises:
         ConfigError: a setting is unknown or out of range, or a plugin cannot be loaded.
 
-    Example:
+    Examples:
         >>> search = greenmachine.Search(
         ...     ["nats-tss/cifar10", "nats-sss/cifar100"],
         ...     passes=["noise"],

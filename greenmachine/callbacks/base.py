@@ -100,7 +100,7 @@ class Callback(Part, family="callback"):
     follow several runs. A callback with a ``scheme`` is stored in ``config.json`` and follows the
     run when it is resumed; one without must be given again.
 
-    Example:
+    Examples:
         >>> class Target(greenmachine.Callback):
         ...     tau: float = 0.8
         ...

@@ -35,7 +35,9 @@ class RunConfig(Group):
     """One evolution run."""
 
     name: str = Field(default="", description="of the run; without it that of the benchmark")
-    seed: int = Field(default=0, ge=0, lt=2**63)
+    seed: int = Field(
+        default=0, ge=0, lt=2**63, description="of samples, weights, images and the search"
+    )
     tasks: tuple[str, ...] = Field(
         default=("digits-tss",),
         description="rankings to get right: a data set of a benchmark, nats-tss/cifar10; a "

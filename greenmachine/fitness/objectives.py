@@ -261,7 +261,7 @@ def objective(
     Raises:
         ConfigError: the name is taken or not allowed, or the function fails on an example.
 
-    Example:
+    Examples:
         >>> @greenmachine.objective(greater_is_better=False)
         ... def regret(scores, truth):
         ...     return truth.max() - truth[scores.argmax()]

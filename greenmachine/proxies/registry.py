@@ -81,7 +81,7 @@ def register_proxy(
         ConfigError: the name is taken or no identifier, or the proxy does not fit its description.
         ExpressionError: the expression has a fault.
 
-    Example:
+    Examples:
         >>> @greenmachine.register_proxy(passes=("noise",), reference="here")
         ... def mean_output(model, images, labels, seed):
         ...     \"\"\"Mean of the outputs on noise.\"\"\"

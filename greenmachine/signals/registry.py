@@ -100,7 +100,7 @@ def register_pass(
         ConfigError: the name is taken or no identifier, a kind is not one of a tensor, or the
             function has no docstring.
 
-    Example:
+    Examples:
         >>> @greenmachine.register_pass()
         ... def uniform(model, inputs, wanted, seed):
         ...     \"\"\"Images drawn from U(0, 1), gradient of the sum of the outputs.\"\"\"

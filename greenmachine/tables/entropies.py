@@ -1,4 +1,4 @@
-"""What SED is compared with: the alternatives of its reconstruction (docs/sed.md)."""
+"""What SED is compared with: the alternatives of its reconstruction (docs/results/sed.md)."""
 
 from __future__ import annotations
 

@@ -55,9 +55,10 @@ TABLE = Table(
     title="SED, reconstructed",
     words="""\
 SED scores every architecture of both spaces from its text; nothing is built, and nothing is read
-but the accuracies. `docs/sed.md` derives it, and defines its alternatives `spatial`, `paths_sum`,
-`paths_mean`, `power` and `output`. `(additive_count)` adds up live operations (convolution 3×3 +2,
-1×1 +1, pool -1); names in brackets are scores to beat. Cells without a path rank last, tied.
+but the accuracies. `docs/results/sed.md` derives it, and defines its alternatives `spatial`,
+`paths_sum`, `paths_mean`, `power` and `output`. `(additive_count)` adds up live operations
+(convolution 3×3 +2, 1×1 +1, pool -1); names in brackets are scores to beat. Cells without
+a path rank last, tied.
 
 - `space`: every architecture; ± is the jackknife standard error.
 - `live`: those without dead operations (topology space only).

@@ -31,7 +31,7 @@ TRANSFORMERS = [network.family for network in NETWORKS if network.library == "tr
 EXPRESSIONS = [name for name in PROXIES if isinstance(resolve(name), ExpressionProxy)]
 LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 
-# Refusals of docs/any_network.md, each by words that its message has.
+# Refusals of docs/how_to/any_network.md, each by words that its message has.
 REFUSALS = {
     "gm_tss": ("token ids", "rows"),
     "gm_any": ("token ids",),

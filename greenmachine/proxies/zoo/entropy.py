@@ -1,9 +1,9 @@
 """Entropy of feature maps from the topology alone: SED, reconstructed.
 
 After "suppression of local entropy decrease", arXiv 2411.06236, whose formula is not known to this
-project; ``docs/sed.md`` derives this one. A local operation that averages ``n`` values lowers the
-entropy of a Gaussian by ½·log n. A pool does so; a convolution mixes its n = k²·C values with
-random weights, and the batch normalisation behind it gives the variance back: that decrease is
+project; ``docs/results/sed.md`` derives this one. A local operation that averages ``n`` values
+lowers the entropy of a Gaussian by ½·log n. A pool does so; a convolution mixes its n = k²·C values
+with random weights, and the batch normalisation behind it gives the variance back: that decrease is
 suppressed. The score is what live operations suppress, less what they let happen, in nats.
 """
 

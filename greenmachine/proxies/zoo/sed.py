@@ -14,7 +14,7 @@ PROXIES = (
     ArchitectureProxy(
         name="sed",
         functions={"tss": topology_entropy, "sss": size_entropy},
-        reference="arXiv 2411.06236, 2024, reconstructed (docs/sed.md)",
+        reference="arXiv 2411.06236, 2024, reconstructed (docs/results/sed.md)",
         words="Sum over the operations on a path from input to output of 1/2 log n: plus for a "
         "convolution and its batch normalisation, n = k*k*C values mixed; minus for an average "
         "pool, n = k*k values averaged; 0 for a skip.",
