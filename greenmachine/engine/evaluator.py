@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from greenmachine.benchmarks import data_folder
+from greenmachine.benchmarks.packed import PackedBenchmark
 from greenmachine.engine.cache import VectorCache
 from greenmachine.engine.graph import LOWER_KINDS, TENSOR_KINDS, boundary_of
 from greenmachine.engine.layer_stage import evaluate_shard
@@ -23,16 +23,18 @@ from greenmachine.engine.network_stage import Known, Layout, evaluate_vectors
 from greenmachine.language import Expression, canonical, parse
 from greenmachine.neutral import neutral
 from greenmachine.primitives.registry import NETWORK_MATRIX
-from greenmachine.signals.network_capture import CaptureSpec, capture_shard
+from greenmachine.signals.network_capture import CaptureSpec, capture_shard, packed_benchmark
+from greenmachine.signals.shard import Shard
 from greenmachine.signals.shard_io import open_shard
+from greenmachine.signals.shard_recipe import ShardRecipe
 from greenmachine.signals.store import Store, shard_places
 from greenmachine.workers import Progress, run_tasks
 
 __all__ = ["Evaluator", "Source"]
 
-Source = Path | tuple[CaptureSpec, list[tuple[int, int]], Path]
-"""A shard: the layout file of a stored one, or what to capture when its turn comes (spec, places,
-data folder)."""
+Source = Path | ShardRecipe | tuple[CaptureSpec, list[tuple[int, int]], PackedBenchmark]
+"""A shard: the layout file of a stored one; the same for workers that may not see the file; or
+what to capture when its turn comes (spec, places, benchmark)."""
 
 CACHE_BYTES = 2**29
 MATRIX_BATCH = 16
@@ -92,9 +94,9 @@ class Evaluator:
         shards: Sequence[int] | None = None,
     ) -> Evaluator:
         """Return an evaluator of a built store; given ``shards``, all other networks score NaN."""
-        paths = store.paths
+        sources = store.sources
         return cls(
-            paths if shards is None else [paths[number] for number in shards],
+            sources if shards is None else [sources[number] for number in shards],
             len(store.indices),
             workers=workers,
             device=device,
@@ -109,8 +111,8 @@ class Evaluator:
 
         For scoring some expressions on many networks: score them in one call.
         """
-        folder = data_folder().resolve()
-        sources = [(spec, places, folder) for places in shard_places(indices)]
+        packed = packed_benchmark(spec.benchmark)
+        sources = [(spec, places, packed) for places in shard_places(indices)]
         return cls(sources, len(indices), workers=workers, device=spec.device)
 
     def scores(
@@ -175,8 +177,14 @@ def _evaluate_source(
     source: Source, texts: list[str], device: str
 ) -> tuple[list[int], list[int], dict[int, str], list[NDArray[np.float64]]]:
     """In a worker: return networks, layer counts, failures and boundary values of a shard."""
-    shard = open_shard(source) if isinstance(source, Path) else capture_shard(*source)
+    shard = _opened(source)
     boundary = [parse(text, kind=None) for text in texts]
     with torch.no_grad():
         values = [value.numpy() for value in evaluate_shard(shard, boundary, device)]
     return shard.networks, shard.layer_counts, shard.failures, values
+
+
+def _opened(source: Source) -> Shard:
+    if isinstance(source, Path):
+        return open_shard(source)
+    return source.open() if isinstance(source, ShardRecipe) else capture_shard(*source)

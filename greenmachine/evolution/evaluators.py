@@ -89,6 +89,12 @@ class Judges:
             )
         return Heat(Judge(evaluators, self._tasks("train", places), config.objective))
 
+    def forget(self) -> None:
+        """Let workers that do not see the run's folder remove what they have captured."""
+        for sample in ("train", "validation"):
+            for store in self._stores(sample).values():
+                store.forget()
+
     def test_scores(
         self, expression: Expression, entry: Entry, dataset: str
     ) -> NDArray[np.float64]:

@@ -209,6 +209,7 @@ class Run:
         result["seconds"] = round(before + time.monotonic() - started, 1)
         result |= (drawn + meter.read()).facts()
         self.folder.finish(scores, result)
+        judges.forget()
         if not config.capture.keep:
             self.folder.drop_signals()
         for warning in degenerate_warnings(scores, result):

@@ -20,7 +20,13 @@ from typing import Any, TypeVar
 import joblib
 import torch
 from joblib.externals.loky import process_executor
-from joblib.parallel import LokyBackend, get_active_backend
+from joblib.parallel import (
+    LokyBackend,
+    MultiprocessingBackend,
+    SequentialBackend,
+    ThreadingBackend,
+    get_active_backend,
+)
 
 from greenmachine.errors import ConfigError, RunError, WorkerWarning
 from greenmachine.interrupts import ENDING
@@ -34,6 +40,8 @@ __all__ = [
     "WorkerWarning",
     "check_workers",
     "count_workers",
+    "on_every_worker",
+    "remote",
     "run_tasks",
     "stream_tasks",
 ]
@@ -65,6 +73,24 @@ def count_workers(workers: int) -> int:
     -1 is one for every core, or all workers of a cluster.
     """
     return int(joblib.effective_n_jobs(workers))
+
+
+def remote() -> bool:
+    """Whether workers of the active backend may run on other machines: on Dask and on Ray."""
+    local = (LokyBackend, MultiprocessingBackend, ThreadingBackend, SequentialBackend)
+    active = get_active_backend()[0]
+    return hasattr(active, "run_everywhere") or not isinstance(active, local)
+
+
+def on_every_worker(function: Callable[..., None], *args: Any) -> None:
+    """Call ``function(*args)`` once in every worker process that there is on other machines.
+
+    For what may be left undone, such as the removal of files: a worker that is gone is left out,
+    and so is a backend of joblib's that is not one of :func:`greenmachine.workers.backend`.
+    """
+    active = get_active_backend()[0]
+    if hasattr(active, "run_everywhere"):
+        active.run_everywhere(function, args)
 
 
 def run_tasks(
