@@ -43,18 +43,25 @@ class Machines:
         folder: Path,
         environment: Mapping[str, str],
     ) -> subprocess.Popen[str]:
-        """Start a command on a machine; its process id is that of the command."""
+        """Start a command on a machine; its process id is that of the command.
+
+        A second command on a machine has the folders of the first.
+        """
         shadows = [*hidden, Path("/dev/shm"), Path("/tmp/ray")]
         mounts = "".join(f"mount -t tmpfs tmpfs {shlex.quote(str(path))}; " for path in shadows)
         script = f"set -e; mount --make-rprivate /; {mounts}exec {shlex.join(words)}"
         command = ["ip", "netns", "exec", self.names[name], "unshare", "-m", "sh", "-c", script]
+        if any(each == name for each, _ in self.started):
+            inside = f"cd {shlex.quote(str(folder))} && exec {shlex.join(words)}"
+            command = ["nsenter", "--target", str(self.process(name).pid), "--mount", "--net"]
+            command += ["sh", "-c", inside]
         process = subprocess.Popen(
             command,
             cwd=folder,
             env={**os.environ, **environment},
             start_new_session=True,
             stdout=subprocess.PIPE,
-            stderr=(folder / f"{name}.err").open("w"),
+            stderr=(folder / f"{name}{len(self.started)}.err").open("w"),
             text=True,
         )
         self.started.append((name, process))

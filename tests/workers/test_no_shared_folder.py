@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import subprocess
 import sys
@@ -85,6 +86,9 @@ EVOLVE = [sys.executable, "-c", "from greenmachine.cli import main; main()", "ev
 EVOLVE += ["--plugin", "words.py", "--out"]
 
 
+TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}  # of the machines
+
+
 @contextmanager
 def dask(found: Machines, client: Path) -> Iterator[tuple[str, Callable[[], Any]]]:
     """A scheduler and two workers: the backend, and what finds the workers' processes."""
@@ -131,6 +135,7 @@ def start(found: Machines, name: str, words: list[str], client: Path) -> subproc
     environment = {
         "GREENMACHINE_DATA": str(client.parent / "worker-data"),
         "GREENMACHINE_CACHE": str(cache),
+        **TOKEN,
     }
     hidden = [cache] if name == "client" else [client, cache]
     return found.start(name, words, hidden=hidden, folder=home, environment=environment)
@@ -159,12 +164,12 @@ def test_run_without_a_shared_folder(cluster: Callable[..., Any], client: Path) 
             [*EVOLVE, "run", "--backend", backend],
             hidden=[],
             folder=client,
-            environment={"GREENMACHINE_DATA": str(client / "data")},
+            environment={"GREENMACHINE_DATA": str(client / "data"), **TOKEN},
         )
         kill_when_busy(process, client / "run" / "checkpoint.json", workers)
         assert all(cached(found, client).values())
         process.communicate(timeout=300)
-        complaint = (client / "client.err").read_text()
+        complaint = (client / f"client{len(found.started) - 1}.err").read_text()
         assert process.returncode == 0, complaint
         assert "cache folders of workers" in complaint
         assert not any(cached(found, client).values())
