@@ -32,11 +32,7 @@ def run_networks(known: Mapping[str, Any]) -> dict[str, list[int]]:
     """
     names = RunConfig.model_validate(known["config"]).benchmarks
     samples = [known["manifest"]["samples"][kind] for kind in ("train", "validation")]
-    # A run of one benchmark has its samples bare.
-    return {
-        name: [index for s in samples for index in (s[name] if isinstance(s, dict) else s)]
-        for name in names
-    }
+    return {name: [index for sample in samples for index in sample[name]] for name in names}
 
 
 def networks(name: str, folder: Path = FOLDER) -> dict[str, set[int]]:

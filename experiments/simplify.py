@@ -27,7 +27,7 @@ from experiments.evolved_samples import run_networks
 from greenmachine.benchmarks import load_benchmark
 from greenmachine.config import RunConfig
 from greenmachine.evaluation import capture_spec, score_networks
-from greenmachine.evolution.tasks import by_sample, enter, fitted
+from greenmachine.evolution.tasks import by_sample, draw_task_sets, fitted
 from greenmachine.export.run_export import write_discovery
 from greenmachine.files import read_json
 from greenmachine.fitness import directed_tau, tau_row
@@ -124,19 +124,21 @@ def judged(best: Expression, known: dict[str, Any], workers: int) -> dict[str, A
         SystemExit: this version draws other samples than the run did.
     """
     tau = copy.deepcopy(known["tau"])
-    entries = enter(*fitted(RunConfig.model_validate(known["config"])))
-    drawn = by_sample(entries, lambda name, indices: indices.tolist())
+    config = RunConfig.model_validate(known["config"])
+    task_sets = draw_task_sets(*fitted(config))
+    drawn = by_sample(task_sets, lambda name, indices: indices.tolist())
     kept = known["manifest"]["samples"]
     if any(drawn[name] != kept[name] for name in ("train", "validation")):
         raise SystemExit(f"other samples are drawn now than at commit {known['manifest']['git']}")
-    for sample, chosen in drawn.items():
-        networks = chosen if isinstance(chosen, dict) else {entries[0].benchmark.name: chosen}
+    for sample, networks in drawn.items():
         found = measure([best.text], known, networks, workers)
-        for entry in entries:
-            for dataset, task in entry.tasks.items():
-                of = found[f"{entry.benchmark.name}/{dataset}"]
+        for task_set in task_sets:
+            for dataset, task in task_set.tasks.items():
+                of = found[f"{task_set.benchmark.name}/{dataset}"]
                 scores, accuracy = of[best.text].to_numpy(), of["accuracy"].to_numpy()
-                tau[sample][task]["champion"] = tau_row(scores, accuracy, known["direction"])
+                value = config.objective.value(scores, accuracy, known["direction"])
+                row = {"objective": value, **tau_row(scores, accuracy, known["direction"])}
+                tau[sample][task]["champion"] = row
     return {
         **known,
         "expression": best.text,

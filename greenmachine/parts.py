@@ -13,6 +13,7 @@ from it::
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from reprlib import repr as short
 from typing import Any, ClassVar, Self
@@ -47,14 +48,21 @@ class Part(BaseModel):
         cls.scheme = scheme
         if family:
             cls.family, cls.members = family, {}
-        if scheme:
-            if scheme in cls.members:
-                raise ConfigError(f"there are two kinds {scheme!r} of {cls.family}: rename one")
-            cls.members[scheme] = cls
+        if scheme in cls.members:
+            raise ConfigError(f"there are two kinds {scheme!r} of {cls.family}: rename one")
 
     @classmethod
     def __pydantic_init_subclass__(cls, **options: Any) -> None:
-        """Take what ``__init_subclass__`` has read: pydantic hands it on."""
+        """Add the kind to its family.
+
+        Raises:
+            ConfigError: it lacks a method that its family needs.
+        """
+        if cls.scheme and inspect.isabstract(cls):
+            missing = ", ".join(sorted(cls.__abstractmethods__))
+            raise ConfigError(f"{cls.family} {cls.scheme!r} lacks {missing}: define it")
+        if cls.scheme:
+            cls.members[cls.scheme] = cls
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -111,7 +119,10 @@ class Part(BaseModel):
 def told_faults(error: ValidationError) -> str:
     """Return in one line what is wrong with settings, each fault after the place where it is."""
     faults = (
-        (".".join(str(part) for part in fault["loc"]), _WORDS.get(fault["type"], fault["msg"]))
+        (
+            ".".join(str(part) for part in fault["loc"]),
+            _WORDS.get(fault["type"], fault["msg"].removeprefix("Value error, ")),
+        )
         for fault in error.errors()
     )
     lines = [f"{where}: {what}" if where else what for where, what in faults]

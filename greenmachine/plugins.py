@@ -43,6 +43,7 @@ __all__ = [
     "origin",
     "receive_plugins",
     "require_plugins",
+    "unload_plugins",
     "when_forgotten",
 ]
 
@@ -182,6 +183,16 @@ def require_plugins(wanted: Mapping[str, str], source: Path) -> None:
                 "or start again in another --out"
             )
         _loaded.setdefault(name, plugin)  # the same file in another place
+
+
+def unload_plugins() -> None:
+    """Forget all plugins and what they have registered, as if this process had imported none.
+
+    Objects that were made with them keep working; a search that names one loads it again.
+    """
+    loaded = loaded_plugins()
+    _loaded.clear()
+    _forget(lambda module: any(plugin.owns(module) for plugin in loaded))
 
 
 def origin(module: str) -> str:

@@ -8,6 +8,7 @@ which a run has a state of its own.
 from __future__ import annotations
 
 import random
+from abc import abstractmethod
 from collections.abc import Sequence, Sized
 from types import SimpleNamespace
 from typing import ClassVar, Protocol, TypeVar, runtime_checkable
@@ -31,13 +32,13 @@ __all__ = [
 ]
 
 
-class ObjectiveFitness(base.Fitness):  # type: ignore[misc]
+class ObjectiveFitness(base.Fitness):  # type: ignore[misc]  # DEAP has no types
     """Maximise the objective minus parsimony."""
 
     weights = (1.0,)
 
 
-class CostFitness(base.Fitness):  # type: ignore[misc]
+class CostFitness(base.Fitness):  # type: ignore[misc]  # DEAP has no types
     """Maximise the objective, minimise the number of nodes."""
 
     weights = (1.0, -1.0)
@@ -86,15 +87,15 @@ class Selection(Part, family="selection scheme"):
             ConfigError: it does not.
         """
 
+    @abstractmethod
     def parents(self, pool: Sequence[One], count: int, parsimony: float) -> list[One]:
-        """Return ``count`` parents, one of ``pool`` maybe several times.
+        """Return ``count`` parents; one individual of ``pool`` may come several times.
 
         Args:
             pool: who may be one.
             count: of parents.
             parsimony: what a node costs, for a scheme that goes by tasks and not by fitness.
         """
-        raise NotImplementedError
 
     def survivors(self, population: Sequence[One], size: int) -> list[One]:
         """Return who goes on; asked where ``plus``.

@@ -18,6 +18,7 @@ from greenmachine.benchmarks import SIZE, TOPOLOGY, Space
 from greenmachine.benchmarks.nats import IMAGE_SETS
 from greenmachine.benchmarks.table import save_table
 from greenmachine.networks.topology import OPERATIONS
+from greenmachine.plugins import unload_plugins
 
 TSS_CELLS = 300
 
@@ -89,6 +90,13 @@ def synthetic_data(synthetic_folder: Path) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GREENMACHINE_DATA", str(synthetic_folder))
         yield synthetic_folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def plugins_end_with_their_module() -> Iterator[None]:
+    """Unload the plugins that a module's tests have imported: commands use all that are loaded."""
+    yield
+    unload_plugins()
 
 
 @pytest.fixture(scope="session")

@@ -60,7 +60,7 @@ def test_tasks_of_one_benchmark_or_several(
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("tasks: []", "tasks: Value error, [] is neither a task"),
+        ("tasks: []", "tasks: [] is neither a task"),
         ("tasks: [nats-tss, 3]", "is neither a task"),
         ("sead: 1", "sead: there is no such setting"),
         ("evolution: {populatoin: 3}", "evolution.populatoin: there is no such setting"),

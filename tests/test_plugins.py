@@ -62,7 +62,10 @@ greenmachine.register_benchmark("NAME-space", lambda folder: None)
 
 
 class Choice(greenmachine.Selection, scheme="NAME_scheme"):
-    "Nobody."
+    "The first ones."
+
+    def parents(self, pool, count, parsimony):
+        return list(pool[:count])
 
 
 class Follower(greenmachine.Callback, scheme="NAME_callback"):

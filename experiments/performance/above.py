@@ -1,4 +1,4 @@
-"""Part h: the work above the tensors, and how long a run waits for its main process.
+"""Part i: the work above the tensors, and how long a run waits for its main process.
 
 Candidates are measured where they arise: a search with broods on networks of the embedded
 ``digits-tss``, whose breeding is timed with all that belongs to it: drawing, text, canonical form,
@@ -12,8 +12,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from experiments.peak_memory import family
@@ -34,19 +34,34 @@ _IDLE = 0.1  # share of a run's processor time below which workers count as idle
 _RUN = "from greenmachine.cli import main; main()"
 
 
-@dataclass
-class _Spent:
-    """What breeding took.
+class _TimedSearch(Search):
+    """A search that measures its breeding.
 
     Attributes:
-        candidates: judged for broods.
-        seconds: of the processor, in all.
-        judging: of them, in scores and tau.
+        candidates: evaluated for broods.
+        seconds: processor time of breeding.
+        judging: the part of them that scores and tau take.
     """
 
-    candidates: int = 0
-    seconds: float = 0.0
-    judging: float = 0.0
+    candidates = 0
+    seconds = 0.0
+    judging = 0.0
+
+    def ask(self, seeds: Sequence[Expression] = ()) -> list[Individual]:
+        """Return the new individuals; measure how long it takes after the first generation."""
+        started = time.process_time()
+        new = super().ask(seeds)
+        if self.population:
+            self.seconds += time.process_time() - started
+        return new
+
+    def _fitness_of(self, expressions: list[Expression]) -> list[float]:
+        started = time.process_time()
+        try:
+            return super()._fitness_of(expressions)
+        finally:
+            self.candidates += len(expressions)
+            self.judging += time.process_time() - started
 
 
 def measure_above(workload: Workload, report: Report) -> None:
@@ -79,15 +94,14 @@ def measure_above(workload: Workload, report: Report) -> None:
     _run_alone(workload.settings, report)
 
 
-def _candidates(settings: Settings, report: Report) -> _Spent:
-    """Run a search with broods and return what its breeding took."""
-    spent = _Spent()
+def _candidates(settings: Settings, report: Report) -> _TimedSearch:
+    """Run a search with broods and return it at its end."""
     with tempfile.TemporaryDirectory(prefix="greenmachine-") as folder:
         workload = Workload(settings, Path(folder), report.say)
         indices = workload.draw(settings.above_networks)
         store = Store(workload.folder / "above", workload.spec, indices)
         store.build(1, announce=report.say)
-        evolve(
+        done = evolve(
             store,
             workload.accuracy(indices),
             workload.grammar,
@@ -96,33 +110,10 @@ def _candidates(settings: Settings, report: Report) -> _Spent:
             settings.above_generations,
             report.say,
             broods=True,
-            prepare=lambda search: _watch(search, spent),
+            search_type=_TimedSearch,
         )
-    return spent
-
-
-def _watch(search: Search, spent: _Spent) -> None:
-    """Count and time what the breeder of ``search`` does from now on."""
-    breeder = search.breeder
-    breed, judge = breeder.next, breeder.fitness_of
-
-    def judged(expressions: list[Expression]) -> object:
-        started = time.process_time()
-        try:
-            return judge(expressions)
-        finally:
-            spent.candidates += len(expressions)
-            spent.judging += time.process_time() - started
-
-    def bred(pool: list[Individual], count: int, taken: set[str]) -> list[Individual]:
-        started = time.process_time()
-        try:
-            return breed(pool, count, taken)
-        finally:
-            spent.seconds += time.process_time() - started
-
-    breeder.fitness_of = judged  # type: ignore[assignment]
-    breeder.next = bred  # type: ignore[method-assign]
+    assert isinstance(done.search, _TimedSearch)
+    return done.search
 
 
 def _run_alone(settings: Settings, report: Report) -> None:

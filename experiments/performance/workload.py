@@ -1,6 +1,6 @@
 """The workload: random networks of a benchmark, and the individuals that a real search breeds.
 
-The search is the project's own (:class:`Search`): its population, operators and judge. Its
+The search is the project's own (:class:`Search`): its population, operators and evaluator. Its
 training sample is the workload's networks; so is its validation sample, whose scores are in the
 cache, because the workload is these networks and no more.
 """
@@ -23,7 +23,7 @@ from experiments.performance.settings import Settings
 from greenmachine.benchmarks import Benchmark, load_benchmark
 from greenmachine.config import EvolutionConfig, LanguageConfig
 from greenmachine.engine import Evaluator
-from greenmachine.evolution.judge import Judge
+from greenmachine.evolution.evaluators import SampleEvaluator
 from greenmachine.evolution.search import Search
 from greenmachine.fitness import Task
 from greenmachine.fitness.objectives import KendallTau
@@ -117,11 +117,13 @@ class Evolution:
         evaluator: of its sample, its cache warm.
         seconds: of the whole search: evaluation, tau, selection, variation.
         individuals: judged, as the search counts them.
+        search: at its end.
     """
 
     evaluator: TimedEvaluator
     seconds: float
     individuals: int
+    search: Search
 
     @property
     def distinct(self) -> list[Expression]:
@@ -139,7 +141,7 @@ def evolve(
     say: Callable[[str], None],
     *,
     broods: bool = False,
-    prepare: Callable[[Search], object] = lambda search: None,
+    search_type: type[Search] = Search,
 ) -> Evolution:
     """Run a search on the networks of a built store.
 
@@ -153,25 +155,25 @@ def evolve(
         say: told the progress.
         broods: with broods and tuned children, as a run has them. They need no tensor
             computation, so with them a rate would not say what an individual costs.
-        prepare: called with the search before it starts.
+        search_type: class of the search, such as one that measures itself.
     """
     evaluator = TimedEvaluator.of_store(store, workers=settings.workers, device=settings.device)
     assert isinstance(evaluator, TimedEvaluator)
     task = Task(settings.dataset, settings.dataset, np.arange(len(accuracy)), accuracy)
-    judge = Judge({settings.dataset: evaluator}, [task], KendallTau())
+    sample = SampleEvaluator({settings.dataset: evaluator}, [task], KendallTau())
     config = EvolutionConfig(
         population=population,
         generations=generations,
         elites=min(10, population // 2),
         **({} if broods else {"brood": 1, "tune": 0.0}),
     )
-    search = Search(config, LanguageConfig(), grammar, Tournament(), judge, judge, settings.seed)
-    prepare(search)
+    limits = LanguageConfig()
+    search = search_type(config, limits, grammar, Tournament(), sample, sample, settings.seed)
     started = time.perf_counter()
     while search.generation < generations:
         search.step()
         say(f"generation {search.generation} of {generations}: {search.individuals} individuals")
-    return Evolution(evaluator, time.perf_counter() - started, search.individuals)
+    return Evolution(evaluator, time.perf_counter() - started, search.individuals, search)
 
 
 class Workload:

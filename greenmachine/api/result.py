@@ -34,7 +34,7 @@ class Result:
     Example:
         >>> result = greenmachine.Result.open("runs/tss")
         >>> result.best.expression, result.tau["validation"]["cifar10"]
-        >>> result.test.loc["cifar10"]  # the champion beside the trivial scores
+        >>> result.test.loc["cifar10"]  # the champion beside the baselines
         >>> result.history.plot("generation", ["best", "best_validation"])
         >>> greenmachine.score(model, result.best, shape=(8, 3, 32, 32))
     """
@@ -73,7 +73,7 @@ class Result:
 
     @cached_property
     def test(self) -> pd.DataFrame:
-        """On the test sample: the champion, then the trivial scores, on every data set.
+        """On the test sample: the champion, then the baselines, on every task.
 
         The index is (dataset, score); the columns are ``objective``, ``tau``, ``standard_error``,
         ``networks`` and ``failed``.
@@ -105,7 +105,7 @@ class Result:
         """
         hall = RunFolder(self.folder).hall()
         scheme = self.facts["objective"]["scheme"]
-        rows = [_famous(famous, self.facts["datasets"], scheme) for famous in hall]
+        rows = [_famous(famous, self.facts["tasks"], scheme) for famous in hall]
         return pd.DataFrame(rows, pd.RangeIndex(1, len(rows) + 1, name="rank"))
 
     @property

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from greenmachine.api.result import Result
-from greenmachine.api.search import Search
-from greenmachine.callbacks import Callback
+from greenmachine.api.search import CallbacksLike, PluginsLike, Search
 from greenmachine.config import RunConfig
 from greenmachine.errors import ConfigError
 
@@ -17,15 +15,15 @@ __all__ = ["evolve"]
 
 
 def evolve(
-    tasks: str | Sequence[str] | None = None,
+    tasks: str | Iterable[str] | None = None,
     *,
     config: str | Path | RunConfig | None = None,
     settings: Mapping[str, Any] | None = None,
     out: str | Path | None = None,
     seed: int | None = None,
     resume: str | Path | None = None,
-    plugins: Sequence[str | Path | ModuleType] = (),
-    callbacks: Sequence[Callback | str | Mapping[str, Any]] = (),
+    plugins: PluginsLike = (),
+    callbacks: CallbacksLike = (),
     verbose: bool = False,
 ) -> Result:
     """Evolve a proxy: capture signals, breed expressions, test the champion.
@@ -40,8 +38,8 @@ def evolve(
         out: folder of the run; default ``runs/NAME-SEED``.
         seed: of everything random; default that of ``config``.
         resume: folder of a run to go on with; see ``Search.resume``.
-        plugins: see ``Search``.
-        callbacks: see there.
+        plugins: as of ``Search``.
+        callbacks: as of ``Search``.
         verbose: show progress on standard error, as the command line does.
 
     Returns:

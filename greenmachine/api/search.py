@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from reprlib import repr as short
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeAlias
 
 import yaml
 
@@ -23,6 +24,14 @@ from greenmachine.proxies import resolve
 from greenmachine.signals.registry import PASSES, Pass
 
 __all__ = ["Search", "execute"]
+
+PluginsLike: TypeAlias = str | Path | ModuleType | Iterable[str | Path | ModuleType]
+CallbacksLike: TypeAlias = (
+    Callback | str | Mapping[str, Any] | Iterable[Callback | str | Mapping[str, Any]]
+)
+
+_ONE = (str, Path, ModuleType, Mapping, Callback, Pass)
+"""Types of one thing, where several may be given."""
 
 _FREE = ("workers", "backend", "callbacks", "evolution.generations")
 """Settings that a resumed run may have of its own, in order."""
@@ -85,23 +94,26 @@ class Search:
 
     def __init__(
         self,
-        tasks: str | Sequence[str] | None = None,
+        tasks: str | Iterable[str] | None = None,
         *,
         config: str | Path | RunConfig | None = None,
         settings: Mapping[str, Any] | None = None,
-        plugins: Sequence[str | Path | ModuleType] = (),
-        callbacks: Sequence[Callback | str | Mapping[str, Any]] = (),
+        plugins: PluginsLike = (),
+        callbacks: CallbacksLike = (),
         **parts: Any,
     ) -> None:
-        loaded = [load_plugin(plugin).name for plugin in plugins]
-        changes = {"tasks": tasks} if tasks is not None else {}
+        loaded = [load_plugin(plugin).name for plugin in _listed("plugins", plugins)]
+        changes: dict[str, Any] = {} if tasks is None else {"tasks": _listed("tasks", tasks)}
         if parts.get("passes") is not None:
             parts["passes"] = _pass_names(parts["passes"])
         if unknown := parts.keys() - {*_NAMED}:
             raise ConfigError(f"Search has no {unknown.pop()}; it has {', '.join(_NAMED)}")
         changes |= {name: value for name, value in parts.items() if value is not None}
-        changes |= {key: value for key, value in (settings or {}).items() if key not in changes}
+        given = _mapping(settings)
+        changes |= {key: value for key, value in given.items() if key not in changes}
         source = Path(config) if isinstance(config, str) else config
+        if not isinstance(source, Path | RunConfig | None):
+            raise ConfigError(f"config: {short(config)} is no YAML file and no RunConfig")
         self._resumed: Path | None = None
         self._take(load_config(source, changes, loaded), callbacks)
 
@@ -110,10 +122,10 @@ class Search:
         cls,
         folder: str | Path,
         *,
-        tasks: str | Sequence[str] | None = None,
+        tasks: str | Iterable[str] | None = None,
         settings: Mapping[str, Any] | None = None,
-        plugins: Sequence[str | Path | ModuleType] = (),
-        callbacks: Sequence[Callback | str | Mapping[str, Any]] = (),
+        plugins: PluginsLike = (),
+        callbacks: CallbacksLike = (),
     ) -> Search:
         """Return the search that ``folder`` holds; :meth:`run` goes on with it.
 
@@ -130,15 +142,15 @@ class Search:
             RunError: the folder holds no run, or it is damaged.
             ConfigError: a setting may not change, or code is not named.
         """
-        for plugin in plugins:
+        for plugin in _listed("plugins", plugins):
             load_plugin(plugin)
-        changes = dict(settings or {})
+        changes = _mapping(settings)
         if not changes.keys() <= {*_FREE}:
             raise ConfigError(
                 f"resume takes the settings of its run: give no others but {', '.join(_FREE)}"
             )
         known = Run.settings(Path(folder))
-        named = [tasks] if isinstance(tasks, str) else list(tasks or [])
+        named = [] if tasks is None else _listed("tasks", tasks)
         benchmarks = {absolute_name(split_task(task)[0]) for task in named}
         if named and benchmarks != {*map(absolute_name, known.benchmarks)}:
             raise ConfigError(
@@ -196,19 +208,20 @@ class Search:
         return path, Run(self.settings, path, seeds, *own)
 
     def yaml(self) -> str:
-        """Return the settings as a YAML file holds them: ``Search(config=FILE)`` is this search."""
+        """Return the settings as a YAML file holds them: ``Search(config=FILE)`` is this search.
+
+        Callbacks of a class without a ``scheme`` cannot be named in a file, and are left out.
+        """
         written = self.settings.model_dump(mode="json", exclude_unset=True)
         return str(yaml.safe_dump(written, sort_keys=False, allow_unicode=True))
 
     def __repr__(self) -> str:
         return f"<Search {self.settings.name!r}: {', '.join(self.settings.tasks)}>"
 
-    def _take(
-        self, config: RunConfig, callbacks: Sequence[Callback | str | Mapping[str, Any]]
-    ) -> None:
+    def _take(self, config: RunConfig, callbacks: CallbacksLike) -> None:
         """Keep the settings, with those callbacks that a file can name; the others follow too."""
         try:
-            made = [Callback.make(each) for each in callbacks]
+            made = [Callback.make(each) for each in _listed("callbacks", callbacks)]
         except ValueError as error:
             raise ConfigError(f"callbacks: {one_line(error)}") from None
         named = [each for each in made if each.scheme]
@@ -224,9 +237,26 @@ def execute(search: Search, folder: str | Path | None = None, *, verbose: bool =
     return Result(path, run.execute())
 
 
-def _pass_names(passes: str | Sequence[str | Pass | Callable[..., Any]]) -> list[str]:
+def _listed(name: str, value: Any) -> list[Any]:
+    """Return what is given for the argument ``name``, one thing or several, as a list."""
+    if isinstance(value, _ONE) or callable(value):
+        return [value]
+    if isinstance(value, Iterable):
+        return list(value)
+    raise ConfigError(f"{name}: {short(value)} is no list, and nothing that could be in it")
+
+
+def _mapping(settings: Any) -> dict[str, Any]:
+    if not isinstance(settings, Mapping | None):
+        raise ConfigError(
+            f"settings: {short(settings)} is no mapping such as {{'evolution.population': 50}}"
+        )
+    return dict(settings or {})
+
+
+def _pass_names(passes: str | Iterable[str | Pass | Callable[..., Any]]) -> list[str]:
     """Return the names of passes: given so, as registered functions, or as they are registered."""
-    given = [passes] if isinstance(passes, str) else list(passes)
+    given = _listed("passes", passes)
     functions = {each.function: each.name for each in PASSES.values()}
     names = []
     for each in given:

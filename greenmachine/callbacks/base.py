@@ -228,9 +228,13 @@ class Callbacks:
 
 
 def add_callbacks(callbacks: Sequence[Callback], new: Sequence[Callback]) -> tuple[Callback, ...]:
-    """Return ``callbacks`` and ``new``; a new one replaces those of its class."""
+    """Return ``callbacks`` and ``new``, each once; a new one replaces those of its class."""
     kinds = {type(callback) for callback in new}
-    return (*(old for old in callbacks if type(old) not in kinds), *new)
+    kept = [old for old in callbacks if type(old) not in kinds]
+    for callback in new:
+        if callback not in kept:
+            kept.append(callback)
+    return tuple(kept)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -26,21 +27,21 @@ class Tracker(Callback):
     _open: bool = False
     _step: int = 0
 
+    @abstractmethod
     def open(self, run: RunInfo, module: Any) -> int:
         """Open a run of the tracker; return the first generation that it does not have."""
-        raise NotImplementedError
 
+    @abstractmethod
     def log(self, values: Row, step: int) -> None:
         """Log numbers by name."""
-        raise NotImplementedError
 
+    @abstractmethod
     def log_champion(self, champion: Champion, step: int) -> None:
         """Log the best expression so far."""
-        raise NotImplementedError
 
+    @abstractmethod
     def close(self, error: BaseException | None) -> None:
         """Close the run of the tracker, which ``error`` stopped."""
-        raise NotImplementedError
 
     def check(self) -> None:
         """Raise ConfigError if a package is missing."""

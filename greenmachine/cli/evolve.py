@@ -132,7 +132,7 @@ def evolve(
     if as_json:
         typer.echo(json.dumps(result.facts))
     else:
-        _show(plain_console(), result.facts, folder)
+        _show(plain_console(), result.facts, _export_line(search.settings, folder))
 
 
 def _check(config: Path | None, changes: Mapping[str, Any], on: list[str]) -> None:
@@ -151,9 +151,19 @@ def _resume_line(settings: RunConfig, folder: Path) -> str:
     words = ["greenmachine", "evolve", "--resume", str(folder)]
     for name in settings.benchmarks:  # files that run code are named by whoever runs them
         words += ["--on", name] if is_custom(name) else []
-    for name in settings.plugins:
-        words += ["--plugin", name] if name.endswith(".py") else []
-    return shlex.join(words)
+    return shlex.join([*words, *_plugin_words(settings)])
+
+
+def _export_line(settings: RunConfig, folder: Path) -> str:
+    """Return the command that exports the champion of a run, for a shell."""
+    words = ["greenmachine", "export", str(folder), "--out", "proxy.py"]
+    return shlex.join([*words, *_plugin_words(settings)])
+
+
+def _plugin_words(settings: RunConfig) -> list[str]:
+    """Return the options that name the plugins of a run that are files."""
+    files = [name for name in settings.plugins if name.endswith(".py")]
+    return [word for name in files for word in ("--plugin", name)]
 
 
 def _settings(changes: list[str]) -> dict[str, Any]:
@@ -179,7 +189,7 @@ def _value(option: str, text: str) -> Any:
         raise ConfigError(f"{option}: {text!r} is not a YAML value ({reason})") from None
 
 
-def _show(console: Console, result: Mapping[str, Any], folder: Path) -> None:
+def _show(console: Console, result: Mapping[str, Any], following: str) -> None:
     from rich.table import Table
 
     from greenmachine.benchmarks import short_name
@@ -189,11 +199,11 @@ def _show(console: Console, result: Mapping[str, Any], folder: Path) -> None:
     better = "higher is better" if best["direction"] > 0 else "lower is better"
     console.print(f"\nchampion ({best['size']} nodes, {better}):")
     console.print(f"  {best['expression']}", style="bold green", soft_wrap=True)
-    # Where there are several benchmarks, each data set says of which one it is.
-    several = isinstance(result["benchmark"], list)
-    benchmark = "" if several else f"{short_name(result['benchmark'])} "
+    # With several benchmarks the name of a task contains its benchmark.
+    several = len(result["benchmarks"]) > 1
+    benchmark = "" if several else f"{short_name(result['benchmarks'][0])} "
     samples = list(result["samples"])
-    for dataset in result["datasets"]:
+    for dataset in result["tasks"]:
         target = result["targets"][dataset]
         against = "" if target == "test" else f" ({target} accuracies)"
         sizes = ", ".join(
@@ -224,8 +234,7 @@ def _show(console: Console, result: Mapping[str, Any], folder: Path) -> None:
         energy = Energy(**result["energy"]).text(result["seconds"])
         console.print(f"\nenergy: {energy}", soft_wrap=True, highlight=False)
     console.print(
-        f"\n{result['individuals']} individuals in {result['seconds']:.0f} s. "
-        f"Next: greenmachine export {shlex.quote(str(folder))} --out proxy.py",
+        f"\n{result['individuals']} individuals in {result['seconds']:.0f} s. Next: {following}",
         soft_wrap=True,
     )
 

@@ -88,7 +88,8 @@ def _leave(code: int) -> NoReturn:
 
     Python takes them away before it puts threads and workers away: a second signal in that time
     would end the process by the signal and not with its exit code, and leave what was to be
-    removed.
+    removed. Nothing public does what ``threading._shutdown`` does first when Python ends: it stops
+    the threads of executors, which without it would be waited for and never end.
     """
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()

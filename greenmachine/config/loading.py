@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from greenmachine.config.run import RunConfig
 from greenmachine.errors import ConfigError, one_line
@@ -62,6 +62,8 @@ def load_config(
         for parent in parents:
             if parent in _PARTS and isinstance(place.get(parent), str):  # its name alone
                 place[parent] = {"scheme": place[parent]}
+            elif isinstance(place.get(parent), BaseModel):
+                place[parent] = _written(place[parent])
             place = place.setdefault(parent, {})
             if not isinstance(place, dict):
                 raise ConfigError(f"setting {key}: {parent} is not a group of settings")
@@ -79,6 +81,11 @@ def load_config(
     except ValidationError as error:
         where = source if isinstance(source, Path) else "settings"
         raise ConfigError(f"{where}: {told_faults(error)}") from None
+
+
+def _written(group: BaseModel) -> dict[str, Any]:
+    """Return a group of settings, or a part, as a file holds it."""
+    return group.written() if isinstance(group, Part) else group.model_dump(exclude_unset=True)
 
 
 def with_plugins(config: RunConfig) -> RunConfig:

@@ -86,7 +86,12 @@ class RunConfig(Group):
         names = list(value) if isinstance(value, list | tuple) else [value]
         if not names or not all(isinstance(name, str) and name for name in names):
             raise ValueError(f"{short(value)} is neither a task, nats-tss/cifar10, nor a list")
-        return tuple(names)
+        return tuple(dict.fromkeys(names))
+
+    @field_validator("passes")
+    @classmethod
+    def _once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(value))
 
     @field_validator("workers")
     @classmethod

@@ -31,8 +31,8 @@ class EvolutionConfig(Group):
         default=16,
         ge=1,
         description="tries of which a joined or tuned child is the best on the training sample; "
-        "parts of parents are judged already, so they cost no tensor; 1 joins two whole parents, "
-        "and tunes one, by chance",
+        "the values of parents are cached, so a try needs no tensor computation; 1 joins two "
+        "parents, and tunes one, by chance",
     )
     leaf_bias: float = Field(default=0.1, ge=0, le=1, description="chance to move a leaf")
     mutations: dict[Literal["uniform", "node", "insert", "shrink", "hoist"], float] = Field(

@@ -39,8 +39,8 @@ what to capture when its turn comes (spec, places, benchmark)."""
 CACHE_BYTES = 2**29
 MATRIX_BATCH = 16
 """Images up to which the matrix over the batch of every layer crosses the boundary and is cached:
-what evolution changes above it costs no tensor again (a quarter fewer tensor operations in a run).
-A matrix of a larger batch stays below, where it is as large as a vector is small."""
+an expression that differs only above such a matrix needs no tensor computation (a run then needs a
+quarter fewer tensor operations). Matrices of larger batches are not cached: they are too large."""
 
 
 class Evaluator:
@@ -56,8 +56,9 @@ class Evaluator:
 
     Attributes:
         cache: boundary values and scores by canonical text.
-        parts: values between them, and spectra: what costs no tensor to compute again. In a cache
-            of its own, because a search makes many and they must not push out boundary values.
+        parts: intermediate values between the boundary and the score, and spectra. They need no
+            tensor computation, so they have a cache of their own: a search makes many, and they
+            must not displace boundary values.
         failures: message of every network that failed, by place in the sample; known after
             the first scoring.
         evaluated: boundary expressions computed so far.

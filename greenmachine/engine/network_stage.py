@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import reduce
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -270,7 +271,7 @@ class _Batch:
                     stacked.append(value)
                 else:
                     column = [self._values[args[position]] for _, args in chunk]
-                    stacked.append(torch.stack(column))  # type: ignore[arg-type]
+                    stacked.append(torch.stack(cast("list[Tensor]", column)))
             results = _apply(node, stacked, self._layout).unbind(0)
             for (number, _), result in zip(chunk, results, strict=True):
                 self._values[number] = result

@@ -1,8 +1,8 @@
 """New individuals: random trees, seeds, and children of parents, all within the limits.
 
-Whole scores joined to a new one cost next to nothing to judge: the engine has their values. It also
-has those of single layers, from which another aggregator makes another score. So a child by
-``combine`` or ``tune`` is the best of a *brood*, where other children take what chance gives. Brood
+Joining two whole scores to a new one is cheap: the engine has their values cached. The same holds
+for values of single layers, from which another aggregator makes another score. So a child by
+``combine`` or ``tune`` is the best of a *brood* of candidates; other operators make one. Brood
 recombination is W. A. Tackett's ("Recombination, selection, and the genetic construction of
 computer programs", PhD thesis, University of Southern California, 1994).
 

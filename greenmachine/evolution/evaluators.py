@@ -1,34 +1,136 @@
-"""The samples of a run at work: captured, judged, and the champion scored on the test sample."""
+"""Fitness on the samples of a run: networks are captured, expressions scored and ranked there."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 from greenmachine.callbacks import Callbacks
 from greenmachine.config import RunConfig
 from greenmachine.engine import Evaluator
 from greenmachine.errors import RunError
-from greenmachine.evolution.judge import Judge
-from greenmachine.evolution.racing import Heat
-from greenmachine.evolution.tasks import Entry
-from greenmachine.fitness import Task
+from greenmachine.evolution.individual import Individual
+from greenmachine.evolution.tasks import TaskSet
+from greenmachine.fitness import Evaluation, Fitness, Objective, Task
 from greenmachine.language import Expression
 from greenmachine.signals import CaptureSpec, Store
+from greenmachine.workers import Progress
 
-__all__ = ["Judges"]
+__all__ = ["Racing", "SampleEvaluator", "SampleEvaluators"]
+
+_UNDEFINED = -1.0  # the tau of an individual that is constant, or fails on most networks
 
 
-class Judges:
-    """Makes the judges of one run.
+class SampleEvaluator:
+    """Fitness of expressions on one sample.
+
+    Args:
+        evaluators: of the networks, by the key that the tasks know their scores by.
+        tasks: the rankings to get right.
+        objective: what is maximised.
+    """
+
+    def __init__(
+        self, evaluators: Mapping[str, Evaluator], tasks: Sequence[Task], objective: Objective
+    ) -> None:
+        self.evaluators = dict(evaluators)
+        self.objective = objective
+        self.fitness = Fitness(tasks, objective)
+
+    def __call__(
+        self,
+        expressions: Sequence[Expression],
+        directions: Sequence[int] | None = None,
+        progress: Progress | None = None,
+    ) -> Evaluation:
+        """Evaluate ``expressions``; ``directions`` None chooses the better one of each."""
+        scores = {
+            name: evaluator.scores(expressions, progress)
+            for name, evaluator in self.evaluators.items()
+        }
+        return self.fitness.evaluate(scores, [e.size for e in expressions], directions)
+
+    def behaviours(
+        self, expressions: Sequence[Expression], directions: Sequence[int]
+    ) -> NDArray[np.float64]:
+        """Return how each expression ranks the networks, (expressions, networks of all stores).
+
+        Rows have length 1, so that the product of two is Spearman's correlation (the mean over
+        the stores of it); all zeros where all scores are tied. Failed networks rank last.
+        Costs little for expressions just judged: their scores are in the cache.
+        """
+        blocks = []
+        for evaluator in self.evaluators.values():
+            scores = evaluator.scores(expressions)
+            directed = np.asarray(directions)[:, None] * scores
+            ranks = rankdata(np.where(np.isfinite(scores), directed, -np.inf), axis=1)
+            ranks -= ranks.mean(axis=1, keepdims=True)
+            length = np.linalg.norm(ranks, axis=1, keepdims=True)
+            blocks.append(ranks / np.where(length > 0, length, 1.0))
+        return np.asarray(np.concatenate(blocks, axis=1) / np.sqrt(len(blocks)))
+
+    def counts(self) -> dict[str, int]:
+        """Return boundary nodes evaluated, cache hits and misses so far."""
+        evaluators = self.evaluators.values()
+        return {
+            "evaluated": sum(e.evaluated for e in evaluators),
+            "cache_hits": sum(e.cache.hits for e in evaluators),
+            "cache_misses": sum(e.cache.misses for e in evaluators),
+        }
+
+
+class Racing:
+    """Early stopping: new individuals that show nothing on a few networks do not see the others.
+
+    Opt-in (``evolution.racing``), because it changes results: a stopped individual never enters the
+    population, where it might have become a parent. The same seed still gives the same run.
+
+    Args:
+        evaluator: of some networks of every training sample.
+    """
+
+    def __init__(self, evaluator: SampleEvaluator) -> None:
+        self.evaluator = evaluator
+        # The standard deviation of the objective between unrelated rankings.
+        self.deviation = max(
+            evaluator.objective.chance(task.truth) for task in evaluator.fitness.tasks
+        )
+
+    def passed(
+        self, expressions: Sequence[Expression], population: Sequence[Individual]
+    ) -> list[bool]:
+        """Return which of ``expressions`` go on to all networks.
+
+        Stopped are those that are constant here or fail on more than half of the networks, and
+        those whose fitness is more than two deviations below the median of the last
+        generation: they would hardly win a tournament.
+        """
+        judged = self.evaluator(expressions)
+        threshold = -math.inf
+        if population:
+            middle = median(individual.fitness.values[0] for individual in population)
+            threshold = middle - 2 * self.deviation
+        return [
+            bool(tau > _UNDEFINED and fitness >= threshold)
+            for tau, fitness in zip(
+                self.evaluator.objective.combine(judged.tau), judged.fitness, strict=True
+            )
+        ]
+
+
+class SampleEvaluators:
+    """Make the evaluators of one run.
 
     Args:
         config: resolved settings.
-        entries: the benchmarks that they name.
+        task_sets: the benchmarks that they name.
         terminals: signals that the language reads.
         folder: for the signals.
         callbacks: told sizes, progress and failures.
@@ -38,21 +140,21 @@ class Judges:
     def __init__(
         self,
         config: RunConfig,
-        entries: Sequence[Entry],
+        task_sets: Sequence[TaskSet],
         terminals: Sequence[str],
         folder: Path,
         callbacks: Callbacks,
         check: Callable[[], None] = lambda: None,
     ) -> None:
         self.config = config
-        self.entries = list(entries)
+        self.task_sets = list(task_sets)
         self.terminals = terminals
         self.folder = folder
         self.callbacks = callbacks
         self.check = check
 
-    def judge(self, sample: str) -> Judge:
-        """Capture sample "train" or "validation" of every benchmark and return its judge.
+    def evaluator(self, sample: str) -> SampleEvaluator:
+        """Capture sample "train" or "validation" of every benchmark and return its evaluator.
 
         What was captured before is taken as it is.
 
@@ -77,17 +179,17 @@ class Judges:
             evaluators[task] = Evaluator.of_store(
                 store, workers=self.config.workers, device=self.config.capture.device
             )
-        return Judge(evaluators, self._tasks(sample), self.config.objective)
+        return SampleEvaluator(evaluators, self._tasks(sample), self.config.objective)
 
-    def heat(self) -> Heat:
-        """Return the heat on some of the training networks, whose signals are captured by now."""
+    def racing(self) -> Racing:
+        """Return the racing on some of the training networks, which are captured already."""
         config, evaluators, places = self.config, {}, {}
         for task, store in self._stores("train").items():
             shards, places[task] = store.spread(config.evolution.racing)
             evaluators[task] = Evaluator.of_store(
                 store, workers=config.workers, device=config.capture.device, shards=shards
             )
-        return Heat(Judge(evaluators, self._tasks("train", places), config.objective))
+        return Racing(SampleEvaluator(evaluators, self._tasks("train", places), config.objective))
 
     def forget(self) -> None:
         """Let workers that do not see the run's folder remove what they have captured."""
@@ -96,12 +198,15 @@ class Judges:
                 store.forget()
 
     def test_scores(
-        self, expression: Expression, entry: Entry, dataset: str
+        self, expression: Expression, task_set: TaskSet, dataset: str
     ) -> NDArray[np.float64]:
         """Return the scores on the test sample, (networks,), whose signals are not kept."""
-        task, spec = entry.tasks[dataset], self._spec(entry, dataset, sorted(expression.terminals))
+        task, spec = (
+            task_set.tasks[dataset],
+            self._spec(task_set, dataset, sorted(expression.terminals)),
+        )
         evaluator = Evaluator.of_networks(
-            spec, entry.indices("test").tolist(), workers=self.config.workers
+            spec, task_set.indices("test").tolist(), workers=self.config.workers
         )
         progress = partial(self.callbacks.on_capture, f"test {task}")
         (scores,) = evaluator.scores([expression], progress)
@@ -111,20 +216,20 @@ class Judges:
     def _stores(self, sample: str) -> dict[str, Store]:
         """Return a store for every network that is judged by, by the task whose own it is."""
         stores = {}
-        for entry in self.entries:
-            for dataset in dict.fromkeys(entry.sources.values()):
-                task, spec = entry.tasks[dataset], self._spec(entry, dataset, self.terminals)
+        for task_set in self.task_sets:
+            for dataset in dict.fromkeys(task_set.sources.values()):
+                task, spec = task_set.tasks[dataset], self._spec(task_set, dataset, self.terminals)
                 folder = self.folder / f"{task}-{sample}"
-                stores[task] = Store(folder, spec, entry.indices(sample).tolist())
+                stores[task] = Store(folder, spec, task_set.indices(sample).tolist())
         return stores
 
-    def _spec(self, entry: Entry, dataset: str, terminals: Sequence[str]) -> CaptureSpec:
+    def _spec(self, task_set: TaskSet, dataset: str, terminals: Sequence[str]) -> CaptureSpec:
         capture = self.config.capture
         # An option that no benchmark has stays, and the first one refuses it.
-        known = {name for each in self.entries for name in each.benchmark.space.options}
-        own = entry.benchmark.space.options
+        known = {name for each in self.task_sets for name in each.benchmark.space.options}
+        own = task_set.benchmark.space.options
         return CaptureSpec(
-            benchmark=entry.benchmark.name,
+            benchmark=task_set.benchmark.name,
             dataset=dataset,
             terminals=tuple(sorted(terminals)),
             batch=capture.batch,
@@ -137,12 +242,12 @@ class Judges:
     def _tasks(self, sample: str, places: Mapping[str, Sequence[int]] | None = None) -> list[Task]:
         """Return the tasks of a sample; ``places`` are the networks that count, default all."""
         tasks = []
-        for entry in self.entries:
-            indices = entry.indices(sample)
-            for dataset, name in entry.tasks.items():
-                scores = entry.tasks[entry.sources[dataset]]
+        for task_set in self.task_sets:
+            indices = task_set.indices(sample)
+            for dataset, name in task_set.tasks.items():
+                scores = task_set.tasks[task_set.sources[dataset]]
                 index = np.array(places[scores] if places else range(len(indices)), dtype=np.int64)
-                truth = entry.benchmark.accuracy(dataset)[indices][index]
+                truth = task_set.benchmark.accuracy(dataset)[indices][index]
                 tasks.append(Task(name, scores, index, truth))
         return tasks
 

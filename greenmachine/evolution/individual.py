@@ -14,7 +14,7 @@ from greenmachine.language import Expression, rank_canonical
 __all__ = ["Individual", "cleared", "distinct"]
 
 
-class Individual(gp.PrimitiveTree):  # type: ignore[misc]
+class Individual(gp.PrimitiveTree):  # type: ignore[misc]  # DEAP has no types
     """A tree of one run.
 
     The tree does not change once it is an individual: its expression is made once.
@@ -59,7 +59,7 @@ def cleared(
 
     Args:
         individuals: in any order.
-        behaviours: (individuals, n) rows of length 1; see ``Judge.behaviours``.
+        behaviours: (individuals, n) rows of length 1; see ``SampleEvaluator.behaviours``.
         niche: two whose behaviours correlate above this share a niche.
     """
     keys = [(-i.fitness.values[0], len(i), i.text) for i in individuals]

@@ -16,17 +16,16 @@ from greenmachine.callbacks import Callback, Callbacks, Generation, RunInfo
 from greenmachine.config import RunConfig
 from greenmachine.energy import Energy, Meter, metered
 from greenmachine.errors import ConfigError, GreenMachineError, RunError, one_line
-from greenmachine.evolution.degenerate import degenerate_warnings, unranked_warning
-from greenmachine.evolution.evaluators import Judges
+from greenmachine.evolution.evaluators import SampleEvaluators
 from greenmachine.evolution.history import row_of, words_of
 from greenmachine.evolution.run_folder import Checkpoint, RunFolder
 from greenmachine.evolution.search import Search
-from greenmachine.evolution.stand_ins import check_stand_ins
-from greenmachine.evolution.summary import conclude
+from greenmachine.evolution.summary import conclude, degenerate_warnings, unranked_warning
 from greenmachine.evolution.tasks import (
     by_sample,
+    check_stand_ins,
     check_truths,
-    enter,
+    draw_task_sets,
     fitted,
     targets,
 )
@@ -65,9 +64,9 @@ class Run:
         self.grammar = Grammar(config.passes, config.language.exclude, language, config.plugins)
         for seed in self.seeds:
             self.grammar.tree(seed)  # a seed that the language cannot say is refused now
-        self.entries = enter(config, benchmarks)
-        check_stand_ins(config, self.entries, list(self.grammar.terminals))
-        check_truths(config.objective, self.entries)
+        self.task_sets = draw_task_sets(config, benchmarks)
+        check_stand_ins(config, self.task_sets, list(self.grammar.terminals))
+        check_truths(config.objective, self.task_sets)
         self._seconds = 0.0
         self._energy = Energy()
         self._rows: list[dict[str, int | float]] = []
@@ -152,7 +151,7 @@ class Run:
         return result if ended else None
 
     def _info(self, saved: Checkpoint | None) -> RunInfo:
-        """Return what callbacks are told when the run starts or is resumed."""
+        """Return the facts that callbacks receive when the run starts or is resumed."""
         created = self.folder.manifest().created
         history = saved.history if saved is not None else []
         return RunInfo(self.config.model_dump(mode="json"), self.folder.path, created, history)
@@ -162,15 +161,15 @@ class Run:
         config = self.config
         if saved is None:
             self.folder.drop_result()  # of a run whose checkpoint was removed
-        judges = Judges(
+        evaluators = SampleEvaluators(
             config,
-            self.entries,
+            self.task_sets,
             list(self.grammar.terminals),
             self.folder.signals,
             self.callbacks,
             self.folder.check,
         )
-        train, validation = judges.judge("train"), judges.judge("validation")
+        train, validation = evaluators.evaluator("train"), evaluators.evaluator("validation")
         search = Search(
             config.evolution,
             config.language,
@@ -179,7 +178,7 @@ class Run:
             train,
             validation,
             config.seed,
-            judges.heat() if config.evolution.racing else None,
+            evaluators.racing() if config.evolution.racing else None,
         )
         if saved is not None:
             self._restore(search, saved)
@@ -204,7 +203,7 @@ class Run:
             self.callbacks.on_message(
                 f"{name} ended the search after generation {search.generation}"
             )
-        scores, result = conclude(search, train, validation, judges)
+        scores, result = conclude(search, train, validation, evaluators)
         result["until"] = ended
         result["seconds"] = round(before + time.monotonic() - started, 1)
         result |= (drawn + meter.read()).facts()
@@ -264,23 +263,21 @@ class Run:
                 self.folder.extend(self.config, seeds)
             self.folder.drop_result()  # of another end, where there is one
             return
-        checksums = [entry.benchmark.checksum for entry in self.entries]
-        several = len(checksums) > 1
-        first = self.entries[0]
+        first = self.task_sets[0]
         facts = manifest(
             seed=self.config.seed,
-            benchmark={
-                "name": list(self.config.benchmarks) if several else self.config.benchmarks[0],
-                "sha256": checksums if several else checksums[0],
-            },
+            benchmarks=[
+                {"name": task_set.benchmark.name, "sha256": task_set.benchmark.checksum}
+                for task_set in self.task_sets
+            ],
             samples=by_sample(
-                self.entries,
+                self.task_sets,
                 lambda name, indices: len(indices) if name == "test" else indices.tolist(),
             ),
             input_shape=list(first.benchmark.input_shape(next(iter(first.tasks)))),
             # What the taus of the hall of fame are of.
-            tasks=[task for entry in self.entries for task in entry.tasks.values()],
-            targets=targets(self.entries),
+            tasks=[task for task_set in self.task_sets for task in task_set.tasks.values()],
+            targets=targets(self.task_sets),
         )
         self.folder.begin(self.config, seeds, facts)
 
@@ -296,10 +293,12 @@ class Run:
 
     def _check_data(self) -> None:
         """Refuse to go on with other accuracies or networks than those the run began with."""
-        known = list(self.folder.manifest().benchmark.checksums.values())
-        pairs = zip(self.entries, known, strict=False)
-        changed = [entry.benchmark.name for entry, was in pairs if entry.benchmark.checksum != was]
-        if changed or len(known) != len(self.entries):
+        known = list(self.folder.manifest().checksums.values())
+        pairs = zip(self.task_sets, known, strict=False)
+        changed = [
+            task_set.benchmark.name for task_set, was in pairs if task_set.benchmark.checksum != was
+        ]
+        if changed or len(known) != len(self.task_sets):
             raise RunError(
                 f"the data changed since this run began ({', '.join(changed)}): "
                 "put the old files back, or start again in another --out"

@@ -62,7 +62,7 @@ __all__ = [
     "SearchState",
 ]
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 """Of the files; those of another are refused."""
 
 _SIGNALS = "signals"
@@ -150,7 +150,7 @@ class Checkpoint(_Strict):
         energy: drawn so far; see ``greenmachine.energy.Energy.facts``.
     """
 
-    format: Literal[2] = FORMAT
+    format: Literal[3] = FORMAT
     search: SearchState
     history: list[dict[str, int | float]] = Field(min_length=1)
     words: list[dict[str, int | float]] = Field(min_length=1)
@@ -161,24 +161,17 @@ class Checkpoint(_Strict):
 class Description(_Strict):
     """What a run is: settings, expressions of its first population, SHA-256 of its plugins."""
 
-    format: Literal[2] = FORMAT
+    format: Literal[3] = FORMAT
     plugins: dict[str, str] = {}
     config: RunConfig = Field(strict=False)
     seeds: list[str]
 
 
 class BenchmarkFacts(_Strict):
-    """Name and SHA-256 of the benchmark, or of several."""
+    """Name of a benchmark, and SHA-256 of its table."""
 
-    name: str | list[str]
-    sha256: str | list[str]
-
-    @property
-    def checksums(self) -> dict[str, str]:
-        """The checksum by name."""
-        names = [self.name] if isinstance(self.name, str) else self.name
-        sums = [self.sha256] if isinstance(self.sha256, str) else self.sha256
-        return dict(zip(names, sums, strict=False))
+    name: str
+    sha256: str
 
 
 Indices = list[int] | int
@@ -189,22 +182,25 @@ class Origin(_Strict):
     """Which networks a run saw; a manifest tells it, and the facts beside an exported proxy.
 
     Attributes:
-        benchmark: whose data the run reads.
-        samples: the networks by sample; of several benchmarks by sample and benchmark.
+        benchmarks: whose data the run reads.
+        samples: the networks by sample and short name of the benchmark.
     """
 
-    benchmark: BenchmarkFacts
-    samples: dict[Literal["train", "validation", "test"], Indices | dict[str, Indices]]
+    benchmarks: list[BenchmarkFacts] = Field(min_length=1)
+    samples: dict[Literal["train", "validation", "test"], dict[str, Indices]]
+
+    @property
+    def checksums(self) -> dict[str, str]:
+        """The SHA-256 of each benchmark's table by the benchmark's name."""
+        return {benchmark.name: benchmark.sha256 for benchmark in self.benchmarks}
 
     def selected(self) -> dict[str, list[int]]:
         """Return the training and validation networks, which the run selected on, by benchmark."""
         found: dict[str, list[int]] = {}
-        for name in self.benchmark.checksums:
+        for name in self.checksums:
             found[name] = []
             for sample in ("train", "validation"):
-                networks = self.samples.get(sample, [])
-                if isinstance(networks, dict):
-                    networks = networks.get(short_name(name), [])
+                networks = self.samples.get(sample, {}).get(short_name(name), [])
                 found[name] += networks if isinstance(networks, list) else []
         return found
 
@@ -221,7 +217,7 @@ class Manifest(Origin):
 
     model_config = ConfigDict(extra="allow")
 
-    format: Literal[2] = FORMAT
+    format: Literal[3] = FORMAT
     created: str
     git: str | None
     seed: int
@@ -265,17 +261,17 @@ class Result(_Strict):
 
     model_config = ConfigDict(extra="allow")
 
-    format: Literal[2] = FORMAT
+    format: Literal[3] = FORMAT
     name: str
-    benchmark: str | list[str]
-    datasets: list[str] = Field(min_length=1)
+    benchmarks: list[str] = Field(min_length=1)
+    tasks: list[str] = Field(min_length=1)
     objective: dict[str, Any]
     targets: dict[str, str]
     best: _Best
     train: _Rows
     validation: _Rows
     test: _Rows
-    samples: dict[Literal["train", "validation", "test"], int | dict[str, int]]
+    samples: dict[Literal["train", "validation", "test"], dict[str, int]]
     individuals: int
     generations: int
     seconds: float

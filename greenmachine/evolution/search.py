@@ -13,10 +13,9 @@ from typing import Any, NamedTuple
 
 from greenmachine.config import EvolutionConfig, LanguageConfig
 from greenmachine.evolution.breeding import Breeder
+from greenmachine.evolution.evaluators import Racing, SampleEvaluator
 from greenmachine.evolution.individual import Individual, cleared, distinct
-from greenmachine.evolution.judge import Judge
 from greenmachine.evolution.operators import owned_random, random_kept
-from greenmachine.evolution.racing import Heat
 from greenmachine.evolution.run_folder import Famous, SavedIndividual, SearchState
 from greenmachine.fitness import Evaluation
 from greenmachine.language import Expression, canonical, parse
@@ -42,10 +41,10 @@ class Search:
         language: limits of the trees.
         grammar: the vocabulary.
         selection: who breeds, and who goes on.
-        train: judge of the sample that selects.
-        validation: judge of the sample that picks the champion.
+        train: evaluator of the sample that selects.
+        validation: evaluator of the sample that picks the champion.
         seed: of every random choice.
-        heat: stops new individuals early; None lets all of them run to the end.
+        racing: stops new individuals early; None lets all of them run to the end.
 
     Attributes:
         generation: number of the current one; the first is 0.
@@ -60,10 +59,10 @@ class Search:
         language: LanguageConfig,
         grammar: Grammar,
         selection: Selection,
-        train: Judge,
-        validation: Judge,
+        train: SampleEvaluator,
+        validation: SampleEvaluator,
         seed: int,
-        heat: Heat | None = None,
+        racing: Racing | None = None,
     ) -> None:
         self.evolution = evolution
         self.grammar = grammar
@@ -73,7 +72,7 @@ class Search:
         )
         self.train = train
         self.validation = validation
-        self.heat = heat
+        self.racing = racing
         self.generation = -1
         self.population: list[Individual] = []
         self.hall: list[Famous] = []
@@ -86,13 +85,13 @@ class Search:
         return self.hall[0].validation
 
     def step(self, seeds: Sequence[Expression] = ()) -> None:
-        """Make, judge and validate the next generation; the first one holds ``seeds``.
+        """Make, evaluate and validate the next generation; the first one holds ``seeds``.
 
         Nothing changes when it is interrupted: the generation is taken over at its end.
         """
         new = self.ask(seeds)
-        if self.heat is not None:
-            passed = self.heat.passed(self._forms(new), self.population)
+        if self.racing is not None:
+            passed = self.racing.passed(self._forms(new), self.population)
             if any(passed):
                 new = [individual for individual, on in zip(new, passed, strict=True) if on]
         self.tell(new, self.train(self._forms(new)))

@@ -1,72 +1,82 @@
-"""What a finished search leaves: scores of all networks, the champion beside trivial scores."""
+"""Summarise a finished search: scores of all networks, and the champion beside the baselines."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from greenmachine.benchmarks import Benchmark, training_cost
-from greenmachine.evolution.evaluators import Judges
-from greenmachine.evolution.judge import Judge
+from greenmachine.benchmarks import training_cost
+from greenmachine.evolution.evaluators import SampleEvaluator, SampleEvaluators
 from greenmachine.evolution.search import Search
-from greenmachine.evolution.tasks import Entry, by_sample, targets
+from greenmachine.evolution.tasks import TaskSet, by_sample, targets
 from greenmachine.fitness import Objective, directed_tau, tau_row
 from greenmachine.language import parse
 
-__all__ = ["PLACE", "Rows", "compare", "conclude", "directions", "score_table"]
+__all__ = [
+    "PLACE",
+    "Rows",
+    "compare",
+    "conclude",
+    "degenerate_warnings",
+    "directions",
+    "score_table",
+    "unranked_warning",
+]
 
 Rows: TypeAlias = dict[str, dict[str, float | None]]
-"""``champion`` and each trivial score: objective, tau, its standard error, networks, failures."""
+"""By name (``champion``, then every baseline): objective, tau-b and its standard error, number of
+networks, number of failures. None where a value is undefined."""
 
-PLACE = ("dataset", "sample", "index", "accuracy")
+PLACE = ("task", "benchmark", "dataset", "sample", "index", "accuracy")
 """Columns of a score table that are no scores."""
 
 
 def conclude(
-    search: Search, train: Judge, validation: Judge, judges: Judges
+    search: Search,
+    train: SampleEvaluator,
+    validation: SampleEvaluator,
+    evaluators: SampleEvaluators,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Score the champion on the test sample.
 
     Args:
         search: at its end.
-        train: judge of that sample.
-        validation: judge of that sample.
-        judges: who score on test.
+        train: of the training sample.
+        validation: of the validation sample.
+        evaluators: of the run; they score the champion on the test sample.
 
     Returns:
         The content of ``scores.parquet``, and that of ``result.json`` but for what the run as a
         whole took.
     """
-    config, entries = judges.config, judges.entries
+    config, task_sets = evaluators.config, evaluators.task_sets
     champion = search.hall[0]
     expression = parse(champion.expression)
     rows: dict[str, dict[str, Rows]] = {"train": {}, "validation": {}, "test": {}}
     tables = []
-    for entry in entries:
-        for dataset, task in entry.tasks.items():
-            source = entry.tasks[entry.sources[dataset]]
+    for task_set in task_sets:
+        for dataset, task in task_set.tasks.items():
+            source = task_set.tasks[task_set.sources[dataset]]
             scores = {
                 "train": train.evaluators[source].scores([expression])[0],
                 "validation": validation.evaluators[source].scores([expression])[0],
-                "test": judges.test_scores(expression, entry, dataset),
+                "test": evaluators.test_scores(expression, task_set, dataset),
             }
-            table = score_table(entry.benchmark, dataset, vars(entry.split), scores)
+            table = score_table(task_set, dataset, scores)
             for sample, of_sample in compare(table, champion.direction, config.objective).items():
                 rows[sample][task] = of_sample
-            if len(entries) > 1:
-                table.insert(0, "benchmark", entry.name)
             tables.append(table)
     result = {
         "name": config.name,
-        "benchmark": list(config.benchmarks) if len(entries) > 1 else config.benchmarks[0],
-        "datasets": [task for entry in entries for task in entry.tasks.values()],
+        "benchmarks": list(config.benchmarks),
+        "tasks": [task for task_set in task_sets for task in task_set.tasks.values()],
         "objective": config.objective.written(),
-        "targets": targets(entries),
+        "targets": targets(task_sets),
         "best": {
             "expression": champion.expression,
             "direction": champion.direction,
@@ -81,63 +91,62 @@ def conclude(
             },
         },
         **rows,
-        "samples": by_sample(entries, lambda _, indices: len(indices)),
+        "samples": by_sample(task_sets, lambda _, indices: len(indices)),
         "individuals": search.individuals,
         "generations": search.generation,
-        "training": _training(entries),
+        "training": _training(task_sets),
         **train.counts(),
     }
     return pd.concat(tables, ignore_index=True), result
 
 
-def _training(entries: Sequence[Entry]) -> dict[str, Any]:
+def _training(task_sets: Sequence[TaskSet]) -> dict[str, Any]:
     """Return by task what training costs that the proxy saves, where it is known."""
     costs = {}
-    for entry in entries:
-        read = np.concatenate([entry.split.train, entry.split.validation])
-        for dataset, task in entry.tasks.items():
-            if cost := training_cost(entry.benchmark, dataset, read):
+    for task_set in task_sets:
+        read = np.concatenate([task_set.split.train, task_set.split.validation])
+        for dataset, task in task_set.tasks.items():
+            if cost := training_cost(task_set.benchmark, dataset, read):
                 costs[task] = cost
     return costs
 
 
 def score_table(
-    benchmark: Benchmark,
-    dataset: str,
-    samples: Mapping[str, NDArray[np.int64]],
-    scores: Mapping[str, NDArray[np.float64]],
+    task_set: TaskSet, dataset: str, scores: Mapping[str, NDArray[np.float64]]
 ) -> pd.DataFrame:
-    """Return what every network of the samples scores, a row a network.
+    """Return the scores of every network of the samples, one row per network.
 
     Args:
-        benchmark: that the networks belong to.
-        dataset: whose accuracies count.
-        samples: indices by sample.
-        scores: of the champion, (networks of the sample,), by sample.
+        task_set: a benchmark and the samples of its networks.
+        dataset: whose accuracies are the truth.
+        scores: (networks of the sample,) the champion's scores by sample.
 
     Returns:
-        Columns ``dataset``, ``sample``, ``index`` in the benchmark, ``accuracy`` in percent,
-        ``champion``, and one a trivial score; all as they are, in no direction.
+        Columns ``task``, ``benchmark``, ``dataset``, ``sample``, ``index`` in the benchmark,
+        ``accuracy`` in percent, ``champion``, and one for each baseline. Scores are not
+        multiplied by a direction.
     """
-    accuracy = benchmark.accuracy(dataset)
+    accuracy = task_set.benchmark.accuracy(dataset)
     tables = [
         pd.DataFrame(
             {
+                "task": task_set.tasks[dataset],
+                "benchmark": task_set.name,
                 "dataset": dataset,
                 "sample": sample,
                 "index": indices,
                 "accuracy": accuracy[indices],
                 "champion": scores[sample],
-                **benchmark.trivial_scores(dataset, indices),
+                **task_set.benchmark.trivial_scores(dataset, indices),
             }
         )
-        for sample, indices in samples.items()
+        for sample, indices in vars(task_set.split).items()
     ]
     return pd.concat(tables, ignore_index=True)
 
 
 def compare(table: pd.DataFrame, direction: int, objective: Objective) -> dict[str, Rows]:
-    """Return the rows of the champion and of the trivial scores on every sample.
+    """Return the rows of the champion and of the baselines on every sample.
 
     Args:
         table: of one data set, see :func:`score_table`; ``train`` is one of its samples.
@@ -159,7 +168,7 @@ def compare(table: pd.DataFrame, direction: int, objective: Objective) -> dict[s
 
 
 def directions(table: pd.DataFrame, direction: int) -> dict[str, int]:
-    """Return the direction of every score: a trivial one takes what is better on ``train``."""
+    """Return the direction of every score; a baseline takes the one that is better on ``train``."""
     train, signs = table[table["sample"] == "train"], {"champion": direction}
     for name in table.columns.drop([*PLACE, "champion"]):
         tau = directed_tau(train[name].to_numpy()[None], train["accuracy"].to_numpy(), 1)[0]
@@ -177,3 +186,49 @@ def _row(
     value = objective.value(scores, accuracy, direction)
     row = {"objective": value, **tau_row(scores, accuracy, direction)}
     return {k: round(v, 6) if math.isfinite(v) else None for k, v in row.items()}
+
+
+def unranked_warning(search: Search) -> str | None:
+    """Return a warning where no individual of a generation ranks the training networks.
+
+    Tau-b is undefined where all scores are tied, which counts as -1.
+    """
+    if any(tau > -1 for individual in search.population for tau in individual.tau):
+        return None
+    failing = sum(individual.failures > 0 for individual in search.population)
+    return (
+        f"warning: none of the {len(search.population)} expressions of generation 0 tells the "
+        f"training networks apart ({failing} of them fail on some): are the networks identical, or "
+        "do they give NaN? What this run finds means nothing"
+    )
+
+
+def degenerate_warnings(scores: pd.DataFrame, result: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a warning for every sample on which the champion's tau or its error is undefined.
+
+    Args:
+        scores: see :func:`score_table`.
+        result: content of ``result.json``.
+    """
+    for sample in result["samples"]:
+        for task, rows in result[sample].items():
+            row = rows["champion"]
+            if row["tau"] is None:
+                part = scores[(scores["task"] == task) & (scores["sample"] == sample)]
+                yield (
+                    f"warning: tau on {task} {sample} is undefined: {_spread(part['champion'])}, "
+                    f"{row['failed']} of {row['networks']} networks failed; the champion ranks "
+                    "nothing there"
+                )
+            elif row["standard_error"] is None:
+                yield (
+                    f"warning: tau on {task} {sample} has no standard error: {row['networks']} "
+                    "networks are too few, or nearly all are tied"
+                )
+
+
+def _spread(scores: pd.Series[float]) -> str:
+    finite = scores[np.isfinite(scores)]
+    if finite.empty:
+        return "no score is finite"
+    return f"scores range from {finite.min():.6g} to {finite.max():.6g}"

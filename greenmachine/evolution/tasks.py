@@ -1,4 +1,4 @@
-"""The benchmarks of a run: each enters with its own data sets, networks and three samples.
+"""The tasks of a run: benchmarks, their data sets, and the three samples of their networks.
 
 A task of the objective is a data set of a benchmark. It is called like the data set where the run
 has one benchmark, and ``nats-tss/cifar10`` where it has several.
@@ -20,18 +20,27 @@ from greenmachine.evolution.samples import common_sizes, draw_samples
 from greenmachine.fitness import Objective, Split
 from greenmachine.language import LANGUAGES
 
-__all__ = ["Entry", "by_sample", "check_truths", "enter", "fitted", "targets"]
+__all__ = [
+    "TaskSet",
+    "by_sample",
+    "check_stand_ins",
+    "check_truths",
+    "draw_task_sets",
+    "fitted",
+    "targets",
+]
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A benchmark in a run.
+class TaskSet:
+    """The tasks of a run on one benchmark.
 
     Attributes:
         benchmark: its table and its networks.
         split: the samples that the run drew of it.
         tasks: name of the task of each data set.
-        sources: the data set whose networks each data set is judged by on train and validation.
+        sources: for each data set, the one whose networks are evaluated on the training and
+            validation samples: itself, or its stand-in.
     """
 
     benchmark: Benchmark
@@ -91,7 +100,7 @@ def fitted(config: RunConfig) -> tuple[RunConfig, list[Benchmark]]:
     return config.model_copy(update=update), found
 
 
-def enter(config: RunConfig, benchmarks: Sequence[Benchmark]) -> list[Entry]:
+def draw_task_sets(config: RunConfig, benchmarks: Sequence[Benchmark]) -> list[TaskSet]:
     """Draw the samples of every benchmark, all of the sizes and the seed of ``config``.
 
     Args:
@@ -103,7 +112,7 @@ def enter(config: RunConfig, benchmarks: Sequence[Benchmark]) -> list[Entry]:
             not fit the tasks.
     """
     several = len(benchmarks) > 1
-    entries = []
+    task_sets = []
     for benchmark in benchmarks:
         short = short_name(benchmark.name)
         datasets = [
@@ -112,17 +121,17 @@ def enter(config: RunConfig, benchmarks: Sequence[Benchmark]) -> list[Entry]:
             if name == benchmark.name and dataset
         ]
         prefix = f"{short}/" if several else ""
-        entries.append(
-            Entry(
+        task_sets.append(
+            TaskSet(
                 benchmark,
                 draw_samples(benchmark, datasets, config),
                 {dataset: f"{prefix}{dataset}" for dataset in datasets},
                 {d: _source(config.capture.stand_in, short, d) for d in datasets},
             )
         )
-    tasks = [task for entry in entries for task in entry.tasks.values()]
+    tasks = [task for task_set in task_sets for task in task_set.tasks.values()]
     config.selection.check(tasks, config.evolution.population)
-    return entries
+    return task_sets
 
 
 def _source(stand_in: Mapping[str, str], benchmark: str, dataset: str) -> str:
@@ -130,38 +139,94 @@ def _source(stand_in: Mapping[str, str], benchmark: str, dataset: str) -> str:
 
 
 def by_sample(
-    entries: Sequence[Entry], value: Callable[[str, NDArray[np.int64]], Any]
-) -> dict[str, Any]:
-    """Return ``value(sample, indices)`` by sample; where there are several benchmarks, of each."""
-    samples = vars(entries[0].split)
-    found = {s: {entry.name: value(s, entry.indices(s)) for entry in entries} for s in samples}
-    return found if len(entries) > 1 else {s: found[s][entries[0].name] for s in samples}
+    task_sets: Sequence[TaskSet], value: Callable[[str, NDArray[np.int64]], Any]
+) -> dict[str, dict[str, Any]]:
+    """Return ``value(sample, indices)`` by sample and benchmark."""
+    samples = vars(task_sets[0].split)
+    return {
+        s: {task_set.name: value(s, task_set.indices(s)) for task_set in task_sets} for s in samples
+    }
 
 
-def targets(entries: Sequence[Entry]) -> dict[str, str]:
+def targets(task_sets: Sequence[TaskSet]) -> dict[str, str]:
     """Return which accuracy of the table is the true one, by task."""
-    return {task: entry.benchmark.truth for entry in entries for task in entry.tasks.values()}
+    return {
+        task: task_set.benchmark.truth for task_set in task_sets for task in task_set.tasks.values()
+    }
 
 
-def check_truths(objective: Objective, entries: Sequence[Entry]) -> None:
+def check_truths(objective: Objective, task_sets: Sequence[TaskSet]) -> None:
     """Refuse samples on which no proxy could be ranked, before anything is captured.
 
     Raises:
         ConfigError: the accuracies of a sample are all equal, or the objective needs more networks.
     """
-    for entry in entries:
-        for dataset, task in entry.tasks.items():
-            accuracy = entry.benchmark.accuracy(dataset)
-            for sample in vars(entry.split):
-                if len(np.unique(accuracy[entry.indices(sample)])) < 2:
+    for task_set in task_sets:
+        for dataset, task in task_set.tasks.items():
+            accuracy = task_set.benchmark.accuracy(dataset)
+            for sample in vars(task_set.split):
+                if len(np.unique(accuracy[task_set.indices(sample)])) < 2:
                     raise ConfigError(
-                        f"samples.{sample}: all {len(entry.indices(sample))} networks have the "
+                        f"samples.{sample}: all {len(task_set.indices(sample))} networks have the "
                         f"same accuracy on {task}, so no score could rank them: draw a larger "
                         "sample, or check the table"
                     )
                 if sample == "test":
                     continue
                 try:
-                    objective.measure(accuracy[entry.indices(sample)])
+                    objective.measure(accuracy[task_set.indices(sample)])
                 except ConfigError as error:
                     raise ConfigError(f"samples.{sample} of {task}: {error}") from None
+
+
+def check_stand_ins(
+    config: RunConfig, task_sets: Sequence[TaskSet], terminals: Sequence[str]
+) -> None:
+    """Refuse stand-ins whose networks would not see the same images.
+
+    A stand-in is a data set whose networks are evaluated for another one (``capture.stand_in``).
+
+    NATS-Bench builds the networks of one architecture from one seed. For two data sets with the
+    same image shape they differ only in the last layer, which has another number of classes. In the
+    noise pass they also see the same images, so that weights and activations are equal except in
+    the last layer. Gradients differ, as they would for another random initialisation of the last
+    layer, and a score that depends strongly on that initialisation ranks the networks of the two
+    data sets differently. With a stand-in, both tasks use the scores of one network on the training
+    and validation samples, which saves one capture and one evaluation. The test sample always has
+    each data set's own networks, so that an error of the stand-in shows there. In a run over
+    several benchmarks, ``nats-tss/cifar100: cifar10`` applies to one of them. On the size space a
+    stand-in is a poor choice: the rank of the last layer is bounded by its width or by the number
+    of classes, whichever is smaller, and this differs between data sets.
+
+    Raises:
+        ConfigError: they read images of a data set, are not in the run, stand for each other in a
+            chain, or take images of another shape.
+    """
+    stand_in = config.capture.stand_in
+    if stand_in and any(name.startswith("data_") for name in terminals):
+        raise ConfigError(
+            "capture.stand_in: pass data reads the images of each data set, so none can stand for "
+            "another: leave data out of passes, or stand_in out of capture"
+        )
+    names = [task_set.name for task_set in task_sets]
+    stood_for = {name.rpartition("/")[2] for name in stand_in}
+    for task, source in stand_in.items():
+        benchmark, _, dataset = task.rpartition("/")
+        where = f"capture.stand_in: {task}: {source}"
+        if benchmark and benchmark not in names:
+            raise ConfigError(f"{where}: the run has {' and '.join(names)}, no {benchmark}")
+        if missing := [name for name in (dataset, source) if name not in config.datasets]:
+            raise ConfigError(f"{where}: {missing[0]} is not among the tasks: add it there")
+        if source in stood_for:
+            raise ConfigError(f"{where}: {source} has a stand-in itself: name one for both")
+        for task_set in task_sets:
+            if dataset not in task_set.tasks or benchmark not in ("", task_set.name):
+                continue
+            if source not in task_set.tasks:
+                raise ConfigError(f"{where}: {task_set.name} has {dataset} but no {source}")
+            shapes = [task_set.benchmark.input_shape(name) for name in (dataset, source)]
+            if shapes[0] != shapes[1]:
+                raise ConfigError(
+                    f"{where}: on {task_set.name} images of one are {shapes[0]}, of the other "
+                    f"{shapes[1]}: only data sets of one image shape can share networks"
+                )

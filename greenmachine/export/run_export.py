@@ -109,7 +109,5 @@ def write_discovery(out: Path, known: Mapping[str, Any]) -> None:
 
 
 def _networks(sample: Any) -> int:
-    """Return the size of a sample as a manifest tells it: a number, a list, or one a benchmark."""
-    if isinstance(sample, dict):
-        return sum(_networks(each) for each in sample.values())
-    return len(sample) if isinstance(sample, list) else int(sample)
+    """Return the size of a sample over all benchmarks; a manifest has indices or their number."""
+    return sum(len(own) if isinstance(own, list) else int(own) for own in sample.values())

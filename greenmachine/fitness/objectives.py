@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import re
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal, TypeAlias, overload
 
@@ -60,6 +61,7 @@ class Objective(Part, family="objective"):
         description="what a node costs, in units of the objective",
     )
 
+    @abstractmethod
     def measure(self, truth: Floats) -> Measure:
         """Return the function that measures rankings of one sample.
 
@@ -69,7 +71,6 @@ class Objective(Part, family="objective"):
         Raises:
             ConfigError: the sample is too small for this objective.
         """
-        raise NotImplementedError
 
     def worst(self, truth: Floats) -> float:
         """Return what scores that rank nothing count: those that are tied, or mostly failed."""

@@ -35,7 +35,7 @@ def selected_on(text: str, proxy: Proxy, benchmark: Benchmark) -> NDArray[np.boo
     if isinstance(proxy, EvolvedProxy):
         indices = list(proxy.seen(benchmark.name))
     elif (origin := _origin(text.strip())) is not None:
-        checksum = origin.benchmark.checksums.get(benchmark.name)
+        checksum = origin.checksums.get(benchmark.name)
         if checksum is not None and checksum != benchmark.checksum:
             return None
         indices = origin.selected().get(benchmark.name, [])

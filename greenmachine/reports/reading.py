@@ -20,7 +20,7 @@ from greenmachine.reports.spending import spending_texts
 
 __all__ = ["read_record"]
 
-_PLACE = ["dataset", "sample", "index", "accuracy", "champion"]
+_PLACE = ["task", "benchmark", "dataset", "sample", "index", "accuracy", "champion"]
 
 
 def read_record(folder: Path) -> Record:
@@ -76,8 +76,8 @@ def _sizes(samples: Mapping[str, Any], datasets: list[str]) -> dict[str, dict[st
     sizes: dict[str, dict[str, int]] = {}
     for sample, found in samples.items():
         sizes[sample] = {}
-        for name in datasets:  # of several benchmarks each has its own: nats-tss/cifar10
-            own = found[name.rpartition("/")[0]] if isinstance(found, dict) else found
+        for name in datasets:  # nats-tss/cifar10 where there are several benchmarks
+            own = found[name.rpartition("/")[0]] if "/" in name else next(iter(found.values()))
             sizes[sample][name] = len(own) if isinstance(own, list) else int(own)
     return sizes
 
@@ -111,9 +111,8 @@ def _number(value: float | None) -> float:
 def _scores(frame: pd.DataFrame, datasets: list[str]) -> pd.DataFrame:
     if missing := [name for name in _PLACE if name not in frame]:
         raise ValueError(f"no column {missing[0]}")
-    if "benchmark" in frame:
-        frame["dataset"] = frame.pop("benchmark") + "/" + frame["dataset"]
-    numbers = [name for name in frame if name not in ("dataset", "sample")]
+    frame["dataset"] = frame["task"]  # a report names the tasks
+    numbers = [name for name in frame if name not in ("task", "benchmark", "dataset", "sample")]
     if set(zip(frame["dataset"], frame["sample"], strict=True)) != set(product(datasets, SAMPLES)):
         raise ValueError("not the samples of the run")
     frame = frame.astype(dict.fromkeys(numbers, float))

@@ -44,9 +44,9 @@ class Record:
         hall: the hall of fame, the champion first.
         history: a row a generation.
         result: ``result.json``; None of an unfinished run.
-        tau: of the champion and the trivial scores; on test only where it is finished.
+        tau: of the champion and the baselines; on test only where it is finished.
         samples: number of networks by sample and data set.
-        scores: what every network scores, see ``evolution/outcome.py``; None without the file.
+        scores: what every network scores, see ``evolution/summary.py``; None without the file.
         words: how many individuals hold each word, a row a generation, with ``population``.
     """
 
@@ -125,4 +125,4 @@ class Record:
     def identity(self) -> object:
         """Equal for runs that were judged on the same networks and accuracies."""
         made = self.manifest
-        return made["benchmark"]["sha256"], made["samples"], self.datasets, made["targets"]
+        return made["benchmarks"], made["samples"], self.datasets, made["targets"]

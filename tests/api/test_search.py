@@ -48,6 +48,31 @@ def test_settings_are_changed_inside_a_group_that_is_given() -> None:
     assert search.folder == Path("runs/digits-tss-7")
 
 
+def test_one_thing_is_a_list_of_one_and_any_iterable_is_a_list() -> None:
+    stop = greenmachine.callbacks.EarlyStopping(patience=3)
+    for callbacks in (
+        stop,
+        [stop],
+        (each for each in (stop, stop)),
+        {"scheme": "early_stopping", "patience": 3},
+    ):
+        search = greenmachine.Search(
+            tasks=(t for t in ("digits-tss", "digits-tss")),
+            callbacks=callbacks,
+            passes=["noise", "noise"],
+        )
+        assert search.settings.callbacks == (stop,)
+        assert search.settings.tasks == ("digits-tss",)
+        assert search.settings.passes == ("noise",)
+
+
+@pytest.mark.parametrize("selection", [Lexicase(), "lexicase", {"scheme": "lexicase"}])
+def test_a_setting_inside_a_part_is_changed_in_any_of_its_forms(selection: Any) -> None:
+    tasks = ["digits-tss", "digits-sss"]
+    search = greenmachine.Search(tasks, selection=selection, settings={"selection.epsilon": 0.5})
+    assert search.settings.selection == Lexicase(epsilon=0.5)
+
+
 def test_its_yaml_is_the_same_search(tmp_path: Path) -> None:
     search = greenmachine.Search(
         ["nats-tss/cifar10", "nats-sss/cifar100"],
@@ -72,6 +97,13 @@ def test_its_yaml_is_the_same_search(tmp_path: Path) -> None:
         ({"callbacks": ["tenserboard"]}, "there is no callback"),
         ({"plugins": ["nowhere.py"]}, "nowhere.py"),
         ({"evolution": {"populaton": 3}}, "there is no such setting"),
+        ({"tasks": 5}, "tasks: 5"),
+        ({"plugins": None}, "plugins: None"),
+        ({"callbacks": 5}, "callbacks: 5"),
+        ({"passes": 5}, "passes: 5"),
+        ({"settings": ["seed"]}, "is no mapping"),
+        ({"config": ["a.yaml"]}, "is no YAML file"),
+        ({"config": None, "tasks": [5]}, "5"),
     ],
 )
 def test_what_does_not_fit_is_told(arguments: dict[str, Any], says: str) -> None:

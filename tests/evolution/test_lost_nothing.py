@@ -288,7 +288,7 @@ def test_removed_checkpoint_repeats_the_search(tmp_path: Path, unbroken: Path) -
         ("config.json", lambda v: v.update(seeds=["sum_layers("])),
         ("config.json", lambda v: v.update(config=[])),
         ("config.json", lambda v: v["config"].update(old_setting=1)),
-        ("manifest.json", lambda v: v.update(benchmark="x")),
+        ("manifest.json", lambda v: v.update(benchmarks="x")),
         ("manifest.json", lambda v: v.pop("samples")),
     ],
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from greenmachine.evolution import Run
-from greenmachine.evolution.evaluators import Judges
+from greenmachine.evolution.evaluators import SampleEvaluators
 from greenmachine.evolution.individual import Individual
 from greenmachine.files import read_json
 from greenmachine.language import parse
@@ -53,16 +53,16 @@ def test_the_stopped_count_but_do_not_breed(raced: Path) -> None:
 def test_who_goes_on(raced: Path) -> None:
     run = Run.resume(raced, Quiet())
     terminals = list(run.grammar.terminals)
-    judges = Judges(run.config, run.entries, terminals, raced / "signals", Quiet())
-    heat = judges.heat()
+    evaluators = SampleEvaluators(run.config, run.task_sets, terminals, raced / "signals", Quiet())
+    racing = evaluators.racing()
     constant = parse("first_layer(channel_count(noise_input))")
     size = parse("sum_layers(numel(weight))")
-    assert heat.passed([constant, size], []) == [False, True]
-    judged = heat.judge([constant, size])
-    networks = len(heat.judge.fitness.tasks[0].index)
+    assert racing.passed([constant, size], []) == [False, True]
+    judged = racing.evaluator([constant, size])
+    networks = len(racing.evaluator.fitness.tasks[0].index)
     assert networks == 8
-    assert heat.deviation == pytest.approx((2 * 21 / (9 * 8 * 7)) ** 0.5)
+    assert racing.deviation == pytest.approx((2 * 21 / (9 * 8 * 7)) ** 0.5)
     good = Individual([], ObjectiveFitness, parse("sum_layers(depth)"))
     for margin, passes in ((-0.01, True), (0.01, False)):
-        good.fitness.values = [float(judged.fitness[1]) + 2 * heat.deviation + margin]
-        assert heat.passed([constant, size], [good]) == [False, passes]
+        good.fitness.values = [float(judged.fitness[1]) + 2 * racing.deviation + margin]
+        assert racing.passed([constant, size], [good]) == [False, passes]

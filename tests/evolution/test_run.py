@@ -78,7 +78,7 @@ def test_folder_holds_what_the_design_names(
     folder, listener, result = finished
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["seed"] == 3
-    assert len(manifest["benchmark"]["sha256"]) == 64
+    assert len(manifest["benchmarks"][0]["sha256"]) == 64
     assert manifest["packages"]["torch"]
     with (folder / "history.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -101,7 +101,7 @@ def test_scores_are_those_that_the_result_tells_of(
     finished: tuple[Path, Quiet, dict[str, Any]],
 ) -> None:
     folder, _, result = finished
-    split = Run.resume(folder, Quiet()).entries[0].split
+    split = Run.resume(folder, Quiet()).task_sets[0].split
     scores = pd.read_parquet(folder / "scores.parquet")
     assert set(scores["dataset"]) == {"cifar10"}
     for sample, indices in vars(split).items():
@@ -133,8 +133,8 @@ def test_words_are_those_of_the_populations(
 def test_samples_are_disjoint_up_to_isomorphism(
     finished: tuple[Path, Quiet, dict[str, Any]],
 ) -> None:
-    (entry,) = Run.resume(finished[0], Quiet()).entries
-    groups = [set(entry.benchmark.groups[s]) for s in vars(entry.split).values()]
+    (task_set,) = Run.resume(finished[0], Quiet()).task_sets
+    groups = [set(task_set.benchmark.groups[s]) for s in vars(task_set.split).values()]
     assert len(groups) == 3
     assert len(set.union(*groups)) == sum(len(group) for group in groups)
 
@@ -222,11 +222,11 @@ def test_failing_networks_are_counted_and_told(
     config = settings(evolution={"generations": 1})
     run = Run(config, tmp_path / "run", [], listener)
     result = run.execute()
-    failing = sum(index % 3 == 0 for index in run.entries[0].indices("train"))
+    failing = sum(index % 3 == 0 for index in run.task_sets[0].indices("train"))
     assert 0 < failing < 10
     assert f"{failing} of 20 cifar10 train networks failed" in "\n".join(listener.lines)
     assert "no such convolution" in "\n".join(listener.lines)
-    expected = sum(index % 3 == 0 for index in run.entries[0].indices("test"))
+    expected = sum(index % 3 == 0 for index in run.task_sets[0].indices("test"))
     assert result["test"]["cifar10"]["champion"]["failed"] == expected
 
 

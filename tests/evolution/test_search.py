@@ -191,10 +191,10 @@ def test_interrupted_generation_changes_nothing(tmp_path: Path) -> None:
         Run(settings(), tmp_path / "run", [], listener).execute()
     search = listener.search
     before = search.state()
-    judge = search.train
+    evaluator = search.train
 
     class Killed:
-        behaviours = judge.behaviours
+        behaviours = evaluator.behaviours
 
         def __call__(self, *_: Any) -> None:
             raise KeyboardInterrupt
@@ -203,7 +203,7 @@ def test_interrupted_generation_changes_nothing(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         search.step()
     assert search.state() == before
-    search.train = judge
+    search.train = evaluator
     search.step()
     assert search.generation == before.generation + 1
 

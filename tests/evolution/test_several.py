@@ -16,7 +16,7 @@ from greenmachine.api import Result
 from greenmachine.config import RunConfig, load_config
 from greenmachine.errors import ConfigError, DataError, RunError
 from greenmachine.evolution import Run
-from greenmachine.evolution.evaluators import Judges
+from greenmachine.evolution.evaluators import SampleEvaluators
 from greenmachine.evolution.run_folder import RunFolder
 from greenmachine.files import read_json
 from greenmachine.language import parse
@@ -85,8 +85,8 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_result_tells_of_every_benchmark(whole: tuple[Path, dict[str, Any]]) -> None:
     folder, result = whole
     assert result == RunFolder(folder).result()
-    assert result["benchmark"] == list(BOTH)
-    assert result["datasets"] == TASKS
+    assert result["benchmarks"] == list(BOTH)
+    assert result["tasks"] == TASKS
     assert result["name"] == "digits-tss+digits-sss"
     assert result["samples"]["test"] == {"digits-tss": 12, "digits-sss": 12}
     for sample in ("train", "validation", "test"):
@@ -95,26 +95,26 @@ def test_result_tells_of_every_benchmark(whole: tuple[Path, dict[str, Any]]) -> 
     assert config["tasks"] == TASKS
     manifest = read_json(folder / "manifest.json")
     checksums = [cached_benchmark(name).checksum for name in BOTH]
-    assert manifest["benchmark"] == {"name": list(BOTH), "sha256": checksums}
+    assert [b["sha256"] for b in manifest["benchmarks"]] == checksums
     assert [len(own) for own in manifest["samples"]["train"].values()] == [10, 10]
 
 
 def test_scores_are_those_that_the_result_tells_of(whole: tuple[Path, dict[str, Any]]) -> None:
     folder, result = whole
     scores = pd.read_parquet(folder / "scores.parquet")
-    assert set(zip(scores["benchmark"], scores["dataset"], strict=True)) == {
-        (name, "digits") for name in BOTH
+    assert set(zip(scores["task"], scores["benchmark"], scores["dataset"], strict=True)) == {
+        (f"{name}/digits", name, "digits") for name in BOTH
     }
     taus = []
-    for entry in Run.resume(folder, Quiet()).entries:
-        for sample, indices in vars(entry.split).items():
-            part = scores[(scores["benchmark"] == entry.name) & (scores["sample"] == sample)]
+    for task_set in Run.resume(folder, Quiet()).task_sets:
+        for sample, indices in vars(task_set.split).items():
+            part = scores[(scores["benchmark"] == task_set.name) & (scores["sample"] == sample)]
             assert part["index"].tolist() == indices.tolist()
-            truth = entry.benchmark.accuracy("digits")[indices]
+            truth = task_set.benchmark.accuracy("digits")[indices]
             assert part["accuracy"].tolist() == truth.tolist()
             tau = kendalltau(result["best"]["direction"] * part["champion"], truth).statistic
             assert tau == pytest.approx(
-                result[sample][f"{entry.name}/digits"]["champion"]["tau"], abs=1e-6
+                result[sample][f"{task_set.name}/digits"]["champion"]["tau"], abs=1e-6
             )
             taus += [tau] if sample == "validation" else []
     # The fitness is the mean over the tasks.
@@ -142,12 +142,11 @@ def test_changed_data_of_any_benchmark_stop_a_resumed_run(
 ) -> None:
     folder = tmp_path / "copy"
     shutil.copytree(whole[0], folder)
-    sums = read_json(folder / "manifest.json")["benchmark"]["sha256"]
-    sums[place] = "0"
-    edit(folder / "manifest.json", lambda manifest: manifest["benchmark"].update(sha256=sums))
+    path = folder / "manifest.json"
+    edit(path, lambda manifest: manifest["benchmarks"][place].update(sha256="0"))
     with pytest.raises(RunError, match=rf"the data changed .* \({BOTH[place]}\)"):
         Run.resume(folder, Quiet()).execute()
-    edit(folder / "manifest.json", lambda manifest: manifest["benchmark"].update(sha256=0))
+    edit(path, lambda manifest: manifest["benchmarks"][place].update(sha256=0))
     with pytest.raises(RunError, match=r"manifest.json is damaged"):
         Run.resume(folder, Quiet()).execute()
 
@@ -189,7 +188,7 @@ def test_own_networks_beside_an_embedded_benchmark(
     run = Run(config, tmp_path / "run", [], Quiet())
     assert run.config.datasets == ("own", "digits")
     result = run.execute()
-    assert result["datasets"] == ["space.py:acc.csv/own", "digits-sss/digits"]
+    assert result["tasks"] == ["space.py:acc.csv/own", "digits-sss/digits"]
     assert result["samples"]["train"] == {"space.py:acc.csv": 16, "digits-sss": 16}
     # Own networks have no number of convolutions: no row of it, and no empty chart.
     assert set(result["test"]["space.py:acc.csv/own"]) == {"champion", "params", "flops"}
@@ -214,9 +213,9 @@ def test_a_stand_in_saves_capture_and_leaves_test_alone(
         "networks of cifar10 replace those of cifar100" in Page(write_report(tmp_path / "run")).text
     )
     # On test the networks for CIFAR-100 speak for themselves: their last layer is wider.
-    judges = Judges(run.config, run.entries, [], tmp_path / "signals", Quiet())
+    evaluators = SampleEvaluators(run.config, run.task_sets, [], tmp_path / "signals", Quiet())
     widest = parse("last_layer(numel(weight))")
-    ten, hundred = (judges.test_scores(widest, run.entries[0], d) for d in DATASETS)
+    ten, hundred = (evaluators.test_scores(widest, run.task_sets[0], d) for d in DATASETS)
     assert hundred.tolist() == (10 * ten).tolist()
 
 
@@ -226,7 +225,7 @@ def test_a_stand_in_for_one_of_several_benchmarks(synthetic_data: Path, tmp_path
     }
     one = {"capture.stand_in": {"nats-tss/cifar100": "cifar10"}}
     run = Run(small(**(CIFARS | spaces | one)), tmp_path / "run", [], Quiet())
-    assert [dict(entry.sources) for entry in run.entries] == [
+    assert [dict(task_set.sources) for task_set in run.task_sets] == [
         {"cifar10": "cifar10", "cifar100": "cifar10"},
         {"cifar10": "cifar10", "cifar100": "cifar100"},
     ]
@@ -323,7 +322,9 @@ def test_a_run_of_one_benchmark_is_as_it_was_recorded(tmp_path: Path) -> None:
         for name, row in recorded[sample]["digits"].items():
             row = {"objective": row["tau"], **row}
             assert found[sample]["digits"][name] == pytest.approx(row, abs=1e-6)
-    for key in ("benchmark", "datasets", "samples", "individuals", "generations", "training"):
+    for key in ("benchmarks", "tasks", "samples", "individuals", "generations", "training"):
         assert found[key] == recorded[key]
     assert read_json(tmp_path / "run" / "manifest.json")["tasks"] == ["digits"]
-    assert "benchmark" not in pd.read_parquet(tmp_path / "run" / "scores.parquet")
+    scores = pd.read_parquet(tmp_path / "run" / "scores.parquet")
+    assert set(scores["task"]) == {"digits"}
+    assert set(scores["benchmark"]) == {"digits-tss"}

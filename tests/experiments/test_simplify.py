@@ -75,6 +75,6 @@ def test_what_is_shorter_is_judged_as_the_run_judges_and_exported(
 def test_other_samples_are_refused(tmp_path: Path) -> None:
     evolve(config=SMALL, out=tmp_path / "run")
     known = export_run(tmp_path / "run", tmp_path / "found.py")
-    known["manifest"]["samples"]["train"][0] += 1
+    known["manifest"]["samples"]["train"]["digits-tss"][0] += 1
     with pytest.raises(SystemExit, match="other samples"):
         judged(parse(known["expression"]), known, workers=1)

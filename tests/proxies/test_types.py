@@ -132,10 +132,10 @@ def result(**best: Any) -> dict[str, Any]:
     whole = {"expression": TEXT, "direction": -1, "size": 3, "generation": 0}
     taus = {sample: {"own": 0.5} for sample in samples}
     return {
-        "format": 2, "name": "x", "benchmark": "x", "datasets": ["own"],
+        "format": 3, "name": "x", "benchmarks": ["x"], "tasks": ["own"],
         "best": {**whole, "tau": taus, "objective": taus, **best},
         "objective": {"scheme": "kendall"}, "targets": {"own": "test"},
-        **dict.fromkeys(samples, rows), "samples": dict.fromkeys(samples, 3),
+        **dict.fromkeys(samples, rows), "samples": {sample: {"x": 3} for sample in samples},
         "individuals": 1, "generations": 0, "seconds": 0.1, "until": {"generations": 0},
         "files": {"scores.parquet": ""},
     }  # fmt: skip
