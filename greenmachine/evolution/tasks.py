@@ -19,6 +19,7 @@ from greenmachine.errors import ConfigError
 from greenmachine.evolution.samples import common_sizes, draw_samples
 from greenmachine.fitness import Objective, Split
 from greenmachine.language import LANGUAGES
+from greenmachine.workers.gpus import resolve_device
 
 __all__ = [
     "TaskSet",
@@ -90,7 +91,10 @@ def fitted(config: RunConfig) -> tuple[RunConfig, list[Benchmark]]:
         if LANGUAGES[config.language.name].passes
         and all(name in benchmark.passes for benchmark in found)
     )
+    local = config.backend.partition(":")[1] == ""
+    device = resolve_device(config.capture.device, local=local)
     update: dict[str, Any] = {
+        "capture": config.capture.model_copy(update={"device": device}),
         "tasks": tuple(dict.fromkeys(tasks)),
         "passes": config.passes or usual,
         "samples": common_sizes(config.samples, found),

@@ -32,6 +32,7 @@ from greenmachine.errors import ConfigError, RunError, WorkerWarning
 from greenmachine.interrupts import ENDING
 from greenmachine.neutral import neutral
 from greenmachine.plugins import Plugin, loaded_plugins, receive_plugins
+from greenmachine.workers.gpus import deterministic_gpu
 from greenmachine.workers.memory import keep_freed_memory
 from greenmachine.workers.orphans import end_with_parent
 
@@ -237,7 +238,7 @@ def _single(
     plugins: tuple[Plugin, ...],
 ) -> Result:
     receive_plugins(plugins)
-    with neutral(), _gpu(number, device):
+    with neutral(), _gpu(number, device), deterministic_gpu():
         return function(*task)
 
 
