@@ -1,7 +1,9 @@
 """Hold the cost model against real runs: predict each, run it, write both.
 
     python -m experiments.cost --out results/cost
-    python -m experiments.cost --only digits-tss --workers 1
+    python -m experiments.cost --only digits-tss --workers 2
+    python -m experiments.cost --scale nats-tss   the model far beyond the run, from cost.json
+    python -m experiments.cost --again            forecasts anew, from cost.json's calibrations
 
 Runs: the embedded topology and size spaces, and NATS-Bench's topology space where
 GREENMACHINE_DATA names its folder. Each is calibrated just before it is run. `cost.json` holds the
@@ -18,7 +20,7 @@ import json
 import os
 import tempfile
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +28,8 @@ from experiments.peak_memory import Watch
 from greenmachine.config import load_config
 from greenmachine.errors import DataError
 from greenmachine.evolution import Run
-from greenmachine.evolution.cost_model import calibrate, forecast, plan
-from greenmachine.files import write_json
+from greenmachine.evolution.cost_model import Calibration, Forecast, Plan, calibrate, forecast, plan
+from greenmachine.files import read_json, write_json
 from greenmachine.manifest import manifest
 
 RUNS: dict[str, dict[str, Any]] = {
@@ -92,6 +94,53 @@ def compare(name: str, changes: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _forecast(found: dict[str, Any], **changes: Any) -> Forecast:
+    size = replace(Plan(**found["predicted"]["plan"]), **changes)
+    return forecast(Calibration(**found["calibration"]), size)
+
+
+def scaled(found: dict[str, Any]) -> str:
+    """Return a Markdown table of larger runs, of 400 individuals and 40 generations."""
+    lines = [
+        "| networks | workers | capture | tensors | above | test | whole | disk | a worker's share |",
+        "|" + "--:|" * 9,
+    ]
+    measured = Calibration(**found["calibration"])
+    for networks in (128, 10_000, 1_000_000):
+        for workers in (1, 8, 100):
+            shard = max(8, min(round(2**26 / measured.network_bytes), -(-networks // 4)))
+            size = _forecast(
+                found,
+                train=networks,
+                validation=200,
+                test=1000,
+                individuals=400 + 40 * 390,
+                first=400,
+                generations=41,
+                validated=20,
+                workers=workers,
+                shards=-(-networks // shard),
+                validation_shards=-(-200 // shard),
+            )
+            hours = [_time(size.seconds[name]) for name in ("capture", "tensors", "above", "test")]
+            share = size.disk_bytes / min(workers, size.plan.shards)
+            cells = [f"{networks:,}", str(workers), *hours, _time(size.total_seconds)]
+            cells += [_bytes(size.disk_bytes), _bytes(share)]
+            lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _time(seconds: float) -> str:
+    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def _bytes(size: float) -> str:
+    return f"{size / 1e12:.1f} TB" if size > 1e12 else f"{size / 1e9:.1f} GB"
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -100,7 +149,21 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--only", nargs="*", default=list(RUNS), choices=list(RUNS))
     parser.add_argument("--workers", type=int, help="of every run")
     parser.add_argument("--generations", type=int, help="of every run")
+    parser.add_argument("--scale", choices=list(RUNS), help="print larger runs of this one")
+    parser.add_argument("--again", action="store_true", help="forecast the runs of cost.json anew")
     given = parser.parse_args(arguments)
+    saved = given.out / "cost.json"
+    if given.scale is not None:
+        runs = {each["run"]: each for each in read_json(saved)["runs"]}
+        print(scaled(runs[given.scale]))
+        return 0
+    if given.again:
+        whole = read_json(saved)
+        for each in whole["runs"]:
+            each["predicted"] = _forecast(each).facts()
+            _show(each)
+        write_json(saved, whole)
+        return 0
     found = []
     for name in given.only:
         changes = dict(RUNS[name])

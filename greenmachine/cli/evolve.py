@@ -120,6 +120,8 @@ def evolve(
 
       greenmachine evolve --resume runs/tss --backend dask:tcp://127.0.0.1:8786
     """
+    if dry_run and resume is not None:
+        raise ConfigError("--dry-run is for a run that has not begun: give it without --resume")
     changes = _settings(change or [])
     changes |= {} if language is None else {"language.name": language}
     changes |= {} if backend is None else {"backend": backend}

@@ -14,8 +14,8 @@ samples of networks, in a temporary folder. The model (:func:`forecast`) scales 
 
 S is the speed-up of W workers: W / (1 + LOSS x (W - 1)), with W at most the cores of this machine
 and the number of shards. New boundary expressions become fewer: generation g has g ** -FADE times
-those of the first one that was bred. LOSS and FADE were fitted to the runs in results/cost, which
-``python -m experiments.cost`` makes. On CPUs a calibration counts seconds of the processor: the
+those of the first one that was bred. FADE was fitted to runs (``python -m experiments.cost``,
+results/cost); LOSS is an assumption. On CPUs a calibration counts seconds of the processor: the
 forecast is for a machine that does nothing else.
 """
 
@@ -38,6 +38,7 @@ import numpy as np
 from scipy.optimize import nnls
 
 from greenmachine.config import RunConfig
+from greenmachine.errors import ConfigError
 from greenmachine.evolution.run import Run
 from greenmachine.language import Expression
 from greenmachine.signals.store import SHARD_BYTES, SHARD_NETWORKS
@@ -59,7 +60,7 @@ __all__ = [
     "working",
 ]
 
-FADE = 0.35
+FADE = 0.25
 """Exponent by which new boundary expressions become fewer from generation to generation."""
 
 LOSS = 0.1
@@ -330,6 +331,10 @@ def _miniature(config: RunConfig, seeds: Sequence[Expression], train: int) -> _S
     }
     evolution = config.evolution
     population = min(evolution.population, _POPULATION)
+    try:
+        config.selection.check(config.tasks, population)
+    except ConfigError:  # it keeps more than that
+        population = evolution.population
     small = {
         "population": population,
         "generations": min(_GENERATIONS, evolution.generations),
