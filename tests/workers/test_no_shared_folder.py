@@ -154,7 +154,7 @@ def test_run_without_a_shared_folder(cluster: Callable[..., Any], client: Path) 
     """One of the workers is killed in mid-generation."""
     pytest.importorskip({"dask": "distributed", "ray": "ray"}[cluster.__name__])
     environment = {**os.environ, "GREENMACHINE_DATA": str(client / "data")}
-    words = [*EVOLVE, "alone", "--workers", "2"]
+    words = [*EVOLVE, "alone", "--workers", "1"]
     alone = subprocess.run(words, cwd=client, env=environment, capture_output=True, text=True)
     assert alone.returncode == 0, alone.stderr
     with machines("hub", "one", "two", "client") as found, cluster(found, client) as opened:
