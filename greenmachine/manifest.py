@@ -6,7 +6,7 @@ import os
 import platform
 import subprocess
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ def manifest(**facts: Any) -> dict[str, Any]:
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "git": _git_sha(),
         "python": platform.python_version(),
-        "packages": {name: version(name) for name in _PACKAGES},
+        "packages": {name: _version(name) for name in _PACKAGES},
         "hardware": {
             "machine": platform.machine(),
             "system": platform.system(),
@@ -35,6 +35,13 @@ def manifest(**facts: Any) -> dict[str, Any]:
         },
         **facts,
     }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # a checkout that runs where it lies, without pip
+        return "not installed"
 
 
 def _git_sha() -> str | None:

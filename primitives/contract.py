@@ -18,7 +18,7 @@ from greenmachine.primitives.registry import (
     Signature,
 )
 
-__all__ = ["broken_promise"]
+__all__ = ["broken_promise", "example"]
 
 _STACK, _LAYERS, _BATCH = 3, 4, 5
 _SHAPES = {
@@ -53,7 +53,7 @@ def broken_promise(item: Primitive) -> str | None:
 
 
 def _broken(item: Primitive, signature: Signature) -> str | None:
-    values = [_example(kind, seed, item) for seed, kind in enumerate(signature.arguments)]
+    values = [example(kind, seed, item) for seed, kind in enumerate(signature.arguments)]
     kept = [v.clone() if isinstance(v, Tensor) else v for v in values]
     whole = item.function(*values)
     pairs = zip(kept, values, strict=True)
@@ -74,7 +74,8 @@ def _broken(item: Primitive, signature: Signature) -> str | None:
     return None
 
 
-def _example(kind: str, seed: int, item: Primitive) -> Tensor | float:
+def example(kind: str, seed: int, item: Primitive) -> Tensor | float:
+    """Return a random argument of ``kind`` for ``item``: a stack of three layers, or a number."""
     if kind not in _SHAPES:
         return 2.0
     lead = (_STACK, _LAYERS) if item.across_layers else (_STACK,)

@@ -18,6 +18,7 @@ from greenmachine.callbacks import Callback, Progress, add_callbacks
 from greenmachine.config import RunConfig, load_config, split_task, with_plugins
 from greenmachine.errors import ConfigError, one_line
 from greenmachine.evolution import Run
+from greenmachine.evolution.cost_model import Forecast, estimate
 from greenmachine.language import parse
 from greenmachine.plugins import load_plugin
 from greenmachine.proxies import resolve
@@ -196,6 +197,18 @@ class Search:
         result = execute(self, folder, verbose=verbose)
         _warn(result)
         return result
+
+    def cost(self) -> Forecast:
+        """Return what the search will cost, from a short calibration; no run folder is made.
+
+        Raises:
+            ConfigError: the settings do not fit the benchmarks, or the search is a resumed one.
+            DataError: the benchmark's data is missing or broken.
+            RunError: a cluster does not answer.
+        """
+        if self._resumed is not None:
+            raise ConfigError("the cost is that of a whole run: ask before it is begun")
+        return estimate(self._run(None, False)[1])
 
     def _run(self, folder: str | Path | None, verbose: bool) -> tuple[Path, Run]:
         """Return where the search runs, and its run."""

@@ -32,6 +32,7 @@ from greenmachine.errors import ConfigError, DataError
 
 __all__ = [
     "absolute_name",
+    "custom_files",
     "is_custom",
     "load_custom",
     "refuse_unnamed_code",
@@ -53,7 +54,7 @@ def absolute_name(name: str) -> str:
     """
     if not is_custom(name):
         return name
-    python, table = _paths(name)
+    python, table = custom_files(name)
     return f"{python}:{table}"
 
 
@@ -83,7 +84,7 @@ def short_name(name: str) -> str:
     """Return ``name`` without the folders of its files, for a person to read."""
     if not is_custom(name):
         return name
-    return ":".join(path.name for path in _paths(name))
+    return ":".join(path.name for path in custom_files(name))
 
 
 def load_custom(name: str, folder: Path) -> Benchmark:
@@ -96,7 +97,7 @@ def load_custom(name: str, folder: Path) -> Benchmark:
     Raises:
         DataError: a file is missing, raises, or does not hold what it should.
     """
-    python, path = _paths(name)
+    python, path = custom_files(name)
     file = UserFile(python)
     table = read_accuracies(path)
     return own_benchmark(
@@ -113,7 +114,8 @@ def load_custom(name: str, folder: Path) -> Benchmark:
     )
 
 
-def _paths(name: str) -> tuple[Path, Path]:
+def custom_files(name: str) -> tuple[Path, Path]:
+    """Return the absolute paths of the Python file and the table that ``name`` names."""
     python, _, table = name.rpartition(_MARK)
     if not python or not table:
         raise DataError(f"{name} names no two files: write my_space.py:accuracies.csv")

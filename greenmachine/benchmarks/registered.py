@@ -37,7 +37,7 @@ from greenmachine.errors import ConfigError, DataError, GreenMachineError, one_l
 from greenmachine.networks.outputs import Output
 from greenmachine.plugins import Plugin, loaded_plugins, when_forgotten
 
-__all__ = ["BENCHMARKS", "Loader", "register_benchmark"]
+__all__ = ["BENCHMARKS", "Loader", "load_with_table", "register_benchmark", "table_of"]
 
 Loader = Callable[[Path], Benchmark]
 """Takes the data folder and returns the benchmark."""
@@ -143,15 +143,13 @@ class _Registered:
         plugin = self._plugin()
         if self.loader is not None:
             return self._loaded(self.loader, folder, plugin)
-        table = self.defined["table"]
         home = _file(self.module)
-        if isinstance(table, str | Path):
-            source = (home.parent / Path(table).expanduser()).resolve()
+        if (source := self.table) is not None:
             found = read_accuracies(source)
             content = checksum(source)
         else:
             source = home
-            found = read_accuracies(table, f"the table of {self.place}")
+            found = read_accuracies(self.defined["table"], f"the table of {self.place}")
             content = hashlib.sha256(found.frame.to_csv(index=False).encode()).hexdigest()
         return own_benchmark(
             self,
@@ -163,6 +161,14 @@ class _Registered:
             folder=folder,
             options=self.defined.get("options", {}),
         )
+
+    @property
+    def table(self) -> Path | None:
+        """The file of the table; None where it is a data frame, or a loader reads it."""
+        table = self.defined.get("table")
+        if not isinstance(table, str | Path):
+            return None
+        return (_file(self.module).parent / Path(table).expanduser()).resolve()
 
     @property
     def place(self) -> str:
@@ -225,6 +231,24 @@ def _forget(gone: Callable[[str], bool]) -> None:
     for name, loader in list(BENCHMARKS.items()):
         if isinstance(loader, _Registered) and gone(loader.module):
             del BENCHMARKS[name]
+
+
+def table_of(name: str) -> Path | None:
+    """Return the table file that a plugin names for benchmark ``name``; None for all others."""
+    found = BENCHMARKS.get(name)
+    return found.table if isinstance(found, _Registered) else None
+
+
+def load_with_table(name: str, table: Path, folder: Path) -> Benchmark:
+    """Return benchmark ``name`` of a plugin, its table file read from another place.
+
+    Raises:
+        DataError: there is no such benchmark in this process, or its table is damaged.
+    """
+    found = _registered(name)
+    if isinstance(found, _Registered):
+        found = replace(found, defined={**found.defined, "table": table})
+    return found(folder)
 
 
 def _registered(name: str) -> Loader:

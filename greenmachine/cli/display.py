@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
 import pandas as pd
 import typer
@@ -20,7 +21,7 @@ from rich.text import Text
 from greenmachine.cli.console import plain_console
 from greenmachine.workers import Progress as Tasks
 
-__all__ = ["bar", "print_frame", "print_ranking"]
+__all__ = ["bar", "print_cost", "print_frame", "print_ranking"]
 
 
 @contextmanager
@@ -56,6 +57,43 @@ def _tenths(console: Console, what: str) -> Tasks:
         last = done
 
     return told
+
+
+_PHASES = {
+    "start": "workers start",
+    "capture": "capture of train and validation",
+    "tensors": "tensors",
+    "communication": "communication",
+    "above": "above the tensors (one process)",
+    "test": "test networks",
+    "score": "scores",
+}
+
+
+def print_cost(facts: Mapping[str, Any], as_json: bool = False) -> None:
+    """Print what something will cost (``Forecast.facts``), for people or as JSON."""
+    if as_json:
+        typer.echo(json.dumps(facts))
+        return
+    plan, console = facts["plan"], plain_console()
+    sizes = [f"{plan[name]} {name}" for name in ("train", "validation", "test") if plan[name]]
+    rows = {"networks": ", ".join(sizes)}
+    if plan["individuals"]:
+        rows["individuals"] = f"{plan['individuals']} in {plan['generations']} generations"
+    rows |= {
+        "workers": str(plan["workers"]),
+        "disk": f"{facts['disk_bytes'] / 1e9:.2f} GB",
+        "memory": f"{facts['memory_bytes'] / 1e9:.1f} GB",
+        "time": str(timedelta(seconds=round(facts["total_seconds"]))),
+    }
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for name, text in rows.items():
+        table.add_row(name, text)
+    for name, seconds in facts["seconds"].items():
+        table.add_row(f"  {_PHASES[name]}", f"{seconds:.1f} s")
+    console.print(table)
+    spent = f"estimated from a calibration of {facts['calibration_seconds']:.0f} s; nothing was run"
+    console.print(spent, soft_wrap=True, highlight=False)
 
 
 def print_frame(frame: pd.DataFrame, as_json: bool = False) -> None:

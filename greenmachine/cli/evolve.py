@@ -72,6 +72,20 @@ def evolve(
     workers: Annotated[
         int | None, typer.Option(help="processes; -1 takes every core [default: -1]")
     ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            help="where networks run and expressions are evaluated: cpu, cuda (every GPU), cuda:1, "
+            "or auto [default: cpu]"
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="say what the run will cost (networks, disk, memory, time), and do not run it",
+        ),
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="print result.json and no tables")
     ] = False,
@@ -101,6 +115,8 @@ def evolve(
 
       greenmachine evolve --plugin my_words.py --set "passes=[noise, uniform]"
 
+      greenmachine evolve --on nats-tss --device auto --dry-run
+
       greenmachine evolve --resume runs/tss
 
       greenmachine evolve --resume runs/tss --set evolution.generations=80
@@ -113,10 +129,13 @@ def evolve(
 
       greenmachine evolve --resume runs/tss --backend dask:tcp://127.0.0.1:8786
     """
+    if dry_run and resume is not None:
+        raise ConfigError("--dry-run is for a run that has not begun: give it without --resume")
     changes = _settings(change or [])
     changes |= {} if bank is None else {"bank": str(bank)}
     changes |= {} if language is None else {"language.name": language}
     changes |= {} if backend is None else {"backend": backend}
+    changes |= {} if device is None else {"capture.device": device}
     changes |= {} if workers is None else {"workers": workers}
     _check(config, changes, on or [])
 
@@ -137,6 +156,13 @@ def evolve(
     else:
         search = Search.resume(resume, tasks=on or None, **brought)
     folder = search.folder if out is None else out
+    if dry_run:
+        from greenmachine.cli.display import print_cost
+
+        with say_when_stopped("stopped; nothing was written"):
+            found = search.cost()
+        print_cost(found.facts(), as_json)
+        return
     with say_when_stopped(f"stopped; go on with: {_resume_line(search.settings, folder)}"):
         result = execute(search, folder, verbose=not as_json)
     if as_json:

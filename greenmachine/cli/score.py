@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from greenmachine.proxies import Proxy
 
 __all__ = ["score"]
+
+_DEVICE = re.compile(r"cpu|auto|cuda(:\d{1,3})?")
 
 
 def score(
@@ -74,6 +77,15 @@ def score(
             "ray:HOST:PORT",
         ),
     ] = "loky",
+    device: Annotated[
+        str, typer.Option(help="where networks run: cpu, cuda (every GPU), cuda:1, or auto")
+    ] = "cpu",
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="say what the scores will cost (memory, time), and score nothing"
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
 ) -> None:
     """Score networks with proxies, and say how well the scores rank them.
@@ -86,12 +98,16 @@ def score(
 
       greenmachine score proxy.py --on nats-tss --sample 1000 --held-out
 
+      greenmachine score proxy.py --on nats-tss --sample all --dry-run
+
       greenmachine score sed --on nats-tss --sample all
 
       greenmachine score "sum_layers(min_eigenvalue(channel_correlation(noise_input)))"
     """
     check_benchmark(on)
     options = _options(option or [])
+    if not _DEVICE.fullmatch(device):
+        raise ConfigError(f"--device {device}: choose cpu, cuda, cuda:0, cuda:1, ... or auto")
     for text in proxies:
         if text.strip().endswith(".py"):
             check_file(Path(text.strip()), "exported proxy", "give the .py of an export")
@@ -100,10 +116,11 @@ def score(
 
     from greenmachine.benchmarks import load_benchmark
     from greenmachine.cli.console import plain_console
-    from greenmachine.cli.display import bar, print_frame, print_ranking
+    from greenmachine.cli.display import bar, print_cost, print_frame, print_ranking
     from greenmachine.evaluation import (
         LEAST_RANKED,
         capture_spec,
+        estimate_sweep,
         score_networks,
         score_to_file,
         tau_table,
@@ -111,6 +128,7 @@ def score(
     from greenmachine.language import parse
     from greenmachine.proxies import ExpressionProxy, resolve
     from greenmachine.workers import backend
+    from greenmachine.workers.gpus import resolve_device
 
     resolved = [resolve(text) for text in proxies]
     found = _columns(resolved)
@@ -135,7 +153,15 @@ def score(
         batch=batch,
         seed=seed,
         options=options,
+        device=resolve_device(device, local=":" not in on_backend),
     )
+    if dry_run:
+        with say_when_stopped("stopped; nothing was written"):
+            cost = estimate_sweep(
+                found, spec, indices, distinct=distinct, workers=workers, backend=on_backend
+            )
+        print_cost(cost.facts(), as_json)
+        return
     work = score_networks if out is None else partial(score_to_file, out=out)
     ending = "stopped" if out is None else "stopped; the same command goes on from here"
     with say_when_stopped(ending), backend(on_backend, workers), bar(console, "networks") as told:

@@ -60,7 +60,12 @@ class CaptureConfig(Group):
         "first, on train and validation (nats-tss/cifar100: on that benchmark alone); see "
         "evolution/stand_ins.py for what that approximates",
     )
-    device: str = Field(default="cpu", description="torch device of passes and evaluation")
+    device: str = Field(
+        default="cpu",
+        pattern=r"^(cpu|auto|cuda(:\d{1,3})?)$",
+        description="of passes and evaluation: cpu, cuda (every GPU), cuda:1, or auto (GPUs where "
+        "there are some)",
+    )
     keep: bool = Field(default=False, description="keep the signal store when the run is done")
     precision: Literal["float32", "bfloat16", "float16"] = Field(
         default="float32", description="of the stored signals; half the disk, rounded scores"

@@ -34,6 +34,11 @@ class VectorCache:
     def __len__(self) -> int:
         return len(self._entries)
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all entries."""
+        return self._bytes
+
     def get(self, key: str) -> Tensor | None:
         """Return the vector of ``key`` and count the look-up."""
         found = self._entries.get(key)

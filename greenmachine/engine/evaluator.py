@@ -7,7 +7,8 @@ vectors and small matrices travel. Results do not depend on the number of worker
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,26 +16,31 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from greenmachine.benchmarks import data_folder
+from greenmachine.benchmarks.packed import PackedBenchmark
 from greenmachine.engine.cache import VectorCache
 from greenmachine.engine.graph import LOWER_KINDS, TENSOR_KINDS, boundary_of
 from greenmachine.engine.layer_stage import evaluate_shard
 from greenmachine.engine.network_stage import Known, Layout, evaluate_vectors
+from greenmachine.engine.resident import forget_resident, resident_shard
+from greenmachine.errors import RunError
 from greenmachine.language import Expression, canonical, parse
 from greenmachine.neutral import neutral
 from greenmachine.primitives.registry import NETWORK_MATRIX
-from greenmachine.signals.network_capture import CaptureSpec, capture_shard
-from greenmachine.signals.shard_io import open_shard
+from greenmachine.signals.network_capture import CaptureSpec, capture_shard, packed_benchmark
+from greenmachine.signals.shard import Shard
+from greenmachine.signals.shard_recipe import ShardRecipe
 from greenmachine.signals.store import Store, shard_places
-from greenmachine.workers import Progress, run_tasks
+from greenmachine.workers import Progress, remote, run_tasks
+from greenmachine.workers.gpus import is_gpu, on_gpus, visible_gpus
 
 __all__ = ["Evaluator", "Source"]
 
-Source = Path | tuple[CaptureSpec, list[tuple[int, int]], Path]
-"""A shard: the layout file of a stored one, or what to capture when its turn comes (spec, places,
-data folder)."""
+Source = Path | ShardRecipe | tuple[CaptureSpec, list[tuple[int, int]], PackedBenchmark]
+"""A shard: the layout file of a stored one; the same for workers that may not see the file; or
+what to capture when its turn comes (spec, places, benchmark)."""
 
 CACHE_BYTES = 2**29
+_SHRINKS = (1, 8, 64)  # of chunks, where a GPU has too little memory for them
 MATRIX_BATCH = 16
 """Images up to which the matrix over the batch of every layer crosses the boundary and is cached:
 an expression that differs only above such a matrix needs no tensor computation (a run then needs a
@@ -51,6 +57,7 @@ class Evaluator:
         device: where the tensors of a shard are evaluated.
         matrices: keep the matrix over the batch of every layer in the cache, for scoring again.
         cache_bytes: bound of the cache; half as much again is for ``parts``.
+        clock: tells seconds: wall time, or ``time.process_time``.
 
     Attributes:
         cache: boundary values and scores by canonical text.
@@ -60,6 +67,7 @@ class Evaluator:
         failures: message of every network that failed, by place in the sample; known after
             the first scoring.
         evaluated: boundary expressions computed so far.
+        seconds: time of that, by ``clock``.
     """
 
     def __init__(
@@ -71,7 +79,9 @@ class Evaluator:
         device: str = "cpu",
         matrices: bool = False,
         cache_bytes: int = CACHE_BYTES,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.clock = clock
         self.sources = list(sources)
         self.size = size
         self.workers = workers
@@ -80,6 +90,7 @@ class Evaluator:
         self.parts = VectorCache(cache_bytes // 2)
         self.failures: dict[int, str] = {}
         self.evaluated = 0
+        self.seconds = 0.0
         self._below = TENSOR_KINDS if matrices else LOWER_KINDS
         self._layout: Layout | None = None
 
@@ -91,15 +102,17 @@ class Evaluator:
         workers: int = 1,
         device: str = "cpu",
         shards: Sequence[int] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> Evaluator:
         """Return an evaluator of a built store; given ``shards``, all other networks score NaN."""
-        paths = store.paths
+        sources = store.sources
         return cls(
-            paths if shards is None else [paths[number] for number in shards],
+            sources if shards is None else [sources[number] for number in shards],
             len(store.indices),
             workers=workers,
             device=device,
             matrices=store.spec.batch <= MATRIX_BATCH,
+            clock=clock,
         )
 
     @classmethod
@@ -110,8 +123,8 @@ class Evaluator:
 
         For scoring some expressions on many networks: score them in one call.
         """
-        folder = data_folder().resolve()
-        sources = [(spec, places, folder) for places in shard_places(indices)]
+        packed = packed_benchmark(spec.benchmark)
+        sources = [(spec, places, packed) for places in shard_places(indices)]
         return cls(sources, len(indices), workers=workers, device=spec.device)
 
     def scores(
@@ -151,7 +164,13 @@ class Evaluator:
             return vectors
         texts = [b.text for b in missing]
         tasks = [(source, texts, self.device) for source in self.sources]
-        parts = run_tasks(_evaluate_source, tasks, self.workers, progress, device=self.device)
+        started = self.clock()
+        if is_gpu(self.device) and not remote() and _all_stored(self.sources):
+            stored = [task[:2] for task in tasks]
+            parts = on_gpus(_evaluate_source, stored, visible_gpus(self.device), progress)
+        else:
+            parts = run_tasks(_evaluate_source, tasks, self.workers, progress, device=self.device)
+        self.seconds += self.clock() - started
         with neutral():  # not around the tasks: they may run in threads of this process
             if self._layout is None:
                 counts = [0] * self.size
@@ -176,8 +195,32 @@ def _evaluate_source(
     source: Source, texts: list[str], device: str
 ) -> tuple[list[int], list[int], dict[int, str], list[NDArray[np.float64]]]:
     """In a worker: return networks, layer counts, failures and boundary values of a shard."""
-    shard = open_shard(source) if isinstance(source, Path) else capture_shard(*source)
+    shard = _opened(source, device)
     boundary = [parse(text, kind=None) for text in texts]
     with torch.no_grad():
-        values = [value.numpy() for value in evaluate_shard(shard, boundary, device)]
+        found = _evaluate(shard, boundary, device)
+    values = [value.numpy() for value in found]
     return shard.networks, shard.layer_counts, shard.failures, values
+
+
+def _evaluate(shard: Shard, boundary: list[Expression], device: str) -> list[Tensor]:
+    for shrink in _SHRINKS:
+        try:
+            return evaluate_shard(shard, boundary, device, shrink=shrink)
+        except torch.OutOfMemoryError:
+            pass  # outside of the handler, which holds the tensors of its frames
+        forget_resident(device)
+    raise RunError(
+        f"{device} has too little memory for one layer of {len(boundary)} expressions: use a "
+        "smaller batch, or --device cpu"
+    )
+
+
+def _all_stored(sources: Sequence[Source]) -> bool:
+    return all(isinstance(source, Path) for source in sources)
+
+
+def _opened(source: Source, device: str) -> Shard:
+    if isinstance(source, Path):
+        return resident_shard(source, device)
+    return source.open() if isinstance(source, ShardRecipe) else capture_shard(*source)

@@ -42,11 +42,18 @@ def network_groups(counts: Sequence[int]) -> list[tuple[Tensor, Tensor]]:
 
 
 def evaluate_shard(
-    shard: Shard, boundary: Sequence[Expression], device: str = "cpu"
+    shard: Shard, boundary: Sequence[Expression], device: str = "cpu", *, shrink: int = 1
 ) -> list[Tensor]:
     """Return the value of every boundary expression on ``shard``.
 
+    Args:
+        shard: its tensors may be on ``device`` already.
+        boundary: the expressions.
+        device: where they are computed.
+        shrink: divides the size of a chunk, where memory is short.
+
     Returns:
+        On the CPU.
         In the shard's order of layers, for a ``LayerScalar`` (layers,) float64, for a
         ``BatchMatrix`` (layers, B, B) in its own precision; for a ``NetworkMatrix``
         (networks, B, B) float64, NaN where a network failed.
@@ -59,8 +66,8 @@ def evaluate_shard(
     crossing = {root for root in graph.roots if graph.nodes[root].kind == BATCH_MATRIX}
     buffers: dict[int, Tensor] = {}
     for stack in shard.stacks:
-        for part in chunks(stack, device):
-            rows = stack.rows[part]
+        for part in chunks(stack, device, shrink):
+            rows = stack.rows[part].to(device)
             leaves = {
                 name: stack.signal(name, part, shard.batch).to(device) for name in graph.terminals
             }
@@ -68,17 +75,18 @@ def evaluate_shard(
                 dtype = value.dtype if number in crossing else torch.float64
                 if number not in buffers:
                     shape = (shard.layers, *value.shape[1:])
-                    buffers[number] = torch.full(shape, torch.nan, dtype=dtype)
+                    buffers[number] = torch.full(shape, torch.nan, dtype=dtype, device=device)
                 # Networks may differ in precision: the wider one holds both.
                 wider = torch.promote_types(dtype, buffers[number].dtype)
                 buffers[number] = buffers[number].to(wider)
-                buffers[number][rows] = value.to("cpu", wider)
+                buffers[number][rows] = value.to(wider)
+    # In one go at the end: a GPU stops for every copy back.
     groups = network_groups(shard.layer_counts)
     results = []
     for root, source in zip(graph.roots, sources, strict=True):
         # Where all failed there is no layer.
         none = (0,) if graph.nodes[root].kind == LAYER_SCALAR else (0, shard.batch, shard.batch)
-        buffer = buffers.get(source, torch.empty(none, dtype=torch.float64))
+        buffer = buffers.get(source, torch.empty(none, dtype=torch.float64)).cpu()
         if not _per_layer(graph, root):
             layers, shape = buffer, (len(shard.networks), *buffer.shape[1:])
             buffer = torch.full(shape, torch.nan, dtype=torch.float64)
@@ -114,12 +122,12 @@ def _per_layer(graph: Graph, root: int) -> bool:
     return graph.nodes[root].kind != NETWORK_MATRIX
 
 
-def chunks(stack: Stack, device: str) -> list[slice]:
-    """Return the layers of every chunk of ``stack``."""
+def chunks(stack: Stack, device: str, shrink: int = 1) -> list[slice]:
+    """Return the layers of every chunk of ``stack``; see :func:`evaluate_shard`."""
     layers = len(stack.rows)
     # Of all signals, not of those in use: what else is computed must not move the borders.
     widest = max((tensor[0].numel() for tensor in stack.tensors.values()), default=1)
-    step = max(1, CHUNK_ELEMENTS[torch.device(device).type] // widest)
+    step = max(1, CHUNK_ELEMENTS[torch.device(device).type] // shrink // widest)
     return [slice(start, min(start + step, layers)) for start in range(0, layers, step)]
 
 

@@ -1,5 +1,6 @@
 """Evaluation: scores of whole spaces, how well they rank, forests under stated protocols."""
 
+from greenmachine.evaluation.cost_model import estimate_sweep
 from greenmachine.evaluation.keeping import keep_scores
 from greenmachine.evaluation.protocols import Trial, try_forest
 from greenmachine.evaluation.ranking import LEAST_RANKED, tau_table
@@ -18,6 +19,7 @@ __all__ = [
     "capture_spec",
     "check_rows",
     "direction_of",
+    "estimate_sweep",
     "joined_attrs",
     "keep_scores",
     "read_scores",

@@ -21,7 +21,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from greenmachine.benchmarks import data_folder
 from greenmachine.errors import ConfigError, RunError
 from greenmachine.evaluation.checkpoint import PART_NETWORKS, PLACE, Row
 from greenmachine.evaluation.score_file import COVERAGE
@@ -40,7 +39,7 @@ from greenmachine.proxies import (
     resolve,
 )
 from greenmachine.signals import CaptureSpec
-from greenmachine.signals.network_capture import cached_benchmark
+from greenmachine.signals.network_capture import cached_benchmark, packed_benchmark
 from greenmachine.signals.registry import PASSES
 from greenmachine.signals.store import shard_places
 from greenmachine.workers import Progress, stream_tasks
@@ -166,9 +165,9 @@ class Sweep:
             [missing[number] for number, _ in shard]
             for shard in shard_places([self.firsts[place] for place in missing])
         ]
-        folder = data_folder().resolve()
+        packed = packed_benchmark(self.spec.benchmark)
         tasks = [
-            (self.spec, self.expressions, self.functions, [self.firsts[p] for p in shard], folder)
+            (self.spec, self.expressions, self.functions, [self.firsts[p] for p in shard], packed)
             for shard in shards
         ]
         told = progress or (lambda done, total: None)

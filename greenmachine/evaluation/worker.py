@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from math import isfinite
-from pathlib import Path
 
 from torch import Tensor, nn
 
+from greenmachine.benchmarks.packed import PackedBenchmark
 from greenmachine.engine import ModelScores, evaluate_model
 from greenmachine.language import parse
 from greenmachine.proxies import PROXIES, FunctionProxy
@@ -50,7 +50,7 @@ def score_shard(
     expressions: Sequence[str],
     functions: Sequence[str],
     indices: Sequence[int],
-    folder: Path,
+    packed: PackedBenchmark,
 ) -> list[Scored]:
     """Score some networks, one after the other, so that no score depends on its company.
 
@@ -60,12 +60,12 @@ def score_shard(
         functions: names in the zoo, called with the same network. A score of theirs that is not
             finite is a failure.
         indices: the networks, in the benchmark.
-        folder: the data folder; see ``greenmachine.signals.network_capture.capture_shard``.
+        packed: the benchmark as the task brought it.
 
     Raises:
         GreenMachineError: the fault is not the network's: data, a build option, memory.
     """
-    scorer = _Scorer(spec, expressions, functions, folder)
+    scorer = _Scorer(spec, expressions, functions, packed)
     return [scorer.score(index) for index in indices]
 
 
@@ -75,10 +75,10 @@ class _Scorer:
         spec: CaptureSpec,
         expressions: Sequence[str],
         functions: Sequence[str],
-        folder: Path,
+        packed: PackedBenchmark,
     ) -> None:
         self.spec = spec
-        self.benchmark = cached_benchmark(spec.benchmark, folder)
+        self.benchmark = packed.open(cached_benchmark)
         self.trees = {text: parse(text) for text in expressions}
         found = {name: PROXIES.find(name) for name in functions}
         self.functions = {n: p for n, p in found.items() if isinstance(p, FunctionProxy)}

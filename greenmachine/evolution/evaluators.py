@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -76,6 +77,16 @@ class SampleEvaluator:
             blocks.append(ranks / np.where(length > 0, length, 1.0))
         return np.asarray(np.concatenate(blocks, axis=1) / np.sqrt(len(blocks)))
 
+    @property
+    def seconds(self) -> float:
+        """Seconds in which boundary expressions were computed."""
+        return sum(evaluator.seconds for evaluator in self.evaluators.values())
+
+    @property
+    def cached_bytes(self) -> int:
+        """Bytes of the values that are kept for scoring again."""
+        return sum(e.cache.nbytes + e.parts.nbytes for e in self.evaluators.values())
+
     def counts(self) -> dict[str, int]:
         """Return boundary nodes evaluated, cache hits and misses so far."""
         evaluators = self.evaluators.values()
@@ -135,6 +146,7 @@ class SampleEvaluators:
         folder: for the signals.
         callbacks: told sizes, progress and failures.
         check: called before a folder is made; raises where that must not be.
+        clock: by which evaluators count their seconds.
     """
 
     def __init__(
@@ -145,7 +157,9 @@ class SampleEvaluators:
         folder: Path,
         callbacks: Callbacks,
         check: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.clock = clock
         self.config = config
         self.task_sets = list(task_sets)
         self.terminals = terminals
@@ -177,7 +191,10 @@ class SampleEvaluators:
                 )
             self._tell_failures(f"{task} {sample}", failures, networks)
             evaluators[task] = Evaluator.of_store(
-                store, workers=self.config.workers, device=self.config.capture.device
+                store,
+                workers=self.config.workers,
+                device=self.config.capture.device,
+                clock=self.clock,
             )
         return SampleEvaluator(evaluators, self._tasks(sample), self.config.objective)
 
@@ -190,6 +207,12 @@ class SampleEvaluators:
                 store, workers=config.workers, device=config.capture.device, shards=shards
             )
         return Racing(SampleEvaluator(evaluators, self._tasks("train", places), config.objective))
+
+    def forget(self) -> None:
+        """Let workers that do not see the run's folder remove what they have captured."""
+        for sample in ("train", "validation"):
+            for store in self._stores(sample).values():
+                store.forget()
 
     def test_scores(
         self, expression: Expression, task_set: TaskSet, dataset: str

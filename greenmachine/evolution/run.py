@@ -7,7 +7,7 @@ the last whole generation, bit for bit.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,15 @@ class Run:
         seeds: expressions for the first population (``config.evolution.seeds`` resolved).
         callbacks: that follow the run, besides those of ``config``.
 
+    Attributes:
+        clock: tells the seconds of ``phases`` and ``spent``: wall time, unless it is replaced.
+        phases: seconds of this process, once :meth:`execute` has searched: ``capture``, ``tensors``
+            (boundary expressions, by the workers), ``above`` (all else of the search) and ``test``.
+        evaluated: boundary expressions computed for each sample, by then.
+        cached_bytes: of the values that the evaluators keep, by then.
+        spent: after every generation the seconds since the networks were captured, those of them
+            in tensors, and the boundary expressions computed on train so far.
+
     Raises:
         ConfigError: the settings do not fit the benchmark.
         DataError: the benchmark's data is missing or broken.
@@ -74,6 +83,11 @@ class Run:
         self.task_sets = draw_task_sets(config, benchmarks, self.bank)
         check_stand_ins(config, self.task_sets, list(self.grammar.terminals))
         check_truths(config.objective, self.task_sets)
+        self.clock: Callable[[], float] = time.monotonic
+        self.phases: dict[str, float] = {}
+        self.evaluated: dict[str, int] = {}
+        self.cached_bytes = 0
+        self.spent: list[tuple[float, float, int]] = []
         self._seconds = 0.0
         self._energy = Energy()
         self._rows: list[dict[str, int | float]] = []
@@ -164,12 +178,13 @@ class Run:
         return RunInfo(self.config.model_dump(mode="json"), self.folder.path, created, history)
 
     def _execute(self, meter: Meter, saved: Checkpoint | None) -> dict[str, Any]:
-        started = time.monotonic()
+        started, began = time.monotonic(), self.clock()
         config = self.config
         if saved is None:
             self.folder.drop_result()  # of a run whose checkpoint was removed
         evaluators = self._evaluators()
         train, validation = evaluators.evaluator("train"), evaluators.evaluator("validation")
+        captured = self.clock()
         search = Search(
             config.evolution,
             config.language,
@@ -193,6 +208,8 @@ class Run:
             trees = [individual.expression for individual in search.population]
             self._words.append(words_of(search.generation, trees))
             self.folder.save(self._checkpoint(search))
+            tensors, evaluated = train.seconds + validation.seconds, train.counts()["evaluated"]
+            self.spent.append((self.clock() - captured, tensors, evaluated))
             rows = [dict(row) for row in self._rows]  # what a callback does to them is its own
             self.callbacks.on_generation(Generation(rows, search.hall[0], search))
             if search.generation == 0 and (why := unranked_warning(search)):
@@ -203,11 +220,25 @@ class Run:
             self.callbacks.on_message(
                 f"{name} ended the search after generation {search.generation}"
             )
+        searched = self.clock()
         scores, result = conclude(search, train, validation, evaluators)
+        tensors = train.seconds + validation.seconds
+        self.phases = {
+            "capture": captured - began,
+            "tensors": tensors,
+            "above": searched - captured - tensors,
+            "test": self.clock() - searched,
+        }
+        self.cached_bytes = train.cached_bytes + validation.cached_bytes
+        self.evaluated = {
+            name: each.counts()["evaluated"]
+            for name, each in (("train", train), ("validation", validation))
+        }
         result["until"] = ended
         result["seconds"] = round(before + time.monotonic() - started, 1)
         result |= (drawn + meter.read()).facts()
         self.folder.finish(scores, result)
+        evaluators.forget()
         if not config.capture.keep:
             self.folder.drop_signals()
         for warning in degenerate_warnings(scores, result):
@@ -224,6 +255,7 @@ class Run:
             self.folder.signals,
             self.callbacks,
             self.folder.check,
+            self.clock,
         )
 
     def _bank_facts(self) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from greenmachine.evolution.bank_tasks import bank_networks, with_bank
 from greenmachine.evolution.samples import common_sizes, draw_samples
 from greenmachine.fitness import Objective, Split
 from greenmachine.language import LANGUAGES
+from greenmachine.workers.gpus import resolve_device
 
 __all__ = [
     "TaskSet",
@@ -99,7 +100,10 @@ def fitted(config: RunConfig, bank: Bank | None = None) -> tuple[RunConfig, list
         if LANGUAGES[config.language.name].passes
         and all(name in benchmark.passes for benchmark in found)
     )
+    local = config.backend.partition(":")[1] == ""
+    device = resolve_device(config.capture.device, local=local)
     update: dict[str, Any] = {
+        "capture": config.capture.model_copy(update={"device": device}),
         "tasks": tuple(dict.fromkeys(tasks)),
         "passes": config.passes or usual,
         "samples": config.samples if bank else common_sizes(config.samples, found),

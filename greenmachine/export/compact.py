@@ -3,7 +3,7 @@
 ``templates/compact.py.jinja`` is the file, of which only the parts are written that the formula
 needs. ``straight.py`` writes the formula. The file works on a copy of the network, which costs its
 weights in memory and saves 600 lines of ``networks/untouched.py``. What it could misread it refuses
-in one line; the exact form takes such a network (``docs/exports.md`` has the list).
+in one line; the exact form takes such a network (``docs/how_to/exports.md`` has the list).
 """
 
 from __future__ import annotations

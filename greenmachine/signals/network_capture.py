@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from greenmachine.benchmarks import Benchmark, absolute_name, data_folder, load_benchmark
+from greenmachine.benchmarks.packed import PackedBenchmark, pack_benchmark
 from greenmachine.errors import GreenMachineError, RunError, one_line
 from greenmachine.networks.layers import coverage
 from greenmachine.networks.untouched import float_like
@@ -30,6 +31,7 @@ __all__ = [
     "capture_layers",
     "capture_network",
     "capture_shard",
+    "packed_benchmark",
 ]
 
 Result = TypeVar("Result")
@@ -138,28 +140,33 @@ def _collector_paused() -> Iterator[None]:
 
 
 def capture_shard(
-    spec: CaptureSpec, places: Sequence[tuple[int, int]], folder: Path | None = None
+    spec: CaptureSpec, places: Sequence[tuple[int, int]], packed: PackedBenchmark | None = None
 ) -> Shard:
     """Capture some networks and stack their layers; arguments as for :func:`capture_layers`."""
-    return stack_layers(capture_layers(spec, places, folder), spec.batch)
+    return stack_layers(capture_layers(spec, places, packed), spec.batch)
 
 
 def capture_layers(
-    spec: CaptureSpec, places: Sequence[tuple[int, int]], folder: Path | None = None
+    spec: CaptureSpec, places: Sequence[tuple[int, int]], packed: PackedBenchmark | None = None
 ) -> dict[int, list[Layer] | str]:
     """Capture some networks.
 
     Args:
         spec: what to capture.
         places: the networks, as (place in the sample, index in the benchmark).
-        folder: the data folder; default ``data_folder()``. Tasks carry it, because a worker
-            process keeps the environment in which it was started.
+        packed: the benchmark as the task brought it; default: the one of this process.
 
     Returns:
         By place in the sample its layers, or the message of what it raised.
     """
-    benchmark = cached_benchmark(spec.benchmark, folder)
+    packed = packed or packed_benchmark(spec.benchmark)
+    benchmark = packed.open(cached_benchmark)
     return {place: capture_network(benchmark, index, spec) for place, index in places}
+
+
+def packed_benchmark(name: str) -> PackedBenchmark:
+    """Return the benchmark for tasks, as this process has it."""
+    return pack_benchmark(cached_benchmark(name), data_folder())
 
 
 def cached_benchmark(name: str, folder: Path | None = None) -> Benchmark:

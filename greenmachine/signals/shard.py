@@ -17,7 +17,7 @@ from greenmachine.signals.capture import Layer
 from greenmachine.signals.paper_passes import MODE_SIGNALS
 from greenmachine.signals.registry import is_weight
 
-__all__ = ["LayerGroups", "Shard", "Stack", "group_layers", "stack_layers"]
+__all__ = ["LayerGroups", "Shard", "Stack", "group_layers", "stack_layers", "stacked"]
 
 
 _HALF = (torch.float16, torch.bfloat16)
@@ -98,6 +98,12 @@ class LayerGroups:
     groups: list[tuple[list[int], list[Layer]]]
     failures: dict[int, str]
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all signals."""
+        layers = [layer for _, members in self.groups for layer in members]
+        return sum(value.nbytes for layer in layers for value in layer.signals.values())
+
 
 def group_layers(networks: Mapping[int, list[Layer] | str], batch: int) -> LayerGroups:
     """Group the layers of ``networks``: by position in the sample, layers or a failure."""
@@ -125,7 +131,11 @@ def group_layers(networks: Mapping[int, list[Layer] | str], batch: int) -> Layer
 
 def stack_layers(networks: Mapping[int, list[Layer] | str], batch: int) -> Shard:
     """Stack the layers of ``networks``: by position in the sample, layers or a failure."""
-    found = group_layers(networks, batch)
+    return stacked(group_layers(networks, batch))
+
+
+def stacked(found: LayerGroups) -> Shard:
+    """Stack the layers of every group."""
     stacks = [
         Stack(
             torch.tensor(rows),
@@ -133,4 +143,4 @@ def stack_layers(networks: Mapping[int, list[Layer] | str], batch: int) -> Shard
         )
         for rows, layers in found.groups
     ]
-    return Shard(found.networks, found.layer_counts, batch, stacks, found.failures)
+    return Shard(found.networks, found.layer_counts, found.batch, stacks, found.failures)

@@ -38,7 +38,9 @@ _NAMES = {
 _ALIGNMENT = 64  # bytes: where vector instructions read fastest
 
 
-def write_shard(path: Path, groups: LayerGroups, precision: torch.dtype = torch.float32) -> None:
+def write_shard(
+    path: Path, groups: LayerGroups, precision: torch.dtype = torch.float32, recipe: str = ""
+) -> None:
     """Write a shard; ``path`` is its layout, the tensors lie beside it.
 
     The layout comes last and both atomically: a shard whose layout exists is whole.
@@ -47,6 +49,7 @@ def write_shard(path: Path, groups: LayerGroups, precision: torch.dtype = torch.
         path: the JSON file.
         groups: the layers, by stack.
         precision: in which float32 signals are stored.
+        recipe: digest of what was captured; see ``shard_recipe.py``.
 
     Raises:
         OSError: the disk is full.
@@ -65,6 +68,7 @@ def write_shard(path: Path, groups: LayerGroups, precision: torch.dtype = torch.
     # The folder is there: where it is gone, somebody removed the run.
     replace_file(path.with_suffix(".safetensors"), write, parents=False)
     layout = {
+        "recipe": recipe,
         "tensors": checksum,
         "networks": groups.networks,
         "layer_counts": groups.layer_counts,
@@ -128,13 +132,19 @@ def _write(file: int, data: memoryview) -> None:
         data = data[os.write(file, data) :]
 
 
-def open_shard(path: Path) -> Shard:
+def open_shard(path: Path, recipe: str | None = None) -> Shard:
     """Open a shard of a store, its tensors memory-mapped.
 
+    Args:
+        path: its layout file.
+        recipe: digest of what it should hold; None takes what is there.
+
     Raises:
-        RunError: a file is missing or damaged.
+        RunError: a file is missing or damaged, or holds something else.
     """
     layout = _layout(path)
+    if recipe is not None and layout.get("recipe") != recipe:
+        raise DamagedError(f"{path} holds other networks: {_REMEDY}")
     failures = _failures(path, layout)
     try:
         stacks = [Stack(torch.tensor(rows), {}) for rows in layout["stacks"]]

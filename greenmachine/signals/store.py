@@ -1,12 +1,13 @@
 """The signal store: what the passes leave in a sample of networks, on disk, memory-mapped.
 
 A store is a folder: ``store.json`` says what was captured, and each shard of networks has a
-``shard-NNNN.safetensors`` and a ``shard-NNNN.json`` (see ``shard_file``). Building again after an
+``shard-NNNN.safetensors`` and a ``shard-NNNN.json`` (see ``shard_io.py``). Building again after an
 interruption checks what is there against its checksums, and captures what is missing or damaged.
 """
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
@@ -14,22 +15,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from greenmachine.benchmarks import data_folder
 from greenmachine.errors import DamagedError, RunError
-from greenmachine.files import read_sealed, remove_leftovers, write_sealed
+from greenmachine.files import read_sealed, remove_leftovers, sha256, write_sealed
 from greenmachine.neutral import neutral
+from greenmachine.plugins import loaded_plugins
 from greenmachine.signals.network_capture import (
     CaptureSpec,
     cached_benchmark,
-    capture_layers,
     capture_network,
+    packed_benchmark,
 )
 from greenmachine.signals.registry import PASSES, is_weight
-from greenmachine.signals.shard import group_layers
-from greenmachine.signals.shard_io import damage, shard_failures, write_shard
-from greenmachine.workers import Progress, run_tasks
+from greenmachine.signals.shard_io import damage, shard_failures
+from greenmachine.signals.shard_recipe import ShardRecipe, forget_stores
+from greenmachine.workers import Progress, count_workers, on_every_worker, remote, run_tasks
 
 __all__ = ["SHARD_BYTES", "SHARD_NETWORKS", "Store", "shard_places"]
 
@@ -56,6 +55,7 @@ class Store:
         self.folder = folder
         self.spec = spec
         self.indices = [int(i) for i in indices]
+        self._elsewhere: dict[int, dict[int, str]] = {}  # failures of shards in workers' caches
 
     @cached_property
     def _shards(self) -> list[list[tuple[int, int]]]:
@@ -67,6 +67,26 @@ class Store:
         # Absolute: workers may have started in another folder.
         folder = self.folder.resolve()
         return [folder / f"shard-{i:04d}.json" for i in range(len(self._shards))]
+
+    @property
+    def sources(self) -> Sequence[Path | ShardRecipe]:
+        """What the workers open: a path where they run on this machine, else also a recipe."""
+        return self._recipes() if remote() else self.paths
+
+    def _recipes(self) -> list[ShardRecipe]:
+        described = sha256(self.folder / DESCRIPTION)
+        plugins = [plugin.sha256 for plugin in loaded_plugins()]
+        store = hashlib.sha256(f"{described}{plugins}".encode()).hexdigest()
+        packed = packed_benchmark(self.spec.benchmark)
+        return [
+            ShardRecipe(path, self.spec, places, packed, store, described, not remote())
+            for path, places in zip(self.paths, self._shards, strict=True)
+        ]
+
+    def forget(self) -> None:
+        """Remove what workers that do not see the folder have in their caches; once it is built."""
+        if remote() and (recipes := self._recipes()):
+            on_every_worker(forget_stores, [recipes[0].store])
 
     def spread(self, networks: int) -> tuple[list[int], list[int]]:
         """Return the numbers of some shards, evenly spread, and the places of their networks.
@@ -127,7 +147,8 @@ class Store:
             whole = self.estimate_bytes()
             check()
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._check_space(whole)
+            if not remote():
+                self._check_space(whole)
             count = len(self.indices)
             fitting = SHARD_BYTES * count // max(1, whole)
             identity["shard_networks"] = max(SHARD_NETWORKS, min(fitting, -(-count // 4)))
@@ -136,14 +157,27 @@ class Store:
         if not missing:
             return
         size = (whole or self.estimate_bytes()) * len(missing) // len(self._shards)
-        free = self._check_space(size)
+        recipes = self._recipes()
+        if self._seen(recipes[0], workers):
+            free = self._check_space(size)
+            where = f"in {self.folder} ({free / 1e9:.0f} GB free)"
+        else:
+            where = "in the cache folders of workers that do not see the run's folder"
         announce(
             f"capturing {sum(len(self._shards[i]) for i in missing)} networks: "
-            f"about {size / 1e9:.2f} GB in {self.folder} ({free / 1e9:.0f} GB free)"
+            f"about {size / 1e9:.2f} GB {where}"
         )
-        folder, paths = data_folder().resolve(), self.paths
-        tasks = [(self.spec, self._shards[i], folder, paths[i]) for i in missing]
-        run_tasks(_build_shard, tasks, workers, progress, device=self.spec.device)
+        tasks = [(recipes[i],) for i in missing]
+        found = run_tasks(_build_shard, tasks, workers, progress, device=self.spec.device)
+        for number, failures in zip(missing, found, strict=True):
+            if not recipes[number].path.exists():
+                self._elsewhere[number] = failures
+
+    def _seen(self, recipe: ShardRecipe, workers: int) -> bool:
+        """Whether the workers see the folder, as far as some that were asked know."""
+        if not remote():
+            return True
+        return all(run_tasks(_sees_run, [(recipe,)] * count_workers(workers), workers))
 
     def _keep_whole(self, workers: int, announce: Callable[[str], None]) -> None:
         """Remove what a killed build left, and what is not as it was written."""
@@ -158,7 +192,9 @@ class Store:
             for path in self.folder.glob("shard-*.json"):
                 path.unlink()
             return
-        faults = run_tasks(damage, [(path,) for path in paths], workers)
+        # Workers elsewhere may not see the files.
+        tasks = [(path,) for path in paths]
+        faults = [damage(path) for path in paths] if remote() else run_tasks(damage, tasks, workers)
         for path, fault in zip(paths, faults, strict=True):
             if fault is not None:
                 announce(f"{fault}; its networks are captured again")
@@ -185,7 +221,11 @@ class Store:
         Raises:
             RunError: a file is missing or damaged.
         """
-        return {place: why for path in self.paths for place, why in shard_failures(path).items()}
+        found: dict[int, str] = {}
+        for number, path in enumerate(self.paths):
+            kept = self._elsewhere.get(number)
+            found |= shard_failures(path) if kept is None else kept
+        return found
 
 
 def shard_places(
@@ -197,8 +237,9 @@ def shard_places(
     return [places[i : i + size] for i in range(0, len(places), size)]
 
 
-def _build_shard(
-    spec: CaptureSpec, places: list[tuple[int, int]], folder: Path, path: Path
-) -> None:
-    layers = capture_layers(spec, places, folder)
-    write_shard(path, group_layers(layers, spec.batch), getattr(torch, spec.precision))
+def _build_shard(recipe: ShardRecipe) -> dict[int, str]:
+    return recipe.build()
+
+
+def _sees_run(recipe: ShardRecipe) -> bool:
+    return recipe.sees_run()

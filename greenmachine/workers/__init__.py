@@ -13,6 +13,8 @@ if TYPE_CHECKING:
         WorkerWarning,
         check_workers,
         count_workers,
+        on_every_worker,
+        remote,
         run_tasks,
         stream_tasks,
     )
@@ -24,6 +26,8 @@ __all__ = [
     "check_workers",
     "count_workers",
     "keep_freed_memory",
+    "on_every_worker",
+    "remote",
     "run_tasks",
     "stream_tasks",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import joblib
@@ -36,6 +36,10 @@ class _Backend(DaskDistributedBackend):  # type: ignore[misc]  # joblib has no t
 
         future.add_done_callback(failed)
         return future
+
+    def run_everywhere(self, function: Callable[..., None], args: tuple[Any, ...]) -> None:
+        with suppress(OSError, TimeoutError):  # the scheduler is gone, and its workers with it
+            self.client.run(function, *args, on_error="ignore")
 
 
 @contextmanager

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import joblib
 import ray
 from joblib.parallel import MultiprocessingBackend
 from ray.util.multiprocessing import Pool
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from greenmachine.errors import RunError
 
@@ -43,6 +44,12 @@ class _Backend(MultiprocessingBackend):  # type: ignore[misc]  # joblib has no t
             self._pool = Pool(self._processes, ray_remote_args={"num_cpus": 1})
         return max(2, self._processes)  # joblib would do the work of one in this process
 
+    def run_everywhere(self, function: Callable[..., None], args: tuple[Any, ...]) -> None:
+        with suppress(ray.exceptions.RayError, OSError):  # an actor is gone, or its machine
+            nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"]]
+            once = ray.remote(num_cpus=0, max_retries=0)(function)
+            ray.get([once.options(scheduling_strategy=_on(node)).remote(*args) for node in nodes])
+
     def terminate(self) -> None:
         self.reset_batch_stats()  # the end of a call
 
@@ -51,6 +58,10 @@ class _Backend(MultiprocessingBackend):  # type: ignore[misc]  # joblib has no t
 
     def close(self) -> None:
         super().terminate()
+
+
+def _on(node: str) -> NodeAffinitySchedulingStrategy:
+    return NodeAffinitySchedulingStrategy(node, soft=False)
 
 
 @contextmanager

@@ -25,7 +25,9 @@ def backend(name: str, workers: int = -1) -> Iterator[None]:
     - ``ray:HOST:PORT``: a Ray cluster that runs already. (No ``ray:auto``: after a crash Ray looks
       for the cluster that is gone, for minutes.)
 
-    The machines of a cluster share the folders of the run and of the data, by the same paths.
+    The machines of a cluster need not share folders. A worker that does not see the run's folder
+    captures its networks itself, into its own cache (``signals/shard_recipe.py``); benchmark tables
+    and images are in its own data folder, or where the sender has them.
 
     Args:
         name: one of the above.

@@ -20,12 +20,19 @@ from typing import Any, TypeVar
 import joblib
 import torch
 from joblib.externals.loky import process_executor
-from joblib.parallel import LokyBackend, get_active_backend
+from joblib.parallel import (
+    LokyBackend,
+    MultiprocessingBackend,
+    SequentialBackend,
+    ThreadingBackend,
+    get_active_backend,
+)
 
 from greenmachine.errors import ConfigError, RunError, WorkerWarning
 from greenmachine.interrupts import ENDING
 from greenmachine.neutral import neutral
 from greenmachine.plugins import Plugin, loaded_plugins, receive_plugins
+from greenmachine.workers.gpus import deterministic_gpu
 from greenmachine.workers.memory import keep_freed_memory
 from greenmachine.workers.orphans import end_with_parent
 
@@ -34,6 +41,8 @@ __all__ = [
     "WorkerWarning",
     "check_workers",
     "count_workers",
+    "on_every_worker",
+    "remote",
     "run_tasks",
     "stream_tasks",
 ]
@@ -65,6 +74,24 @@ def count_workers(workers: int) -> int:
     -1 is one for every core, or all workers of a cluster.
     """
     return int(joblib.effective_n_jobs(workers))
+
+
+def remote() -> bool:
+    """Whether workers of the active backend may run on other machines: on Dask and on Ray."""
+    local = (LokyBackend, MultiprocessingBackend, ThreadingBackend, SequentialBackend)
+    active = get_active_backend()[0]
+    return hasattr(active, "run_everywhere") or not isinstance(active, local)
+
+
+def on_every_worker(function: Callable[..., None], *args: Any) -> None:
+    """Call ``function(*args)`` once in every worker process that there is on other machines.
+
+    For what may be left undone, such as the removal of files: a worker that is gone is left out,
+    and so is a backend of joblib's that is not one of :func:`greenmachine.workers.backend`.
+    """
+    active = get_active_backend()[0]
+    if hasattr(active, "run_everywhere"):
+        active.run_everywhere(function, args)
 
 
 def run_tasks(
@@ -211,7 +238,7 @@ def _single(
     plugins: tuple[Plugin, ...],
 ) -> Result:
     receive_plugins(plugins)
-    with neutral(), _gpu(number, device):
+    with neutral(), _gpu(number, device), deterministic_gpu():
         return function(*task)
 
 

@@ -91,7 +91,7 @@ def test_every_export_sees_through_the_disguise(disguise: str, names: set[str] |
         assert found == pytest.approx(expected, rel=TOLERANCE), proxy.name
 
 
-REFUSED = {"reentrant checkpoint"}  # by compact exports; docs/exports.md says why
+REFUSED = {"reentrant checkpoint"}  # by compact exports; docs/how_to/exports.md says why
 COMPUTED = {name for name in DISGUISES if "norm hook" in name or "prune" in name} | {
     "weight_norm",
     "spectral_norm",

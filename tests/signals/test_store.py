@@ -413,6 +413,6 @@ def test_store_without_signals(tmp_path: Path) -> None:
 def test_layout_is_plain_json(built: Store) -> None:
     layout = read_json(built.paths[0])
     assert json.loads(json.dumps(layout)) == layout
-    whole = {"networks", "layer_counts", "batch", "stacks", "failures", "tensors", SEAL}
+    whole = {"networks", "layer_counts", "batch", "stacks", "failures", "recipe", "tensors", SEAL}
     assert set(layout) == whole
     assert layout["tensors"] == sha256(built.paths[0].with_suffix(".safetensors"))
