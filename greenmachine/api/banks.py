@@ -18,6 +18,7 @@ from greenmachine.bank import (
     capture_spec,
     leaves_of,
     readable,
+    refuse_other_folder,
 )
 from greenmachine.benchmarks import Benchmark, load_benchmark, refuse_unnamed_code
 from greenmachine.config import LanguageConfig, split_task
@@ -92,6 +93,7 @@ def build_bank(
         DataError: a benchmark is missing, or has changed since the bank was built.
     """
     folder = Path(path)
+    refuse_other_folder(folder)  # before random expressions are drawn, which takes a while
     known = Bank(folder) if (folder / DESCRIPTION).exists() else None
     named = [on] if isinstance(on, str) else list(on)
     facts = BankFacts(

@@ -40,7 +40,7 @@ from greenmachine.signals import CaptureSpec
 from greenmachine.signals.network_capture import cached_benchmark, capture_shard
 from greenmachine.workers import count_workers, run_tasks
 
-__all__ = ["build", "capture_spec", "promised_bytes"]
+__all__ = ["build", "capture_spec", "promised_bytes", "refuse_other_folder"]
 
 _NETWORKS = 4  # a shard; a worker has their tensors in memory
 _PROBED = 3  # networks by which size and time are told before a build
@@ -96,7 +96,7 @@ def build(
             died again and again.
         DataError: a benchmark is missing, or has changed since the bank was built.
     """
-    _refuse_foreign(path)
+    refuse_other_folder(path)
     with alone_in(path, DESCRIPTION, "bank") as held:
         facts = _declared(path, facts, families, leaves)
         held.check()
@@ -126,7 +126,12 @@ def promised_bytes(families: Sequence[tuple[int, float]], leaves: Sequence[Expre
     return round(8 * sum(each))
 
 
-def _refuse_foreign(path: Path) -> None:
+def refuse_other_folder(path: Path) -> None:
+    """Refuse to build where somebody else's files are.
+
+    Raises:
+        RunError: ``path`` is a file, a run, or a folder with other files.
+    """
     if path.is_file():
         raise RunError(f"{path} is a file: give the folder of a bank, or a new one")
     ours = any((path / name).exists() for name in (DESCRIPTION, LOCK))

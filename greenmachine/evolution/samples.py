@@ -103,7 +103,7 @@ def draw_samples(
         DataError: the benchmark lacks a data set of the run.
         ConfigError: a sample asks for more networks than are left.
     """
-    networks = np.arange(len(benchmark)) if among is None else among
+    networks = np.arange(len(benchmark.groups)) if among is None else among
     samples = config.samples if among is None else fitted_sizes(config.samples, benchmark, among)
     accuracy = np.mean([benchmark.accuracy(d)[networks] for d in datasets], axis=0)
     drawn = draw_split(

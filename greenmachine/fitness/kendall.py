@@ -191,18 +191,18 @@ def _falling_merged(ranks: Ranks) -> Indices:
     padded = np.full((size, rows), _MOST, dtype=np.uint16)  # at the end, above all: falls nowhere
     padded[:n] = ranks
     falling = _falling(padded.reshape(-1, _PIECE, rows))
-    columns = np.ascontiguousarray(padded.T).astype(np.uint32)
+    columns: npt.NDArray[np.uint32] = np.ascontiguousarray(padded.T).astype(np.uint32)
     width = _PIECE
     while width < size:
         # The last bit says which half a score comes from: of equal ones the left comes first.
-        marked = (columns << 1).reshape(rows, -1, 2, width)
+        marked = (columns * np.uint32(2)).reshape(rows, -1, 2, width)
         marked[:, :, 1] |= 1
         merged = np.sort(marked.reshape(rows, -1, 2 * width), axis=-1)
         # The j-th of the right half comes to place p: p - j of the left half are not above it.
         places = (merged & 1).astype(np.float64) @ np.arange(2.0 * width)
         before = places - width * (width - 1) // 2
         falling += (width * width - before).sum(axis=-1).astype(np.int64)
-        columns = np.right_shift(merged, 1, out=merged)
+        columns = merged // np.uint32(2)
         width *= 2
     return falling
 

@@ -56,6 +56,16 @@ def test_equals_scipy_around_the_switch(n: int, levels: int) -> None:
     assert_equals_scipy(truth * np.linspace(-1, 1, 9)[:, None] + rng.normal(size=(9, n)), truth)
 
 
+@pytest.mark.parametrize("n", [1024, 1500, 2049])
+@pytest.mark.parametrize("steps", [2, 40, 10_000])
+def test_equals_scipy_on_thousands_of_networks(n: int, steps: int) -> None:
+    rng = np.random.default_rng(n + steps)
+    truth = rng.integers(steps, size=n).astype(float)
+    levels = np.array([[3], [n // 4], [10 * n]] * _FEWEST_ROWS)
+    scores = rng.integers(levels, size=(len(levels), n)) + truth * rng.normal(size=(len(levels), 1))
+    assert_equals_scipy(scores, truth)
+
+
 @given(SEEDS, st.integers(2, 300))
 @settings(max_examples=40, deadline=None)
 def test_a_row_alone_has_the_same_bits_as_in_a_block(seed: int, n: int) -> None:
