@@ -114,6 +114,8 @@ def test_every_compact_export_agrees_or_refuses(disguise: str, names: set[str] |
             continue
         score = exported(proxy.name, exact=False)
         refuses = disguise in REFUSED and "_grad" in proxy.expression
+        # A map as wide as the images are many is sent once more, and a hook computes a new weight.
+        refuses |= ("hook" in disguise or "prune" in disguise) and "put" in proxy.expression
         if refuses or (disguise in COMPUTED and "ones" in proxy.passes):
             with pytest.raises((ValueError, RuntimeError)):
                 said(score, other, known)
