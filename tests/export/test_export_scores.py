@@ -92,15 +92,23 @@ def engine_of(text: str, kind: str, seed: int) -> float:
     return engine_score(text, network(kind), SHAPE, images, labels, seed)
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["compact", "exact"])
+# All compact files take a minute and a half to write and run: one in five by default.
+FORMS = [
+    pytest.param((False, 5), id="compact"),
+    pytest.param((False, 1), id="compact-all", marks=pytest.mark.slow),
+    pytest.param((True, 1), id="exact"),
+]
+
+
+@pytest.fixture(scope="module", params=FORMS)
 def exported_scores(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, float]:
     """Score of every job from its exported file, one interpreter for all."""
-    exact: bool = request.param
+    exact, every = request.param
     folder = tmp_path_factory.mktemp("exports")
     described = {}
-    for number, (text, kind, seed) in enumerate(jobs()):
+    for number, (text, kind, seed) in list(enumerate(jobs()))[::every]:
         described[number] = {"text": text, "network": kind, "seed": seed, "exact": exact}
         path = folder / f"proxy_{number}.py"
         write_export(path, text, direction=1, shape=SHAPE, name="a proxy", exact=exact)
@@ -117,6 +125,8 @@ def test_exported_files_give_the_scores_of_the_engine(exported_scores: dict[str,
     wrong = []
     finite = 0
     for number, (text, kind, seed) in enumerate(jobs()):
+        if str(number) not in exported_scores:
+            continue
         engine = engine_of(text, kind, seed)
         exported = exported_scores[str(number)]
         finite += math.isfinite(engine)
@@ -124,4 +134,4 @@ def test_exported_files_give_the_scores_of_the_engine(exported_scores: dict[str,
         if not same:
             wrong.append(f"{kind} {text}: {exported} is not {engine}")
     assert wrong == []
-    assert finite > 0.95 * len(jobs())
+    assert finite > 0.95 * len(exported_scores)

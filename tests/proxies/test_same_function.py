@@ -108,15 +108,18 @@ COMPUTED = {name for name in DISGUISES if "norm hook" in name or "prune" in name
 )
 def test_every_compact_export_agrees_or_refuses(disguise: str, names: set[str] | None) -> None:
     known = DISGUISES[disguise]
-    model, other = known.pair()
+    _, other = known.pair()
     for proxy in EXPRESSIONS:
         if names is not None and proxy.name not in names:
             continue
         score = exported(proxy.name, exact=False)
         refuses = disguise in REFUSED and "_grad" in proxy.expression
+        # A map as wide as the images are many is sent once more, and a hook computes a new weight.
+        refuses |= ("hook" in disguise or "prune" in disguise) and "put" in proxy.expression
         if refuses or (disguise in COMPUTED and "ones" in proxy.passes):
             with pytest.raises((ValueError, RuntimeError)):
                 said(score, other, known)
             continue
-        expected = plain_score(proxy, model, known.dtype)
+        # The engine's of the same network: one that is built otherwise rounds otherwise.
+        expected = said(partial(scored, proxy), other, known)
         assert said(score, other, known) == pytest.approx(expected, rel=1e-6), proxy.name
