@@ -59,7 +59,7 @@ def build_bank(
     announce: Callable[[str], None] = lambda line: None,
     progress: Callable[[str, int, int], None] = lambda what, done, of: None,
 ) -> Bank:
-    """Make a bank, or add networks or expressions to one; see ``docs/bank.md``.
+    """Make a bank, or add networks or expressions to one; see ``docs/how_to/bank.md``.
 
     Interrupted, the same call goes on, and a call with the path alone does so too.
 

@@ -7,6 +7,7 @@ from concurrent.futures import CancelledError, Future
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
+import dask
 import joblib
 from distributed import Client, LocalCluster
 from distributed.comm import CommClosedError
@@ -15,6 +16,10 @@ from joblib._dask import DaskDistributedBackend
 from greenmachine.errors import RunError
 
 __all__ = ["cluster"]
+
+_LOCAL = {"distributed.scheduler.no-workers-timeout": "300s"}
+"""A local cluster that cannot start workers any more, on a machine that is overloaded, ends the run
+in one line: without it, tasks would wait for ever."""
 
 _PATIENCE = {"scheduler": 10, "worker": 30}  # seconds for an answer, and then for a first one
 
@@ -48,6 +53,7 @@ def cluster(address: str, workers: int) -> Iterator[None]:
     with ExitStack() as opened:
         where: Any = address
         if not address:
+            opened.enter_context(dask.config.set(_LOCAL))
             where = opened.enter_context(
                 LocalCluster(
                     n_workers=joblib.cpu_count() if workers < 0 else workers,

@@ -55,7 +55,12 @@ _MOST = 1024  # processes; joblib makes a queue of as many
 _GROWTH = 2**32  # bytes by which a worker may grow
 
 # What a dead worker raises, and whether to try again is up to us. Names: Dask and Ray are optional.
-_DEATHS = {"TerminatedWorkerError": True, "RayActorError": True, "KilledWorker": False}
+_DEATHS = {
+    "TerminatedWorkerError": True,
+    "RayActorError": True,
+    "KilledWorker": False,
+    "NoWorkerError": False,  # Dask: all workers are gone, and none came back
+}
 
 
 def check_workers(workers: int) -> None:
