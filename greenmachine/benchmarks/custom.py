@@ -135,7 +135,11 @@ def load_space(name: str, folder: Path) -> Benchmark:
     file = UserFile(python)
     shapes = file.get("input_shape")
     datasets = tuple(map(str, shapes)) if isinstance(shapes, Mapping) and shapes else ("images",)
-    columns = {"index": [], "arch": [], **{f"{dataset}.test": [] for dataset in datasets}}
+    columns: dict[str, list[str]] = {
+        "index": [],
+        "arch": [],
+        **{f"{dataset}.test": [] for dataset in datasets},
+    }
     frame = pd.DataFrame(columns).astype({"index": int, "arch": str})
     return own_benchmark(
         file,

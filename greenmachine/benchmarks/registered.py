@@ -109,7 +109,12 @@ def register_benchmark(
     missing = [key for key in ("table", "build", "input_shape") if key not in given]
     if loader is None and missing:
         raise ConfigError(f"benchmark {name!r} needs {', '.join(missing)}; or give a loader alone")
-    for key, value in {"loader": loader, "build": build, "images": images, "suggest": suggest}.items():
+    for key, value in {
+        "loader": loader,
+        "build": build,
+        "images": images,
+        "suggest": suggest,
+    }.items():
         if value is not None and not callable(value):
             raise ConfigError(f"benchmark {name!r}: {key} is {value!r}, where a function should be")
     caller = sys._getframe(1).f_globals["__name__"]

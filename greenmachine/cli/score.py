@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from greenmachine.benchmarks import Benchmark
     from greenmachine.proxies import Proxy
 
-__all__ = ["score"]
+__all__ = ["build_options", "score"]
 
 
 def score(
@@ -91,7 +91,7 @@ def score(
       greenmachine score "sum_layers(min_eigenvalue(channel_correlation(noise_input)))"
     """
     check_benchmark(on)
-    options = _options(option or [])
+    options = build_options(option or [])
     for text in proxies:
         if text.strip().endswith(".py"):
             check_file(Path(text.strip()), "exported proxy", "give the .py of an export")
@@ -222,7 +222,12 @@ def sampled(networks: int, size: int, seed: int) -> list[int]:
     return sorted(int(i) for i in chosen)
 
 
-def _options(pairs: list[str]) -> dict[str, int]:
+def build_options(pairs: list[str]) -> dict[str, int]:
+    """Return build options by name, from texts such as ``cells=2``.
+
+    Raises:
+        ConfigError: a text says none.
+    """
     options = {}
     for pair in pairs:
         name, _, value = pair.partition("=")

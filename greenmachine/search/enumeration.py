@@ -37,7 +37,9 @@ class _Scripted:
         self.params[name] = choices[number]
         return choices[number]
 
-    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+    def suggest_int(
+        self, name: str, low: int, high: int, *, step: int = 1, log: bool = False
+    ) -> int:
         """Return a whole number from ``low`` to ``high``."""
         return int(self.suggest_categorical(name, range(low, high + 1, step)))
 

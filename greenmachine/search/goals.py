@@ -154,7 +154,9 @@ def read_goal(text: str) -> Goal:
     bare = rest.strip() if wanted else text
     join = parse_rank_sum(bare)
     if join is None and bare in JOINS and bare != "swap_regularised":
-        join = RankSum(bare, "log_rank_sum", JOINS[bare].components, (1,) * len(JOINS[bare].components))
+        join = RankSum(
+            bare, "log_rank_sum", JOINS[bare].components, (1,) * len(JOINS[bare].components)
+        )
     names: Sequence[str] = join.components if join else [bare]
     columns = tuple(map(Column.read, names))
     direction = 1 if join else columns[0].direction
@@ -166,5 +168,3 @@ def columns_of(goals: Sequence[Goal], constraints: Sequence[Constraint]) -> list
     read: list[Column] = [column for goal in goals for column in goal.columns]
     read += [constraint.column for constraint in constraints]
     return list(dict.fromkeys(read))
-
-

@@ -27,7 +27,7 @@ ABANDONED = "abandoned"
 """User attribute of trials whose process ended before they were told; they count for nothing."""
 
 
-class RegularisedEvolution(BaseSampler):
+class RegularisedEvolution(BaseSampler):  # type: ignore[misc]
     """Regularised evolution: of the youngest networks a good one gets a mutated child.
 
     Real et al., "Regularized evolution for image classifier architecture search", AAAI 2019. The
@@ -104,11 +104,12 @@ def _contains(distribution: BaseDistribution, value: Any) -> bool:
         return False
 
 
-class Listed(BaseSampler):
+class Listed(BaseSampler):  # type: ignore[misc]
     """Give the parameters of a list, one entry a trial.
 
     Args:
         entries: parameters by name, an entry a trial.
+        place: of the trial.
     """
 
     def __init__(self, entries: Sequence[Mapping[str, Any]], place: int) -> None:
@@ -141,7 +142,7 @@ Make = Callable[[int, int], BaseSampler]
 """Takes a seed and the place of a trial, and returns the sampler of that trial."""
 
 
-class Placed(BaseSampler):
+class Placed(BaseSampler):  # type: ignore[misc]
     """A sampler made anew for every trial, from a seed of its own.
 
     Args:
@@ -165,13 +166,15 @@ class Placed(BaseSampler):
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
         """Ask the sampler of this trial, as the other methods do."""
-        return self._inner.infer_relative_search_space(study, trial)
+        found: dict[str, BaseDistribution] = self._inner.infer_relative_search_space(study, trial)
+        return found
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """Return what the sampler of this trial draws together."""
-        return self._inner.sample_relative(study, trial, search_space)
+        drawn: dict[str, Any] = self._inner.sample_relative(study, trial, search_space)
+        return drawn
 
     def sample_independent(
         self,

@@ -111,7 +111,9 @@ def score_arch(spec: CaptureSpec, columns: Sequence[Column], arch: str, folder: 
     functions: dict[str, str] = {}
     for column in columns:
         if column.kind == "cost":
-            values[column.text] = benchmark.costs([arch], spec.dataset, spec.options)[column.text][0]
+            values[column.text] = benchmark.costs([arch], spec.dataset, spec.options)[column.text][
+                0
+            ]
         elif column.kind == "function":
             value = attempt(arch, partial(_by_function, column.source, benchmark, spec, arch))
             values[column.text] = math.nan if isinstance(value, str) else value

@@ -97,8 +97,10 @@ def build_network(benchmark: Benchmark, network: int | str, spec: CaptureSpec) -
 
     ``network`` is an index, or an architecture, which the table of the benchmark may lack.
     """
-    build = benchmark.build_arch if isinstance(network, str) else benchmark.build
-    model = build(network, spec.dataset, seed=spec.seed, **spec.options)  # type: ignore[operator]
+    if isinstance(network, str):
+        model = benchmark.build_arch(network, spec.dataset, seed=spec.seed, **spec.options)
+    else:
+        model = benchmark.build(network, spec.dataset, seed=spec.seed, **spec.options)
     if benchmark.space.built_in:  # blocks.py: nothing works in place, so no signal needs a copy
         vars(model)[KEEPS_VALUES] = True
     return model if spec.device == "cpu" else model.to(spec.device)
