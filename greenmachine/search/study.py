@@ -93,14 +93,19 @@ def open_storage(text: str | None, folder: Path | None = None) -> BaseStorage:
             return InMemoryStorage()
         folder.mkdir(parents=True, exist_ok=True)
         return JournalStorage(JournalFileBackend(str(folder / "study.journal")))
-    try:
-        # A process waits while another one writes.
-        waiting = {"connect_args": {"timeout": 100}} if text.startswith("sqlite:") else {}
-        return RDBStorage(text, engine_kwargs=waiting)
-    except Exception as error:  # SQLAlchemy's, or the driver's own
-        raise ConfigError(
-            f"storage {text} cannot be opened ({one_line(error, 200)}): write sqlite:///FILE.db"
-        ) from None
+    # A process waits while another one writes.
+    waiting = {"connect_args": {"timeout": 100}} if text.startswith("sqlite:") else {}
+    for last in (False, False, False, True):
+        try:
+            return RDBStorage(text, engine_kwargs=waiting)
+        except Exception as error:  # SQLAlchemy's, or the driver's own
+            if last:
+                raise ConfigError(
+                    f"storage {text} cannot be opened ({one_line(error, 200)}): write "
+                    "sqlite:///FILE.db"
+                ) from None
+            time.sleep(0.5)  # two processes that make one database at the same time disturb it
+    raise AssertionError
 
 
 class NetworkSearch:
@@ -211,21 +216,24 @@ class NetworkSearch:
         before = float(self.study.user_attrs.get("seconds", 0.0))
         while True:
             trials = self._all()
-            scored = [t for t in trials if _counts(t)]
+            # Every architecture has its turn once in an exhaustive search, allowed or not.
+            ended = self.sampler == "exhaustive"
+            scored = [t for t in trials if _counts(t) or (ended and t.state.is_finished())]
             told(min(len(scored), self.trials), self.trials)
-            running = sum(t.state == TrialState.RUNNING for t in trials)
-            if len(scored) + running >= self.trials:
-                break
             failed = [t for t in scored if _FAILURE in t.user_attrs]
             if failed and not said:
                 announce(f"a network failed: {failed[0].user_attrs[_FAILURE]}")
                 said = True
-            if len(failed) == len(scored) >= min(_MOST_FAILED, self.trials):
+            if failed and len(failed) == len(scored) >= min(_MOST_FAILED, self.trials):
                 why = failed[0].user_attrs[_FAILURE]
                 raise RunError(f"all {len(failed)} networks failed; the first: {why}")
-            with self._asked(min(self.settings.ask, self.trials - len(scored) - running)) as asked:
-                reasons = self._batch(asked, trials, workers)
-            vain = vain + len(asked) if all(reasons) else 0
+            running = sum(t.state == TrialState.RUNNING for t in trials)
+            if len(scored) + running >= self.trials:
+                break
+            number = min(self.settings.ask, self.trials - len(scored) - running)
+            with self._abandoned_unless_told():
+                reasons = self._batch(number, trials, workers)
+            vain = vain + number if all(reasons) else 0
             if vain >= _MOST_IN_VAIN:
                 raise ConfigError(
                     f"none of {vain} networks in a row is allowed ({reasons[-1]}): relax the "
@@ -259,14 +267,10 @@ class NetworkSearch:
         return [t for t in trials if ABANDONED not in t.user_attrs]
 
     @contextmanager
-    def _asked(self, number: int) -> Iterator[list[Trial]]:
-        """Yield trials; where the batch is not told to its end, they are abandoned."""
-        asked: list[Trial] = []
+    def _abandoned_unless_told(self) -> Iterator[None]:
+        """Abandon the trials of a batch that is not told to its end: it is asked for again."""
         try:
-            for _ in range(number):
-                asked.append(self.study.ask())
-                asked[-1].set_user_attr(_OWNER, _owner())
-            yield asked
+            yield
         except BaseException:
             with interrupts_held():
                 self._abandon(lambda owner: owner == _owner())
@@ -281,14 +285,16 @@ class NetworkSearch:
                 storage.set_trial_user_attr(trial._trial_id, ABANDONED, True)
                 self.study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
 
-    def _batch(
-        self, asked: Sequence[Trial], before: Sequence[FrozenTrial], workers: int
-    ) -> list[str]:
-        """Score and tell trials; return for each why it is not allowed, empty where it is."""
+    def _batch(self, number: int, before: Sequence[FrozenTrial], workers: int) -> list[str]:
+        """Ask for trials, score and tell them; return why each is not allowed, empty if it is."""
+        asked: list[Trial] = []
         archs: list[str | None] = []
         reasons: list[str] = []
-        for trial in asked:
-            arch, why = self._architecture(trial)
+        for _ in range(number):
+            asked.append(self.study.ask())
+            asked[-1].set_user_attr(_OWNER, _owner())
+            # At once: the sampler of a trial is gone when the next one is asked for.
+            arch, why = self._architecture(asked[-1])
             archs.append(arch)
             reasons.append(why)
         memory = _memory(self.study.get_trials(deepcopy=False), self.columns)
@@ -298,7 +304,7 @@ class NetworkSearch:
         for place, arch in enumerate(archs):
             if arch is not None:
                 scores[place], failures[place] = self._at_once(first, arch)
-                reasons[place] = self._broken(scores[place], first)
+                reasons[place] = self._unknown(arch) or self._broken(scores[place], first)
         wanted = [p for p, arch in enumerate(archs) if arch is not None and not reasons[p]]
         found = self._score({str(archs[p]) for p in wanted}, memory, workers)
         for place in wanted:
@@ -332,13 +338,18 @@ class NetworkSearch:
         """Return what is known of ``arch`` without its network, and the first failure."""
         said = score_arch(self._spec, columns, arch, data_folder().resolve())
         values = dict(said.values)
-        failure = said.failure
-        if any(column.kind == "accuracy" for column in columns):
-            index = self.benchmark.find(arch)
-            known = self.benchmark.accuracy(self.dataset)
-            values["accuracy"] = math.nan if index is None else float(known[index])
-            failure = failure or ("" if index is not None else "the table lacks this architecture")
-        return values, failure
+        if self._reads_accuracy and (index := self.benchmark.find(arch)) is not None:
+            values["accuracy"] = float(self.benchmark.accuracy(self.dataset)[index])
+        return values, said.failure
+
+    @cached_property
+    def _reads_accuracy(self) -> bool:
+        return any(column.kind == "accuracy" for column in self.columns)
+
+    def _unknown(self, arch: str) -> str:
+        """Return why the accuracy of ``arch`` is not known, where it is wanted."""
+        unknown = self._reads_accuracy and self.benchmark.find(arch) is None
+        return f"the table of {self.benchmark.name} lacks this architecture" if unknown else ""
 
     def _score(
         self, archs: set[str], memory: Mapping[str, Mapping[str, float]], workers: int

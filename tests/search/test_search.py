@@ -107,23 +107,23 @@ def test_the_enumeration_has_every_architecture_once(space: Path) -> None:
 
 
 @pytest.mark.parametrize("sampler", ["random", "tpe", "nsga2", "evolution"])
-@pytest.mark.parametrize("stop", [(7,), (20, 33)])
+@pytest.mark.parametrize("stop", [(7, 16)])
 def test_a_stopped_search_finds_what_the_unbroken_one_finds(
     sampler: str, stop: tuple[int, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def run(folder: Path | None) -> SearchResult:
         return greenmachine.search_networks(
-            "accuracy",
+            "flops",
             on="digits-sss",
-            constraints="params<=20000",
-            trials=80,
+            constraints="params>=3000",
+            trials=24,
             sampler=sampler,
             seed=3,
-            ask=6,
+            ask=4,
             out=folder,
         )
 
-    monkeypatch.setattr(RegularisedEvolution.__init__, "__defaults__", (12, 4, 0))
+    monkeypatch.setattr(RegularisedEvolution.__init__, "__defaults__", (8, 4, 0))
     whole = run(None)
     import greenmachine.search.study as module
 
@@ -143,6 +143,7 @@ def test_a_stopped_search_finds_what_the_unbroken_one_finds(
     pd.testing.assert_frame_equal(found(run(tmp_path / "out")), found(whole))
 
 
+@pytest.mark.slow
 def test_the_number_of_workers_changes_nothing(space: Path) -> None:
     results = [
         greenmachine.search_networks(
@@ -165,8 +166,8 @@ def test_nothing_is_scored_twice(space: Path, monkeypatch: pytest.MonkeyPatch) -
         return score(spec, columns, arch, folder)
 
     monkeypatch.setattr(module, "score_arch", noted)
-    result = greenmachine.search_networks("nwot", on=str(space), trials=40, sampler="random")
-    assert len(result.trials) == 40 and len(seen) == len(set(seen)) == len(result.best) == 12
+    result = greenmachine.search_networks("nwot_inputs", on=str(space), trials=40, sampler="random")
+    assert len(result.trials) == 40 and len(seen) == len(set(seen)) == len(result.best) > 5
 
 
 def test_scores_are_those_of_the_score_command(synthetic_folder: Path, monkeypatch) -> None:
@@ -212,14 +213,17 @@ def test_a_function_of_the_user_is_minimised(space: Path, name: str) -> None:
     assert result.best[goal].iloc[0] == result.best[goal].min()
 
 
-def test_truth_is_that_of_the_table() -> None:
-    benchmark = load_benchmark("digits-sss")
-    accuracy = benchmark.accuracy("digits")
+def test_truth_is_that_of_the_table(
+    synthetic_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GREENMACHINE_DATA", str(synthetic_folder))
+    benchmark = load_benchmark("nats-sss")
+    accuracy = benchmark.accuracy("cifar10")
     result = greenmachine.search_networks(
-        "accuracy", on="digits-sss", sampler="exhaustive", trials=2000
+        "accuracy", on="nats-sss", sampler="exhaustive", trials=100
     )
     known = result.trials[result.trials["state"] == "scored"]
-    assert len(known) > 0
+    assert 5 < len(known) < 100
     for row in known.itertuples():
         index = benchmark.index_of(row.arch)
         assert row.accuracy == accuracy[index]
@@ -242,10 +246,10 @@ def test_constraints_are_kept() -> None:
 
 
 def test_rank_sums_of_a_search_are_those_of_all_its_networks() -> None:
-    goal = "log_rank_sum(accuracy, params)"
+    goal = "log_rank_sum(flops, params)"
     result = greenmachine.search_networks(goal, on="digits-sss", trials=30, sampler="exhaustive")
     scored = result.best
-    ranks = [scored[name].rank() / len(scored) for name in ("accuracy", "params")]
+    ranks = [scored[name].rank() / len(scored) for name in ("flops", "params")]
     assert np.allclose(scored[goal], np.log(ranks[0]) + np.log(ranks[1]))
 
 
@@ -270,10 +274,12 @@ def test_evolution_mutates_one_parameter_of_a_young_parent() -> None:
     )
 
 
+@pytest.mark.slow
 def test_two_processes_share_one_storage(space: Path, tmp_path: Path) -> None:
     storage = f"sqlite:///{tmp_path}/study.db"
     code = (
-        "import greenmachine, sys; greenmachine.search_networks('nwot', on=sys.argv[1], trials=30, "
+        "import greenmachine, sys; greenmachine.search_networks('nwot_inputs', "
+        "on=sys.argv[1], trials=30, "
         "sampler='random', ask=3, storage=sys.argv[2])"
     )
     command = [sys.executable, "-c", code, str(space), storage]
@@ -285,9 +291,21 @@ def test_two_processes_share_one_storage(space: Path, tmp_path: Path) -> None:
     assert len(owners) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_killed_command_goes_on(number: int, space: Path, tmp_path: Path) -> None:
-    words = ["search", "nwot", "--on", str(space), "--trials", "60", "--ask", "2", "--workers", "1"]
+    words = [
+        "search",
+        "nwot_inputs",
+        "--on",
+        str(space),
+        "--trials",
+        "40",
+        "--ask",
+        "2",
+        "--workers",
+        "1",
+    ]
     command = [sys.executable, "-m", "greenmachine", *words]
     if not (Path(greenmachine.__file__).parent / "__main__.py").exists():
         command[1:3] = ["-c", "from greenmachine.cli import main; main()"]
@@ -299,7 +317,7 @@ def test_a_killed_command_goes_on(number: int, space: Path, tmp_path: Path) -> N
 
     killed = run(tmp_path / "killed")
     journal = tmp_path / "killed" / "study.journal"
-    while not journal.exists() or journal.read_bytes().count(b'"op_code": 6') < 5:
+    while not journal.exists() or journal.read_bytes().count(b"\n") < 80:
         assert killed.poll() is None
         time.sleep(0.02)
     os.kill(killed.pid, number)
@@ -309,7 +327,7 @@ def test_a_killed_command_goes_on(number: int, space: Path, tmp_path: Path) -> N
     tables = [pd.read_parquet(tmp_path / out / "trials.parquet") for out in ("killed", "whole")]
     if number == signal.SIGTERM:
         pd.testing.assert_frame_equal(*(table.drop(columns="trial") for table in tables))
-    assert (tables[0]["state"] == "scored").sum() == 60
+    assert (tables[0]["state"] == "scored").sum() == 40
 
 
 @pytest.mark.parametrize(
@@ -320,7 +338,7 @@ def test_a_killed_command_goes_on(number: int, space: Path, tmp_path: Path) -> N
         ("nwot", {"sampler": "best"}, ConfigError),
         (["nwot", "params"], {"sampler": "evolution"}, ConfigError),
         ("nwot", {"constraints": "params<1"}, ConfigError),
-        ("nwot", {"constraints": "params<=1"}, ConfigError),
+        ("nwot_inputs", {"constraints": "params<=1"}, ConfigError),
         ("accuracy", {}, DataError),
         ("costs.py:wrong", {}, ConfigError),
         ("costs.py:nothing", {}, ConfigError),
@@ -338,6 +356,7 @@ def test_mistakes_are_one_line(
     monkeypatch,
 ) -> None:
     monkeypatch.chdir(space.parent)
+    monkeypatch.setattr("greenmachine.search.study._MOST_IN_VAIN", 40)
     with pytest.raises(error) as raised:
         greenmachine.search_networks(goals, **{"on": str(space), "trials": 70, **settings})
     assert "\n" not in str(raised.value)
