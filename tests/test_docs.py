@@ -35,6 +35,7 @@ DOCUMENTS = (
     "docs/plugins.md",
     "docs/callbacks.md",
     "docs/objectives.md",
+    "docs/search.md",
     "docs/sed.md",
     "examples/plugin/README.md",
 )
