@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         register_pass,
         register_proxy,
         score,
+        search_networks,
         selection,
     )
 
@@ -67,6 +68,7 @@ __all__ = [
     "register_pass",
     "register_proxy",
     "score",
+    "search_networks",
     "selection",
 ]
 

@@ -19,6 +19,7 @@ from greenmachine.proxies import (
     Proxy,
     register_proxy,
 )
+from greenmachine.search import search_networks
 from greenmachine.selection import Selection
 from greenmachine.signals.registry import register_pass
 
@@ -46,5 +47,6 @@ __all__ = [
     "register_pass",
     "register_proxy",
     "score",
+    "search_networks",
     "selection",
 ]

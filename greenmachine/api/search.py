@@ -72,7 +72,7 @@ class Search:
             class. Those with a ``scheme`` are stored with the settings, for when the run is
             resumed.
         parts: the groups of settings by name: ``passes`` (names, or registered functions), ``bank``
-            (the folder of one, see ``docs/how_to/bank.md``), ``selection``, ``objective``, ``target``,
+            (a folder, see ``docs/how_to/bank.md``), ``selection``, ``objective``, ``target``,
             ``samples``, ``capture``, ``language``, ``evolution``, ``seed``, ``workers``,
             ``backend``, ``name``.
 

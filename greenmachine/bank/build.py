@@ -30,14 +30,14 @@ from greenmachine.bank.bank import (
     sha256_of,
 )
 from greenmachine.bank.leaves import evaluate_leaves
-from greenmachine.benchmarks import data_folder
+from greenmachine.benchmarks.packed import PackedBenchmark
 from greenmachine.errors import DamagedError, RunError
 from greenmachine.files import LOCK, alone_in, remove_leftovers, replace_file, write_sealed
 from greenmachine.language import Expression, parse, terminals_of
 from greenmachine.neutral import neutral
 from greenmachine.primitives.registry import LAYER_SCALAR
 from greenmachine.signals import CaptureSpec
-from greenmachine.signals.network_capture import cached_benchmark, capture_shard
+from greenmachine.signals.network_capture import cached_benchmark, capture_shard, packed_benchmark
 from greenmachine.workers import count_workers, run_tasks
 
 __all__ = ["build", "capture_spec", "promised_bytes", "refuse_other_folder"]
@@ -300,7 +300,7 @@ def _capture(
     for path in parts.values():
         _shard_folder(path).mkdir(parents=True, exist_ok=True)
         remove_leftovers(_shard_folder(path))
-    spec, data = capture_spec(bank.facts, family), data_folder().resolve()
+    spec, packed = capture_spec(bank.facts, family), packed_benchmark(family.benchmark)
     found: dict[int, list[Path]] = {number: [] for number in parts}
     tasks = []
     for start in starts:
@@ -312,7 +312,7 @@ def _capture(
             if not _whole(shard, len(members), bank.remedy, announce):
                 jobs.append((bank.facts.parts[number], shard))
         if jobs:
-            tasks.append((spec, members, data, jobs))
+            tasks.append((spec, members, packed, jobs))
     count, done = len(starts), len(starts) - len(tasks)
     told = partial(progress, f"bank {family.task}")
     told(done, count)
@@ -342,11 +342,11 @@ def _whole(path: Path, networks: int, remedy: str, announce: _Announce) -> bool:
 def _build_shard(
     spec: CaptureSpec,
     places: list[tuple[int, int]],
-    folder: Path,
+    packed: PackedBenchmark,
     jobs: list[tuple[list[str], Path]],
 ) -> None:
     """In a worker: write the values of the expressions of some parts on some networks."""
-    shard = capture_shard(spec, places, folder)
+    shard = capture_shard(spec, places, packed)
     leaves = {text: parse(text, kind=None) for texts, _ in jobs for text in texts}
     values = dict(zip(leaves, evaluate_leaves(shard, list(leaves.values())), strict=True))
     for texts, path in jobs:

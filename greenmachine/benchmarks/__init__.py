@@ -8,7 +8,9 @@ from greenmachine.benchmarks.base import Benchmark
 from greenmachine.benchmarks.custom import (
     absolute_name,
     is_custom,
+    is_space,
     load_custom,
+    load_space,
     refuse_unnamed_code,
     short_name,
 )
@@ -54,7 +56,8 @@ def load_benchmark(name: str, folder: Path | None = None) -> Benchmark:
     """Return the benchmark ``name``, its table checked.
 
     Args:
-        name: a key of ``BENCHMARKS``, or ``my_space.py:accuracies.csv`` (see ``custom.py``).
+        name: a key of ``BENCHMARKS``, or ``my_space.py:accuracies.csv`` (see ``custom.py``);
+            ``my_space.py`` alone is a space whose table has no network.
         folder: the data folder; default ``data_folder()``.
 
     Raises:
@@ -62,6 +65,8 @@ def load_benchmark(name: str, folder: Path | None = None) -> Benchmark:
         ConfigError: it was registered outside of a plugin.
     """
     folder = data_folder() if folder is None else folder
+    if is_space(name):
+        return load_space(name, folder)
     if is_custom(name):
         return load_custom(name, folder)
     if name not in BENCHMARKS:

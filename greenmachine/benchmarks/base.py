@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 
 from greenmachine.benchmarks.datasets import Images
 from greenmachine.benchmarks.spaces import Space
+from greenmachine.benchmarks.suggestions import Suggest
 from greenmachine.benchmarks.table import ACCURACY
 from greenmachine.errors import ConfigError, DataError
 from greenmachine.neutral import neutral, seeded
@@ -43,6 +45,7 @@ class Benchmark:
         passes: what a run captures when its settings name no passes: noise, and data where
             images come with the benchmark.
         truth: which accuracy of the table is the true one: ``test``, ``valid``, ``test@12``, ...
+        suggest: how a search chooses an architecture, where it differs from the space's.
     """
 
     name: str
@@ -56,6 +59,7 @@ class Benchmark:
     code: tuple[Path, ...] = ()
     passes: tuple[str, ...] = ("noise",)
     truth: str = "test"
+    suggest: Suggest | None = None
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -103,6 +107,11 @@ class Benchmark:
                 that of every architecture.
         """
         column = f"{self._images(dataset).name}.{self.truth}"
+        if self.frame.empty:
+            raise DataError(
+                f"{self.name} is a space without accuracies, which can be searched alone: name a "
+                f"table too, {self.name}:accuracies.csv"
+            )
         if column not in self.frame:
             raise DataError(
                 f"{self.name} has no accuracy {column}; "
@@ -191,11 +200,22 @@ class Benchmark:
             ConfigError: unknown option, or one that is not a positive number.
             Exception: whatever a custom space raises for an architecture.
         """
-        arch = self.archs[self.index_of(index)]
-        settings = self.settings(options)
-        about = self._about(dataset)
-        with neutral(), seeded((seed * 1_000_003 + index) % 2**63):
-            return self.space.build(arch, **about, **settings)
+        return self._build(self.archs[self.index_of(index)], index, dataset, seed, options)
+
+    def build_arch(self, arch: str, dataset: str, *, seed: int = 0, **options: int) -> nn.Module:
+        """Return what :meth:`build` returns, also of an architecture that the table lacks.
+
+        The weights of such a one depend on ``seed`` and its text.
+        """
+        if (index := self._index.get(arch)) is None:
+            index = int.from_bytes(hashlib.sha256(arch.encode()).digest()[:7])
+        return self._build(arch, index, dataset, seed, options)
+
+    def find(self, arch: str) -> int | None:
+        """Return the index of ``arch``, or of one isomorphic to it; None where there is none."""
+        if arch in self._index or self.space.canonical is None:
+            return self._index.get(arch)
+        return self._by_class.get(self.space.canonical(arch))
 
     def trivial_scores(
         self, dataset: str, indices: Sequence[int] | NDArray[np.int64] | None = None
@@ -210,14 +230,19 @@ class Benchmark:
             Scores by name, NaN where a custom network cannot be built or run.
         """
         archs = self.archs if indices is None else [self.archs[int(i)] for i in indices]
+        return self.costs(archs, dataset) | self.space.shape_scores(archs)
+
+    def costs(
+        self, archs: Sequence[str], dataset: str, options: Mapping[str, int] | None = None
+    ) -> dict[str, NDArray[np.float64]]:
+        """Return ``params`` and ``flops`` (millions) of any architectures, each (len(archs),)."""
         params, flops = self.space.costs(
             archs,
             image_size=self._images(dataset).size,
             **self._about(dataset),
-            **self.settings({}),
+            **self.settings(options or {}),
         )
-        scores = {"params": params.astype(np.float64), "flops": flops}
-        return scores | self.space.shape_scores(archs)
+        return {"params": params.astype(np.float64), "flops": flops}
 
     def images(self, dataset: str, batch: int, *, seed: int = 0) -> tuple[Tensor, Tensor]:
         """Return (B, *input_shape) float32 normalised images and (B,) int64 labels, balanced.
@@ -248,6 +273,22 @@ class Benchmark:
     @cached_property
     def _index(self) -> dict[str, int]:
         return {arch: row for row, arch in enumerate(self.archs)}
+
+    @cached_property
+    def _by_class(self) -> dict[str, int]:
+        assert self.space.canonical is not None
+        found: dict[str, int] = {}
+        for row, arch in enumerate(self.archs):
+            found.setdefault(self.space.canonical(arch), row)
+        return found
+
+    def _build(
+        self, arch: str, number: int, dataset: str, seed: int, options: Mapping[str, int]
+    ) -> nn.Module:
+        settings = self.settings(options)
+        about = self._about(dataset)
+        with neutral(), seeded((seed * 1_000_003 + number) % 2**63):
+            return self.space.build(arch, **about, **settings)
 
     def _about(self, dataset: str) -> dict[str, Any]:
         """Return what the space needs to know of a data set to build a network."""

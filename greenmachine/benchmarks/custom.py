@@ -8,11 +8,13 @@ Its name is ``my_space.py:accuracies.csv``. The Python file defines
 | ``INPUT_SHAPE`` | shape of one image, such as ``(1, 8, 8)``, or ``(64,)`` for vectors |
 | ``NUM_CLASSES`` | number of classes; optional, labels are checked against it |
 | ``images()`` | normalised images and labels, the same at every call; only for the data pass |
+| ``suggest(trial)`` | returns an architecture for ``greenmachine search``; ``trial`` is Optuna's |
 | ``OUTPUT`` | optional: which of several returned things is the output (index, key, function) |
 
 and the CSV has the columns that ``user_table.py`` describes. If it has several data sets,
 ``INPUT_SHAPE`` and ``NUM_CLASSES`` may be mappings by data set, and ``build(arch, dataset)`` and
 ``images(dataset)`` may take the name of the data set.
+A search needs no CSV: there ``my_space.py`` alone is a space, whose accuracies nobody knows.
 Weights are seeded where ``build`` draws from torch's generator, as every torch module does.
 """
 
@@ -20,21 +22,25 @@ from __future__ import annotations
 
 import hashlib
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+
+import pandas as pd
 
 from greenmachine.benchmarks.base import Benchmark
 from greenmachine.benchmarks.own_networks import own_benchmark
 from greenmachine.benchmarks.table import checksum
 from greenmachine.benchmarks.user_file import UserFile
-from greenmachine.benchmarks.user_table import read_accuracies
+from greenmachine.benchmarks.user_table import UserTable, read_accuracies
 from greenmachine.errors import ConfigError, DataError
 
 __all__ = [
     "absolute_name",
     "custom_files",
     "is_custom",
+    "is_space",
     "load_custom",
+    "load_space",
     "refuse_unnamed_code",
     "short_name",
 ]
@@ -43,8 +49,13 @@ _MARK = ".py:"
 
 
 def is_custom(name: str) -> bool:
-    """Whether ``name`` names two files rather than a benchmark of the registry."""
-    return _MARK in name
+    """Whether ``name`` names files, a Python file and mostly a table, rather than a benchmark."""
+    return _MARK in name or is_space(name)
+
+
+def is_space(name: str) -> bool:
+    """Whether ``name`` is a Python file alone, without a table."""
+    return name.endswith(".py") and _MARK not in name
 
 
 def absolute_name(name: str) -> str:
@@ -54,8 +65,7 @@ def absolute_name(name: str) -> str:
     """
     if not is_custom(name):
         return name
-    python, table = custom_files(name)
-    return f"{python}:{table}"
+    return ":".join(map(str, custom_files(name)))
 
 
 def refuse_unnamed_code(names: Iterable[str], source: Path, named: Iterable[str]) -> None:
@@ -73,7 +83,7 @@ def refuse_unnamed_code(names: Iterable[str], source: Path, named: Iterable[str]
     known = {absolute_name(name) for name in named}
     for name in names:
         if is_custom(name) and absolute_name(name) not in known:
-            code = name.rpartition(":")[0]
+            code = name.rpartition(_MARK)[0] + ".py" if _MARK in name else name
             raise ConfigError(
                 f"{source} names a Python file, {code}: if you trust it, run it with "
                 f"--on {shlex.quote(name)}"
@@ -114,8 +124,46 @@ def load_custom(name: str, folder: Path) -> Benchmark:
     )
 
 
-def custom_files(name: str) -> tuple[Path, Path]:
-    """Return the absolute paths of the Python file and the table that ``name`` names."""
+def load_space(name: str, folder: Path) -> Benchmark:
+    """Return the space of a Python file as a benchmark without networks in its table.
+
+    Its data sets are those of ``INPUT_SHAPE`` where that is a mapping, else ``images`` alone.
+
+    Raises:
+        DataError: the file is missing, raises, or does not hold what it should.
+    """
+    (python,) = custom_files(name)
+    file = UserFile(python)
+    shapes = file.get("input_shape")
+    datasets = tuple(map(str, shapes)) if isinstance(shapes, Mapping) and shapes else ("images",)
+    columns: dict[str, list[str]] = {
+        "index": [],
+        "arch": [],
+        **{f"{dataset}.test": [] for dataset in datasets},
+    }
+    frame = pd.DataFrame(columns).astype({"index": int, "arch": str})
+    return own_benchmark(
+        file,
+        UserTable(frame, datasets, "test"),
+        name=str(python),
+        space=python.stem,
+        source=python,
+        checksum=hashlib.sha256("".join(map(checksum, file.files)).encode()).hexdigest(),
+        folder=folder,
+        code=file.files,
+    )
+
+
+def custom_files(name: str) -> tuple[Path, ...]:
+    """Return the absolute paths of the Python file, and of the table, that ``name`` names.
+
+    A space for a search has no table.
+
+    Raises:
+        DataError: it names neither.
+    """
+    if is_space(name):
+        return (Path(name).expanduser().resolve(),)
     python, _, table = name.rpartition(_MARK)
     if not python or not table:
         raise DataError(f"{name} names no two files: write my_space.py:accuracies.csv")

@@ -18,6 +18,7 @@ from pathlib import Path
 from greenmachine.benchmarks.base import Benchmark
 from greenmachine.benchmarks.datasets import ImageSet
 from greenmachine.benchmarks.spaces import SIZE, TOPOLOGY, Space
+from greenmachine.benchmarks.suggestions import Suggest, suggest_small_size, suggest_topology
 from greenmachine.benchmarks.table import TableSchema, checksum, load_table
 
 __all__ = ["CELL_OPTIONS", "DIGITS", "EMBEDDED", "LOADERS"]
@@ -38,7 +39,7 @@ def load_digits_tss(folder: Path = EMBEDDED) -> Benchmark:
     Raises:
         DataError: the installed table is damaged.
     """
-    return _load("digits-tss", TOPOLOGY, CELL_OPTIONS, folder)
+    return _load("digits-tss", TOPOLOGY, CELL_OPTIONS, folder, suggest_topology)
 
 
 def load_digits_sss(folder: Path = EMBEDDED) -> Benchmark:
@@ -47,10 +48,12 @@ def load_digits_sss(folder: Path = EMBEDDED) -> Benchmark:
     Raises:
         DataError: the installed table is damaged.
     """
-    return _load("digits-sss", SIZE, {}, folder)
+    return _load("digits-sss", SIZE, {}, folder, suggest_small_size)
 
 
-def _load(name: str, space: Space, options: dict[str, int], folder: Path) -> Benchmark:
+def _load(
+    name: str, space: Space, options: dict[str, int], folder: Path, suggest: Suggest
+) -> Benchmark:
     path = folder / f"{name}.parquet"
     schema = TableSchema((DIGITS.name,), isomorph=space.canonical is not None, command=_REINSTALL)
     frame = load_table(path, schema)
@@ -64,6 +67,7 @@ def _load(name: str, space: Space, options: dict[str, int], folder: Path) -> Ben
         folder,
         options,
         passes=("noise", "data"),
+        suggest=suggest,
     )
 
 

@@ -36,7 +36,8 @@ __all__ = ["Definition", "OwnImages", "own_benchmark", "takes_dataset"]
 class Definition(Protocol):
     """What a user has defined. It pickles.
 
-    The names are ``build``, ``input_shape``, ``num_classes``, ``images`` and ``output``.
+    The names are ``build``, ``suggest``, ``input_shape``, ``num_classes``, ``images`` and
+    ``output``.
     """
 
     @property
@@ -110,6 +111,7 @@ def own_benchmark(
             _no_scores,
             options=dict(options or {}),
             by_dataset=True,
+            suggest=_Suggestion(definition) if definition.get("suggest") is not None else None,
         ),
         frame=table.frame,
         image_sets=tuple(
@@ -244,6 +246,23 @@ class _Networks:
             raise
         except BaseException:  # a network may raise anything; capture tells what it was
             return math.nan, math.nan
+
+
+@dataclass(frozen=True)
+class _Suggestion:
+    """``suggest`` of a definition, checked where it is called."""
+
+    definition: Definition
+
+    def __call__(self, trial: Any) -> str:
+        # Not `try_call`: what it raises may be Optuna's, and means something there.
+        arch = self.definition.call("suggest", trial)
+        if not isinstance(arch, str):
+            raise DataError(
+                f"{self.definition.place}: suggest(trial) returned {type(arch).__name__}; return "
+                "the architecture as text, which build(arch) takes"
+            )
+        return arch
 
 
 @dataclass(frozen=True)

@@ -96,15 +96,15 @@ class PackedBenchmark:
                 write = _writer(content)
                 replace_file(placed[path], write)
         if is_custom(self.name):
-            python, table = custom_files(self.name)
-            return load(f"{placed[python]}:{placed[table]}", self.folder)
+            name = ":".join(str(placed[path]) for path in custom_files(self.name))
+            return load(name, self.folder)
         (table,) = placed.values()
         return load_with_table(self.name, table, self.folder)
 
     def _root(self, path: Path) -> Path:
         """Return the folder below which ``path`` keeps its place."""
         if is_custom(self.name):
-            python, _ = custom_files(self.name)
+            python = custom_files(self.name)[0]
             if path.is_relative_to(python.parent):
                 return python.parent
         return path.parent

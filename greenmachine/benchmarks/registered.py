@@ -62,6 +62,7 @@ def register_benchmark(
     images: Callable[..., tuple[Tensor, Tensor]] | None = None,
     output: Output | None = None,
     options: Mapping[str, int] | None = None,
+    suggest: Callable[[Any], str] | None = None,
 ) -> None:
     """Register a benchmark; call it in a plugin. It is loaded when somebody asks for it.
 
@@ -78,6 +79,8 @@ def register_benchmark(
             and labels (n,), the same at every call. Only the data pass needs it.
         output: which part of what the networks return is their output; see ``score``.
         options: build options and their values, which ``build`` takes as keywords.
+        suggest: ``suggest(trial)`` returns an architecture; ``greenmachine search`` asks it with a
+            trial of Optuna.
 
     Raises:
         ConfigError: the name is taken or not allowed, or an argument is missing or too much.
@@ -96,6 +99,7 @@ def register_benchmark(
         "images": images,
         "output": output,
         "options": options,
+        "suggest": suggest,
     }
     given = {key: value for key, value in defined.items() if value is not None}
     if loader is not None and given:
@@ -105,7 +109,12 @@ def register_benchmark(
     missing = [key for key in ("table", "build", "input_shape") if key not in given]
     if loader is None and missing:
         raise ConfigError(f"benchmark {name!r} needs {', '.join(missing)}; or give a loader alone")
-    for key, value in {"loader": loader, "build": build, "images": images}.items():
+    for key, value in {
+        "loader": loader,
+        "build": build,
+        "images": images,
+        "suggest": suggest,
+    }.items():
         if value is not None and not callable(value):
             raise ConfigError(f"benchmark {name!r}: {key} is {value!r}, where a function should be")
     caller = sys._getframe(1).f_globals["__name__"]

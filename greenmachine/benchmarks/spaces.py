@@ -9,6 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from greenmachine.benchmarks.suggestions import (
+    Suggest,
+    suggest_101,
+    suggest_channel_resnet,
+    suggest_macro,
+    suggest_size,
+    suggest_topology,
+)
 from greenmachine.networks import (
     build_101,
     build_channel_resnet,
@@ -56,6 +64,8 @@ class Space:
         options: what ``build`` and ``costs`` understand, with the paper's values.
         by_dataset: whether ``build`` and ``costs`` take the name of the data set, ``dataset``,
             beside the other arguments.
+        suggest: how a search chooses an architecture (``suggestions.py``); None where the space
+            does not say.
     """
 
     name: str
@@ -68,6 +78,7 @@ class Space:
     live: Callable[[str], bool] | None = None
     options: Mapping[str, int] = field(default_factory=dict)
     by_dataset: bool = False
+    suggest: Suggest | None = None
 
     @property
     def built_in(self) -> bool:
@@ -132,9 +143,17 @@ TOPOLOGY = Space(
     program=cell_program,
     live=live_topology,
     options={"channels": 16, "cells": 5},
+    suggest=suggest_topology,
 )
 
-SIZE = Space(name="sss", rows=32_768, build=build_size, costs=size_costs, shape_scores=_size_scores)
+SIZE = Space(
+    name="sss",
+    rows=32_768,
+    build=build_size,
+    costs=size_costs,
+    shape_scores=_size_scores,
+    suggest=suggest_size,
+)
 
 CELLS_101 = Space(
     name="nas-bench-101",
@@ -145,6 +164,7 @@ CELLS_101 = Space(
     canonical=hash_101,
     program=program_101,
     options={"width": 128},
+    suggest=suggest_101,
 )
 
 MACRO = Space(
@@ -156,6 +176,7 @@ MACRO = Space(
     canonical=canonical_macro,
     program=canonical_macro,
     options={"width": 32},
+    suggest=suggest_macro,
 )
 
 CHANNEL_RESNET = Space(
@@ -165,6 +186,7 @@ CHANNEL_RESNET = Space(
     costs=channel_resnet_costs,
     shape_scores=_channel_scores,
     options={"width": 256},
+    suggest=suggest_channel_resnet,
 )
 
 SPACES: dict[str, Space] = {

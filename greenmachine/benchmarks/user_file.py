@@ -11,7 +11,7 @@ import hashlib
 import importlib
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -21,7 +21,7 @@ from greenmachine.errors import DataError, one_line
 
 __all__ = ["UserFile"]
 
-_FUNCTIONS = ("build", "images")
+_FUNCTIONS = ("build", "images", "suggest")
 
 
 class UserFile:
@@ -82,8 +82,12 @@ class UserFile:
 
     def call(self, name: str, *args: Any, **kwargs: Any) -> Any:
         """Return ``name(*args, **kwargs)``, while the file's folder can be imported from."""
+        return self.run(self.get(name), *args, **kwargs)
+
+    def run(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Return ``function(*args, **kwargs)``, while the file's folder can be imported from."""
         with self._at_home():
-            return self.get(name)(*args, **kwargs)
+            return function(*args, **kwargs)
 
     def try_call(self, name: str, *args: Any, **kwargs: Any) -> Any:
         """Return what :meth:`call` returns.

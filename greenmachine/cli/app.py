@@ -24,6 +24,7 @@ from greenmachine.cli.listing import list_names
 from greenmachine.cli.report import report
 from greenmachine.cli.reproduce import reproduce
 from greenmachine.cli.score import score
+from greenmachine.cli.search import search
 from greenmachine.cli.show import show
 from greenmachine.errors import (
     CallbackWarning,
@@ -53,6 +54,7 @@ app.command()(export)
 app.command()(report)
 app.command()(score)
 app.command()(evaluate)
+app.command()(search)
 app.command()(reproduce)
 app.command("list")(list_names)
 app.command()(show)

@@ -80,7 +80,7 @@ def check_benchmark(name: str) -> None:
         DataError: as ``greenmachine.benchmarks.load_benchmark``, which knows better what is wrong
             with two files.
     """
-    if ":" not in name and name not in names("benchmarks"):
+    if ":" not in name and not name.endswith(".py") and name not in names("benchmarks"):
         raise DataError(
             f"no benchmark {name!r}; known: {', '.join(names('benchmarks'))}, "
             "or your own networks: my_space.py:accuracies.csv, or one of a plugin: --plugin FILE"

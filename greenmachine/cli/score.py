@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from greenmachine.benchmarks import Benchmark
     from greenmachine.proxies import Proxy
 
-__all__ = ["score"]
+__all__ = ["build_options", "score"]
 
 _DEVICE = re.compile(r"cpu|auto|cuda(:\d{1,3})?")
 
@@ -105,7 +105,7 @@ def score(
       greenmachine score "sum_layers(min_eigenvalue(channel_correlation(noise_input)))"
     """
     check_benchmark(on)
-    options = _options(option or [])
+    options = build_options(option or [])
     if not _DEVICE.fullmatch(device):
         raise ConfigError(f"--device {device}: choose cpu, cuda, cuda:0, cuda:1, ... or auto")
     for text in proxies:
@@ -248,7 +248,12 @@ def sampled(networks: int, size: int, seed: int) -> list[int]:
     return sorted(int(i) for i in chosen)
 
 
-def _options(pairs: list[str]) -> dict[str, int]:
+def build_options(pairs: list[str]) -> dict[str, int]:
+    """Return build options by name, from texts such as ``cells=2``.
+
+    Raises:
+        ConfigError: a text says none.
+    """
     options = {}
     for pair in pairs:
         name, _, value = pair.partition("=")

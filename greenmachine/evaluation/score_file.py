@@ -7,7 +7,6 @@ a file tells of itself (``Sweep.facts``: benchmark, data set, directions, ...) i
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -22,6 +21,7 @@ from greenmachine.benchmarks import Benchmark
 from greenmachine.benchmarks.table import read_table
 from greenmachine.errors import ConfigError, DataError, one_line
 from greenmachine.proxies import PROXIES
+from greenmachine.proxies.rank_sums import split_commas
 
 __all__ = ["COVERAGE", "check_rows", "direction_of", "joined_attrs", "read_scores", "score_columns"]
 
@@ -105,7 +105,7 @@ def score_columns(frame: pd.DataFrame, chosen: str | None = None) -> list[str]:
     known = [name for name in frame.columns if name not in KEYS]
     if chosen is None:
         return known
-    names = _split(chosen)
+    names = split_commas(chosen)
     for name in names:
         if name not in known:
             close = get_close_matches(name, known, n=3) or known
@@ -122,17 +122,6 @@ def direction_of(frame: pd.DataFrame, name: str) -> int:
     if told is not None:
         return int(told)
     return PROXIES.find(name).direction if name in PROXIES else 1
-
-
-def _split(names: str) -> list[str]:
-    parts, depth = [""], 0
-    for piece in re.split(r"([(),])", names):
-        depth += (piece == "(") - (piece == ")")
-        if piece == "," and not depth:
-            parts.append("")
-        else:
-            parts[-1] += piece
-    return [part.strip() for part in parts]
 
 
 def _read(path: Path) -> pd.DataFrame:

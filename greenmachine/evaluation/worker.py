@@ -23,7 +23,7 @@ from greenmachine.signals.network_capture import attempt, build_network, cached_
 from greenmachine.signals.passes import noise_images
 from greenmachine.signals.registry import wanted_of
 
-__all__ = ["NETWORK", "Scored", "score_shard"]
+__all__ = ["NETWORK", "Scored", "Scorer", "score_shard"]
 
 NETWORK = ""
 """Key of the failure that is the network's own."""
@@ -65,11 +65,13 @@ def score_shard(
     Raises:
         GreenMachineError: the fault is not the network's: data, a build option, memory.
     """
-    scorer = _Scorer(spec, expressions, functions, packed)
+    scorer = Scorer(spec, expressions, functions, packed)
     return [scorer.score(index) for index in indices]
 
 
-class _Scorer:
+class Scorer:
+    """Scores networks one by one; see :func:`score_shard`, as for its arguments."""
+
     def __init__(
         self,
         spec: CaptureSpec,
@@ -92,7 +94,8 @@ class _Scorer:
             drawn = self.benchmark.images(spec.dataset, spec.batch, seed=spec.seed)
             self.images, self.labels = drawn
 
-    def score(self, index: int) -> Scored:
+    def score(self, index: int | str) -> Scored:
+        """Return what is said of a network: an index, or an architecture of the space."""
         model = attempt(index, partial(build_network, self.benchmark, index, self.spec))
         if isinstance(model, str):
             return Scored(failures={NETWORK: model})

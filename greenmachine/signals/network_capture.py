@@ -94,15 +94,21 @@ def capture_network(benchmark: Benchmark, index: int, spec: CaptureSpec) -> list
     return attempt(index, layers)
 
 
-def build_network(benchmark: Benchmark, index: int, spec: CaptureSpec) -> nn.Module:
-    """Return network ``index`` as ``spec`` wants it: its seed, options and device."""
-    model = benchmark.build(index, spec.dataset, seed=spec.seed, **spec.options)
+def build_network(benchmark: Benchmark, network: int | str, spec: CaptureSpec) -> nn.Module:
+    """Return a network as ``spec`` wants it: its seed, options and device.
+
+    ``network`` is an index, or an architecture, which the table of the benchmark may lack.
+    """
+    if isinstance(network, str):
+        model = benchmark.build_arch(network, spec.dataset, seed=spec.seed, **spec.options)
+    else:
+        model = benchmark.build(network, spec.dataset, seed=spec.seed, **spec.options)
     if benchmark.space.built_in:  # blocks.py: nothing works in place, so no signal needs a copy
         vars(model)[KEEPS_VALUES] = True
     return model if spec.device == "cpu" else model.to(spec.device)
 
 
-def attempt(index: int, work: Callable[[], Result]) -> Result | str:
+def attempt(index: int | str, work: Callable[[], Result]) -> Result | str:
     """Return ``work()``, or the message of what network ``index`` raised there.
 
     Raises:

@@ -14,11 +14,11 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import rankdata
 from torch import Tensor, nn
 
 from greenmachine.networks.layers import WEIGHTED, gradients_expected
 from greenmachine.networks.untouched import untouched
+from greenmachine.proxies.rank_sums import log_rank_sum
 from greenmachine.proxies.types import FunctionProxy
 from greenmachine.signals.capture import fresh_copy
 
@@ -43,15 +43,7 @@ def az_nas(components: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
     Raises:
         ValueError: there is no component, or they are no vectors of one length.
     """
-    scores = {name: np.asarray(values, dtype=np.float64) for name, values in components.items()}
-    shapes = {values.shape for values in scores.values()}
-    if len(shapes) != 1 or len(next(iter(shapes))) != 1:
-        found = ", ".join(f"{name} {values.shape}" for name, values in scores.items()) or "none"
-        raise ValueError(f"az_nas needs a vector a component, all of one length; found {found}")
-    stack = np.stack(list(scores.values()))
-    ranks = rankdata(np.where(np.isfinite(stack), stack, -np.inf), axis=1)
-    total: NDArray[np.float64] = np.log(ranks / stack.shape[1]).sum(axis=0)
-    return total
+    return log_rank_sum(components)
 
 
 def expressivity(

@@ -1,0 +1,148 @@
+"""``greenmachine search``: networks of a space that are best by proxies, costs or accuracies."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from greenmachine.cli.names import check_benchmark, check_file, completed
+from greenmachine.cli.score import build_options
+from greenmachine.cli.stopping import say_when_stopped
+
+__all__ = ["search"]
+
+
+def search(
+    objectives: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="OBJECTIVE...",
+            help="proxies, params, flops, accuracy, file.py:function, rank_sum(a, b), "
+            "log_rank_sum(a, b); max: or min: before one turns its direction",
+            autocompletion=completed("proxies", "params", "flops", "accuracy"),
+        ),
+    ],
+    on: Annotated[
+        str,
+        typer.Option(
+            help="benchmark, or your own space: my_space.py, my_space.py:accuracies.csv",
+            autocompletion=completed("benchmarks"),
+        ),
+    ] = "digits-tss",
+    constraint: Annotated[
+        list[str] | None,
+        typer.Option(help="such as 'params<=1e6' or 'flops<=100'; again for another"),
+    ] = None,
+    trials: Annotated[
+        int | None,
+        typer.Option(min=1, help="networks to score in all [default: 500; exhaustive: all]"),
+    ] = None,
+    sampler: Annotated[
+        str | None,
+        typer.Option(
+            help="random, tpe, nsga2, evolution (regularised) or exhaustive "
+            "[default: evolution; nsga2 for several objectives]"
+        ),
+    ] = None,
+    dataset: Annotated[str | None, typer.Option(help="data set [default: its first]")] = None,
+    target: Annotated[
+        str | None, typer.Option(help="which accuracy of the table counts [default: test]")
+    ] = None,
+    scores: Annotated[
+        Path | None,
+        typer.Option(help="score file: what it says of a network is not computed again"),
+    ] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            help="database of the trials, such as sqlite:///search.db, which several processes may "
+            "share [default: a file in --out]"
+        ),
+    ] = None,
+    study: Annotated[str, typer.Option(help="name of the study in --storage")] = "greenmachine",
+    out: Annotated[
+        Path | None, typer.Option(help="folder [default: runs/search-BENCHMARK-SEED]")
+    ] = None,
+    batch: Annotated[int, typer.Option(min=1, max=65_536, help="images a pass")] = 8,
+    ask: Annotated[
+        int,
+        typer.Option(
+            min=1, help="networks asked for at once: results depend on it, not on --workers"
+        ),
+    ] = 10,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**63 - 1, help="of sampler, weights and noise")
+    ] = 0,
+    option: Annotated[
+        list[str] | None, typer.Option(help="build option of the benchmark: --option cells=2")
+    ] = None,
+    device: Annotated[str, typer.Option(help="where networks run: cpu, cuda")] = "cpu",
+    workers: Annotated[int, typer.Option(help="processes; -1 takes every core")] = -1,
+    on_backend: Annotated[
+        str,
+        typer.Option("--backend", help="loky, dask, dask:tcp://HOST:PORT, ray, ray:HOST:PORT"),
+    ] = "loky",
+    top: Annotated[int, typer.Option(min=1, help="networks to print")] = 10,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
+) -> None:
+    """Search a space for the best networks, with Optuna.
+
+    Several objectives give the Pareto front. Stopped, the same command goes on from there. The
+    folder holds result.json, trials.parquet, trials.csv, front.svg and report.html.
+
+    Examples:
+
+      greenmachine search gm_tss --on nats-tss --trials 500
+
+      greenmachine search synflow params --on nats-sss --constraint "flops<=100"
+
+      greenmachine search nwot latency.py:milliseconds --on my_space.py --out found
+
+      greenmachine search "rank_sum(nwot, synflow)" --storage sqlite:///search.db
+    """
+    check_benchmark(on)
+    options = build_options(option or [])
+    if scores is not None:
+        check_file(scores, "scores", "make them with `greenmachine score --out`")
+
+    from greenmachine.benchmarks import short_name
+    from greenmachine.cli.console import plain_console
+    from greenmachine.cli.display import bar, print_frame
+    from greenmachine.search import search_networks
+
+    name = short_name(on).replace(":", "-")
+    folder = Path("runs") / f"search-{name}-{seed}" if out is None else out
+    console = plain_console(stderr=True)
+    say = partial(console.print, soft_wrap=True, highlight=False)
+    ending = "stopped; the same command goes on from here"
+    with say_when_stopped(ending), bar(console, "networks") as told:
+        result = search_networks(
+            objectives,
+            on=on,
+            constraints=constraint or [],
+            dataset=dataset,
+            target=target,
+            trials=trials,
+            sampler=sampler,
+            seed=seed,
+            batch=batch,
+            ask=ask,
+            options=options,
+            device=device,
+            scores=scores,
+            storage=storage,
+            study=study,
+            out=folder,
+            workers=workers,
+            on_backend=on_backend,
+            progress=told,
+            announce=say,
+        )
+    print_frame(result.shown(result.best.head(top)), as_json)
+    facts = result.facts()
+    parts = [f"{number} {state}" for state, number in facts["trials"].items() if number]
+    say(f"{facts['networks']} different networks; trials: {', '.join(parts)}")
+    say(f"{folder / 'report.html'}: open it in a browser")

@@ -1,0 +1,132 @@
+"""``search_networks``: a search for networks in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from greenmachine.errors import ConfigError
+from greenmachine.evaluation import read_scores
+from greenmachine.files import alone_in
+from greenmachine.workers import Progress, backend, check_workers
+
+if TYPE_CHECKING:
+    from greenmachine.search.result import SearchResult
+
+__all__ = ["search_networks"]
+
+
+def search_networks(
+    objectives: str | Sequence[str],
+    *,
+    on: str = "digits-tss",
+    constraints: str | Sequence[str] = (),
+    dataset: str | None = None,
+    target: str | None = None,
+    trials: int | None = None,
+    sampler: str | None = None,
+    seed: int = 0,
+    batch: int = 8,
+    ask: int = 10,
+    options: Mapping[str, int] | None = None,
+    device: str = "cpu",
+    scores: str | Path | None = None,
+    storage: str | None = None,
+    study: str = "greenmachine",
+    out: str | Path | None = None,
+    workers: int = 1,
+    on_backend: str = "loky",
+    progress: Progress | None = None,
+    announce: Callable[[str], None] = lambda line: None,
+) -> SearchResult:
+    """Search a space for the networks that are best by proxies, costs or true accuracies.
+
+    Stopped, the same call goes on where ``storage`` or ``out`` kept its trials, and finds what it
+    would have found. Results do not depend on ``workers``.
+
+    Args:
+        objectives: one or several of: a proxy (name, expression, exported file, run folder),
+            ``params``, ``flops`` (millions), ``accuracy`` (of the table), a function of yours as
+            ``file.py:function``, which takes any of ``model``, ``arch`` and ``images`` by name,
+            or ``rank_sum(a, b)``, ``log_rank_sum(a, b)``, ``az_nas``, ``vkdnw_agg``. Proxies and
+            accuracies are maximised by their direction, costs and functions are minimised;
+            ``max:`` or ``min:`` before one says otherwise.
+        on: a benchmark, ``my_space.py:accuracies.csv``, or ``my_space.py`` alone. The file has
+            ``suggest(trial)``, which returns an architecture, beside ``build(arch)``.
+        constraints: such as ``"params<=1e6"``: networks that break one are not scored.
+        dataset: data set of the benchmark; None takes its first.
+        target: which accuracy of the table is the true one.
+        trials: networks to score in all; None is 500, or all of them (``exhaustive``).
+        sampler: ``random``, ``tpe``, ``nsga2``, ``evolution`` (regularised) or ``exhaustive``;
+            None takes ``evolution`` for one objective and ``nsga2`` for several.
+        seed: of sampler, weights and noise.
+        batch: images a pass.
+        ask: networks asked for at once; results depend on it.
+        options: build options of the benchmark.
+        device: of the passes.
+        scores: a score file: what it says of a network is not computed.
+        storage: database URL, such as ``sqlite:///search.db``; several processes may share it.
+            None keeps the trials in ``out``, or in memory.
+        study: name of the study in the storage.
+        out: folder for result, trials, picture and report.
+        workers: processes; -1 takes every core.
+        on_backend: see ``greenmachine.workers.backend``.
+        progress: called with (networks scored, networks in all).
+        announce: called with lines about failures.
+
+    Returns:
+        The result: ``best``, ``front``, ``trials`` as data frames, ``study`` of Optuna.
+
+    Raises:
+        ConfigError: a setting is wrong, no network keeps the constraints, or Optuna is missing.
+        DataError: the space has no ``suggest``, or its data is missing or broken.
+        RunError: every network fails, or ``out`` holds something else.
+
+    Example:
+        >>> result = greenmachine.search_networks("nwot", on="digits-tss", trials=100)
+        >>> greenmachine.search_networks(
+        ...     ["synflow", "params"], on="my_space.py", constraints="flops<=100", out="found"
+        ... )
+    """
+    try:  # here: it is an extra
+        from greenmachine.search.result import SearchResult
+        from greenmachine.search.study import NetworkSearch, Settings, open_storage
+    except ImportError as error:
+        if error.name != "optuna":
+            raise
+        raise ConfigError(
+            "the search for networks needs Optuna: pip install 'greenmachine[search]'"
+        ) from None
+    check_workers(workers)
+    folder = None if out is None else Path(out)
+    settings = Settings(
+        benchmark=on,
+        objectives=(objectives,) if isinstance(objectives, str) else tuple(objectives),
+        constraints=(constraints,) if isinstance(constraints, str) else tuple(constraints),
+        dataset=dataset,
+        target=target,
+        sampler=sampler,
+        seed=seed,
+        batch=batch,
+        ask=ask,
+        options=dict(options or {}),
+        device=device,
+    )
+    known = None if scores is None else read_scores([Path(scores)])
+    held = nullcontext() if folder is None else alone_in(folder, "result.json", "search")
+    with held:
+        search = NetworkSearch(
+            settings,
+            trials=trials,
+            storage=open_storage(storage, folder),
+            study=study,
+            scores=known,
+        )
+        with backend(on_backend, workers):
+            search.run(workers=workers, progress=progress, announce=announce)
+        result = SearchResult(search)
+        if folder is not None:
+            result.save(folder)
+    return result
