@@ -57,8 +57,8 @@ class CaptureConfig(Group):
     stand_in: dict[str, str] = Field(
         default={},
         description="{cifar100: cifar10}: networks for the second data set stand for those for the "
-        "first, on train and validation (nats-tss/cifar100: on that benchmark alone); see "
-        "evolution/stand_ins.py for what that approximates",
+        "first, on train and validation (nats-tss/cifar100: on that benchmark alone); exact for "
+        "activations of noise, approximate for gradients",
     )
     device: str = Field(
         default="cpu",
