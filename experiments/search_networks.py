@@ -91,8 +91,7 @@ def summary(frame: pd.DataFrame) -> str:
         "are not free of training. The cell that it ranks first of all 15,625 is the most accurate "
         "one, a single place of the space on which every evolved search here ends: that says "
         "little about other spaces. Its first choice among 500 random cells is often worse, as "
-        "the second row shows; both random rows see the same cells. Isomorphic cells share the "
-        "score of the first of them, which differs from their own where initial weights do.",
+        "the second row shows; both random rows see the same cells.",
         "",
         "`sss_front.svg` shows `gm_sss` against parameters among networks of the size space with "
         "at most 100,000 parameters; `sss.json` has the front.",

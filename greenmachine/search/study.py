@@ -30,6 +30,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from greenmachine.benchmarks import Benchmark, load_benchmark
+from greenmachine.benchmarks.packed import PackedBenchmark
 from greenmachine.errors import ConfigError, DataError, GreenMachineError, RunError, one_line
 from greenmachine.evaluation import check_rows
 from greenmachine.interrupts import interrupts_held
@@ -337,11 +338,15 @@ class NetworkSearch:
 
     def _at_once(self, columns: Sequence[Column], arch: str) -> tuple[dict[str, float], str]:
         """Return what is known of ``arch`` without its network, and the first failure."""
-        said = score_arch(self._spec, columns, arch, packed_benchmark(self._spec.benchmark))
+        said = score_arch(self._spec, columns, arch, self._packed)
         values = dict(said.values)
         if self._reads_accuracy and (index := self.benchmark.find(arch)) is not None:
             values["accuracy"] = float(self.benchmark.accuracy(self.dataset)[index])
         return values, said.failure
+
+    @cached_property
+    def _packed(self) -> PackedBenchmark:
+        return packed_benchmark(self._spec.benchmark)
 
     @cached_property
     def _reads_accuracy(self) -> bool:
@@ -368,8 +373,7 @@ class NetworkSearch:
             found.setdefault(standing, Columns(known))
             if missing:
                 tasks[standing] = missing
-        packed = packed_benchmark(self._spec.benchmark)
-        jobs = [(self._spec, missing, arch, packed) for arch, missing in tasks.items()]
+        jobs = [(self._spec, missing, arch, self._packed) for arch, missing in tasks.items()]
         for arch, said in zip(
             tasks,
             stream_tasks(score_arch, jobs, workers, device=self.settings.device),
@@ -379,7 +383,12 @@ class NetworkSearch:
         return {arch: found[standing] for arch, standing in stands.items()}
 
     def _representative(self, arch: str) -> str:
-        """Return the architecture that is scored in place of ``arch``: isomorphic, of the table."""
+        """Return the architecture that is scored in place of ``arch``: isomorphic, of the table.
+
+        A score of its own, from a file, comes first: initial weights of isomorphic cells differ.
+        """
+        if arch in self._known:
+            return arch
         index = self.benchmark.find(arch)
         if index is None:
             return arch
