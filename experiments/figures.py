@@ -11,6 +11,8 @@ of this module. The address of a figure is its place in ``results/tables``:
     TABLE/PROTOCOL/PROXY/tss            the three of one space (tss, sss)
     TABLE/PROTOCOL/PROXY/tss/cifar10    one value
     TABLE/PROTOCOL/PROXY/mean           the mean over the six
+
+``PROTOCOL:METRIC`` takes another metric of the table than tau: ``scored:tau_best``.
 """
 
 from __future__ import annotations
@@ -78,24 +80,22 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 @cache
-def taus(name: str) -> pd.DataFrame:
-    """Return the rows of Kendall's tau in a table of results/tables that have a value."""
+def measured(name: str, metric: str = "tau") -> pd.DataFrame:
+    """Return the rows of a metric in a table of results/tables that have a value."""
     long = pd.read_csv(RESULTS / "tables" / f"{name}.csv")
-    return long[long["metric"] == "tau"].dropna(subset=["mean"])
+    return long[long["metric"] == metric].dropna(subset=["mean"])
 
 
-def six(name: str, protocol: str, proxy: str, **more: object) -> list[float]:
-    """Return the values of tau of a proxy on the six data sets, NaN where there is none.
+def six(name: str, protocol: str, proxy: str, metric: str = "tau") -> list[float]:
+    """Return the values of a proxy on the six data sets, NaN where there is none.
 
     Raises:
         LookupError: there is none at all.
     """
-    long = taus(name)
-    keys = {"protocol": protocol, "proxy": proxy, **more}
-    for column, value in keys.items():
-        long = long[long[column] == value]
+    long = measured(name, metric)
+    long = long[(long["protocol"] == protocol) & (long["proxy"] == proxy)]
     if long.empty:
-        raise LookupError(f"results/tables/{name}.csv has no {keys}")
+        raise LookupError(f"results/tables/{name}.csv has no {metric} of {proxy}, {protocol}")
     found = long.set_index(["space", "dataset"])["mean"]
     return [found.get(column, np.nan) for column in COLUMNS]
 
@@ -108,7 +108,8 @@ def named(proxy: str) -> str:
 def figure(address: str) -> str:
     """Return the figure at an address in results/tables."""
     name, protocol, proxy, *place = address.split("/")
-    values = six(name, protocol, proxy)
+    protocol, _, metric = protocol.partition(":")
+    values = six(name, protocol, proxy, metric or "tau")
     if place == ["mean"]:
         return rounded(float(np.mean(values)))
     if place:
@@ -173,7 +174,7 @@ def discoveries_stratified() -> str:
 
 
 def _stratified() -> set[str]:
-    long = taus("greenmachine")
+    long = measured("greenmachine")
     return set(long[long["protocol"] == "stratified_space"]["proxy"])
 
 
@@ -246,7 +247,7 @@ def forests() -> str:
 
 def _forest(protocol: str, proxy: str, size: str) -> list[float]:
     """Return the six values of a forest; ``80 %`` is the largest training size of each column."""
-    long = taus("greenfactory")
+    long = measured("greenfactory")
     long = long[(long["protocol"] == protocol) & (long["proxy"] == proxy)]
     if size == "80 %":
         long = long.sort_values("train").groupby(["space", "dataset"]).tail(1)

@@ -53,6 +53,7 @@ def test_a_figure_without_a_result_is_refused(text: str) -> None:
         ("generalisation/scored/(convolutions)", 3),
         ("generalisation/scored/gm_any/sss/cifar100", 1),
         ("generalisation/scored/gm_any/mean", 1),
+        ("generalisation/scored:tau_best/gm_any/tss", 3),
     ],
 )
 def test_an_address_gives_as_many_values_as_it_names(address: str, values: int) -> None:
