@@ -157,6 +157,8 @@ class _Reading:
         """What the file imports beside what its formula needs."""
         found = {
             ("copy", ""),
+            ("random", ""),
+            ("sys", ""),
             ("warnings", ""),
             ("contextlib", "ExitStack"),
             ("threading", "RLock"),

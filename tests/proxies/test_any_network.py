@@ -5,9 +5,11 @@ from __future__ import annotations
 import copy
 import math
 import random
+import runpy
 import warnings
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import greenmachine
+from greenmachine.export import write_export
 from greenmachine.proxies import PROXIES, ArchitectureProxy, ExpressionProxy, FunctionProxy
 from tests.disguises import SHAPE, Keeping, Net, batch, plain
 from tests.proxies.test_same_function import exported
@@ -237,6 +240,22 @@ def test_every_generator_is_seeded_and_put_back(draw: Any, proxy: str) -> None:
     np.random.rand()
     torch.rand((), generator=model.own)
     assert score(model, proxy) == first
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [lambda net: random.random(), lambda net: float(np.random.rand())],
+    ids=["random", "numpy"],
+)
+def test_exports_seed_every_generator_and_put_it_back(draw: Any, tmp_path: Path) -> None:
+    text = "sum_layers(l2_norm(noise_weight_grad))"
+    write_export(tmp_path / "p.py", text, direction=1, shape=SHAPE, name="p")
+    exported = runpy.run_path(str(tmp_path / "p.py"))["score"]
+    model = seeded(lambda: Drawing(draw))
+    states = random.getstate(), np.random.get_state()[1].tolist()
+    found = [exported(model, seed=3), exported(model, seed=3)]
+    assert (random.getstate(), np.random.get_state()[1].tolist()) == states
+    assert found == pytest.approx([greenmachine.score(model, text, shape=SHAPE, seed=3)] * 2)
 
 
 # --- a part of the network is not seen --------------------------------------------------------
@@ -481,7 +500,7 @@ def test_images_that_are_none_are_refused(images: Tensor, proxy: str) -> None:
         (lambda: greenmachine.score(plain(), "gm_any", shape="images"), "shape"),
         (lambda: greenmachine.score("gm_any", plain()), "Module"),  # type: ignore[arg-type]
         (lambda: greenmachine.score(plain(), "gm_any", images="images"), "str"),
-        (lambda: greenmachine.score(plain(), "gm_any", shape=(8, 3, 8, 8), output=1), "output=1"),
+        (lambda: greenmachine.score(plain(), "gm_any", shape=SHAPE, output=1), "output=1"),
     ],
 )
 def test_a_wrong_call_says_so_in_one_line(call: Any, says: str) -> None:

@@ -8,6 +8,8 @@ noise_input)))))))
 """
 
 import copy
+import random
+import sys
 import warnings
 from contextlib import ExitStack
 from threading import RLock
@@ -112,6 +114,9 @@ def score(model, images=None, labels=None, *, shape=None, seed=0, output=None):
     with lock, torch.inference_mode(False), torch.device("cpu"), ExitStack() as stack:
         stack.enter_context(torch.autocast(like.device.type, enabled=False))
         stack.enter_context(torch.random.fork_rng([like.device] if like.is_cuda else []))
+        stack.callback(random.setstate, random.getstate())
+        if numpy := sys.modules.get("numpy"):  # who has not imported it does not draw from it
+            stack.callback(numpy.random.set_state, numpy.random.get_state())
         stack.enter_context(nn.attention.sdpa_kernel(nn.attention.SDPBackend.MATH))
         stack.callback(torch.set_num_threads, torch.get_num_threads())
         stack.callback(torch.set_default_dtype, torch.get_default_dtype())
@@ -149,6 +154,9 @@ def score(model, images=None, labels=None, *, shape=None, seed=0, output=None):
             p.data = p.data.contiguous(memory_format=layouts[p.dim() == 4])
             p.requires_grad_(p.is_floating_point())
         torch.manual_seed(seed)
+        random.seed(seed)
+        if numpy:
+            numpy.random.seed(seed % 2**32)
         with nn.utils.parametrize.cached():
             returned = net(images.clone(memory_format=layouts[images.dim() == 4]))
             if any(len(images) in layer["given"][1:-1] for layer in fired):
