@@ -41,8 +41,8 @@ BASELINES = ("l2_norm", "nwot_inputs", "synflow", "meco_inputs", "gm_any", "gm_t
 SEEDS = ("l2_norm", "nwot_inputs", "synflow", "meco_inputs", "jacov_noise", "weight_count")
 SETTINGS: dict[str, Any] = {
     "selection": {"scheme": "lexicase"},
-    "evolution": {"population": 240, "generations": 20, "validate_best": 16},
-    "samples": {"train": {"size": 100}, "validation": {"size": 80}, "test": {"size": "rest"}},
+    "evolution": {"population": 400, "generations": 50, "validate_best": 24, "brood": 24},
+    "samples": {"train": {"size": 120}, "validation": {"size": 80}, "test": {"size": "rest"}},
     "objective": {"scheme": "kendall", "aggregate": "mean"},
 }
 USED_BEFORE = ("nats-tss", "nats-sss")
