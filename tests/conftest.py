@@ -21,6 +21,7 @@ from greenmachine.networks.topology import OPERATIONS
 from greenmachine.plugins import unload_plugins
 
 TSS_CELLS = 300
+REAL_FOLDER = os.environ.get("GREENMACHINE_DATA")  # fixtures name another folder later
 
 # The tensors of the tests are tiny: more threads only wait for each other.
 torch.set_num_threads(1)
@@ -102,4 +103,5 @@ def plugins_end_with_their_module() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def real_folder() -> Path:
     """The data folder of GREENMACHINE_DATA; tests that ask for it are marked ``data``."""
-    return Path(os.environ["GREENMACHINE_DATA"])
+    assert REAL_FOLDER
+    return Path(REAL_FOLDER)

@@ -28,7 +28,8 @@ def split_task(task: str) -> tuple[str, str | None]:
     if own := _OWN.fullmatch(task):
         return own["benchmark"], own["dataset"]
     benchmark, _, dataset = task.partition("/")
-    return (task, None) if ".py:" in task else (benchmark, dataset or None)
+    own_file = ".py:" in task or task.endswith(".py")
+    return (task, None) if own_file else (benchmark, dataset or None)
 
 
 class RunConfig(Group):

@@ -79,7 +79,8 @@ def _sizes(samples: Mapping[str, Any], datasets: list[str]) -> dict[str, dict[st
     for sample, found in samples.items():
         sizes[sample] = {}
         for name in datasets:  # nats-tss/cifar10 where there are several benchmarks
-            own = found[name.rpartition("/")[0]] if "/" in name else next(iter(found.values()))
+            only = [] if "/" in name else list(found.values())
+            own = only[0] if only else found[name.rpartition("/")[0]]
             sizes[sample][name] = len(own) if isinstance(own, list) else int(own)
     return sizes
 

@@ -82,7 +82,7 @@ def test_result_exports_what_it_scores(result: greenmachine.Result, tmp_path: Pa
     for proxy in (result.best, path, result.folder, result.best.expression):
         found = greenmachine.score(model, proxy, shape=SHAPE)
         assert found == expected or (math.isnan(found) and math.isnan(expected))
-    second = result.export(str(tmp_path / "second.py"), rank=2)
+    second = result.export(str(tmp_path / "second.py"), rank=2, exact=True)
     assert result.hall_of_fame.loc[2, "expression"] == load(second).EXPRESSION
     with pytest.raises(ConfigError, match="hall of fame"):
         result.export(tmp_path / "proxy.py", rank=99)

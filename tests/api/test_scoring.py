@@ -71,9 +71,7 @@ def test_score_is_that_of_the_evaluator(text: str, synthetic_data: Path) -> None
     expression = parse(text)
     benchmark = greenmachine.load_benchmark("nats-tss")
     terminals = tuple(sorted(expression.terminals))
-    spec = CaptureSpec(
-        "nats-tss", "cifar10", terminals, batch=4, seed=5, options={"cells": 1, "channels": 4}
-    )
+    spec = CaptureSpec("nats-tss", "cifar10", terminals, batch=4, seed=5, options={"cells": 1})
     ((expected,),) = Evaluator.of_networks(spec, [17]).scores([expression])
     images, labels = benchmark.images("cifar10", 4, seed=5)
     model = benchmark.build(17, "cifar10", seed=5, cells=1)

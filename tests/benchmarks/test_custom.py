@@ -235,7 +235,6 @@ def test_wrong_images(name: str, files: tuple[Path, Path], images: str, says: st
 @pytest.mark.parametrize(
     ("named", "says"),
     [
-        ("space.py", "or your own networks: my_space.py:accuracies.csv"),
         ("space.py:", "write my_space.py:accuracies.csv"),
         ("none.py:acc.csv", "no file .*none.py: give the Python file"),
         ("space.py:none.csv", "no file .*none.csv: give a CSV"),

@@ -24,7 +24,7 @@ from tests.cli.conftest import RUN, command
 
 from .conftest import SETTINGS, Noting
 
-PACKAGES = {"tensorboard": "tensorboard", "mlflow": "sqlalchemy", "wandb": "wandb"}
+PACKAGES = {"tensorboard": "tensorboard", "mlflow": "mlflow", "wandb": "wandb"}
 INSTALLED = {name for name, module in PACKAGES.items() if importlib.util.find_spec(module)}
 needs = {
     name: pytest.mark.skipif(name not in INSTALLED, reason=f"{name} is not installed")

@@ -200,7 +200,7 @@ def test_networks_of_the_search_are_told_and_left_out(
     call: Call, run_folder: Path, tmp_path: Path
 ) -> None:
     samples = json.loads((run_folder / "manifest.json").read_text())["samples"]
-    used = {*samples["train"], *samples["validation"]}
+    used = {*samples["train"]["nats-tss"], *samples["validation"]["nats-tss"]}
     assert call("export", str(run_folder), "--out", "mine.py").returncode == 0
     words = ["--on", "nats-tss", "--batch", "2", "--option", "cells=1", "--workers", "1"]
     words += ["--sample", "40", "--seed", "4"]

@@ -256,6 +256,6 @@ def test_az_nas_reads_ranks_alone(rows: list[tuple[float, float, float]]) -> Non
     ids=["none", "lengths", "number", "matrix"],
 )
 def test_az_nas_names_what_does_not_fit(components: dict[str, list[float]]) -> None:
-    with pytest.raises(ValueError, match="az_nas needs a vector a component") as caught:
+    with pytest.raises(ValueError, match="ranks need a vector a component") as caught:
         az_nas(components)
     assert "\n" not in str(caught.value)
