@@ -256,6 +256,7 @@ print("SCRIPT", result.best.expression)
 """
 
 
+@pytest.mark.slow
 def test_evolve_in_a_script_without_main_guard(result: greenmachine.Result, tmp_path: Path) -> None:
     """Workers must not run the script again."""
     path = tmp_path / "script.py"

@@ -158,6 +158,7 @@ def test_signals_go_when_the_run_is_done(tmp_path: Path) -> None:
     assert not (tmp_path / "run" / "signals").exists()
 
 
+@pytest.mark.slow
 def test_several_data_sets_and_the_data_pass(tmp_path: Path) -> None:
     config = settings(
         tasks=["nats-tss/cifar10", "nats-tss/imagenet16-120"],

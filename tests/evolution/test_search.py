@@ -58,7 +58,18 @@ def only(kind: str) -> dict[str, float]:
     return {"crossover": 0, "combine": 0, "tune": 0, kind: 1}
 
 
-@pytest.mark.parametrize("selection", [name for name in Selection.members if name != "lexicase"])
+# Lexicase needs several tasks: test_several.py has it.
+SLOW = {"double_tournament", "tournament"}
+
+
+@pytest.mark.parametrize(
+    "selection",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else [])
+        for name in Selection.members
+        if name != "lexicase"
+    ],
+)
 def test_selection_schemes_run_and_resume(selection: str, tmp_path: Path) -> None:
     scheme = {"scheme": selection, **({"mu": 5} if selection == "mu_plus_lambda" else {})}
     config = settings(selection=scheme, evolution={"generations": 3})
@@ -79,7 +90,7 @@ def test_broods_run_resume_and_need_no_tensor_computation(kind: str, tmp_path: P
         assert child.expression == search.grammar.expression(child)
 
 
-@pytest.mark.parametrize("kind", ["crossover", "combine"])
+@pytest.mark.parametrize("kind", [pytest.param("crossover", marks=pytest.mark.slow), "combine"])
 def test_a_search_is_the_same_where_others_draw_while_it_waits_for_workers(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

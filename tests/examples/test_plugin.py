@@ -78,6 +78,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_words_and_passes_are_evolved_in_workers(run: Path) -> None:
     words = (run / "words.csv").read_text()
     assert "hoyer_sparsity" in words
@@ -86,6 +87,7 @@ def test_words_and_passes_are_evolved_in_workers(run: Path) -> None:
     assert described["plugins"].keys() == {str(PLUGIN)}
 
 
+@pytest.mark.slow
 def test_the_objective_is_what_the_run_maximises(run: Path) -> None:
     result = json.loads((run / "result.json").read_text())
     assert result["objective"]["scheme"] == "first_quarter"
@@ -96,6 +98,7 @@ def test_the_objective_is_what_the_run_maximises(run: Path) -> None:
     assert result["best"]["objective"]["test"]["digits"] == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_the_callback_follows_the_run_and_its_resumption(run: Path) -> None:
     lines = (run / "champions.txt").read_text().splitlines()
     assert [line.split()[0] for line in lines] == ["0", "1", "2"]
@@ -161,6 +164,7 @@ def test_long_lived_workers(run: Path, tmp_path: Path) -> None:
     assert other.stderr.splitlines()[-1].endswith("start the workers again")
 
 
+@pytest.mark.slow
 def test_an_export_has_the_plugins_source_and_its_score(run: Path, tmp_path: Path) -> None:
     out = tmp_path / "proxy.py"
     hall = json.loads((run / "hall_of_fame.json").read_text())
@@ -189,6 +193,7 @@ print(repr(proxy.score(model, shape=(2, 3, 8, 8), seed=4)))
     assert float(found.stdout) == expected
 
 
+@pytest.mark.slow
 def test_a_changed_plugin_is_refused(run: Path, tmp_path: Path) -> None:
     changed = tmp_path / PLUGIN.name
     changed.write_text(PLUGIN.read_text() + "\n# another line\n")
@@ -200,6 +205,7 @@ def test_a_changed_plugin_is_refused(run: Path, tmp_path: Path) -> None:
     )  # that file is not the one of the run, and is not taken for it
 
 
+@pytest.mark.slow
 def test_the_same_file_elsewhere_is_the_same_plugin(run: Path, tmp_path: Path) -> None:
     copy = tmp_path / "elsewhere.py"
     copy.write_bytes(PLUGIN.read_bytes())

@@ -258,6 +258,7 @@ def test_interrupted_build_goes_on(
     assert contents(tmp_path) == contents(built.folder)
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_a_parallel_build(tmp_path: Path) -> None:
     """SIGINT to a real process with two workers: it ends soon, and building again finishes."""
     folder = tmp_path / "store"
