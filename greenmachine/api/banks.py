@@ -192,9 +192,10 @@ def _leaves(
 def _expressions(source: str) -> list[Expression]:
     if source == _ZOO:
         return [parse(proxy.expression) for proxy in PROXIES if isinstance(proxy, ExpressionProxy)]
-    if "(" in source and not source.endswith(".py") and not Path(source).is_dir():
+    is_folder = _is_folder(source)
+    if "(" in source and not source.endswith(".py") and not is_folder:
         return [parse(source, kind=None)]
-    if Path(source).is_dir():
+    if is_folder:
         folder = RunFolder(Path(source))
         hall = [famous.expression for famous in folder.hall()]
         saved = folder.checkpoint()
@@ -204,6 +205,13 @@ def _expressions(source: str) -> list[Expression]:
     if not isinstance(proxy, ExpressionProxy):
         raise ConfigError(f"{source} is no expression: a bank holds the values of expressions")
     return [parse(proxy.expression)]
+
+
+def _is_folder(source: str) -> bool:
+    try:
+        return Path(source).is_dir()
+    except (OSError, ValueError):  # an expression may be longer than any path
+        return False
 
 
 def _random(source: str, facts: BankFacts, families: Sequence[Family]) -> list[Expression]:
