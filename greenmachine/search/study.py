@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,7 @@ _IDENTITY = "greenmachine"  # user attribute of a study: what it searches for
 _OWNER, _ARCH, _SCORES, _FAILURE, _INVALID = "owner", "arch", "scores", "failure", "invalid"
 _MOST_IN_VAIN = 2_000  # trials in a row that no constraint or no space allows
 _MOST_FAILED = 64  # networks that all fail, before the search gives up
+_ASKING = 10  # seconds after which a process has said that a trial is its own, unless it was killed
 _LARGEST = 1_000_000  # architectures that are enumerated
 
 
@@ -231,7 +233,13 @@ class NetworkSearch:
                 raise RunError(f"all {len(failed)} networks failed; the first: {why}")
             running = sum(t.state == TrialState.RUNNING for t in trials)
             if len(scored) + running >= self.trials:
-                break
+                if not any(
+                    t.state == TrialState.RUNNING and _OWNER not in t.user_attrs for t in trials
+                ):
+                    break
+                time.sleep(0.5)  # its process is about to say whose it is, or was killed
+                self._abandon(_is_dead)
+                continue
             number = min(self.settings.ask, self.trials - len(scored) - running)
             with self._abandoned_unless_told():
                 reasons = self._batch(number, trials, workers)
@@ -281,8 +289,9 @@ class NetworkSearch:
     def _abandon(self, whose: Callable[[str], bool]) -> None:
         for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             # A trial without an owner is being asked for at this moment, or its process was killed
-            # then; it holds one place of the search at most.
-            if whose(str(trial.user_attrs.get(_OWNER, ""))):
+            # then: after some seconds it was killed.
+            owner = str(trial.user_attrs.get(_OWNER, ""))
+            if whose(owner) if owner else _age(trial) > _ASKING:
                 storage = self.study._storage
                 storage.set_trial_user_attr(trial._trial_id, ABANDONED, True)
                 self.study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
@@ -452,6 +461,12 @@ class NetworkSearch:
             self.study.tell(trial, state=TrialState.FAIL)
         else:
             self.study.tell(trial, values)
+
+
+def _age(trial: FrozenTrial) -> float:
+    """Return the seconds since a trial was asked for."""
+    started = trial.datetime_start
+    return math.inf if started is None else (datetime.now() - started).total_seconds()
 
 
 def suggest_of(benchmark: Benchmark) -> Callable[[Any], str]:
