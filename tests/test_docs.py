@@ -3,7 +3,8 @@
 ``pytest -m slow`` runs them, those of one document one after the other in one shell. A comment
 before a block tells the special ones: ``main``, ``data`` (where the real tables are), ``cluster``,
 ``tests``, which is left to ``.ci/run``, and ``install``, which is a part of ``main``. Commands of
-an ``official`` block need archives of gigabytes: that they parse is what can be tested.
+an ``official`` block need archives of gigabytes: that they parse is what can be tested. A ``gpu``
+block needs a machine with a GPU.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ PAGES = sorted(
     for pattern in ("*.md", "docs/**/*.md", "examples/*/README.md", "results/README.md")
     for path in ROOT.glob(pattern)
 )
-KINDS = {"", "main", "install", "tests", "data", "cluster", "official"}
+KINDS = {"", "main", "install", "tests", "data", "cluster", "official", "gpu"}
 SET_UP = "python3 -m venv .venv && . .venv/bin/activate && pip install -c constraints.txt -e . && "
 _BLOCK = re.compile(
     r"(?:<!-- (?P<kind>\w+) -->\n)?```(?P<language>bash|python)\n(?P<code>.*?)```", re.S

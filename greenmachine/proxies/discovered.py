@@ -233,6 +233,33 @@ EVOLVED: tuple[EvolvedProxy, ...] = (
         evolved_on="nats-tss cifar10, cifar100, imagenet16-120; nats-sss cifar10, cifar100, "
         "imagenet16-120",
     ),
+    # --- on five families of networks at once
+    EvolvedProxy(
+        name="gm_world",
+        expression="mul(cube(mul(mean_layers(previous_layer(previous_layer(effective_rank("
+        "filter_correlation(noise_weight_grad))))), sum_layers(position_count(noise_output)))), "
+        "mul(logdet(mean_matrices(batch_gram(noise_input_grad))), sum_layers(log1p_abs(log1p_abs("
+        "log1p_abs(min_eigenvalue(filter_correlation(signed_log1p(noise_weight_grad)))))))))",
+        direction=-1,
+        reference="this project, experiments/families.py",
+        words="How many directions the gradients of the filters have, averaged over the layers, "
+        "times the number of positions of all feature maps, to the third power; times the log "
+        "determinant of the similarity of the images in the gradients of the layers' inputs, "
+        "which is negative; times the least eigenvalue of the correlations of the filters' "
+        "damped gradients, summed over the layers. Low is good.",
+        maths="(mean_l r(G_{l−2}) · Σ_l P_l)³ · logdet(mean_l K(∂X_l)) · Σ_l t(λ_min(corr(s(G_l)))"
+        "), r(M) = exp(H(λ(corr M))), where row i of G_l is the gradient of filter i of layer l "
+        "(the first layer stands for those before it), P_l the positions of its output map, K the "
+        "mean products of images, ∂X_l the gradient of the inputs of layer l, s(x) = sign(x) "
+        "log(1 + |x|), and t is log(1 + |x|) three times over",
+        reason="The rank of the gradients tells widths and cells apart, as in gm_any. The number "
+        "of positions counts layers by their resolution, so it favours depth at high resolution, "
+        "which tells networks of different depth apart. The least eigenvalue is zero where "
+        "filters get the same gradient. The log determinant depends on the scale of gradients, and "
+        "would change its sign where they are large.",
+        evolved_on="channel-resnet cifar10; nats-sss cifar10; nats-tss cifar10; nas-bench-101 "
+        "cifar10; nas-bench-macro cifar10",
+    ),
     # --- on an embedded benchmark, without a network of NATS-Bench
     EvolvedProxy(
         name="digits_tss",
