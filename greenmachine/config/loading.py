@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from greenmachine.config.run import RunConfig
 from greenmachine.errors import ConfigError, one_line
 from greenmachine.parts import Part, told_faults
-from greenmachine.plugins import is_loaded, load_plugin, loaded_plugins
+from greenmachine.plugins import belongs, is_loaded, load_plugin, loaded_plugins
 
 __all__ = ["NO_YAML", "load_config", "with_plugins"]
 
@@ -91,7 +91,12 @@ def _written(group: BaseModel) -> dict[str, Any]:
 def with_plugins(config: RunConfig) -> RunConfig:
     """Return the settings with the plugins of their parts: a run without them could not go on."""
     parts = (config.selection, config.objective, *config.callbacks)
-    modules = {type(part).__module__ for part in parts if part.scheme}
+    # A plugin file that was moved has two names: one of them is enough.
+    modules = {
+        module
+        for part in parts
+        if part.scheme and not belongs(module := type(part).__module__, config.plugins)
+    }
     owners = [
         plugin.name for plugin in loaded_plugins() if any(plugin.owns(each) for each in modules)
     ]

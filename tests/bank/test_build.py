@@ -236,7 +236,7 @@ def test_a_full_disk_is_told_before_anything_is_captured(
     ("task", "options"),
     [
         ("nats-tss/cifar10", {}),
-        ("nats-sss/ImageNet16-120", {}),
+        ("nats-sss/imagenet16-120", {}),
         ("nas-bench-101/cifar10", {"width": 25}),
         ("nas-bench-macro/cifar10", {"width": 25}),
         ("channel-resnet/cifar10", {"width": 25}),
