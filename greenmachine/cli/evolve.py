@@ -92,7 +92,7 @@ def evolve(
 ) -> None:
     """Evolve a proxy: capture signals, breed expressions, test the champion.
 
-    Without arguments it runs on the embedded benchmark digits-tss, in about two minutes. Ctrl-C
+    Without arguments it runs on the embedded benchmark digits-tss, in about a minute. Ctrl-C
     loses nothing: --resume goes on after the last whole generation, bit for bit. A finished run
     goes on where --set gives it more evolution.generations, or where the callback that ended it is
     replaced, or removed with --set callbacks=[].
