@@ -246,7 +246,7 @@ EVOLVED: tuple[EvolvedProxy, ...] = (
         "times the number of positions of all feature maps, to the third power; times the log "
         "determinant of the similarity of the images in the gradients of the layers' inputs, "
         "which is negative; times the least eigenvalue of the correlations of the filters' "
-        "damped gradients, summed over the layers. Low is good.",
+        "damped gradients, summed over the layers; low is good.",
         maths="(mean_l r(G_{l−2}) · Σ_l P_l)³ · logdet(mean_l K(∂X_l)) · Σ_l t(λ_min(corr(s(G_l)))"
         "), r(M) = exp(H(λ(corr M))), where row i of G_l is the gradient of filter i of layer l "
         "(the first layer stands for those before it), P_l the positions of its output map, K the "

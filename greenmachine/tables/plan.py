@@ -132,6 +132,7 @@ EVOLVED_PLAN = Plan(
     groups=(
         Group("evolved", _EVOLVED, batch=4),
         Group("stratified", ("nats_sss_stratified",), batch=4),
+        Group("families", ("gm_world",), batch=8),
     ),
     networks=3000,
     rounds=6,
