@@ -12,18 +12,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from experiments.peak_memory import family
 from experiments.performance.report import Report
 from experiments.performance.settings import Settings
-from experiments.performance.workload import Workload, evolve
-from greenmachine.evolution import Search
-from greenmachine.evolution.individual import Individual
+from experiments.performance.workload import TimedSearch, Workload, evolve
 from greenmachine.files import read_json
-from greenmachine.language import Expression
 from greenmachine.signals import Store
 from greenmachine.workers import count_workers
 
@@ -32,36 +29,6 @@ __all__ = ["measure_above"]
 _TICK = 0.2  # seconds between two looks at the processes
 _IDLE = 0.1  # share of a run's processor time below which workers count as idle
 _RUN = "from greenmachine.cli import main; main()"
-
-
-class _TimedSearch(Search):
-    """A search that measures its breeding.
-
-    Attributes:
-        candidates: evaluated for broods.
-        seconds: processor time of breeding.
-        judging: the part of them that scores and tau take.
-    """
-
-    candidates = 0
-    seconds = 0.0
-    judging = 0.0
-
-    def ask(self, seeds: Sequence[Expression] = ()) -> list[Individual]:
-        """Return the new individuals; measure how long it takes after the first generation."""
-        started = time.process_time()
-        new = super().ask(seeds)
-        if self.population:
-            self.seconds += time.process_time() - started
-        return new
-
-    def _fitness_of(self, expressions: list[Expression]) -> list[float]:
-        started = time.process_time()
-        try:
-            return super()._fitness_of(expressions)
-        finally:
-            self.candidates += len(expressions)
-            self.judging += time.process_time() - started
 
 
 def measure_above(workload: Workload, report: Report) -> None:
@@ -94,7 +61,7 @@ def measure_above(workload: Workload, report: Report) -> None:
     _run_alone(workload.settings, report)
 
 
-def _candidates(settings: Settings, report: Report) -> _TimedSearch:
+def _candidates(settings: Settings, report: Report) -> TimedSearch:
     """Run a search with broods and return it at its end."""
     with tempfile.TemporaryDirectory(prefix="greenmachine-") as folder:
         workload = Workload(settings, Path(folder), report.say)
@@ -110,9 +77,9 @@ def _candidates(settings: Settings, report: Report) -> _TimedSearch:
             settings.above_generations,
             report.say,
             broods=True,
-            search_type=_TimedSearch,
+            search_type=TimedSearch,
         )
-    assert isinstance(done.search, _TimedSearch)
+    assert isinstance(done.search, TimedSearch)
     return done.search
 
 

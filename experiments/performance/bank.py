@@ -1,9 +1,9 @@
 """Part j: what a bank costs to build, and how fast a search above it is.
 
 The search is the project's own, with broods, on as many networks as a bank of thousands has: the
-vectors of those that were captured, again and again, with other accuracies. What a candidate costs
-depends on the number of layers and networks, and on nothing that their values say. Seconds are
-those of the processor, so that other work on the machine does not count.
+vectors of the captured networks are repeated, with noise added to their accuracies. The cost of a
+candidate depends on the numbers of layers and networks, not on their values. Seconds are processor
+time, so that other work on the machine matters little.
 """
 
 from __future__ import annotations
@@ -16,15 +16,13 @@ import numpy as np
 
 from experiments.performance.report import Report
 from experiments.performance.settings import Settings
-from experiments.performance.workload import Workload
+from experiments.performance.workload import TimedSearch, Workload
 from greenmachine.api.banks import build_bank
 from greenmachine.bank import Bank, BankEvaluator
 from greenmachine.config import EvolutionConfig, LanguageConfig
-from greenmachine.evolution import Search
 from greenmachine.evolution.evaluators import SampleEvaluator
 from greenmachine.fitness import Task
 from greenmachine.fitness.objectives import KendallTau
-from greenmachine.language import Expression
 from greenmachine.language.grammar import Grammar
 from greenmachine.selection import Tournament
 
@@ -76,12 +74,12 @@ def _search(bank: Bank, workload: Workload, report: Report) -> float:
     (family,) = bank.facts.families
     held = len(family.indices)
     places = [place % held for place in range(settings.bank_networks)]
-    evaluator = BankEvaluator(bank.vectors(family), places, cache_bytes=_CACHE)
+    above = BankEvaluator(bank.vectors(family), places, cache_bytes=_CACHE)
     accuracy = workload.accuracy([family.indices[place] for place in places])
     accuracy = accuracy + np.random.default_rng(settings.seed).normal(size=len(accuracy))
     task = Task(settings.dataset, settings.dataset, np.arange(len(accuracy)), accuracy)
-    evaluator = SampleEvaluator({settings.dataset: evaluator}, [task], KendallTau())
-    search = Search(
+    evaluator = SampleEvaluator({settings.dataset: above}, [task], KendallTau())
+    search = TimedSearch(
         EvolutionConfig(
             population=settings.bank_population,
             generations=settings.bank_generations,
@@ -95,21 +93,12 @@ def _search(bank: Bank, workload: Workload, report: Report) -> float:
         settings.seed,
     )
     search.step()
-    judged = search.breeder.fitness_of
-    candidates = 0
-
-    def counted(expressions: list[Expression]) -> object:
-        nonlocal candidates
-        candidates += len(expressions)
-        return judged(expressions)
-
-    search.breeder.fitness_of = counted  # type: ignore[assignment]
+    first = search.individuals
     started = time.process_time()
     while search.generation < settings.bank_generations:
-        before = search.individuals
         search.step()
-        candidates += search.individuals - before
         report.say(f"generation {search.generation} of {settings.bank_generations} above the bank")
+    candidates = search.candidates + search.individuals - first
     rate = candidates / (time.process_time() - started)
     counts = bank.vectors(family).layer_counts
     layers = sum(counts[place] for place in places)

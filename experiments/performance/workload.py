@@ -24,6 +24,7 @@ from greenmachine.benchmarks import Benchmark, load_benchmark
 from greenmachine.config import EvolutionConfig, LanguageConfig
 from greenmachine.engine import Evaluator
 from greenmachine.evolution.evaluators import SampleEvaluator
+from greenmachine.evolution.individual import Individual
 from greenmachine.evolution.search import Search
 from greenmachine.fitness import Task
 from greenmachine.fitness.objectives import KendallTau
@@ -34,7 +35,7 @@ from greenmachine.selection import Tournament
 from greenmachine.signals import CaptureSpec, Store
 from greenmachine.workers import Progress, count_workers, run_tasks
 
-__all__ = ["Evolution", "Workload", "evolve", "synchronised", "warm_workers"]
+__all__ = ["Evolution", "TimedSearch", "Workload", "evolve", "synchronised", "warm_workers"]
 
 
 def synchronised(device: str) -> float:
@@ -107,6 +108,36 @@ class TimedEvaluator(Evaluator):
             else:
                 stack.extend(node.args)
         self.computed.append(kept)
+
+
+class TimedSearch(Search):
+    """A search that measures its breeding.
+
+    Attributes:
+        candidates: evaluated for broods.
+        seconds: processor time of breeding.
+        judging: the part of them that scores and tau take.
+    """
+
+    candidates = 0
+    seconds = 0.0
+    judging = 0.0
+
+    def ask(self, seeds: Sequence[Expression] = ()) -> list[Individual]:
+        """Return the new individuals; measure how long it takes after the first generation."""
+        started = time.process_time()
+        new = super().ask(seeds)
+        if self.population:
+            self.seconds += time.process_time() - started
+        return new
+
+    def _fitness_of(self, expressions: list[Expression]) -> list[float]:
+        started = time.process_time()
+        try:
+            return super()._fitness_of(expressions)
+        finally:
+            self.candidates += len(expressions)
+            self.judging += time.process_time() - started
 
 
 @dataclass(frozen=True)

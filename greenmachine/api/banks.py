@@ -81,8 +81,9 @@ def build_bank(
         seed: of weights, noise, images, the networks that are drawn and random expressions; a new
             bank has 0.
         workers: processes; -1 takes every core.
-        announce: told what is left out, and size and time before anything is computed.
-        progress: told the task, and shards done and in all.
+        announce: is called with lines to print: what is left out, and size and time before
+            anything is computed.
+        progress: is called with the task, the shards done, and the shards in all.
 
     Returns:
         The bank, complete.

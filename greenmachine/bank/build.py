@@ -43,7 +43,7 @@ from greenmachine.workers import count_workers, run_tasks
 __all__ = ["build", "capture_spec", "promised_bytes", "refuse_other_folder"]
 
 _NETWORKS = 4  # a shard; a worker has their tensors in memory
-_PROBED = 3  # networks by which size and time are told before a build
+_PROBED = 3  # networks that are measured to estimate size and time before a build
 _BLOCK = 2**26  # bytes that are joined at a time
 
 _Announce = Callable[[str], None]
@@ -85,8 +85,8 @@ def build(
         families: that the bank is to hold besides.
         leaves: see :func:`greenmachine.bank.leaves_of`; those that it holds already are skipped.
         workers: processes; -1 takes every core.
-        announce: told size and time before anything is computed.
-        progress: told the task, and shards done and in all.
+        announce: is called with lines to print: size and time, before anything is computed.
+        progress: is called with the task, the shards done, and the shards in all.
 
     Returns:
         The bank, complete.

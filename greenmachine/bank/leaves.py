@@ -56,7 +56,7 @@ def evaluate_leaves(shard: Shard, leaves: Sequence[Expression]) -> list[Tensor]:
 
 
 class Sieve:
-    """Lets pass what tells layers or networks apart as nothing before does.
+    """Keep an expression if its values vary and differ from those of all expressions before it.
 
     Held back are expressions that are not finite on half of the layers, that are constant, or that
     agree everywhere, to six digits, with one before.

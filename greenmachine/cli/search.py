@@ -53,7 +53,7 @@ def search(
     ] = None,
     scores: Annotated[
         Path | None,
-        typer.Option(help="score file: what it says of a network is not computed again"),
+        typer.Option(help="score file: its scores are used and not computed again"),
     ] = None,
     storage: Annotated[
         str | None,

@@ -221,7 +221,8 @@ class Block:
         raise AssertionError(f"{name} has no return")
 
     def _expanded(self, value: ast.expr, module: str, known: dict[str, ast.expr]) -> ast.expr:
-        return _Expander(self, module, known).visit(copy.deepcopy(value))  # type: ignore[no-any-return]
+        found: ast.expr = _Expander(self, module, known).visit(copy.deepcopy(value))
+        return found
 
 
 class _Replacer(ast.NodeTransformer):
@@ -269,8 +270,9 @@ class _Expander(ast.NodeTransformer):
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
         self.generic_visit(node)
-        if isinstance(node.value, ast.Tuple) and isinstance(node.slice, ast.Constant):
-            return node.value.elts[node.slice.value]  # type: ignore[index]
+        place = node.slice.value if isinstance(node.slice, ast.Constant) else None
+        if isinstance(node.value, ast.Tuple) and isinstance(place, int):
+            return node.value.elts[place]
         return node
 
 

@@ -1,7 +1,7 @@
-"""What a search of networks is for: objectives, constraints, and the columns that they read.
+"""Goals of a search for networks: objectives, constraints, and the columns that they read.
 
-A column is a number of one architecture: what a proxy says, ``params``, ``flops`` (in millions),
-``accuracy`` (the true one, from the benchmark's table), or a function of the user's,
+A column is one number for each architecture: the score of a proxy, ``params``, ``flops`` (in
+millions), ``accuracy`` (the true one, from the benchmark's table), or the value of a user's function,
 ``FILE.py:FUNCTION``. An objective is a column, or a rank sum of several
 (``greenmachine/proxies/rank_sums.py``); a constraint compares a column with a number.
 """
@@ -119,10 +119,10 @@ class Constraint:
 
     @classmethod
     def read(cls, text: str) -> Constraint:
-        """Return the constraint that ``text`` says.
+        """Read a constraint such as ``params<=1e6``.
 
         Raises:
-            ConfigError: it says none.
+            ConfigError: the text is no constraint.
         """
         found = _CONSTRAINT.fullmatch(text.strip())
         if found is None:

@@ -66,7 +66,7 @@ def search_networks(
         ask: networks asked for at once; results depend on it.
         options: build options of the benchmark.
         device: of the passes.
-        scores: a score file: what it says of a network is not computed.
+        scores: a score file: its scores are used and not computed again.
         storage: database URL, such as ``sqlite:///search.db``; several processes may share it.
             None keeps the trials in ``out``, or in memory.
         study: name of the study in the storage.

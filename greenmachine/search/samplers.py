@@ -24,10 +24,11 @@ __all__ = ["ABANDONED", "SAMPLERS", "Listed", "Placed", "RegularisedEvolution", 
 SAMPLERS = ("random", "tpe", "nsga2", "evolution", "exhaustive")
 
 ABANDONED = "abandoned"
-"""User attribute of trials whose process ended before they were told; they count for nothing."""
+"""User attribute of trials whose process ended before their results were stored; no sampler reads
+them."""
 
 
-class RegularisedEvolution(BaseSampler):  # type: ignore[misc]
+class RegularisedEvolution(BaseSampler):  # type: ignore[misc]  # Optuna is optional
     """Regularised evolution: of the youngest networks a good one gets a mutated child.
 
     Real et al., "Regularized evolution for image classifier architecture search", AAAI 2019. The
@@ -104,7 +105,7 @@ def _contains(distribution: BaseDistribution, value: Any) -> bool:
         return False
 
 
-class Listed(BaseSampler):  # type: ignore[misc]
+class Listed(BaseSampler):  # type: ignore[misc]  # Optuna is optional
     """Give the parameters of a list, one entry a trial.
 
     Args:
@@ -142,7 +143,7 @@ Make = Callable[[int, int], BaseSampler]
 """Takes a seed and the place of a trial, and returns the sampler of that trial."""
 
 
-class Placed(BaseSampler):  # type: ignore[misc]
+class Placed(BaseSampler):  # type: ignore[misc]  # Optuna is optional
     """A sampler made anew for every trial, from a seed of its own.
 
     Args:

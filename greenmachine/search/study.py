@@ -1,9 +1,9 @@
-"""A search for networks: ask Optuna's sampler, score in workers, tell.
+"""A search for networks: Optuna's sampler suggests them, workers score them.
 
-Networks are asked for in batches, which are scored in any order and told in the order in which they
-were asked. All of a batch are told at once, and a batch that was not told is asked again: so a
-search that was stopped finds what it would have found. Several processes may work on one storage;
-each asks for batches of its own.
+The sampler suggests networks in batches. The networks of a batch are scored in any order, and their
+results are stored together, in the order of the suggestions. If the search is stopped before that,
+the same batch is suggested again, so a resumed search finds what the unbroken one finds. Several
+processes may work on one storage; each has batches of its own.
 
 What is said of an architecture is kept with its trial, and nothing is scored twice: not in this
 search, and not what is isomorphic to a network of the benchmark's table that was scored.
@@ -206,8 +206,9 @@ class NetworkSearch:
 
         Args:
             workers: processes; results do not depend on it.
-            progress: told how many networks are scored.
-            announce: told the first reason of a failure, and what other processes do.
+            progress: is called with the number of scored networks, and of all.
+            announce: is called with lines to print: the first failure, and the state of other
+                processes.
 
         Raises:
             RunError: every network fails, or a worker died again and again.

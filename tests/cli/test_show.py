@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from greenmachine.evolution import RunFolder
 from greenmachine.evolution.equations import equations
 from greenmachine.export import write_export
-from greenmachine.language import latex, parse, symbolic, tree_of
+from greenmachine.language import Expression, latex, parse, symbolic, tree_of
 
 from .conftest import Call
 
@@ -23,9 +24,9 @@ MECO = "sum_layers(min_eigenvalue(channel_correlation(noise_input)))"
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_form_of_an_expression_and_of_its_file(
-    option: str, form: object, call: Call, tmp_path: Path
+    option: str, form: Callable[[Expression], object], call: Call, tmp_path: Path
 ) -> None:
-    expected = str(form(parse(MECO))).rstrip()  # type: ignore[operator]
+    expected = str(form(parse(MECO))).rstrip()
     write_export(tmp_path / "mine.py", MECO, direction=1, shape=(4, 3, 8, 8), name="mine")
     for proxy in (MECO, "mine.py"):
         printed = call("show", proxy, option)
