@@ -1,8 +1,8 @@
 """Goals of a search for networks: objectives, constraints, and the columns that they read.
 
 A column is one number for each architecture: the score of a proxy, ``params``, ``flops`` (in
-millions), ``accuracy`` (the true one, from the benchmark's table), or the value of a user's function,
-``FILE.py:FUNCTION``. An objective is a column, or a rank sum of several
+millions), ``accuracy`` (the true one, from the benchmark's table), or the value of a user's
+function, ``FILE.py:FUNCTION``. An objective is a column, or a rank sum of several
 (``greenmachine/proxies/rank_sums.py``); a constraint compares a column with a number.
 """
 
