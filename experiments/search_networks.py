@@ -89,7 +89,7 @@ def summary(frame: pd.DataFrame) -> str:
         "",
         "Read this with care. `gm_tss` was evolved on accuracies of this space, so its queries "
         "are not free of training. The cell that it ranks first of all 15,625 is the most accurate "
-        "one, a single place of the space on which nearly every evolutionary search ends: that says "
+        "one, a single place of the space where nearly every evolutionary search ends: that says "
         "little about other spaces. Its first choice among 500 random cells is often worse, as "
         "the second row shows; both random rows see the same cells.",
         "",
