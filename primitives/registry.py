@@ -9,6 +9,7 @@ vocabulary, which holds those of both languages.
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -153,7 +154,10 @@ class Registry:
     def check(self, item: Primitive) -> None:
         """Raise what :meth:`add` raises, and register nothing."""
         if item.name in self._primitives:
-            raise ValueError(f"primitive {item.name!r} is registered already")
+            other = inspect.unwrap(self._primitives[item.name].function)
+            raise ValueError(
+                f"primitive {item.name!r} is registered already, by {inspect.getfile(other)}"
+            )
         kinds = {k for s in item.signatures for k in (*s.arguments, s.result)}
         unknown = sorted(kinds - self._kinds)
         if unknown:
