@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from reprlib import repr as short
 from typing import Any, ClassVar, Self
 
@@ -99,7 +100,7 @@ class Part(BaseModel):
         try:
             made = cls.members[scheme].model_validate(settings)
         except ValidationError as error:
-            raise ValueError(f"{scheme}: {told_faults(error)}") from None
+            raise ValueError(f"{scheme}: {told_faults(error, cls.members[scheme])}") from None
         assert isinstance(made, cls)
         return made
 
@@ -116,14 +117,31 @@ class Part(BaseModel):
         return {"scheme": self.scheme, **self.model_dump(mode="json")}
 
 
-def told_faults(error: ValidationError) -> str:
-    """Return in one line what is wrong with settings, each fault after the place where it is."""
-    faults = (
-        (
-            ".".join(str(part) for part in fault["loc"]),
-            _WORDS.get(fault["type"], fault["msg"].removeprefix("Value error, ")),
-        )
-        for fault in error.errors()
-    )
-    lines = [f"{where}: {what}" if where else what for where, what in faults]
+def told_faults(error: ValidationError, settings: type[BaseModel] | None = None) -> str:
+    """Return in one line what is wrong with settings, each fault after the place where it is.
+
+    Args:
+        error: of pydantic.
+        settings: the class whose values were wrong; with it, a name that is nearly one of its
+            settings is told that one.
+    """
+    lines = []
+    for fault in error.errors():
+        where = ".".join(str(part) for part in fault["loc"])
+        what = _WORDS.get(fault["type"], fault["msg"].removeprefix("Value error, "))
+        if fault["type"] == "extra_forbidden" and settings is not None:
+            what += _nearest(settings, [str(part) for part in fault["loc"]])
+        lines.append(f"{where}: {what}" if where else what)
     return one_line(ValueError("; ".join(lines)))
+
+
+def _nearest(settings: type[BaseModel], names: list[str]) -> str:
+    """Return the end of a message: the setting beside the last of ``names`` that it resembles."""
+    for name in names[:-1]:
+        field = settings.model_fields.get(name)
+        group = None if field is None else field.annotation
+        if not (isinstance(group, type) and issubclass(group, BaseModel)):
+            return ""
+        settings = group
+    close = get_close_matches(names[-1], settings.model_fields, n=1)
+    return "".join(f"; did you mean {'.'.join([*names[:-1], each])}?" for each in close)
