@@ -97,7 +97,7 @@ class BankFacts(_Strict):
     Attributes:
         passes: whose signals the expressions may read.
         batch: images a pass.
-        seed: of weights, noise, images and the choice of networks.
+        seed: seed of weights, noise, images and the choice of networks.
         plugins: SHA-256 by name of those that brought words or passes.
         families: the networks.
         parts: texts of the expressions, part by part.

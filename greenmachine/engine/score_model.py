@@ -71,7 +71,7 @@ def evaluate_model(
         shape: (B, C, H, W) of the noise images.
         images: (B, C, H, W), for the data pass.
         labels: (B,) class indices, for the data pass.
-        seed: of the noise, and of randomness inside the network.
+        seed: seed of the noise, and of randomness inside the network.
         output: which part of what the network returns is its output; see ``pick_output``.
 
     Returns:

@@ -85,7 +85,7 @@ class Proxy:
             images: {images_doc}
             labels: {labels_doc}
             shape: of the noise where no images are given; None takes ``SHAPE``.
-            seed: of the noise, and of randomness inside the network.
+            seed: seed of the noise, and of randomness inside the network.
             output: which part of what the network returns is its output: an index, a key or a
                 function. None takes a tensor, ``logits``, or the only tensor of several things.
 

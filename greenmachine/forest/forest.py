@@ -75,7 +75,7 @@ class Forest:
         Args:
             scores: (networks, features), a column a proxy; not finite = failed.
             accuracy: (networks,) true accuracies in percent.
-            seed: of the bootstrap samples of the trees, 0 to 2**32 - 1.
+            seed: seed of the bootstrap samples of the trees, 0 to 2**32 - 1.
             trees: number of them.
             workers: threads; -1 takes every core.
             facts: added to those that the forest keeps.

@@ -94,7 +94,7 @@ def coverage(
         fired: its layers that fired.
         run: sends a batch through the network. It is called only where a weight belongs to no
             layer that fired, to see whether the network uses it.
-        seed: of the randomness inside the network.
+        seed: seed of the randomness inside the network.
     """
     matrices = weight_matrices(model)
     if not others_of(matrices, fired):

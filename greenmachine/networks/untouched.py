@@ -44,7 +44,7 @@ def untouched(model: nn.Module, seed: int) -> Iterator[None]:
 
     Args:
         model: any network.
-        seed: of the randomness inside the network, such as dropout.
+        seed: seed of the randomness inside the network, such as dropout.
 
     Raises:
         ValueError: the network has weights that cannot be read: quantised, lazy, complex, without

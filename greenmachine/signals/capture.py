@@ -285,7 +285,7 @@ def run_pass(
             ``input_grad``, ``output_grad``.
         norms: False switches batch normalisation off.
         absent_as_zero: False leaves out a gradient that does not exist.
-        seed: of the randomness inside the network (dropout).
+        seed: seed of the randomness inside the network (dropout).
 
     Returns:
         The layers in order of firing. A layer whose output reaches nothing has zero

@@ -48,7 +48,7 @@ class CaptureSpec:
         dataset: data set whose images and number of classes the networks get.
         terminals: signals to keep, sorted, such as ``noise_input``.
         batch: images a pass.
-        seed: of weights, noise and the choice of images.
+        seed: seed of weights, noise and the choice of images.
         options: build options of the benchmark, such as ``{"cells": 2}``.
         device: torch device on which the passes run.
         precision: of the signals in a store: float32 (as they are), bfloat16 or float16.

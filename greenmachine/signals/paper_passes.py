@@ -74,7 +74,7 @@ def mode_passes(
         model: the network; it is left as it was found.
         terminals: names of ``MODE_SIGNALS``; others are ignored.
         shape: (B, C, H, W) of the images.
-        seed: of the images, and of randomness inside the network.
+        seed: seed of the images, and of randomness inside the network.
     """
     like = float_like(model)
     generator = torch.Generator("cpu").manual_seed(seed)

@@ -33,7 +33,7 @@ def run_passes(
         shape: (B, C, H, W) of the noise images; ``ones`` takes batch 1 of it.
         images: (B, C, H, W), for the data pass.
         labels: (B,) class indices, for the data pass.
-        seed: of the noise, the perturbation, and randomness inside the network.
+        seed: seed of the noise, the perturbation, and randomness inside the network.
 
     Returns:
         The layers in order of firing, ``signals`` keyed by terminal.

@@ -366,7 +366,7 @@ def test_rows_that_are_not_images_are_refused() -> None:
 
 
 def test_no_layers_and_missing_images() -> None:
-    with pytest.raises(ValueError, match="no convolution or linear layer fired"):
+    with pytest.raises(ValueError, match="no convolution or linear layer ran"):
         run_passes(nn.Flatten(), {"noise_input", "ones_input"}, SHAPE)
     with pytest.raises(ValueError, match="labelled mini-batch"):
         run_passes(make(networks.Plain), {"data_input"}, SHAPE)
