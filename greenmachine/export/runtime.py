@@ -58,7 +58,7 @@ def merged(passes: dict[str, list[Layer]]) -> list[Layer]:
     """The layers in order of firing, with the signals of each pass under ``pass_signal``."""
     firings = [[layer.name for layer in layers] for layers in passes.values()]
     if not firings[0]:
-        raise ValueError("no convolution or linear layer fired")
+        raise ValueError("no convolution or linear layer ran in the forward pass")
     if any(firing != firings[0] for firing in firings):
         raise ValueError("the layers that fire differ from pass to pass")
     layers = next(iter(passes.values()))

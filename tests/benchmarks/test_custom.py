@@ -330,7 +330,9 @@ def test_labels_beyond_the_outputs_fail_the_network(name: str, files: tuple[Path
     spec = CaptureSpec(name, "own", ("data_weight_grad",), batch=6)
     evaluator = Evaluator.of_networks(spec, [0])
     evaluator.scores([parse("sum_layers(l2_norm(data_weight_grad))")])
-    assert evaluator.failures == {0: "ValueError: label 2 is no class of a network of 2 outputs"}
+    assert evaluator.failures == {
+        0: "ValueError: label 2 is too large for a network with 2 outputs"
+    }
 
 
 def test_a_pickled_custom_benchmark_is_the_same(name: str) -> None:
