@@ -100,7 +100,7 @@ def test_epe_nas_of_many_classes_compares() -> None:
     ("classes", "labels", "message"),
     [
         (10, [0, 1, 2, 3, 4], "two images of one class"),
-        (101, [0, 0, 1, 2, 3], "two need two images"),
+        (101, [0, 0, 1, 2, 3], "two images each"),
     ],
 )
 def test_epe_nas_names_a_batch_without_pairs(classes: int, labels: list[int], message: str) -> None:

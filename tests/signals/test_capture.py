@@ -387,5 +387,5 @@ def test_what_the_network_returns() -> None:
             return x, super().forward(x)
 
     run_passes(make(Pair), {"noise_input"}, SHAPE)  # the output is not needed
-    with pytest.raises(ValueError, match="say which part is its output"):
+    with pytest.raises(ValueError, match="choose the part"):
         run_passes(make(Pair), {"noise_weight_grad"}, SHAPE)
