@@ -106,9 +106,9 @@ def test_checksum_is_of_table_and_plugin(tmp_path: Path) -> None:
         ("'mine'", "needs table, build, input_shape; or give a loader"),
         (f"'mine', {BUILD}", "needs table; or"),
         (f"'mine', print, {FRAME}", "give a loader, or table without a loader"),
-        ("'mine', 3", "loader is 3, where a function should be"),
-        (f"'mine', {FRAME}, build=3, input_shape=(4,)", "build is 3, where a function"),
-        (f"'mine', {FRAME}, {BUILD}, images=3", "images is 3, where a function"),
+        ("'mine', 3", "loader is 3: give a function"),
+        (f"'mine', {FRAME}, build=3, input_shape=(4,)", "build is 3: give a function"),
+        (f"'mine', {FRAME}, {BUILD}, images=3", "images is 3: give a function"),
     ],
 )
 def test_what_cannot_be_registered(tmp_path: Path, arguments: str, says: str) -> None:

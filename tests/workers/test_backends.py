@@ -150,7 +150,7 @@ def test_ray_that_runs_already() -> None:
     finally:
         daemon.terminate()
         daemon.wait()
-    expected = ["Ray has 2 CPUs for 5 workers: ask for fewer workers", "2 False"]
+    expected = ["Ray has 2 CPUs for 5 workers: use fewer workers", "2 False"]
     assert done.stdout.splitlines() == expected, done.stderr
 
 
