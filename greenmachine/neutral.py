@@ -103,7 +103,7 @@ def seeded(seed: int, devices: Sequence[int] = ()) -> Iterator[None]:
     """Seed every generator that a network may draw from; outside they are as they were.
 
     Args:
-        seed: of torch, and of Python's and numpy's global generators.
+        seed: seed of torch, and of Python's and numpy's global generators.
         devices: GPUs whose generators are put back too.
     """
     numpy = sys.modules.get("numpy")  # who has not imported it does not draw from it

@@ -1,4 +1,4 @@
-"""Primitives: pure torch functions over stacks of layers, and the registry that lists them."""
+"""Primitives: pure torch functions over stacks of layers, and the registries that list them."""
 
 from __future__ import annotations
 

@@ -1,9 +1,10 @@
-"""The rules that every function of the paper language obeys: protection, padding, raising.
+"""The rules that every function of the paper language obeys: protection, padding, failing layers.
 
-A value is a stack (K, ...) of K layers whose tensors have one shape, maybe the shape () of a
-number. Where a function raises in the paper, because a shape does not fit, it does so on every
-layer of the stack alike: the value is then the empty stack (K, 0), and so is whatever is made of
-it, until the layers are skipped in the mean over the layers.
+A value is a stack (K, ...) of K layers whose tensors have one shape; this may be the shape () of a
+number. In the paper, a function raises an error on a layer whose shape it does not accept, and the
+layer is skipped. All layers of a stack have the same shape, so they fail together: the value then
+becomes the empty stack (K, 0), every function returns it unchanged, and the mean over the layers
+leaves these layers out.
 """
 
 from __future__ import annotations
@@ -14,15 +15,15 @@ from functools import wraps
 import torch
 from torch import Tensor
 
-NOISE_SEED = 20151  # of add_noise and gaussian_init; any number does
+NOISE_SEED = 20151  # seed of add_noise; that of gaussian_init is the next; the value is arbitrary
 
 
 class DoesNotFitError(ValueError):
-    """The shape of a layer's tensor is none that the function takes: the layer raises."""
+    """The function does not accept the shape of a layer's tensor, so the layer fails."""
 
 
 def protected(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """Make of a function of stacks one that reads NaN as 1 and hands on layers that raised."""
+    """Wrap a function of stacks: NaN is read as 1, and failed layers are passed through."""
 
     @wraps(function)
     def guarded(*stacks: Tensor) -> Tensor:
@@ -38,31 +39,31 @@ def protected(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 
 def has_raised(x: Tensor) -> bool:
-    """Whether the layers of the stack raised: no tensor of a network is empty."""
+    """Return whether the layers of the stack failed: only then is a stack empty."""
     return x.numel() == 0
 
 
 def without_nan(x: Tensor) -> Tensor:
-    """The stack with 1 for every NaN; itself where it has none."""
-    if not x.sum().isnan():  # one pass that writes nothing; infinities of both signs are NaN too
+    """Replace every NaN of the stack by 1; return the stack itself if it has none."""
+    if not x.sum().isnan():  # a fast check; a sum of both infinities is NaN too, which does no harm
         return x
     return torch.where(x.isnan(), 1.0, x)
 
 
 def rows(x: Tensor) -> Tensor:
-    """(K, ...) to (K, n): the elements of each layer."""
+    """Reshape (K, ...) to (K, n): one row of elements for each layer."""
     return x.reshape(len(x), -1)
 
 
 def meeting(value: Tensor, x: Tensor) -> Tensor:
-    """(K,) to the number of dimensions of ``x``, so that it meets every element of its layer."""
+    """Reshape (K,) to the number of dimensions of ``x``, so that it broadcasts over each layer."""
     return value.reshape(-1, *(1,) * (x.ndim - 1))
 
 
 def padded(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Two stacks in one shape: the longer's; the shorter is filled up with ones.
+    """Give two stacks the shape of the longer one; the shorter one is padded with ones.
 
-    Of two equally long ones the first gives the shape.
+    If both have equally many elements, the first gives the shape.
     """
     if x.shape == y.shape:
         return x, y
@@ -73,14 +74,14 @@ def padded(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def filled(x: Tensor, length: int) -> Tensor:
-    """(K, n) to (K, length), filled up with ones."""
+    """Pad (K, n) with ones to (K, length)."""
     return torch.cat([x, x.new_ones(len(x), length - x.shape[1])], dim=1)
 
 
 def truncated(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Two stacks in one shape: the shorter's; what the longer has more is dropped.
+    """Give two stacks the shape of the shorter one; further elements of the longer are dropped.
 
-    Of two equally long ones the first gives the shape.
+    If both have equally many elements, the first gives the shape.
     """
     if x.shape == y.shape:
         return x, y
@@ -91,10 +92,10 @@ def truncated(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def square_matrices(x: Tensor) -> Tensor:
-    """The stack itself, if the last two dimensions of a layer make square matrices.
+    """Return the stack, after checking that the last two dimensions form square matrices.
 
     Raises:
-        DoesNotFitError: they do not, or a layer has fewer than two.
+        DoesNotFitError: the matrices are not square, or a layer has fewer than two dimensions.
     """
     if not is_square(x):
         raise DoesNotFitError
@@ -102,24 +103,24 @@ def square_matrices(x: Tensor) -> Tensor:
 
 
 def is_square(x: Tensor) -> bool:
-    """Whether the last two dimensions of a layer make square matrices."""
+    """Return whether the last two dimensions of a layer form square matrices."""
     return x.ndim > 2 and x.shape[-1] == x.shape[-2]
 
 
 def fixed_noise(x: Tensor, seed: int) -> Tensor:
-    """N(0, 1) in the shape of one layer, (1, ...), the same for every layer of that shape.
+    """Return N(0, 1) noise in the shape of one layer, (1, ...), equal for equal shapes.
 
-    Drawn on the CPU for every device, in float32 for every precision.
+    It is drawn on the CPU in float32, so that it does not depend on the device or the precision.
     """
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(x.shape[1:], generator=generator).to(x).unsqueeze(0)
 
 
 def spectrum(matrix: Tensor) -> Tensor:
-    """Eigenvalues (..., n), ascending, of symmetric matrices (..., n, n).
+    """Return the eigenvalues (..., n), ascending, of symmetric matrices (..., n, n).
 
-    All NaN for a matrix with an infinity, or on which LAPACK does not converge. Its builds
-    differ there: some raise, some give NaN. This is the latter on all of them.
+    They are NaN for a matrix that contains an infinity, or on which LAPACK does not converge. Some
+    builds of LAPACK raise an error there and some return NaN; this function always returns NaN.
     """
     failed = ~torch.isfinite(matrix).flatten(-2).all(dim=-1)
     finite = torch.where(failed[..., None, None], 0.0, matrix)
@@ -128,10 +129,10 @@ def spectrum(matrix: Tensor) -> Tensor:
 
 
 def converged(matrices: Tensor) -> Tensor:
-    """Eigenvalues of (n, m, m); NaN for a matrix on which LAPACK does not converge."""
+    """Return the eigenvalues (n, m) of (n, m, m); NaN where LAPACK does not converge."""
     try:
         values: Tensor = torch.linalg.eigvalsh(matrices)
-    except torch.linalg.LinAlgError:  # type: ignore[attr-defined]  # one fails the whole call
+    except torch.linalg.LinAlgError:  # type: ignore[attr-defined]  # one matrix fails the call
         if len(matrices) > 1:
             return torch.cat([converged(one[None]) for one in matrices])
         values = matrices.new_full(matrices.shape[:-1], torch.nan)

@@ -12,10 +12,10 @@ ONE = ((PAPER_TENSOR,), PAPER_TENSOR)
 TWO = ((PAPER_TENSOR, PAPER_TENSOR), PAPER_TENSOR)
 
 ANY = "any shape; NaN is read as 1"
-PADDED = f"{ANY}; of two shapes the shorter tensor is filled up with ones"
-TRUNCATED = f"{ANY}; of two shapes the longer tensor is cut"
+PADDED = f"{ANY}; if the shapes differ, the shorter tensor is padded with ones"
+TRUNCATED = f"{ANY}; if the shapes differ, the longer tensor is truncated"
 
 
 def of(domain: str) -> dict[str, Any]:
-    """Return what the decorator is told of a function that is defined on ``domain``."""
+    """Return the keyword arguments of ``@primitive`` for a function defined on ``domain``."""
     return {"domain": domain, "reference": "arXiv 2411.15290", "into": paper_registry}

@@ -1,4 +1,4 @@
-"""Shorthand for decorators: groups of kinds, lists of signatures, common domains."""
+"""Shorthand for the ``@primitive`` decorator: groups of kinds, signatures, common domains."""
 
 from __future__ import annotations
 
@@ -39,20 +39,20 @@ FITS = "finite for every finite argument, unless an intermediate result overflow
 
 
 def same(kinds: tuple[str, ...]) -> list[Pair]:
-    """Signatures ``(kind) -> kind``."""
+    """Return the signatures ``(kind) -> kind``."""
     return [((kind,), kind) for kind in kinds]
 
 
 def same_pair(kinds: tuple[str, ...]) -> list[Pair]:
-    """Signatures ``(kind, kind) -> kind``."""
+    """Return the signatures ``(kind, kind) -> kind``."""
     return [((kind, kind), kind) for kind in kinds]
 
 
 def to_scalar(kinds: tuple[str, ...]) -> list[Pair]:
-    """Signatures ``(kind) -> LayerScalar``, or ``NetworkScalar`` for a NetworkMatrix."""
+    """Return the signatures ``(kind) -> LayerScalar``; a NetworkMatrix gives a NetworkScalar."""
     return [((k,), NETWORK_SCALAR if k == NETWORK_MATRIX else LAYER_SCALAR) for k in kinds]
 
 
 def to_scalar_pair(kinds: tuple[str, ...]) -> list[Pair]:
-    """Signatures ``(kind, kind) -> LayerScalar``, or ``NetworkScalar`` for NetworkMatrices."""
+    """Return the signatures ``(kind, kind) -> LayerScalar``, or NetworkScalar as above."""
     return [((k, k), result) for (k,), result in to_scalar(kinds)]

@@ -1,7 +1,7 @@
-"""From the layers of a network to one number (or one matrix) for the network.
+"""Aggregations: from one value per layer to one value per network.
 
-The functions take (n, L), n networks of L layers each in order of firing, and return (n,); on
-matrices (n, L, B, B) and (n, B, B). Depth counts from 1 to L.
+The functions take (n, L): n networks of L layers each, in the order in which the layers run. They
+return (n,). For matrices the shapes are (n, L, B, B) and (n, B, B). The depth l runs from 1 to L.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from greenmachine.primitives.registry import (
 _SCALARS = ((LAYER_SCALAR,), NETWORK_SCALAR)
 _MATRICES = ((BATCH_MATRIX,), NETWORK_MATRIX)
 _FLOORED = f"{TOTAL}; log(max(|x|, 1e-10))"
-_WEIGHTS = "this project: late layers weigh more"
-_HALVES = "this project: the halves share the middle of an odd number of layers"
+_WEIGHTS = "this project: late layers have larger weights"
+_HALVES = "this project; if L is odd, both halves contain the middle layer"
 
 
 def depths(x: Tensor) -> Tensor:
-    """(L,): 1, 2, ..., L."""
+    """Return the depths 1, 2, ..., L as a tensor (L,)."""
     return torch.arange(1, x.shape[-1] + 1, dtype=x.dtype, device=x.device)
 
 
 def half(x: Tensor) -> int:
-    """Number of layers in a half, rounded up."""
+    """Return the number of layers in one half, rounded up."""
     return (x.shape[-1] + 1) // 2
 
 
@@ -44,7 +44,7 @@ def half(x: Tensor) -> int:
     notation=r"\sum_{\ell} #(1)",
 )
 def sum_layers(x: Tensor) -> Tensor:
-    """Sum over the layers."""
+    """Sum over the layers: Σ_l x_l."""
     return x.sum(dim=-1)
 
 
@@ -56,7 +56,7 @@ def sum_layers(x: Tensor) -> Tensor:
     notation=r"\frac{1}{L}\sum_{\ell} #(1)",
 )
 def mean_layers(x: Tensor) -> Tensor:
-    """Mean over the layers."""
+    """Mean over the layers: (1/L)·Σ_l x_l."""
     return x.mean(dim=-1)
 
 
@@ -68,7 +68,7 @@ def mean_layers(x: Tensor) -> Tensor:
     notation=r"\sum_{\ell} \log\left|#1\right|",
 )
 def sum_log_layers(x: Tensor) -> Tensor:
-    """Sum over the layers of log|x|, floored."""
+    """Sum over the layers of log|x_l|, with |x_l| at least 1e-10."""
     return x.abs().clamp_min(FLOOR).log().sum(dim=-1)
 
 
@@ -80,7 +80,7 @@ def sum_log_layers(x: Tensor) -> Tensor:
     notation=r"\frac{1}{L}\sum_{\ell} \log\left|#1\right|",
 )
 def mean_log_layers(x: Tensor) -> Tensor:
-    """Mean over the layers of log|x|, floored."""
+    """Mean over the layers of log|x_l|, with |x_l| at least 1e-10."""
     return x.abs().clamp_min(FLOOR).log().mean(dim=-1)
 
 
@@ -92,7 +92,7 @@ def mean_log_layers(x: Tensor) -> Tensor:
     notation=r"\min_{\ell} #(1)",
 )
 def min_layers(x: Tensor) -> Tensor:
-    """Smallest value of a layer."""
+    """Minimum over the layers: min_l x_l."""
     return x.amin(dim=-1)
 
 
@@ -104,7 +104,7 @@ def min_layers(x: Tensor) -> Tensor:
     notation=r"\max_{\ell} #(1)",
 )
 def max_layers(x: Tensor) -> Tensor:
-    """Largest value of a layer."""
+    """Maximum over the layers: max_l x_l."""
     return x.amax(dim=-1)
 
 
@@ -116,7 +116,7 @@ def max_layers(x: Tensor) -> Tensor:
     notation=r"\operatorname{std}_{\ell}\left(#1\right)",
 )
 def std_layers(x: Tensor) -> Tensor:
-    """Standard deviation over the layers."""
+    """Standard deviation over the layers, without Bessel correction."""
     return x.std(dim=-1, correction=0)
 
 
@@ -128,7 +128,7 @@ def std_layers(x: Tensor) -> Tensor:
     notation=r"\operatorname{med}_{\ell}\left(#1\right)",
 )
 def median_layers(x: Tensor) -> Tensor:
-    """Median over the layers."""
+    """Median over the layers; the mean of the middle two if L is even."""
     ordered = x.sort(dim=-1).values
     middle = (ordered[..., half(x) - 1] + ordered[..., x.shape[-1] // 2]) / 2
     return keep_failure(middle, ordered[..., -1])  # NaN sorts last
@@ -142,7 +142,7 @@ def median_layers(x: Tensor) -> Tensor:
     notation=r"\left[#1\right]_{1}",
 )
 def first_layer(x: Tensor) -> Tensor:
-    """Value of the first layer."""
+    """Value of the first layer: x_1."""
     return x[..., 0]
 
 
@@ -154,7 +154,7 @@ def first_layer(x: Tensor) -> Tensor:
     notation=r"\left[#1\right]_{L}",
 )
 def last_layer(x: Tensor) -> Tensor:
-    """Value of the last layer."""
+    """Value of the last layer: x_L."""
     return x[..., -1]
 
 
@@ -166,7 +166,7 @@ def last_layer(x: Tensor) -> Tensor:
     notation=r"\sum_{\ell} \ell\,#(1)",
 )
 def depth_weighted_sum(x: Tensor) -> Tensor:
-    """Sum over the layers of depth·x."""
+    """Sum over the layers, weighted by depth: Σ_l l·x_l."""
     return (x * depths(x)).sum(dim=-1)
 
 
@@ -178,7 +178,7 @@ def depth_weighted_sum(x: Tensor) -> Tensor:
     notation=r"\sum_{\ell} \ell^{2}\,#(1)",
 )
 def depth2_weighted_sum(x: Tensor) -> Tensor:
-    """Sum over the layers of depth²·x."""
+    """Sum over the layers, weighted by squared depth: Σ_l l²·x_l."""
     return (x * depths(x).square()).sum(dim=-1)
 
 
@@ -190,7 +190,7 @@ def depth2_weighted_sum(x: Tensor) -> Tensor:
     notation=r"\frac{\sum_{\ell} \ell\,#(1)}{\sum_{\ell} \ell}",
 )
 def depth_weighted_mean(x: Tensor) -> Tensor:
-    """Mean over the layers of x, weighted by depth."""
+    """Mean over the layers, weighted by depth: Σ_l l·x_l / Σ_l l."""
     return (x * depths(x)).sum(dim=-1) / depths(x).sum()
 
 
@@ -202,7 +202,7 @@ def depth_weighted_mean(x: Tensor) -> Tensor:
     notation=r"\sum_{\ell \le L/2} #(1)",
 )
 def early_half_sum(x: Tensor) -> Tensor:
-    """Sum over the first half of the layers."""
+    """Sum over the first half of the layers, l ≤ (L+1)/2."""
     return x[..., : half(x)].sum(dim=-1)
 
 
@@ -214,7 +214,7 @@ def early_half_sum(x: Tensor) -> Tensor:
     notation=r"\sum_{\ell \ge L/2} #(1)",
 )
 def late_half_sum(x: Tensor) -> Tensor:
-    """Sum over the last half of the layers."""
+    """Sum over the last half of the layers, l ≥ (L+1)/2."""
     return x[..., -half(x) :].sum(dim=-1)
 
 
@@ -226,7 +226,7 @@ def late_half_sum(x: Tensor) -> Tensor:
     notation=r"\operatorname{mean}_{\ell \le L/2}\left(#1\right)",
 )
 def early_half_mean(x: Tensor) -> Tensor:
-    """Mean over the first half of the layers."""
+    """Mean over the first half of the layers, l ≤ (L+1)/2."""
     return x[..., : half(x)].mean(dim=-1)
 
 
@@ -238,7 +238,7 @@ def early_half_mean(x: Tensor) -> Tensor:
     notation=r"\operatorname{mean}_{\ell \ge L/2}\left(#1\right)",
 )
 def late_half_mean(x: Tensor) -> Tensor:
-    """Mean over the last half of the layers."""
+    """Mean over the last half of the layers, l ≥ (L+1)/2."""
     return x[..., -half(x) :].mean(dim=-1)
 
 
@@ -250,7 +250,7 @@ def late_half_mean(x: Tensor) -> Tensor:
     notation=r"\operatorname{slope}_{\ell}\left(#1\right)",
 )
 def layer_slope(x: Tensor) -> Tensor:
-    """Least-squares slope of x over the relative depth, from 0 at the first layer to 1."""
+    """Least-squares slope of x_l over the relative depth (l-1)/(L-1)."""
     depth = (depths(x) - 1) / (x.shape[-1] - 1 or 1)
     depth = depth - depth.mean()
     return (x * depth).sum(dim=-1) / depth.square().sum().clamp_min(FLOOR)
@@ -264,7 +264,7 @@ def layer_slope(x: Tensor) -> Tensor:
     notation="L",
 )
 def layer_count(x: Tensor) -> Tensor:
-    """Number of layers."""
+    """Number of layers L, whatever their values."""
     return x.new_full(x.shape[:-1], float(x.shape[-1]))
 
 
@@ -276,7 +276,7 @@ def layer_count(x: Tensor) -> Tensor:
     notation=r"\sum_{\ell} #(1)",
 )
 def sum_matrices(x: Tensor) -> Tensor:
-    """Sum of the matrices of the layers."""
+    """Sum of the layers' matrices: Σ_l M_l."""
     return x.sum(dim=1)
 
 
@@ -288,5 +288,5 @@ def sum_matrices(x: Tensor) -> Tensor:
     notation=r"\frac{1}{L}\sum_{\ell} #(1)",
 )
 def mean_matrices(x: Tensor) -> Tensor:
-    """Mean of the matrices of the layers."""
+    """Mean of the layers' matrices: (1/L)·Σ_l M_l."""
     return x.mean(dim=1)

@@ -1,4 +1,4 @@
-"""What a primitive promises, tried on examples when a user registers one."""
+"""The requirements on a primitive, checked on examples when a user registers one."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ _MATRICES = (CHANNEL_MATRIX, BATCH_MATRIX, NETWORK_MATRIX)
 
 
 def broken_promise(item: Primitive) -> str | None:
-    """Return what ``item`` does not keep of what :class:`Primitive` promises, or None.
+    """Return which requirement of :class:`Primitive` ``item`` violates, or None.
 
-    Each signature is called on three random layers: the shape of the result is that of its kind,
-    the arguments are left as they were, a second call gives the same, and each layer alone gives
-    what it gives among others.
+    Each signature is called on three random layers. The shape of the result must be that of its
+    kind, the arguments must be unchanged, a second call must give the same result, and each layer
+    must give the same result alone as in the stack.
     """
     for signature in item.signatures:
         try:
@@ -60,17 +60,17 @@ def _broken(item: Primitive, signature: Signature) -> str | None:
     if any(not torch.equal(torch.as_tensor(old), torch.as_tensor(new)) for old, new in pairs):
         return "it changes an argument: work on a copy"
     if not isinstance(whole, Tensor):
-        return f"it returns {type(whole).__name__}, no tensor"
+        return f"it returns {type(whole).__name__}, not a tensor"
     if wrong := _wrong_shape(signature, whole, values[0], item):
         return wrong
     if not torch.allclose(whole, item.function(*values), rtol=0, atol=0, equal_nan=True):
-        return "two calls give different values: a primitive draws no random numbers"
+        return "two calls give different values: a primitive must not draw random numbers"
     for place in range(_STACK):
         alone = [v[place : place + 1] if isinstance(v, Tensor) else v for v in values]
         found = item.function(*alone)
         size = whole[place].abs().nan_to_num(posinf=0).max().item() if whole[place].numel() else 0.0
         if not torch.allclose(found[0], whole[place], rtol=1e-4, atol=1e-4 * size, equal_nan=True):
-            return "a layer gives another value among others than alone: reduce over dimension 1 on"
+            return "a layer has another value in a stack than alone: do not reduce over dimension 0"
     return None
 
 
@@ -82,7 +82,7 @@ def example(kind: str, seed: int, item: Primitive) -> Tensor | float:
     value = torch.randn(*lead, *_SHAPES[kind], generator=torch.Generator().manual_seed(seed))
     if kind in _MATRICES:
         value = (value + value.mT) / 2
-    if item.spectral and kind in _MATRICES:  # it takes eigenvalues in the matrix's place
+    if item.spectral and kind in _MATRICES:  # it takes eigenvalues in place of the matrix
         value = torch.linalg.eigvalsh(value.double())
     return value.double() if kind in _SCALARS else value
 
@@ -92,14 +92,14 @@ def _wrong_shape(
 ) -> str | None:
     shape = tuple(result.shape)
     if signature.result in _SCALARS:
-        each = item.across_layers and signature.result == LAYER_SCALAR  # of one network, in order
+        each = item.across_layers and signature.result == LAYER_SCALAR  # one per layer, in order
         fits = shape == ((_STACK, _LAYERS) if each else (_STACK,))
-        wanted: str = "(K,), one number a layer"
+        wanted: str = "(K,), one number per layer"
     elif signature.result in _MATRICES:
         fits = len(shape) == 3 and shape[0] == _STACK and shape[1] == shape[2]
-        wanted = "(K, n, n), one matrix a layer"
+        wanted = "(K, n, n), one matrix per layer"
     else:
         expected = (_STACK, *_SHAPES[signature.result])
-        fits, wanted = shape == expected, f"{expected}, as its kind has it"
+        fits, wanted = shape == expected, f"{expected}, the shape of its kind"
     given = tuple(first.shape) if isinstance(first, Tensor) else first
     return None if fits else f"arguments of shape {given} give {shape}, not {wanted}"

@@ -1,7 +1,7 @@
-"""Functions of each element, and normalisations of a layer's tensor; the kind stays.
+"""Elementwise functions, and normalisations of a layer's tensor. The kind and shape stay the same.
 
-NaN stays NaN. Infinity stays or becomes NaN, except where an order absorbs it: relu(-inf) is 0,
-minimum(inf, 1) is 1.
+NaN stays NaN. Infinity stays infinite or becomes NaN, except where the function is bounded there:
+relu(-inf) is 0, and minimum(inf, 1) is 1.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _ALGEBRA = "elementary algebra"
 
 @primitive(*_EVERY, domain=TOTAL, reference=_ALGEBRA, idempotent=True, notation=r"\left|#1\right|")
 def abs(x: Tensor) -> Tensor:
-    """Magnitude: |x|."""
+    """Absolute value |x|, elementwise."""
     return x.abs()
 
 
@@ -50,25 +50,25 @@ def abs(x: Tensor) -> Tensor:
     notation="-#(1)",
 )
 def neg(x: Tensor) -> Tensor:
-    """Negative: -x."""
+    """Negative -x, elementwise."""
     return -x
 
 
 @primitive(*_EVERY, domain=FITS, reference=_ALGEBRA, notation="#(1)^{2}")
 def square(x: Tensor) -> Tensor:
-    """Square: x²."""
+    """Square x², elementwise."""
     return x * x
 
 
 @primitive(*_EVERY, domain=FITS, reference=_ALGEBRA, rank_preserving=True, notation="#(1)^{3}")
 def cube(x: Tensor) -> Tensor:
-    """Cube: x³."""
+    """Cube x³, elementwise."""
     return (x * x).mul_(x)
 
 
 @primitive(*_EVERY, domain=TOTAL, reference=_ALGEBRA, notation=r"\sqrt{\left|#1\right|}")
 def sqrt_abs(x: Tensor) -> Tensor:
-    """Square root of |x|."""
+    """Square root of the absolute value, √|x|, elementwise."""
     return x.abs().sqrt_()
 
 
@@ -76,7 +76,7 @@ def sqrt_abs(x: Tensor) -> Tensor:
     *_EVERY, domain=TOTAL, reference=_ALGEBRA, rank_preserving=True, notation=r"\sqrt[\pm]{#1}"
 )
 def signed_sqrt(x: Tensor) -> Tensor:
-    """sign(x)·√|x|."""
+    """Square root that keeps the sign, sign(x)·√|x|, elementwise."""
     return x.abs().sqrt_().mul_(torch.sign(x))
 
 
@@ -84,7 +84,7 @@ def signed_sqrt(x: Tensor) -> Tensor:
     *_EVERY, domain=TOTAL, reference=_ALGEBRA, notation=r"\log\left(1 + \left|#1\right|\right)"
 )
 def log1p_abs(x: Tensor) -> Tensor:
-    """log(1 + |x|)."""
+    """Logarithm log(1 + |x|), elementwise."""
     return x.abs().log1p_()
 
 
@@ -96,7 +96,7 @@ def log1p_abs(x: Tensor) -> Tensor:
     notation=r"\log^{\pm}\left(1 + \left|#1\right|\right)",
 )
 def signed_log1p(x: Tensor) -> Tensor:
-    """sign(x)·log(1 + |x|)."""
+    """Logarithm that keeps the sign, sign(x)·log(1 + |x|), elementwise."""
     return x.abs().log1p_().mul_(torch.sign(x))
 
 
@@ -108,7 +108,7 @@ def signed_log1p(x: Tensor) -> Tensor:
     notation=r"\left[#1\right]_{+}",
 )
 def relu(x: Tensor) -> Tensor:
-    """x where x > 0, else 0."""
+    """Rectifier max(x, 0), elementwise."""
     return torch.relu(x)
 
 
@@ -120,7 +120,7 @@ def relu(x: Tensor) -> Tensor:
     notation=r"\operatorname{sgn}\left(#1\right)",
 )
 def sign(x: Tensor) -> Tensor:
-    """Sign of x: -1, 0 or 1."""
+    """Sign of x, elementwise: -1, 0 or 1."""
     return keep_failure(torch.sign(x), x)
 
 
@@ -132,14 +132,14 @@ def sign(x: Tensor) -> Tensor:
     notation=r"\mathbf{1}\left[#1 > 0\right]",
 )
 def positive(x: Tensor) -> Tensor:
-    """1 where x > 0, else 0."""
+    """Indicator of x > 0, elementwise: 1 or 0."""
     return step(x)
 
 
 @primitive(*_EVERY, domain=TOTAL, reference="hyperbolic tangent", notation=r"\tanh\left(#1\right)")
 def tanh(x: Tensor) -> Tensor:
-    """Hyperbolic tangent of x."""
-    # (1 - e)/(1 + e) with e = exp(-2|x|), exact for small x too, and faster than torch.tanh.
+    """Hyperbolic tangent, elementwise."""
+    # (1 - e)/(1 + e) with e = exp(-2|x|) is exact for small x too, and faster than torch.tanh.
     less = x.abs().mul_(-2).expm1_()
     more = less + 2
     return keep_failure(torch.div(less, more, out=more).neg_().mul_(torch.sign(x)), x)
@@ -147,7 +147,7 @@ def tanh(x: Tensor) -> Tensor:
 
 @primitive(*_EVERY, domain=TOTAL, reference="logistic function", notation=r"\sigma\left(#1\right)")
 def sigmoid(x: Tensor) -> Tensor:
-    """1/(1 + exp(-x))."""
+    """Logistic function 1/(1 + exp(-x)), elementwise."""
     return keep_failure(torch.sigmoid(x), x)
 
 
@@ -158,25 +158,25 @@ def sigmoid(x: Tensor) -> Tensor:
     notation=r"\frac{1}{#1}",
 )
 def reciprocal(x: Tensor) -> Tensor:
-    """1/x, softened near zero, and 0 at zero."""
+    """Regularised inverse x/(x² + 1e-16), elementwise: about 1/x, and 0 at 0."""
     return softened_inverse(x)
 
 
 @primitive(*_PAIRS, domain=FITS, reference=_ALGEBRA, commutative=True, notation="#1 + #2")
 def add(x: Tensor, y: Tensor) -> Tensor:
-    """Sum: x + y."""
+    """Sum x + y, elementwise."""
     return x + y
 
 
 @primitive(*_PAIRS, domain=FITS, reference=_ALGEBRA, notation="#1 - #(2)")
 def sub(x: Tensor, y: Tensor) -> Tensor:
-    """Difference: x - y."""
+    """Difference x - y, elementwise."""
     return x - y
 
 
 @primitive(*_PAIRS, domain=FITS, reference=_ALGEBRA, commutative=True, notation=r"#(1) \cdot #(2)")
 def mul(x: Tensor, y: Tensor) -> Tensor:
-    """Product: x·y."""
+    """Product x·y, elementwise."""
     return x * y
 
 
@@ -187,7 +187,7 @@ def mul(x: Tensor, y: Tensor) -> Tensor:
     notation=r"\frac{#1}{#2}",
 )
 def div(x: Tensor, y: Tensor) -> Tensor:
-    """x/y, softened near y = 0, and 0 where y is 0."""
+    """Regularised quotient x·y/(y² + 1e-16), elementwise: about x/y, and 0 where y = 0."""
     return softened_inverse(y).mul_(x)
 
 
@@ -195,7 +195,7 @@ def div(x: Tensor, y: Tensor) -> Tensor:
     *_PAIRS, domain=TOTAL, reference=_ALGEBRA, commutative=True, notation=r"\min\left(#1, #2\right)"
 )
 def minimum(x: Tensor, y: Tensor) -> Tensor:
-    """Smaller of x and y."""
+    """Minimum of x and y, elementwise."""
     return torch.minimum(x, y)
 
 
@@ -203,13 +203,13 @@ def minimum(x: Tensor, y: Tensor) -> Tensor:
     *_PAIRS, domain=TOTAL, reference=_ALGEBRA, commutative=True, notation=r"\max\left(#1, #2\right)"
 )
 def maximum(x: Tensor, y: Tensor) -> Tensor:
-    """Larger of x and y."""
+    """Maximum of x and y, elementwise."""
     return torch.maximum(x, y)
 
 
 @primitive(*_PAIRS, domain=FITS, reference=_ALGEBRA, notation=r"\mathbf{1}\left[#1 > #2\right]")
 def greater(x: Tensor, y: Tensor) -> Tensor:
-    """1 where x > y, else 0."""
+    """Indicator of x > y, elementwise: 1 or 0."""
     return step(x - y)
 
 
@@ -220,20 +220,20 @@ def greater(x: Tensor, y: Tensor) -> Tensor:
     notation=r"\operatorname{z}\left(#1\right)",
 )
 def standardise(x: Tensor) -> Tensor:
-    """(x - mean)/std over the layer."""
+    """Z-score over the layer: (x - mean(x))/std(x)."""
     rest, std = centred(x, layer_dims(x))
     return rest.mul_(inverse_or_zero(std))
 
 
 @primitive(*_EVERY_TENSOR, domain=f"{FITS}; zeros stay zeros", reference="unit vector")
 def unit_norm(x: Tensor) -> Tensor:
-    """x divided by its Euclidean norm over the layer."""
+    """Tensor divided by its Euclidean norm over the layer: x/‖x‖₂."""
     return x * inverse_or_zero(torch.linalg.vector_norm(x, dim=layer_dims(x), keepdim=True))
 
 
 @primitive(*same(ACTIVATIONS), domain=FITS, reference="batch normalisation (Ioffe 2015)")
 def centre_channels(x: Tensor) -> Tensor:
-    """x minus the mean of its channel over images and positions."""
+    """Tensor minus the mean of each channel, taken over images and positions."""
     return x - x.mean(dim=(1, 3, 4), keepdim=True)
 
 
@@ -243,14 +243,14 @@ def centre_channels(x: Tensor) -> Tensor:
     reference="batch normalisation (Ioffe 2015)",
 )
 def standardise_channels(x: Tensor) -> Tensor:
-    """(x - mean)/std of its channel over images and positions."""
+    """Z-score of each channel over images and positions: (x - mean_c)/std_c."""
     rest, std = centred(x, (1, 3, 4))
     return rest.mul_(inverse_or_zero(std))
 
 
-@primitive(*same(ACTIVATIONS), domain=FITS, reference="what distinguishes the images")
+@primitive(*same(ACTIVATIONS), domain=FITS, reference="this project: keeps what differs by image")
 def centre_batch(x: Tensor) -> Tensor:
-    """x minus its mean over the images."""
-    # Over images as rows: torch is far slower where the channels are not last.
+    """Tensor minus its mean over the images of the batch."""
+    # Reduce in the channels-last order: torch is far slower in the other.
     rows = x.permute(0, 1, 3, 4, 2)
     return x - rows.mean(dim=1, keepdim=True).permute(0, 1, 4, 2, 3)

@@ -1,8 +1,8 @@
 """Symmetric matrices over channels, filters or images, and functions of such matrices.
 
-Channels: (K, B, C, H, W) → (K, C, C), one observation a position of an image.
-Filters: (K, O, I, kh, kw) → (K, O, O), one observation a weight of the filter.
-Images: (K, B, C, H, W) → (K, B, B), one observation a feature of the image.
+- Channels: (K, B, C, H, W) → (K, C, C). One observation is one position of one image.
+- Filters: (K, O, I, kh, kw) → (K, O, O). One observation is one weight of the filter.
+- Images: (K, B, C, H, W) → (K, B, B). One observation is one feature (channel and position).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _CONSTANT = f"{FITS}; a constant row gives 0"
 
 
 def codes(x: Tensor) -> Tensor:
-    """1 where x > 0, else -1."""
+    """Return 1 where x > 0, else -1, elementwise."""
     return step(x).mul_(2).sub_(1)
 
 
@@ -47,7 +47,7 @@ def codes(x: Tensor) -> Tensor:
     notation=r"\operatorname{gram}_{C}\left(#1\right)",
 )
 def channel_gram(x: Tensor) -> Tensor:
-    """Mean product of each two channels over all positions."""
+    """Gram matrix of the channels, divided by the number of positions: X·Xᵀ/(B·H·W)."""
     return gram(positions(x).mT)
 
 
@@ -58,7 +58,7 @@ def channel_gram(x: Tensor) -> Tensor:
     notation=r"\operatorname{cov}_{C}\left(#1\right)",
 )
 def channel_covariance(x: Tensor) -> Tensor:
-    """Covariance of each two channels over all positions."""
+    """Covariance matrix of the channels over all positions of all images."""
     return covariance(positions(x).mT)
 
 
@@ -69,7 +69,7 @@ def channel_covariance(x: Tensor) -> Tensor:
     notation=r"\operatorname{corr}_{C}\left(#1\right)",
 )
 def channel_correlation(x: Tensor) -> Tensor:
-    """Pearson correlation of each two channels over all positions of all images."""
+    """Pearson correlation matrix of the channels over all positions of all images."""
     return correlation_of_rows(positions(x).mT)
 
 
@@ -80,7 +80,7 @@ def channel_correlation(x: Tensor) -> Tensor:
     notation=r"\operatorname{corr}_{C|B}\left(#1\right)",
 )
 def channel_correlation_per_image(x: Tensor) -> Tensor:
-    """Mean over the images of the Pearson correlation of each two channels."""
+    """Pearson correlation matrix of the channels of one image, averaged over the images."""
     return correlation_of_rows(x.permute(0, 1, 3, 4, 2).flatten(2, 3).mT).mean(dim=1)
 
 
@@ -88,7 +88,7 @@ def channel_correlation_per_image(x: Tensor) -> Tensor:
     *_CHANNELS, domain=_ZEROS, reference="cosine similarity", notation=r"\cos_{C}\left(#1\right)"
 )
 def channel_cosine(x: Tensor) -> Tensor:
-    """Cosine of each two channels over all positions."""
+    """Cosine similarity matrix of the channels over all positions of all images."""
     return unit_rows(gram(positions(x).mT))
 
 
@@ -99,7 +99,7 @@ def channel_cosine(x: Tensor) -> Tensor:
     notation=r"\operatorname{agree}_{C}\left(#1\right)",
 )
 def channel_sign_agreement(x: Tensor) -> Tensor:
-    """Fraction of positions where two channels agree on x > 0."""
+    """Fraction of positions at which two channels agree on x > 0, for each pair of channels."""
     return (1 + gram(codes(positions(x)).mT)) / 2
 
 
@@ -111,7 +111,7 @@ def channel_sign_agreement(x: Tensor) -> Tensor:
     notation=r"\operatorname{gram}_{C}\left(#1, #2\right)",
 )
 def channel_cross_gram(x: Tensor, y: Tensor) -> Tensor:
-    """Mean product of each channel of x and each of y, symmetrised."""
+    """Symmetrised cross-Gram matrix of the channels: (X·Yᵀ + Y·Xᵀ)/(2·B·H·W)."""
     product = positions(x).mT @ positions(y) / positions(x).shape[1]
     return (product + product.mT) / 2
 
@@ -126,7 +126,7 @@ def channel_cross_gram(x: Tensor, y: Tensor) -> Tensor:
     notation=r"\operatorname{gram}_{F}\left(#1\right)",
 )
 def filter_gram(w: Tensor) -> Tensor:
-    """Mean product of each two filters over their weights."""
+    """Gram matrix of the filters, divided by the weights of a filter: W·Wᵀ/(I·kh·kw)."""
     return gram(w.flatten(2))
 
 
@@ -137,7 +137,7 @@ def filter_gram(w: Tensor) -> Tensor:
     notation=r"\operatorname{corr}_{F}\left(#1\right)",
 )
 def filter_correlation(w: Tensor) -> Tensor:
-    """Pearson correlation of each two filters over their weights."""
+    """Pearson correlation matrix of the filters over their weights."""
     return correlation_of_rows(w.flatten(2))
 
 
@@ -148,7 +148,7 @@ def filter_correlation(w: Tensor) -> Tensor:
     notation=r"\cos_{F}\left(#1\right)",
 )
 def filter_cosine(w: Tensor) -> Tensor:
-    """Cosine of each two filters over their weights."""
+    """Cosine similarity matrix of the filters over their weights."""
     return unit_rows(gram(w.flatten(2)))
 
 
@@ -162,7 +162,7 @@ def filter_cosine(w: Tensor) -> Tensor:
     notation=r"\operatorname{gram}_{B}\left(#1\right)",
 )
 def batch_gram(x: Tensor) -> Tensor:
-    """Mean product of each two images over their features."""
+    """Gram matrix of the images, divided by the number of features: X·Xᵀ/(C·H·W)."""
     return gram(images(x))
 
 
@@ -173,7 +173,7 @@ def batch_gram(x: Tensor) -> Tensor:
     notation=r"\operatorname{cov}_{B}\left(#1\right)",
 )
 def batch_covariance(x: Tensor) -> Tensor:
-    """Covariance of each two images over their features."""
+    """Covariance matrix of the images over their features."""
     return covariance(images(x))
 
 
@@ -184,7 +184,7 @@ def batch_covariance(x: Tensor) -> Tensor:
     notation=r"\operatorname{corr}_{B}\left(#1\right)",
 )
 def batch_correlation(x: Tensor) -> Tensor:
-    """Pearson correlation of each two images over their features."""
+    """Pearson correlation matrix of the images over their features."""
     return correlation_of_rows(images(x))
 
 
@@ -192,13 +192,13 @@ def batch_correlation(x: Tensor) -> Tensor:
     *_IMAGES, domain=_ZEROS, reference="cosine similarity", notation=r"\cos_{B}\left(#1\right)"
 )
 def batch_cosine(x: Tensor) -> Tensor:
-    """Cosine of each two images over their features."""
+    """Cosine similarity matrix of the images over their features."""
     return unit_rows(gram(images(x)))
 
 
 @primitive(*_IMAGES, domain=TOTAL, reference="NWOT, Mellor 2021: c·cᵀ + (1-c)·(1-c)ᵀ")
 def sign_agreement(x: Tensor) -> Tensor:
-    """Number of features where two images agree on x > 0."""
+    """Number of features at which two images agree on x > 0, for each pair of images."""
     signs = codes(images(x))
     return (signs.shape[-1] + signs @ signs.mT) / 2
 
@@ -210,7 +210,7 @@ def sign_agreement(x: Tensor) -> Tensor:
     notation=r"\operatorname{agree}_{B}\left(#1\right)",
 )
 def sign_agreement_rate(x: Tensor) -> Tensor:
-    """Fraction of features where two images agree on x > 0."""
+    """Fraction of features at which two images agree on x > 0, for each pair of images."""
     return (1 + gram(codes(images(x)))) / 2
 
 
@@ -222,7 +222,7 @@ def sign_agreement_rate(x: Tensor) -> Tensor:
     notation=r"\operatorname{gram}_{B}\left(#1, #2\right)",
 )
 def batch_cross_gram(x: Tensor, y: Tensor) -> Tensor:
-    """Mean product of each image of x and each of y over their features, symmetrised."""
+    """Symmetrised cross-Gram matrix of the images: (X·Yᵀ + Y·Xᵀ)/(2·C·H·W)."""
     product = images(x) @ images(y).mT / images(x).shape[-1]
     return (product + product.mT) / 2
 
@@ -232,7 +232,7 @@ def batch_cross_gram(x: Tensor, y: Tensor) -> Tensor:
 
 @primitive(*same(MATRICES), domain=TOTAL, reference="matrix algebra", idempotent=True)
 def remove_diagonal(matrix: Tensor) -> Tensor:
-    """Matrix with zeros on its diagonal."""
+    """Matrix with its diagonal set to zero: M - diag(M)."""
     return matrix - torch.diag_embed(matrix.diagonal(dim1=-2, dim2=-1))
 
 
@@ -240,19 +240,19 @@ def remove_diagonal(matrix: Tensor) -> Tensor:
     *same(MATRICES), domain=f"{FITS}; a diagonal entry 0 gives a zero row", reference="correlation"
 )
 def unit_diagonal(matrix: Tensor) -> Tensor:
-    """Matrix divided by the square roots of its diagonal, by row and by column."""
+    """Matrix normalised by its diagonal: m_ij/√|m_ii·m_jj|."""
     return unit_rows(matrix)
 
 
 @primitive(*same(MATRICES), domain=f"{FITS}; trace 0 gives 0", reference="density matrix")
 def unit_trace(matrix: Tensor) -> Tensor:
-    """Matrix divided by its trace."""
+    """Matrix divided by its trace: M/tr(M)."""
     trace_of_matrix = matrix.diagonal(dim1=-2, dim2=-1).sum(dim=-1)
     return matrix * inverse_or_zero(trace_of_matrix)[..., None, None]
 
 
 @primitive(*same(MATRICES), domain=FITS, reference="double centring; CKA, Kornblith 2019")
 def centre_matrix(matrix: Tensor) -> Tensor:
-    """Matrix minus the means of its rows and columns, plus its mean."""
+    """Double-centred matrix: M minus its row and column means, plus its overall mean."""
     rest = matrix - matrix.mean(dim=-1, keepdim=True)
     return rest - rest.mean(dim=-2, keepdim=True)

@@ -1,21 +1,21 @@
 """The paper language: the 38 untyped functions of GreenMachine (arXiv 2411.15290).
 
-The published method evolves untyped trees over tensors of any shape, layer by layer; the list of
-functions and the protection are those of the authors' framework. Here a function takes stacks
-(K, ...) of K layers and treats each layer on its own, as the untyped function treats its tensor.
-``_paper.py`` holds the rules: NaN is read as 1; two shapes meet by padding; a layer that raises is
-skipped. Beside the 38, ``layer_mean`` and ``mean_valid_layers`` close a tree: the score of a layer
-is the mean of its tensor, that of a network the mean over its layers.
+The published method evolves untyped trees over tensors of any shape, layer by layer. The list of
+functions and their protection are those of the authors' framework. Here, a function takes stacks
+(K, ...) of K layers and treats each layer independently. ``_paper.py`` holds the rules: NaN is read
+as 1, two different shapes are padded to one, and a layer on which a function fails is skipped.
+Besides the 38 functions, ``layer_mean`` and ``mean_valid_layers`` turn a tree into a score: the
+score of a layer is the mean of its tensor, and that of a network the mean over its layers.
 
-What the papers leave open, and is this project's choice: softmax runs over dimension 1, or 0 in a
-layer of 0, 1 or 3 dimensions (torch's own rule); transpose, determinants and the eigenvalues of
-A + Aᵀ read the last two dimensions as matrices; Hamming's distance is the number of elements whose
-signs differ; logdet and A + Aᵀ raise where the matrices are not square.
+The papers leave some questions open, and this project chose: softmax runs over dimension 1, or
+over dimension 0 in a layer of 0, 1 or 3 dimensions (torch's own rule); transpose, determinants and
+the eigenvalues of A + Aᵀ treat the last two dimensions as matrices; Hamming's distance is the
+number of elements whose signs differ; logdet and A + Aᵀ fail where the matrices are not square.
 
-Deviations: no function changes its argument (the ancestor's ``log`` does), and noise is drawn from
-a fixed seed and the shape of the layer (the ancestor draws anew at every call, so that no score
-can be computed twice). The mean of such noise is a number that every shape has of its own: a tree
-with ``paper_gaussian_init`` can rank networks by the shapes of their layers alone.
+There are two deviations from the authors' code. No function changes its argument; theirs does in
+``log``. Noise depends only on a fixed seed and the shape of the layer; theirs is drawn anew at
+every call, so no score can be reproduced. The mean of fixed noise differs from shape to shape, so a
+tree with ``paper_gaussian_init`` can rank networks by nothing but the shapes of their layers.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from greenmachine.primitives.registry import primitive
 @primitive(TWO, **of(PADDED))
 @protected
 def paper_sum(x: Tensor, y: Tensor) -> Tensor:
-    """x + y."""
+    """Sum x + y, elementwise."""
     x, y = padded(x, y)
     return x + y
 
@@ -53,7 +53,7 @@ def paper_sum(x: Tensor, y: Tensor) -> Tensor:
 @primitive(TWO, **of(PADDED))
 @protected
 def paper_subtract(x: Tensor, y: Tensor) -> Tensor:
-    """x - y."""
+    """Difference x - y, elementwise."""
     x, y = padded(x, y)
     return x - y
 
@@ -61,7 +61,7 @@ def paper_subtract(x: Tensor, y: Tensor) -> Tensor:
 @primitive(TWO, **of(PADDED))
 @protected
 def paper_product(x: Tensor, y: Tensor) -> Tensor:
-    """x·y, element by element."""
+    """Product x·y, elementwise."""
     x, y = padded(x, y)
     return x * y
 
@@ -71,7 +71,7 @@ def paper_product(x: Tensor, y: Tensor) -> Tensor:
 )
 @protected
 def paper_matmul(x: Tensor, y: Tensor) -> Tensor:
-    """Matrix product over the last two dimensions; of two vectors the inner product."""
+    """Matrix product over the last two dimensions; the inner product of two vectors."""
     x, y = padded(x, y)
     if x.ndim == 2:
         return (x * y).sum(dim=1)
@@ -81,7 +81,7 @@ def paper_matmul(x: Tensor, y: Tensor) -> Tensor:
 @primitive(TWO, **of(PADDED))
 @protected
 def paper_less(x: Tensor, y: Tensor) -> Tensor:
-    """1 where x < y, else 0."""
+    """Indicator of x < y, elementwise: 1 or 0."""
     x, y = padded(x, y)
     return (x < y).to(x.dtype)
 
@@ -89,7 +89,7 @@ def paper_less(x: Tensor, y: Tensor) -> Tensor:
 @primitive(TWO, **of(PADDED))
 @protected
 def paper_greater(x: Tensor, y: Tensor) -> Tensor:
-    """1 where x > y, else 0."""
+    """Indicator of x > y, elementwise: 1 or 0."""
     x, y = padded(x, y)
     return (x > y).to(x.dtype)
 
@@ -97,7 +97,7 @@ def paper_greater(x: Tensor, y: Tensor) -> Tensor:
 @primitive(TWO, **of(PADDED))
 @protected
 def paper_equal(x: Tensor, y: Tensor) -> Tensor:
-    """1 where x = y, else 0."""
+    """Indicator of x = y, elementwise: 1 or 0."""
     x, y = padded(x, y)
     return (x == y).to(x.dtype)
 
@@ -105,7 +105,7 @@ def paper_equal(x: Tensor, y: Tensor) -> Tensor:
 @primitive(TWO, **of(PADDED))
 @protected
 def paper_hamming(x: Tensor, y: Tensor) -> Tensor:
-    """Hamming distance of the sign patterns: the number of elements whose signs differ."""
+    """Hamming distance of the signs: the number of elements whose signs differ."""
     x, y = padded(x, y)
     return rows(torch.sign(x) != torch.sign(y)).sum(dim=1).to(x.dtype)
 
@@ -113,7 +113,7 @@ def paper_hamming(x: Tensor, y: Tensor) -> Tensor:
 @primitive(TWO, **of(f"{PADDED}; NaN where an element of y is negative"))
 @protected
 def paper_kl(x: Tensor, y: Tensor) -> Tensor:
-    """Kullback-Leibler divergence Σ y·(log y - x) by dimension 0; x is read as logarithms."""
+    """Kullback-Leibler divergence Σ y·(log y - x), divided by dimension 0; x holds logarithms."""
     x, y = padded(x, y)
     batch = x.shape[1] if x.ndim > 1 else 1
     return rows(functional.kl_div(x, y, reduction="none")).sum(dim=1) / batch
@@ -122,30 +122,30 @@ def paper_kl(x: Tensor, y: Tensor) -> Tensor:
 @primitive(TWO, **of(f"{PADDED}; zeros give 0"))
 @protected
 def paper_cosine(x: Tensor, y: Tensor) -> Tensor:
-    """Cosine similarity over dimension 0, which is gone after."""
+    """Cosine similarity over dimension 0, which disappears."""
     x, y = padded(x, y)
     if x.ndim == 1:  # of two numbers
         x, y = x[:, None], y[:, None]
-    # As functional.cosine_similarity does, but that walks maps against the order of memory.
+    # The same as functional.cosine_similarity, which is slower in the channels-last layout.
     return (x / _length(x)).mul_(y / _length(y)).sum(1)
 
 
 def _length(x: Tensor) -> Tensor:
-    """Norm over dimension 1, which stays; at least 1e-8, as torch has it."""
+    """Return the Euclidean norm over dimension 1, kept as size 1; at least 1e-8, as in torch."""
     return x.square().sum(1, keepdim=True).sqrt_().clamp_min_(1e-8)
 
 
 @primitive(TWO, **of(TRUNCATED))
 @protected
 def paper_max(x: Tensor, y: Tensor) -> Tensor:
-    """Larger of x and y."""
+    """Maximum of x and y, elementwise."""
     return torch.maximum(*truncated(x, y))
 
 
 @primitive(TWO, **of(TRUNCATED))
 @protected
 def paper_min(x: Tensor, y: Tensor) -> Tensor:
-    """Smaller of x and y."""
+    """Minimum of x and y, elementwise."""
     return torch.minimum(*truncated(x, y))
 
 
@@ -155,49 +155,49 @@ def paper_min(x: Tensor, y: Tensor) -> Tensor:
 @primitive(ONE, **of(ANY))
 @protected
 def paper_add_noise(x: Tensor) -> Tensor:
-    """x + sqrt(0.1)·N(0, 1)."""
+    """Tensor plus fixed noise: x + √0.1·N(0, 1)."""
     return x + math.sqrt(0.1) * fixed_noise(x, NOISE_SEED)
 
 
 @primitive(ONE, **of(ANY))
 @protected
 def paper_gaussian_init(x: Tensor) -> Tensor:
-    """N(0, 1) in the shape of x."""
+    """Fixed noise N(0, 1) in the shape of x."""
     return fixed_noise(x, NOISE_SEED + 1).expand(x.shape)
 
 
 @primitive(ONE, **of(ANY))
 @protected
 def paper_log(x: Tensor) -> Tensor:
-    """log x, where x <= 0 is read as 1."""
+    """Logarithm log(x), elementwise, where x ≤ 0 is read as 1."""
     return torch.where(x <= 0, 1.0, x).log_()
 
 
 @primitive(ONE, **of(ANY), idempotent=True)
 @protected
 def paper_abs(x: Tensor) -> Tensor:
-    """|x|."""
+    """Absolute value |x|, elementwise."""
     return x.abs()
 
 
 @primitive(ONE, **of(ANY))
 @protected
 def paper_square(x: Tensor) -> Tensor:
-    """x²."""
+    """Square x², elementwise."""
     return x * x
 
 
 @primitive(ONE, **of(ANY))
 @protected
 def paper_exp(x: Tensor) -> Tensor:
-    """exp x."""
+    """Exponential exp(x), elementwise."""
     return x.exp()
 
 
 @primitive(ONE, **of(f"{ANY}; 0 where it is undefined"))
 @protected
 def paper_normalise(x: Tensor) -> Tensor:
-    """(x - mean)/std over the layer, std with Bessel's correction; 0 where that is NaN."""
+    """Z-score over the layer, (x - mean)/std with Bessel's correction; 0 where it is NaN."""
     values = rows(x)
     rest = x - meeting(values.mean(dim=1), x)
     variance = rows(rest).square().sum(dim=1) / torch.tensor(values.shape[1] - 1.0).to(x)
@@ -207,42 +207,42 @@ def paper_normalise(x: Tensor) -> Tensor:
 @primitive(ONE, **of(ANY), idempotent=True)
 @protected
 def paper_relu(x: Tensor) -> Tensor:
-    """x where x > 0, else 0."""
+    """Rectifier max(x, 0), elementwise."""
     return torch.relu(x)
 
 
 @primitive(ONE, **of(ANY), idempotent=True)
 @protected
 def paper_sign(x: Tensor) -> Tensor:
-    """Sign of x: -1, 0 or 1."""
+    """Sign of x, elementwise: -1, 0 or 1."""
     return torch.sign(x)
 
 
 @primitive(ONE, **of(ANY), idempotent=True)
 @protected
 def paper_heaviside(x: Tensor) -> Tensor:
-    """Heaviside's step, 0 at 0."""
+    """Heaviside step, elementwise: 1 where x > 0, else 0."""
     return torch.sign(x).relu_()
 
 
 @primitive(ONE, **of(f"{ANY}; infinite at 0"))
 @protected
 def paper_invert(x: Tensor) -> Tensor:
-    """1/x."""
+    """Inverse 1/x, elementwise."""
     return 1 / x
 
 
 @primitive(ONE, **of(ANY))
 @protected
 def paper_sigmoid(x: Tensor) -> Tensor:
-    """1/(1 + exp(-x))."""
+    """Logistic function 1/(1 + exp(-x)), elementwise."""
     return torch.sigmoid(x)
 
 
 @primitive(ONE, **of(ANY))
 @protected
 def paper_softmax(x: Tensor) -> Tensor:
-    """Softmax over dimension 1; over 0 in a layer of 0, 1 or 3 dimensions."""
+    """Softmax over dimension 1, or over dimension 0 in a layer of 0, 1 or 3 dimensions."""
     if x.ndim == 1:  # of a number
         return torch.softmax(x[:, None], dim=1)[:, 0]
     return torch.softmax(x, dim=1 if x.ndim in (2, 4) else 2)
@@ -251,26 +251,26 @@ def paper_softmax(x: Tensor) -> Tensor:
 @primitive(ONE, **of(ANY), idempotent=True)
 @protected
 def paper_ones_like(x: Tensor) -> Tensor:
-    """1 in the shape of x."""
+    """Tensor of ones in the shape of x."""
     return torch.ones_like(x)
 
 
 @primitive(ONE, **of(ANY), idempotent=True)
 @protected
 def paper_zeros_like(x: Tensor) -> Tensor:
-    """0 in the shape of x."""
+    """Tensor of zeros in the shape of x."""
     return torch.zeros_like(x)
 
 
 @primitive(ONE, **of(ANY), idempotent=True)
 @protected
 def paper_positive(x: Tensor) -> Tensor:
-    """1 where x > 0, else 0."""
+    """Indicator of x > 0, elementwise: 1 or 0."""
     return torch.sign(x).relu_()
 
 
 @primitive(ONE, **of(ANY))
 @protected
 def paper_negative(x: Tensor) -> Tensor:
-    """1 where x < 0, else 0."""
+    """Indicator of x < 0, elementwise: 1 or 0."""
     return torch.sign(x).neg_().relu_()

@@ -1,6 +1,6 @@
-"""The paper language: functions of a layer's tensor as a whole or as matrices, and the score.
+"""The paper language: functions of a layer's whole tensor or of its matrices, and the score.
 
-The other functions, what is deviated from and what was left open stand in ``paper.py``.
+The other functions, the open questions and the deviations are in ``paper.py``.
 """
 
 from __future__ import annotations
@@ -26,35 +26,35 @@ from greenmachine.primitives.registry import LAYER_SCALAR, NETWORK_SCALAR, PAPER
 @primitive(ONE, **of(ANY))
 @protected
 def paper_transpose(x: Tensor) -> Tensor:
-    """The last two dimensions exchanged; what has fewer stays."""
+    """Transpose over the last two dimensions; a tensor with fewer dimensions stays the same."""
     return x.mT if x.ndim > 2 else x
 
 
 @primitive(ONE, **of(ANY))
 @protected
 def paper_mean(x: Tensor) -> Tensor:
-    """Mean, a number."""
+    """Mean of all elements; the result is one number."""
     return rows(x).mean(dim=1)
 
 
 @primitive(ONE, **of(ANY))
 @protected
 def paper_mean_abs(x: Tensor) -> Tensor:
-    """Mean of |x|, a number."""
+    """Mean of |x| over all elements; the result is one number."""
     return rows(x).abs().mean(dim=1)
 
 
 @primitive(ONE, **of(ANY))
 @protected
 def paper_numel(x: Tensor) -> Tensor:
-    """Number of elements, a number."""
+    """Number of elements; the result is one number."""
     return x.new_full((len(x),), float(rows(x).shape[1]))
 
 
 @primitive(ONE, **of(ANY))
 @protected
 def paper_norm(x: Tensor) -> Tensor:
-    """Frobenius norm, a number."""
+    """Frobenius norm; the result is one number."""
     norm: Tensor = torch.linalg.vector_norm(rows(x), dim=1)
     return norm
 
@@ -62,21 +62,21 @@ def paper_norm(x: Tensor) -> Tensor:
 @primitive(ONE, **of(f"{ANY}; x itself where not square"))
 @protected
 def paper_determinant(x: Tensor) -> Tensor:
-    """Determinants over the last two dimensions, which are gone after."""
+    """Determinants over the last two dimensions, which disappear."""
     return torch.det(x) if is_square(x) else x
 
 
 @primitive(ONE, **of(f"{ANY}; 0 where the determinant is negative; raises where not square"))
 @protected
 def paper_logdet(x: Tensor) -> Tensor:
-    """Logarithms of the determinants over the last two dimensions, which are gone after."""
+    """Logarithms of the determinants over the last two dimensions, which disappear."""
     return torch.nan_to_num(torch.logdet(square_matrices(x)), 0.0, math.inf, -math.inf)
 
 
 @primitive(ONE, **of(f"{ANY}; NaN for a matrix with infinities; raises where not square"))
 @protected
 def paper_eigenvalue_ratio(x: Tensor) -> Tensor:
-    """First by last eigenvalue of A + Aᵀ over the last two dimensions, which are gone after."""
+    """First divided by last eigenvalue of A + Aᵀ over the last two dimensions, which disappear."""
     values = spectrum(square_matrices(x) + x.mT)
     return values[..., 0] / values[..., -1]
 
@@ -84,7 +84,7 @@ def paper_eigenvalue_ratio(x: Tensor) -> Tensor:
 @primitive(ONE, **of(f"{ANY}; NaN for a matrix with infinities; raises on a number"))
 @protected
 def paper_gram_eigenvalue_ratio(x: Tensor) -> Tensor:
-    """Last by first eigenvalue of A·Aᵀ, the rows of A being dimension 0; a number."""
+    """Last divided by first eigenvalue of A·Aᵀ, with dimension 0 as the rows of A; one number."""
     if x.ndim == 1:
         raise DoesNotFitError
     flat = x.flatten(2) if x.ndim > 2 else x.unsqueeze(2)
@@ -113,7 +113,7 @@ def layer_mean(x: Tensor) -> Tensor:
     across_layers=True,
 )
 def mean_valid_layers(x: Tensor) -> Tensor:
-    """Mean over the layers that did not raise: the score of a network in the paper."""
+    """Mean over the layers that did not fail: the score of a network in the paper."""
     valid = ~x.isnan()
     mean = torch.where(valid, x, 0.0).sum(dim=-1) / valid.sum(dim=-1)
     return torch.where(mean.isfinite(), mean, math.nan)

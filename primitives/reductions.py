@@ -1,6 +1,7 @@
-"""One number a layer (or network) from its tensor or matrix; from two of one kind, how they meet.
+"""Reductions: one number for each layer (or network), from one tensor or matrix or from two.
 
-All statistics run over everything in the layer unless they name channels, images or positions.
+The statistics run over all elements of the layer unless they name channels, images or positions.
+A tensor is (K, ...), a matrix (K, n, n), and the result (K,).
 """
 
 from __future__ import annotations
@@ -34,23 +35,23 @@ SMALLEST_SHARE = 1e-30  # smallest share of the energy whose logarithm is taken
 
 
 def euclidean(x: Tensor) -> Tensor:
-    """(K,): Euclidean norm of each layer."""
+    """Return the Euclidean norm of each layer, (K,)."""
     norm: Tensor = torch.linalg.vector_norm(x, dim=layer_dims(x))
     return norm
 
 
 def per_layer(value: float, x: Tensor) -> Tensor:
-    """(K,) filled with ``value``."""
+    """Return (K,) filled with ``value``."""
     return x.new_full((x.shape[0],), value)
 
 
 def diagonal_of(matrix: Tensor) -> Tensor:
-    """(K, n, n) to (K, n)."""
+    """Return the diagonals (K, n) of (K, n, n)."""
     return matrix.diagonal(dim1=-2, dim2=-1)
 
 
 def off_diagonal(matrix: Tensor) -> Tensor:
-    """Sum off the diagonal by the number of entries there; 0 for a 1x1 matrix."""
+    """Return the mean of the off-diagonal elements, (K,); 0 for a 1×1 matrix."""
     n = matrix.shape[-1]
     rest = matrix - torch.diag_embed(diagonal_of(matrix))
     return rest.sum(dim=(-2, -1)) / (n * n - n or 1)
@@ -63,7 +64,7 @@ def off_diagonal(matrix: Tensor) -> Tensor:
     *_EVERY, domain=FITS, reference=_STATISTICS, notation=r"\operatorname{mean}\left(#1\right)"
 )
 def mean(x: Tensor) -> Tensor:
-    """Mean."""
+    """Mean of all elements."""
     return x.mean(dim=layer_dims(x))
 
 
@@ -71,7 +72,7 @@ def mean(x: Tensor) -> Tensor:
     *_EVERY, domain=FITS, reference=_STATISTICS, notation=r"\operatorname{sum}\left(#1\right)"
 )
 def sum(x: Tensor) -> Tensor:
-    """Sum."""
+    """Sum of all elements."""
     return x.sum(dim=layer_dims(x))
 
 
@@ -79,19 +80,19 @@ def sum(x: Tensor) -> Tensor:
     *_EVERY, domain=_CONSTANT, reference=_STATISTICS, notation=r"\operatorname{std}\left(#1\right)"
 )
 def std(x: Tensor) -> Tensor:
-    """Standard deviation."""
+    """Standard deviation of all elements, without Bessel correction."""
     return centred(x, layer_dims(x))[1].flatten()
 
 
 @primitive(*_EVERY, domain=TOTAL, reference=_STATISTICS, notation=r"\max\left(#1\right)")
 def largest(x: Tensor) -> Tensor:
-    """Largest element."""
+    """Maximum of all elements."""
     return x.amax(dim=layer_dims(x))
 
 
 @primitive(*_EVERY, domain=TOTAL, reference=_STATISTICS, notation=r"\min\left(#1\right)")
 def smallest(x: Tensor) -> Tensor:
-    """Smallest element."""
+    """Minimum of all elements."""
     return x.amin(dim=layer_dims(x))
 
 
@@ -102,7 +103,7 @@ def smallest(x: Tensor) -> Tensor:
     notation=r"\operatorname{skew}\left(#1\right)",
 )
 def skewness(x: Tensor) -> Tensor:
-    """Mean cube of the standardised elements."""
+    """Skewness: mean of ((x - mean)/std)³."""
     rest, deviation = centred(x, layer_dims(x))
     return rest.mul_(inverse_or_zero(deviation)).pow_(3).mean(dim=layer_dims(x))
 
@@ -114,7 +115,7 @@ def skewness(x: Tensor) -> Tensor:
     notation=r"\operatorname{kurt}\left(#1\right)",
 )
 def kurtosis(x: Tensor) -> Tensor:
-    """Mean fourth power of the standardised elements."""
+    """Kurtosis: mean of ((x - mean)/std)⁴."""
     rest, deviation = centred(x, layer_dims(x))
     return rest.mul_(inverse_or_zero(deviation)).square_().square_().mean(dim=layer_dims(x))
 
@@ -126,7 +127,7 @@ def kurtosis(x: Tensor) -> Tensor:
     *_EVERY, domain=FITS, reference=_STATISTICS, notation=r"\operatorname{mean}\left|#1\right|"
 )
 def mean_abs(x: Tensor) -> Tensor:
-    """Mean magnitude."""
+    """Mean absolute value: mean of |x|."""
     return x.abs().mean(dim=layer_dims(x))
 
 
@@ -137,7 +138,7 @@ def mean_abs(x: Tensor) -> Tensor:
     notation=r"\operatorname{mean}\left[\left(#1\right)^{2}\right]",
 )
 def mean_square(x: Tensor) -> Tensor:
-    """Mean square."""
+    """Mean square: mean of x²."""
     return x.square().mean(dim=layer_dims(x))
 
 
@@ -148,7 +149,7 @@ def mean_square(x: Tensor) -> Tensor:
     notation=r"\left\|#1\right\|_{1}",
 )
 def l1_norm(x: Tensor) -> Tensor:
-    """Sum of magnitudes."""
+    """L1 norm: Σ|x|."""
     return x.abs().sum(dim=layer_dims(x))
 
 
@@ -156,7 +157,7 @@ def l1_norm(x: Tensor) -> Tensor:
     *_EVERY, domain=FITS, reference="grad_norm, Abdelfattah 2021", notation=r"\left\|#1\right\|_{2}"
 )
 def l2_norm(x: Tensor) -> Tensor:
-    """Euclidean norm."""
+    """L2 (Euclidean or Frobenius) norm: √Σx²."""
     return euclidean(x)
 
 
@@ -165,7 +166,7 @@ def l2_norm(x: Tensor) -> Tensor:
 
 @primitive(*_EVERY, domain=TOTAL, reference="activation rate")
 def fraction_positive(x: Tensor) -> Tensor:
-    """Fraction of the elements above 0."""
+    """Fraction of the elements that are greater than 0."""
     return step(x).mean(dim=layer_dims(x))
 
 
@@ -181,7 +182,7 @@ def fraction_zero(x: Tensor) -> Tensor:
     reference="Hoyer 2004",
 )
 def sparsity(x: Tensor) -> Tensor:
-    """(√n - l1/l2)/(√n - 1): 0 where all magnitudes are equal, 1 where one is left."""
+    """Hoyer sparsity (√n - ‖x‖₁/‖x‖₂)/(√n - 1): 0 if all |x| are equal, 1 if one is not 0."""
     root = math.sqrt(math.prod(x.shape[1:]))
     l2 = euclidean(x)
     ratio = x.abs().sum(dim=layer_dims(x)) * inverse_or_zero(l2)
@@ -195,7 +196,7 @@ def sparsity(x: Tensor) -> Tensor:
     notation=r"\operatorname{H}\left(#1\right)",
 )
 def entropy(x: Tensor) -> Tensor:
-    """Entropy of the squares, divided by their sum."""
+    """Shannon entropy -Σ p·log p of the shares p = x²/Σx²."""
     energy = x.square()
     share = energy.mul_(inverse_or_zero(energy.sum(dim=layer_dims(x), keepdim=True)))
     return -share.clamp_min(SMALLEST_SHARE).log_().mul_(share).sum(dim=layer_dims(x))
@@ -206,19 +207,19 @@ def entropy(x: Tensor) -> Tensor:
 
 @primitive(*_OF_TENSORS, domain="total: sees the shape only", reference="number of parameters")
 def numel(x: Tensor) -> Tensor:
-    """Number of elements."""
+    """Number of elements of the tensor."""
     return per_layer(float(math.prod(x.shape[1:])), x)
 
 
 @primitive(*_OF_ACTIVATIONS, domain="total: sees the shape only", reference="width; MeCo_opt")
 def channel_count(x: Tensor) -> Tensor:
-    """Number of channels."""
+    """Number of channels C."""
     return per_layer(float(x.shape[2]), x)
 
 
 @primitive(*_OF_ACTIVATIONS, domain="total: sees the shape only", reference="resolution")
 def position_count(x: Tensor) -> Tensor:
-    """Number of positions of the map, H·W."""
+    """Number of positions of the feature map, H·W."""
     return per_layer(float(x.shape[3] * x.shape[4]), x)
 
 
@@ -227,19 +228,19 @@ def position_count(x: Tensor) -> Tensor:
 
 @primitive(*_OF_ACTIVATIONS, domain=_CONSTANT, reference="Zen-NAS, Lin 2021: channel statistics")
 def channel_mean_std(x: Tensor) -> Tensor:
-    """Standard deviation over the channels of the channels' means."""
+    """Standard deviation over the channels of each channel's mean."""
     return centred(x.mean(dim=(1, 3, 4)), (1,))[1].flatten()
 
 
-@primitive(*_OF_ACTIVATIONS, domain=_CONSTANT, reference="what distinguishes the images")
+@primitive(*_OF_ACTIVATIONS, domain=_CONSTANT, reference="this project: variation between images")
 def batch_std(x: Tensor) -> Tensor:
-    """Mean over the features of the standard deviation over the images."""
+    """Standard deviation over the images, averaged over the features."""
     return centred(images(x), (1,))[1].mean(dim=(1, 2))
 
 
 @primitive(*_OF_ACTIVATIONS, domain=_CONSTANT, reference="local entropy; SED, Xu 2024")
 def spatial_std(x: Tensor) -> Tensor:
-    """Mean over images and channels of the standard deviation over the positions."""
+    """Standard deviation over the positions, averaged over images and channels."""
     return centred(x.permute(0, 1, 3, 4, 2).flatten(2, 3), (2,))[1].mean(dim=(1, 2, 3))
 
 
@@ -254,7 +255,7 @@ def spatial_std(x: Tensor) -> Tensor:
     notation=r"\left\langle #1, #2\right\rangle",
 )
 def dot(x: Tensor, y: Tensor) -> Tensor:
-    """Sum of the products."""
+    """Inner product Σ x·y."""
     return (x * y).sum(dim=layer_dims(x))
 
 
@@ -266,7 +267,7 @@ def dot(x: Tensor, y: Tensor) -> Tensor:
     notation=r"\cos\left(#1, #2\right)",
 )
 def cosine(x: Tensor, y: Tensor) -> Tensor:
-    """Cosine of the angle between x and y."""
+    """Cosine similarity Σ x·y/(‖x‖₂·‖y‖₂)."""
     products = (x * y).sum(dim=layer_dims(x))
     return products * inverse_or_zero(euclidean(x)) * inverse_or_zero(euclidean(y))
 
@@ -279,7 +280,7 @@ def cosine(x: Tensor, y: Tensor) -> Tensor:
     notation=r"\operatorname{corr}\left(#1, #2\right)",
 )
 def correlation(x: Tensor, y: Tensor) -> Tensor:
-    """Pearson correlation of x and y."""
+    """Pearson correlation of x and y over all elements."""
     dims = layer_dims(x)
     x, left = centred(x, dims)
     y, right = centred(y, dims)
@@ -291,13 +292,13 @@ def correlation(x: Tensor, y: Tensor) -> Tensor:
     *to_scalar_pair(TENSORS), domain=TOTAL, reference="Hamming distance; EZNAS", commutative=True
 )
 def sign_disagreement(x: Tensor, y: Tensor) -> Tensor:
-    """Fraction of the elements where x > 0 and y > 0 disagree."""
+    """Fraction of the elements at which x > 0 and y > 0 differ."""
     return step(x).sub_(step(y)).abs_().mean(dim=layer_dims(x))
 
 
 @primitive(*_ACTIVATION_PAIRS, domain=FITS, reference="Fisher, Turner 2020", commutative=True)
 def channel_fisher(x: Tensor, y: Tensor) -> Tensor:
-    """Sum over channels of half the mean over images of (sum over positions of x·y)²."""
+    """Fisher information of the channels: ½·Σ_c mean_b (Σ_hw x·y)²."""
     return (x * y).sum(dim=(3, 4)).square().mean(dim=1).sum(dim=1) / 2
 
 
@@ -311,13 +312,13 @@ def channel_fisher(x: Tensor, y: Tensor) -> Tensor:
     notation=r"\operatorname{tr}\left(#1\right)",
 )
 def trace(matrix: Tensor) -> Tensor:
-    """Sum of the diagonal."""
+    """Trace: the sum of the diagonal elements."""
     return diagonal_of(matrix).sum(dim=-1)
 
 
 @primitive(*_OF_MATRICES, domain=f"{FITS}; 1x1 gives 0", reference="mean correlation")
 def off_diagonal_mean(matrix: Tensor) -> Tensor:
-    """Mean off the diagonal."""
+    """Mean of the off-diagonal elements."""
     return off_diagonal(matrix)
 
 
@@ -325,11 +326,11 @@ def off_diagonal_mean(matrix: Tensor) -> Tensor:
     *_OF_MATRICES, domain=f"{FITS}; 1x1 gives 0", reference="redundancy; DeCov, Cogswell 2016"
 )
 def off_diagonal_mean_abs(matrix: Tensor) -> Tensor:
-    """Mean magnitude off the diagonal."""
+    """Mean absolute value of the off-diagonal elements."""
     return off_diagonal(matrix.abs())
 
 
 @primitive(*_OF_MATRICES, domain=_CONSTANT, reference=_STATISTICS)
 def diagonal_std(matrix: Tensor) -> Tensor:
-    """Standard deviation of the diagonal."""
+    """Standard deviation of the diagonal elements."""
     return centred(diagonal_of(matrix), (1,))[1].flatten()

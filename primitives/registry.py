@@ -1,10 +1,10 @@
-"""The registries of primitives: what the languages can say, as data.
+"""The registries of primitives: the functions of the two languages, as data.
 
 A primitive is a pure torch function over a *stack* of layers (or of networks) with a list of
-signatures over kinds. A registry is write-once: a second primitive of one name raises.
-Everything that needs to know the words of a language (grammar, tests, docs) iterates its
-registry; whoever reads or evaluates an expression (parser, engine, export) looks words up in the
-vocabulary, which holds those of both languages.
+signatures over kinds. A registry is write-once: registering a name twice raises an error. Code that
+needs the functions of one language (grammar, tests, documentation) iterates that language's
+registry. Code that reads or evaluates an expression (parser, engine, export) looks functions up in
+``vocabulary``, which contains those of both languages.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ KINDS: tuple[str, ...] = (  # of the typed language
 )
 
 _OWN = "greenmachine.primitives."
-_PLACE = re.compile(r"#\(?(\d)")  # of an argument in a notation
+_PLACE = re.compile(r"#\(?(\d)")  # the number of an argument in a notation
 
 
 @dataclass(frozen=True)
@@ -78,29 +78,30 @@ class Signature:
 
 @dataclass(frozen=True)
 class Primitive:
-    """One word of the language.
+    """A function of the language.
 
     Attributes:
-        name: the word in an expression, and the function's name.
+        name: the name of the function, as written in an expression.
         family: the module that defines it, such as ``spectra``.
         function: takes tensors of the argument kinds (numbers as ``float``) and returns a
             tensor of the result kind; never mutates an argument, and treats every layer (or
             network) of the stack independently of the others.
-        signatures: every accepted list of argument kinds; no two share their arguments.
-        domain: where the value is mathematically defined, and what protects the rest.
+        signatures: every accepted list of argument kinds; no two have the same arguments.
+        domain: where the value is mathematically defined, and what the function returns elsewhere.
         reference: the paper, book or idea that it comes from.
         commutative: the two arguments may be exchanged.
-        involution: applied twice it gives its argument back.
-        idempotent: applied twice it gives what it gives once.
-        rank_preserving: strictly monotone in its first argument over all finite floats that
-            matter, so that it can be stripped at the root of an expression when rank alone
-            counts (a decreasing one only turns the direction).
-        spectral: the function takes ``spectra.eigenvalues(matrix)`` in the matrix's place, so
-            that all spectral primitives of one matrix share one decomposition.
-        across_layers: the layers of a network meet: the function takes them as (networks,
-            layers, ...), in order of firing, instead of a stack of independent layers.
-        notation: LaTeX in which ``#1``, ``#2`` stand for the arguments, and ``#(1)`` for one in
-            brackets where it needs them, such as ``#(1)^{2}``. Empty writes the name.
+        involution: f(f(x)) = x.
+        idempotent: f(f(x)) = f(x).
+        rank_preserving: strictly monotone in its first argument over the range of floats that
+            occur. It can then be removed at the root of an expression if only the ranking
+            matters; a decreasing one reverses the direction.
+        spectral: the function takes ``spectra.eigenvalues(matrix)`` in place of the matrix, so that
+            all spectral primitives of one matrix share one decomposition.
+        across_layers: the function combines the layers of a network: it takes (networks, layers,
+            ...), in the order in which layers run, instead of a stack of independent layers.
+        notation: LaTeX in which ``#1``, ``#2`` stand for the arguments, and ``#(1)`` for an
+            argument that gets brackets if it needs them, such as ``#(1)^{2}``. If empty, the name
+            is written.
     """
 
     name: str
@@ -134,7 +135,7 @@ class Registry:
     """Primitives by name, in order of registration; write-once.
 
     Args:
-        kinds: that signatures may use.
+        kinds: the kinds that signatures may use.
     """
 
     def __init__(self, kinds: Iterable[str] = KINDS) -> None:
@@ -152,33 +153,33 @@ class Registry:
         self._primitives[item.name] = item
 
     def check(self, item: Primitive) -> None:
-        """Raise what :meth:`add` raises, and register nothing."""
+        """Raise the errors of :meth:`add`, and register nothing."""
         if item.name in self._primitives:
-            other = inspect.unwrap(self._primitives[item.name].function)
+            other = inspect.getfile(inspect.unwrap(self._primitives[item.name].function))
             raise ValueError(
-                f"primitive {item.name!r} is registered already, by {inspect.getfile(other)}"
+                f"primitive {item.name!r} is already registered, by {other}: choose another name"
             )
         kinds = {k for s in item.signatures for k in (*s.arguments, s.result)}
         unknown = sorted(kinds - self._kinds)
         if unknown:
-            raise ValueError(f"primitive {item.name!r} names unknown kinds {unknown}")
+            raise ValueError(f"primitive {item.name!r} has unknown kinds {unknown}")
         if len({s.arguments for s in item.signatures}) != len(item.signatures):
-            raise ValueError(f"primitive {item.name!r} has two signatures of the same arguments")
+            raise ValueError(f"primitive {item.name!r} has two signatures with the same arguments")
         if not (item.signatures and item.function.__doc__ and item.domain and item.reference):
             raise ValueError(
-                f"primitive {item.name!r} needs signatures, docstring, domain and reference"
+                f"primitive {item.name!r} needs signatures, a docstring, a domain and a reference"
             )
         arguments = {int(place) for place in _PLACE.findall(item.notation)}
         if not all(1 <= a <= len(s.arguments) for a in arguments for s in item.signatures):
             raise ValueError(
-                f"primitive {item.name!r}: its notation {item.notation!r} names an argument it "
-                "has not: write #1 for the first"
+                f"primitive {item.name!r}: its notation {item.notation!r} refers to an argument "
+                "that does not exist: write #1 for the first"
             )
         if item.notation.count("{") != item.notation.count("}"):
-            raise ValueError(f"primitive {item.name!r}: the braces of its notation do not close")
+            raise ValueError(f"primitive {item.name!r}: the braces in its notation do not match")
 
     def forget(self, gone: Callable[[str], bool]) -> None:
-        """Remove the primitives of every module of which ``gone`` is true."""
+        """Remove the primitives of every module for which ``gone`` returns true."""
         for item in list(self):
             if gone(item.function.__module__):
                 del self._primitives[item.name]
@@ -197,13 +198,13 @@ class Registry:
 
 
 registry = Registry()
-"""The words of the typed language."""
+"""The primitives of the typed language."""
 
 paper_registry = Registry((PAPER_TENSOR, LAYER_SCALAR, NETWORK_SCALAR))
-"""The words of the paper language (``primitives/paper.py``)."""
+"""The primitives of the paper language (``primitives/paper.py``)."""
 
 vocabulary = Registry((*KINDS, PAPER_TENSOR))
-"""The words of both, so that no word has two meanings."""
+"""The primitives of both languages, so that no name has two meanings."""
 
 
 def primitive(
@@ -225,13 +226,16 @@ def primitive(
         signatures: pairs of argument kinds and result kind.
         domain: see :class:`Primitive`.
         reference: see :class:`Primitive`.
-        into: the registry of the language whose word it is.
-        traits: the boolean attributes of :class:`Primitive`, and ``notation``.
+        into: the registry of the language that the primitive belongs to.
+        traits: the Boolean attributes of :class:`Primitive`, and ``notation``.
+
+    Returns:
+        A decorator that returns the function unchanged.
 
     Raises:
         ValueError: the name is taken, a kind is unknown, the docstring is missing, the notation
-            names an argument too many, or a promise of :class:`Primitive` is broken on an example
-            (``contract.py``).
+            refers to an argument that does not exist, or the function violates a requirement of
+            :class:`Primitive` on an example (``contract.py``).
     """
 
     def register(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -244,12 +248,12 @@ def primitive(
             reference=reference,
             **traits,
         )
-        if not item.function.__module__.startswith(_OWN):  # ours are held by tests
+        if not item.function.__module__.startswith(_OWN):  # tests check those of this project
             from greenmachine.primitives.contract import broken_promise
 
             if reason := broken_promise(item):
                 raise ValueError(f"primitive {item.name!r} {reason}")
-        into.check(item)  # before the first of two registries has it
+        into.check(item)  # before either registry is changed
         vocabulary.add(item)
         into.add(item)
         return function

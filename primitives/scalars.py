@@ -1,7 +1,7 @@
-"""Functions of one number a layer or a network, and across the layers of a network.
+"""Functions of one number per layer or network, and functions along the layers of a network.
 
-Those across layers take (n, L), n networks of L layers each in order of firing, and return
-(n, L). Numbers arrive as python floats.
+Functions along the layers take (n, L), n networks of L layers each in the order in which the layers
+run, and return (n, L). Numbers are passed as Python floats.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _ALGEBRA = "elementary algebra"
     notation=r"\log\left|#1\right|",
 )
 def log_abs(x: Tensor) -> Tensor:
-    """Logarithm of |x|, floored."""
+    """Logarithm log|x|, with |x| at least 1e-10."""
     return x.abs().clamp_min(FLOOR).log()
 
 
@@ -36,7 +36,7 @@ def log_abs(x: Tensor) -> Tensor:
     notation=r"\left(#1\right)^{\pm #2}",
 )
 def power(x: Tensor, p: float) -> Tensor:
-    """sign(x)·|x|^p."""
+    """Power that keeps the sign: sign(x)·|x|^p."""
     return keep_failure(torch.sign(x) * x.abs().pow(p), x)
 
 
@@ -60,7 +60,7 @@ def shift(x: Tensor, c: float) -> Tensor:
     notation=r"\Delta_{\ell}\left(#1\right)",
 )
 def difference_layers(x: Tensor) -> Tensor:
-    """Increase over the layer before; 0 at the first layer."""
+    """Difference to the previous layer: x_l - x_(l-1); 0 at the first layer."""
     return torch.diff(x, prepend=x[..., :1])
 
 
@@ -72,7 +72,7 @@ def difference_layers(x: Tensor) -> Tensor:
     notation=r"\left[#1\right]_{\ell-1}",
 )
 def previous_layer(x: Tensor) -> Tensor:
-    """Value of the layer before; its own at the first layer."""
+    """Value of the previous layer: x_(l-1); the first layer keeps its own."""
     return torch.cat([x[..., :1], x[..., :-1]], dim=-1)
 
 
@@ -84,20 +84,20 @@ def previous_layer(x: Tensor) -> Tensor:
     notation=r"\sum_{k \le \ell} #(1)",
 )
 def cumulative_sum(x: Tensor) -> Tensor:
-    """Sum over the layers up to each one."""
+    """Cumulative sum over the layers: Σ_(k≤l) x_k."""
     return x.cumsum(dim=-1)
 
 
 @primitive(_LAYERS, domain=FITS, reference="path from the input", across_layers=True)
 def cumulative_mean(x: Tensor) -> Tensor:
-    """Mean over the layers up to each one."""
+    """Cumulative mean over the layers: (1/l)·Σ_(k≤l) x_k."""
     depth = torch.arange(1, x.shape[-1] + 1, dtype=x.dtype, device=x.device)
     return x.cumsum(dim=-1) / depth
 
 
 @primitive(_LAYERS, domain=f"{FITS}; zeros stay zeros", reference="share", across_layers=True)
 def normalise_layers(x: Tensor) -> Tensor:
-    """x divided by the sum of the magnitudes over the layers."""
+    """Values divided by the sum of their magnitudes over the layers: x_l/Σ_k |x_k|."""
     return x * inverse_or_zero(x.abs().sum(dim=-1, keepdim=True))
 
 
@@ -108,18 +108,18 @@ def normalise_layers(x: Tensor) -> Tensor:
     across_layers=True,
 )
 def relative_to_first(x: Tensor) -> Tensor:
-    """x divided by the magnitude of the first layer."""
+    """Values divided by the magnitude of the first layer: x_l/|x_1|."""
     return x * inverse_or_zero(x[..., :1].abs())
 
 
 @primitive(
     _LAYERS,
     domain=FITS,
-    reference="this project: late layers weigh more",
+    reference="this project: late layers have larger weights",
     across_layers=True,
     notation=r"\frac{\ell}{L}\,#(1)",
 )
 def times_depth(x: Tensor) -> Tensor:
-    """x times its relative depth, from 1/L at the first layer to 1 at the last."""
+    """Values times relative depth: (l/L)·x_l."""
     n = x.shape[-1]
     return x * (torch.arange(1, n + 1, dtype=x.dtype, device=x.device) / n)

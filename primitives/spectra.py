@@ -1,10 +1,10 @@
-"""Functions of the eigenvalues of a symmetric matrix; one decomposition serves them all.
+"""Functions of the eigenvalues λ of a symmetric n×n matrix, which is decomposed only once.
 
-Every primitive here is ``spectral``: it takes what `eigenvalues` returns, (..., n) ascending in
-float64, in the matrix's place.
+Every primitive here is ``spectral``: in place of the matrix it takes the result of `eigenvalues`,
+(..., n) in float64 and ascending order, and returns (...).
 
 The matrices come from float32 products, whose rounding differs between machines. Eigenvalues
-below 1e-6 of the largest magnitude are such rounding, and count as exactly 0.
+below 1e-6 of the largest magnitude are such rounding errors, and count as exactly 0.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from greenmachine.primitives._helpers import inverse_or_zero, keep_failure
 from greenmachine.primitives._signatures import MATRICES, TOTAL, to_scalar
 from greenmachine.primitives.registry import primitive
 
-ROUNDING = 1e-6  # eigenvalues below this share of the largest are rounding
-TINY = 1e-20  # smallest magnitude whose logarithm is taken: that of a zero matrix
+ROUNDING = 1e-6  # eigenvalues below this share of the largest are rounding errors
+TINY = 1e-20  # logarithms are taken of at least this, so that a zero matrix has a logdet
 JACOV = 1e-5  # the constant in the score of the Jacobian covariance
 
 _SPECTRA = to_scalar(MATRICES)
 
 
 def eigenvalues(matrix: Tensor) -> Tensor:
-    """Eigenvalues of a stack of symmetric matrices, ascending, float64; not a primitive.
+    """Return the eigenvalues of a stack of symmetric matrices, ascending, float64; not a primitive.
 
     Args:
-        matrix: (..., n, n). Its symmetric part counts.
+        matrix: (..., n, n). Only its symmetric part is used.
 
     Returns:
-        (..., n). All NaN for a matrix with an entry that is not finite; exactly 0 where the
-        magnitude is below 1e-6 of the matrix's largest.
+        (..., n). They are NaN for a matrix that has an element which is not finite, and exactly 0
+        where the magnitude is below 1e-6 of the matrix's largest.
     """
     exact = matrix.double()
     exact = (exact + exact.mT) / 2
@@ -45,19 +45,19 @@ def eigenvalues(matrix: Tensor) -> Tensor:
 
 
 def shares(spectrum: Tensor) -> Tensor:
-    """Magnitudes divided by their sum; 0 for a zero matrix."""
+    """Return |λ_i|/Σ_j |λ_j|; 0 for a zero matrix."""
     sizes = spectrum.abs()
     return sizes * inverse_or_zero(sizes.sum(dim=-1, keepdim=True))
 
 
 def information(share: Tensor) -> Tensor:
-    """Entropy of shares that sum to 1, in nats."""
+    """Return the entropy -Σ p·log p of shares p that sum to 1, in nats."""
     terms: Tensor = torch.special.entr(share)
     return terms.sum(dim=-1)
 
 
 def floored(spectrum: Tensor) -> Tensor:
-    """Magnitudes, at least 1e-6 of the largest and at least 1e-20."""
+    """Return |λ|, raised to at least 1e-6 of the largest and at least 1e-20."""
     sizes = spectrum.abs()
     return torch.maximum(sizes, ROUNDING * sizes.amax(dim=-1, keepdim=True)).clamp_min(TINY)
 
@@ -70,7 +70,7 @@ def floored(spectrum: Tensor) -> Tensor:
     notation=r"\lambda_{\min}\left(#1\right)",
 )
 def min_eigenvalue(spectrum: Tensor) -> Tensor:
-    """Smallest eigenvalue."""
+    """Smallest eigenvalue λ_min."""
     return spectrum[..., 0]
 
 
@@ -82,7 +82,7 @@ def min_eigenvalue(spectrum: Tensor) -> Tensor:
     notation=r"\lambda_{\max}\left(#1\right)",
 )
 def max_eigenvalue(spectrum: Tensor) -> Tensor:
-    """Largest eigenvalue."""
+    """Largest eigenvalue λ_max."""
     return spectrum[..., -1]
 
 
@@ -94,14 +94,14 @@ def max_eigenvalue(spectrum: Tensor) -> Tensor:
     notation=r"\lambda_{\mathrm{med}}\left(#1\right)",
 )
 def median_eigenvalue(spectrum: Tensor) -> Tensor:
-    """Median eigenvalue."""
+    """Median of the eigenvalues."""
     n = spectrum.shape[-1]
     return (spectrum[..., (n - 1) // 2] + spectrum[..., n // 2]) / 2
 
 
 @primitive(*_SPECTRA, domain=TOTAL, reference="spectral clustering", spectral=True)
 def spectral_gap(spectrum: Tensor) -> Tensor:
-    """Largest eigenvalue minus the second largest; 0 for a 1x1 matrix."""
+    """Largest eigenvalue minus the second largest; 0 for a 1×1 matrix."""
     return spectrum[..., -1] - spectrum[..., -2:][..., 0]
 
 
@@ -113,7 +113,7 @@ def spectral_gap(spectrum: Tensor) -> Tensor:
     notation=r"\log\left|\det\left(#1\right)\right|",
 )
 def logdet(spectrum: Tensor) -> Tensor:
-    """Logarithm of the absolute determinant, floored."""
+    """Logarithm of the absolute determinant: Σ log|λ|, floored."""
     return floored(spectrum).log().sum(dim=-1)
 
 
@@ -125,7 +125,7 @@ def logdet(spectrum: Tensor) -> Tensor:
     notation=r"\log\kappa\left(#1\right)",
 )
 def log_condition(spectrum: Tensor) -> Tensor:
-    """Logarithm of the largest by the smallest magnitude of the eigenvalues."""
+    """Logarithm of the condition number: log(max|λ|/min|λ|)."""
     sizes = floored(spectrum)
     return (sizes.amax(dim=-1) / sizes.amin(dim=-1)).log()
 
@@ -138,7 +138,7 @@ def log_condition(spectrum: Tensor) -> Tensor:
     notation=r"\operatorname{H}_{\lambda}\left(#1\right)",
 )
 def spectral_entropy(spectrum: Tensor) -> Tensor:
-    """Entropy of the normalised magnitudes of the eigenvalues."""
+    """Shannon entropy -Σ p·log p of the shares p = |λ|/Σ|λ|."""
     return information(shares(spectrum))
 
 
@@ -149,7 +149,7 @@ def spectral_entropy(spectrum: Tensor) -> Tensor:
     spectral=True,
 )
 def spectral_evenness(spectrum: Tensor) -> Tensor:
-    """Entropy of the normalised magnitudes of the eigenvalues, by its largest value log n."""
+    """Shannon entropy of the shares p = |λ|/Σ|λ|, divided by its maximum log n."""
     n = spectrum.shape[-1]
     largest_entropy = math.log(n) if n > 1 else 1.0
     return information(shares(spectrum)) / largest_entropy
@@ -163,7 +163,7 @@ def spectral_evenness(spectrum: Tensor) -> Tensor:
     notation=r"\operatorname{erank}\left(#1\right)",
 )
 def effective_rank(spectrum: Tensor) -> Tensor:
-    """Exponential of the entropy of the normalised magnitudes of the eigenvalues."""
+    """Effective rank: the exponential of the Shannon entropy of the shares |λ|/Σ|λ|."""
     share = shares(spectrum)
     not_zero = share.sum(dim=-1).round()  # 1, or 0 for a zero matrix
     return information(share).exp() * not_zero
@@ -188,7 +188,7 @@ def numerical_rank(spectrum: Tensor) -> Tensor:
     spectral=True,
 )
 def participation_ratio(spectrum: Tensor) -> Tensor:
-    """Squared sum of the magnitudes of the eigenvalues by the sum of their squares."""
+    """Participation ratio (Σ|λ|)²/Σλ²."""
     return inverse_or_zero(shares(spectrum).square().sum(dim=-1))
 
 
@@ -200,7 +200,7 @@ def participation_ratio(spectrum: Tensor) -> Tensor:
     notation=r"\left\|#1\right\|_{*}",
 )
 def nuclear_norm(spectrum: Tensor) -> Tensor:
-    """Sum of the magnitudes of the eigenvalues."""
+    """Nuclear norm Σ|λ|."""
     return spectrum.abs().sum(dim=-1)
 
 
@@ -211,7 +211,7 @@ def nuclear_norm(spectrum: Tensor) -> Tensor:
     spectral=True,
 )
 def leading_share(spectrum: Tensor) -> Tensor:
-    """Largest magnitude of the eigenvalues by the sum of all magnitudes."""
+    """Share of the largest eigenvalue: max|λ|/Σ|λ|."""
     return shares(spectrum).amax(dim=-1)
 
 
@@ -222,6 +222,6 @@ def leading_share(spectrum: Tensor) -> Tensor:
     spectral=True,
 )
 def jacov_score(spectrum: Tensor) -> Tensor:
-    """Minus the sum of log(v + k) + 1/(v + k) over the eigenvalues v."""
+    """Score of the Jacobian covariance: -Σ (log(|λ| + k) + 1/(|λ| + k))."""
     sizes = spectrum.abs() + JACOV
     return -(sizes.log() + 1 / sizes).sum(dim=-1)

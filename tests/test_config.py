@@ -60,8 +60,8 @@ def test_tasks_of_one_benchmark_or_several(
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("tasks: []", "tasks: [] is neither a task"),
-        ("tasks: [nats-tss, 3]", "is neither a task"),
+        ("tasks: []", "tasks: [] is not a task"),
+        ("tasks: [nats-tss, 3]", "is not a task"),
         ("sead: 1", "sead: there is no such setting; did you mean seed?"),
         ("evolution: {populatoin: 3}", "did you mean evolution.population?"),
         ("samples: {train: {sise: 3}}", "did you mean samples.train.size?"),
@@ -70,7 +70,7 @@ def test_tasks_of_one_benchmark_or_several(
         ("seed: -1", "seed"),
         ("passes: [noise, 3]", "passes.1"),
         ("samples: {train: {size: 1}}", "samples.train.size"),
-        ("evolution: {population: 8, elites: 8}", "elites must be fewer"),
+        ("evolution: {population: 8, elites: 8}", "elites must be less"),
         ("evolution: {crossover: 0.9, combine: 0.2}", "must not exceed 1"),
         ("evolution: {mutations: {node: 0}}", "mutations needs rates"),
         ("evolution: {mutations: {flip: 1}}", "mutations"),

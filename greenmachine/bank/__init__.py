@@ -1,4 +1,4 @@
-"""A bank: the values of many expressions at the reduction boundary, on many networks, on disk."""
+"""A bank: the boundary values of many expressions on many networks, stored on disk."""
 
 from greenmachine.bank.bank import DESCRIPTION, Bank, BankFacts, Family, Vectors
 from greenmachine.bank.build import build, capture_spec, refuse_other_folder

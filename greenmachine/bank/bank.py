@@ -1,17 +1,17 @@
-"""A bank on disk: what it holds, and how its vectors are read.
+"""A bank on disk: its content, and how its vectors are read.
 
-| file | what it is |
+| file | content |
 |---|---|
-| ``bank.json`` | passes, batch, seed; the families of networks; the expressions, part by part |
+| ``bank.json`` | passes, batch, seed; the families of networks; the expressions, by part |
 | ``FAMILY/part-000.npy`` | values of the expressions of a part on all networks of a family |
-| ``FAMILY/part-000.json`` | its SHA-256, and what belongs to the networks: layers, failures |
+| ``FAMILY/part-000.json`` | its SHA-256, and for the networks: numbers of layers, failures |
 
-A *family* is some networks of a benchmark, built for one data set and with one choice of options.
-A *part* is the expressions that one build added. A file of vectors is one float64 array: expression
-after expression, a ``LayerScalar`` with one number a layer of all networks, a ``NetworkScalar``
-with one a network. It is memory-mapped: what a search does not ask for is not read.
+A *family* is a set of networks of a benchmark, built for one data set with one choice of options. A
+*part* is the set of expressions that one build added. A file of vectors is one float64 array with
+one expression after the other: a ``LayerScalar`` has one number per layer of all networks, a
+``NetworkScalar`` one per network. It is memory-mapped, so a search reads only what it needs.
 
-JSON files are sealed (``greenmachine.files``), so that a changed bit is noticed.
+JSON files have a checksum (``greenmachine.files``), so that a changed bit is detected.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ __all__ = ["DESCRIPTION", "FORMAT", "Bank", "BankFacts", "Family", "PartFacts", 
 
 DESCRIPTION = "bank.json"
 FORMAT: Final = 1
-"""Of the files; those of another are refused."""
+"""Version of the file format; files of another version are rejected."""
 
 _Model = TypeVar("_Model", bound=BaseModel)
 _Index = Annotated[int, Field(ge=0)]
-_REMEDY = "`greenmachine bank build {}` without more computes what is missing"
+_REMEDY = "`greenmachine bank build {}`, without options, computes what is missing"
 
 
 class _Strict(BaseModel):
@@ -57,8 +57,8 @@ class Family(_Strict):
         dataset: data set whose images and number of classes the networks get.
         options: build options, such as ``{"width": 50}``.
         sha256: checksum of the benchmark.
-        indices: the networks, as indices of the benchmark, in random order: the first of them are
-            as good a sample as all.
+        indices: the networks, as indices of the benchmark, in random order, so that the first of
+            them are a random sample too.
     """
 
     benchmark: str
@@ -69,7 +69,7 @@ class Family(_Strict):
 
     @property
     def task(self) -> str:
-        """Benchmark and data set, for a person to read."""
+        """Benchmark and data set, for display."""
         return f"{short_name(self.benchmark)}/{self.dataset}"
 
     @property
@@ -79,15 +79,15 @@ class Family(_Strict):
         return f"{name}-{hashlib.sha256(self.benchmark.encode()).hexdigest()[:8]}"
 
     def check(self, benchmark: Benchmark) -> None:
-        """Refuse a benchmark that is not as it was when the bank was built.
+        """Check that a benchmark is the one with which the bank was built.
 
         Raises:
-            DataError: another table, or other networks.
+            DataError: it has another table, or other networks.
         """
         if benchmark.checksum != self.sha256:
             raise DataError(
-                f"{short_name(self.benchmark)} changed since the bank was built: put the old files "
-                "back, or build another bank"
+                f"{short_name(self.benchmark)} has changed since the bank was built: restore the "
+                "old files, or build another bank"
             )
 
 
@@ -95,12 +95,12 @@ class BankFacts(_Strict):
     """The content of ``bank.json``.
 
     Attributes:
-        passes: whose signals the expressions may read.
-        batch: images a pass.
-        seed: of weights, noise, images and the choice of networks.
-        plugins: SHA-256 by name of those that brought words or passes.
+        passes: passes whose signals the expressions may read.
+        batch: number of images in each pass.
+        seed: seed of weights, noise, images and the choice of networks.
+        plugins: for the name of each plugin that added primitives or passes, its SHA-256.
         families: the networks.
-        parts: texts of the expressions, part by part.
+        parts: texts of the expressions, by part.
     """
 
     format: Literal[1] = FORMAT
@@ -117,8 +117,8 @@ class PartFacts(_Strict):
 
     Attributes:
         digest: SHA-256 of the file of vectors.
-        layer_counts: layers of each network; 0 where it failed.
-        failures: message by place in the family.
+        layer_counts: number of layers of each network; 0 if it failed.
+        failures: error message by position in the family.
     """
 
     digest: str
@@ -131,14 +131,15 @@ class Vectors:
 
     Args:
         family: the networks.
-        parts: of each part the file of vectors and its expressions.
+        parts: for each part, the file of vectors and its expressions.
+        remedy: what a user should do if a file is damaged; ends the error message.
 
     Attributes:
-        layer_counts: layers of each network; 0 where it failed.
-        failures: message of every network that failed, by place in the family.
+        layer_counts: number of layers of each network; 0 if it failed.
+        failures: error message of every network that failed, by position in the family.
 
     Raises:
-        DamagedError: a file is missing, damaged, or not as it was written.
+        DamagedError: a file is missing, damaged, or differs from its checksum.
     """
 
     def __init__(
@@ -151,7 +152,7 @@ class Vectors:
         for path, expressions in parts:
             facts = part_facts(path, remedy)
             if sha256_of(path, remedy) != facts.digest:
-                raise DamagedError(f"{path} is not as it was written: remove it, and {remedy}")
+                raise DamagedError(f"{path} differs from its checksum: remove it, and {remedy}")
             self.layer_counts = facts.layer_counts
             self.failures = {int(place): why for place, why in facts.failures.items()}
             array = np.load(path, mmap_mode="r")
@@ -166,7 +167,7 @@ class Vectors:
                 raise DamagedError(f"{path} does not fit {DESCRIPTION}: remove it, and {remedy}")
 
     def length(self, expression: Expression) -> int:
-        """Return the numbers that an expression has on the family."""
+        """Return how many numbers an expression has on the family."""
         layers = expression.kind == LAYER_SCALAR
         return sum(self.layer_counts) if layers else len(self.layer_counts)
 
@@ -174,27 +175,27 @@ class Vectors:
         """Return the values of an expression, (layers,) or (networks,), memory-mapped.
 
         Raises:
-            RunError: the bank does not hold it.
+            RunError: the bank does not contain it.
         """
         if text not in self._places:
-            raise RunError(f"the bank does not hold {text}: add it with `greenmachine bank add`")
+            raise RunError(f"the bank does not contain {text}: add it with `greenmachine bank add`")
         array, start, end = self._places[text]
         return array[start:end]
 
 
 class Bank:
-    """A bank that is read.
+    """A bank that is open for reading.
 
     Args:
-        path: of its folder.
+        path: path of its folder.
 
     Attributes:
-        facts: what it holds.
-        parts: the expressions, part by part.
+        facts: its content.
+        parts: the expressions, by part.
 
     Raises:
-        RunError: there is none.
-        DamagedError: ``bank.json`` is damaged, or of another version.
+        RunError: there is no bank.
+        DamagedError: ``bank.json`` is damaged, or has another version.
         ConfigError: it needs a plugin that is not loaded.
     """
 
@@ -202,7 +203,7 @@ class Bank:
         self.path = path
         if not (path / DESCRIPTION).is_file():
             raise RunError(
-                f"{path} holds no bank (there is no {DESCRIPTION}): make one with `greenmachine "
+                f"{path} is not a bank (there is no {DESCRIPTION}): make one with `greenmachine "
                 "bank build`"
             )
         self.facts = _checked(path / DESCRIPTION, BankFacts, "build another bank")
@@ -211,7 +212,7 @@ class Bank:
             self.parts = [[parse(t, kind=None) for t in part] for part in self.facts.parts]
         except ExpressionError as error:
             raise DamagedError(
-                f"{path / DESCRIPTION} has an expression that is none ({one_line(error)}): build "
+                f"{path / DESCRIPTION} has an invalid expression ({one_line(error)}): build "
                 "another bank"
             ) from None
 
@@ -222,7 +223,7 @@ class Bank:
 
     @property
     def remedy(self) -> str:
-        """What to do where a file is missing or damaged; ends a message."""
+        """What to do if a file is missing or damaged; ends an error message."""
         return _REMEDY.format(self.path)
 
     def checksum(self, families: Sequence[Family]) -> str:
@@ -240,17 +241,17 @@ class Bank:
         return digest.hexdigest()
 
     def family(self, benchmark: str, dataset: str) -> Family | None:
-        """Return the networks of a benchmark that were built for a data set, if there are any."""
+        """Return the networks of a benchmark that were built for a data set, or None."""
         for family in self.facts.families:
             if (family.benchmark, family.dataset) == (benchmark, dataset):
                 return family
         return None
 
     def vectors(self, family: Family) -> Vectors:
-        """Return the values on a family; every byte is checked the first time.
+        """Return the values on a family; the first call checks every byte.
 
         Raises:
-            DamagedError: a file is missing, damaged, or not as it was written.
+            DamagedError: a file is missing, damaged, or differs from its checksum.
         """
         if family.task not in self._read:
             parts = [
@@ -270,7 +271,7 @@ class Bank:
         return len(part_facts(path, self.remedy).layer_counts) == len(family.indices)
 
     def summary(self) -> dict[str, Any]:
-        """Return what the bank holds, as JSON; ``bytes`` and ``complete`` are those on disk."""
+        """Return the content of the bank as JSON; ``bytes`` and ``complete`` describe the files."""
         files = [
             [part_path(self.path, family, number) for number in range(len(self.parts))]
             for family in self.facts.families

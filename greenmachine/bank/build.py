@@ -1,8 +1,8 @@
-"""Build a bank: capture some networks, keep the numbers of all expressions, let the tensors go.
+"""Build a bank: capture some networks and store the numbers of all expressions, not the tensors.
 
-A build first writes what the bank is to hold, then computes what is missing, a shard of networks a
-task. Where it is killed, the next build goes on; the files are the same byte for byte, whatever the
-workers. When all shards of a part are there, they are joined to one file and removed.
+A build first writes the list of what the bank should contain, then computes what is missing, one
+shard of networks per task. If it is killed, the next build continues; the files are the same byte
+for byte for any number of workers. When all shards of a part exist, they are joined to one file.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ from greenmachine.workers import count_workers, run_tasks
 
 __all__ = ["build", "capture_spec", "promised_bytes", "refuse_other_folder"]
 
-_NETWORKS = 4  # a shard; a worker has their tensors in memory
-_PROBED = 3  # networks that are measured to estimate size and time before a build
+_NETWORKS = 4  # per shard; their tensors are in a worker's memory together
+_PROBED = 3  # networks that are measured before a build, to estimate size and time
 _BLOCK = 2**26  # bytes that are joined at a time
 
 _Announce = Callable[[str], None]
@@ -51,10 +51,10 @@ _Progress = Callable[[str, int, int], None]
 
 
 def capture_spec(facts: BankFacts, family: Family) -> CaptureSpec:
-    """Return how the networks of a family are captured: always all signals of the passes.
+    """Return the specification for capturing a family: always all signals of the passes.
 
-    Which signals there are decides how layers are chunked: it must not change when expressions are
-    added.
+    The set of signals determines how layers are divided into chunks, so it must not change when
+    expressions are added.
     """
     return CaptureSpec(
         benchmark=family.benchmark,
@@ -79,21 +79,21 @@ def build(
     """Make a bank, or add to one, and compute what is missing.
 
     Args:
-        path: of the bank; missing, empty, or a bank.
-        facts: passes, batch, seed and plugins of a new bank; families and parts in it are not read.
-            None takes those of the bank that is there.
-        families: that the bank is to hold besides.
-        leaves: see :func:`greenmachine.bank.leaves_of`; those that it holds already are skipped.
-        workers: processes; -1 takes every core.
-        announce: is called with lines to print: size and time, before anything is computed.
-        progress: is called with the task, the shards done, and the shards in all.
+        path: path of the bank: missing, an empty folder, or an existing bank.
+        facts: passes, batch, seed and plugins of a new bank; its families and parts are ignored.
+            None means those of the existing bank.
+        families: families that the bank should contain in addition.
+        leaves: see :func:`greenmachine.bank.leaves_of`; those that the bank contains are skipped.
+        workers: number of processes; -1 means one for each core.
+        announce: called with lines to print: size and time, before anything is computed.
+        progress: called with the task, the number of finished shards, and that of all shards.
 
     Returns:
-        The bank, complete.
+        The complete bank.
 
     Raises:
-        RunError: somebody else's folder, a bank with other settings, too little space, or a worker
-            died again and again.
+        RunError: the folder is not a bank, the bank has other settings, there is too little space,
+            or a worker died repeatedly.
         DataError: a benchmark is missing, or has changed since the bank was built.
     """
     refuse_other_folder(path)
@@ -115,11 +115,11 @@ def build(
 
 
 def promised_bytes(families: Sequence[tuple[int, float]], leaves: Sequence[Expression]) -> int:
-    """Return the size of the vectors of ``leaves``.
+    """Return the size of the vectors of ``leaves`` in bytes.
 
     Args:
-        families: number of networks, and their mean number of layers.
-        leaves: that are kept.
+        families: for each family, the number of networks and their mean number of layers.
+        leaves: the expressions.
     """
     layers = sum(leaf.kind == LAYER_SCALAR for leaf in leaves)
     each = (n * (depth * layers + len(leaves) - layers) for n, depth in families)
@@ -127,7 +127,7 @@ def promised_bytes(families: Sequence[tuple[int, float]], leaves: Sequence[Expre
 
 
 def refuse_other_folder(path: Path) -> None:
-    """Refuse to build where somebody else's files are.
+    """Check that ``path`` can become, or is, the folder of a bank.
 
     Raises:
         RunError: ``path`` is a file, a run, or a folder with other files.
@@ -136,19 +136,19 @@ def refuse_other_folder(path: Path) -> None:
         raise RunError(f"{path} is a file: give the folder of a bank, or a new one")
     ours = any((path / name).exists() for name in (DESCRIPTION, LOCK))
     if path.is_dir() and not ours and any(path.iterdir()):
-        raise RunError(f"{path} is not empty and holds no bank: give a new or an empty folder")
+        raise RunError(f"{path} is not empty and not a bank: give a new or an empty folder")
     if (path / "config.json").exists():
-        raise RunError(f"{path} holds a run: give a new or an empty folder for the bank")
+        raise RunError(f"{path} is a run: give a new or an empty folder for the bank")
 
 
 def _declared(
     path: Path, facts: BankFacts | None, families: Sequence[Family], leaves: Sequence[Expression]
 ) -> BankFacts:
-    """Return what the bank is to hold."""
+    """Return the facts of the bank with the new families and expressions."""
     before = Bank(path).facts if (path / DESCRIPTION).exists() else None
     if before is None:
         if facts is None:
-            raise RunError(f"{path} holds no bank: say what it is to hold, with --on")
+            raise RunError(f"{path} is not a bank: to build one, choose its networks with --on")
         if not families or not leaves:
             raise RunError(f"a new bank needs networks and expressions: none are given for {path}")
         before = facts.model_copy(update={"families": [], "parts": [], "format": FORMAT})
@@ -168,12 +168,12 @@ def _declared(
             known.check(cached_benchmark(family.benchmark))
         more, fewer = len(family.indices), len(known.indices)
         if family.indices[:fewer] == known.indices[:more] and known.options == family.options:
-            if more > fewer:  # the first networks of the same draw
+            if more > fewer:  # the old networks are the first of the same draw
                 held[family.benchmark, family.dataset] = family
             continue
         if known != family:
             raise RunError(
-                f"{path} holds {len(known.indices)} networks of {family.task} with options "
+                f"{path} has {len(known.indices)} networks of {family.task} with options "
                 f"{known.options}, not {len(family.indices)} with {family.options}: give the same, "
                 "or build another bank"
             )
@@ -194,10 +194,7 @@ def _told(value: object) -> str:
 
 
 def _missing(bank: Bank, family: Family) -> dict[int, int]:
-    """Return by the number of each part that is not complete how many networks it has.
-
-    What is not whole is removed.
-    """
+    """Return for each incomplete part the number of networks that it has; remove damaged parts."""
     missing = {}
     for number in range(len(bank.parts)):
         path = part_path(bank.path, family, number)
@@ -216,7 +213,7 @@ def _missing(bank: Bank, family: Family) -> dict[int, int]:
 def _announce_cost(
     bank: Bank, missing: Sequence[tuple[Family, dict[int, int]]], workers: int, announce: _Announce
 ) -> None:
-    """Tell size and time of what is missing, from some networks of each family."""
+    """Print the size and time of what is missing, measured on some networks of each family."""
     size, seconds = 0, 0.0
     for family, numbers in missing:
         leaves = [leaf for number in numbers for leaf in bank.parts[number]]
@@ -243,9 +240,9 @@ def _announce_cost(
         f"in all about {_size(size)} in {bank.path} ({_size(free)} free), "
         f"about {max(1, round(seconds / 60))} min"
     )
-    if 2 * size > free:  # shards and the file that they become are there together for a while
+    if 2 * size > free:  # shards and the joined file exist together for a while
         raise RunError(
-            f"{bank.path} has {_size(free)} of free space, and {_size(2 * size)} are needed: take "
+            f"{bank.path} has {_size(free)} of free space, and {_size(2 * size)} are needed: use "
             "fewer networks or expressions, or another folder"
         )
 
@@ -265,15 +262,15 @@ def _fill(
     announce: _Announce,
     progress: _Progress,
 ) -> None:
-    """Compute some parts of a family: shard by shard, then joined.
+    """Compute some parts of a family, shard by shard, and join the shards.
 
     Args:
-        bank: that is built.
+        bank: the bank.
         family: the networks.
-        missing: by the number of each part how many networks it has.
-        workers: see :func:`build`, as for the rest.
-        announce: see there.
-        progress: see there.
+        missing: for the number of each part, the number of networks that it has.
+        workers: as for :func:`build`.
+        announce: as for :func:`build`.
+        progress: as for :func:`build`.
     """
     for known in sorted(set(missing.values())):
         numbers = [number for number, has in missing.items() if has == known]
@@ -294,7 +291,7 @@ def _capture(
     announce: _Announce,
     progress: _Progress,
 ) -> dict[int, list[Path]]:
-    """Compute the shards behind the first ``known`` networks; return those of each part."""
+    """Compute the shards after the first ``known`` networks; return the shards of each part."""
     places = list(enumerate(family.indices))
     starts = range(known, len(places), _NETWORKS)
     for path in parts.values():
@@ -325,14 +322,14 @@ def _shard_folder(part: Path) -> Path:
 
 
 def _whole(path: Path, networks: int, remedy: str, announce: _Announce) -> bool:
-    """Whether a shard is there as it was written; one that is damaged is computed again."""
+    """Return whether a shard is complete; a damaged one is removed and computed again."""
     if not path.with_suffix(".json").exists():
         return False
     try:
         facts = part_facts(path, remedy)
         if sha256_of(path, remedy) == facts.digest:
             return len(facts.layer_counts) == networks
-        announce(f"{path} is not as it was written; its networks are captured again")
+        announce(f"{path} differs from its checksum; its networks are captured again")
     except DamagedError as error:
         announce(f"{error}; its networks are captured again")
     path.with_suffix(".json").unlink()
@@ -356,7 +353,7 @@ def _build_shard(
 
 
 def _join(shards: Sequence[Path], leaves: Sequence[Expression], path: Path, remedy: str) -> None:
-    """Write the values of ``leaves`` on all networks, expression after expression."""
+    """Write the values of ``leaves`` on all networks, one expression after the other."""
     facts = [part_facts(shard, remedy) for shard in shards]
     counts = [each.layer_counts for each in facts]
     failures = {int(place): why for each in facts for place, why in each.failures.items()}
@@ -389,7 +386,7 @@ def _write(
     blocks: Iterable[NDArray[np.float64]],
     length: int,
 ) -> None:
-    """Write an array of float64, block after block, and, last, the file beside it."""
+    """Write an array of float64 in blocks, and then the JSON file beside it."""
     header = io.BytesIO()
     about = {"descr": "<f8", "fortran_order": False, "shape": (length,)}
     np.lib.format.write_array_header_1_0(header, about)

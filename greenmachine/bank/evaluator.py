@@ -1,4 +1,4 @@
-"""Scores from the vectors of a bank: no network is built, no tensor is read."""
+"""Scores from the vectors of a bank; no network is built and no tensor is read."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ __all__ = ["BankEvaluator"]
 
 
 class BankEvaluator(Evaluator):
-    """Scores expressions on some networks of a bank.
+    """Computes scores of expressions on some networks of a bank.
 
     Args:
-        vectors: of the family.
-        places: the networks of the sample, as places in the family.
+        vectors: the values on the family.
+        places: the networks of the sample, as positions in the family.
         cache_bytes: see :class:`greenmachine.engine.Evaluator`.
     """
 
@@ -48,7 +48,7 @@ class BankEvaluator(Evaluator):
         """Return the value of every boundary expression over the whole sample.
 
         Raises:
-            RunError: the bank does not hold one.
+            RunError: the bank does not contain one of them.
         """
         vectors = {}
         for expression in boundary:

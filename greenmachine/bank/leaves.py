@@ -1,4 +1,4 @@
-"""The expressions of a bank: all that a score reads of tensors, one number a layer or a network."""
+"""The expressions of a bank: every part of a score that reads tensors, as numbers."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from greenmachine.signals.shard import Shard
 __all__ = ["Sieve", "evaluate_leaves", "leaves_of", "readable"]
 
 _BELOW = LOWER_KINDS | {NETWORK_MATRIX}
-_DIGITS = 6  # to which two expressions must agree everywhere to count as one
+_DIGITS = 6  # two expressions that agree everywhere to so many digits count as one
 
 
 def leaves_of(expressions: Iterable[Expression]) -> list[Expression]:
-    """Return the distinct sub-expressions that a bank keeps, in order of appearance.
+    """Return the distinct sub-expressions that a bank stores, in order of appearance.
 
-    They are of kind ``LayerScalar``, or of kind ``NetworkScalar`` where they read the sum of
-    matrices over the layers of a network.
+    They are of kind ``LayerScalar``, or of kind ``NetworkScalar`` if they read the sum of matrices
+    over the layers of a network.
 
     Args:
-        expressions: of any kind.
+        expressions: expressions of any kind.
     """
     return boundary_of([canonical(expression) for expression in expressions], _BELOW)
 
 
 def readable(leaves: Iterable[Expression], passes: Sequence[str]) -> list[Expression]:
-    """Return those that read no other signals than those of ``passes``."""
+    """Return the expressions that read only signals of ``passes``."""
     terminals = {*terminals_of(passes)}
     return [leaf for leaf in leaves if leaf.terminals <= terminals]
 
@@ -43,7 +43,7 @@ def evaluate_leaves(shard: Shard, leaves: Sequence[Expression]) -> list[Tensor]:
     """Return the values of ``leaves`` on a shard, float64.
 
     Returns:
-        For a ``LayerScalar`` (layers,) in the shard's order, for a ``NetworkScalar`` (networks,).
+        (layers,) in the shard's order for a ``LayerScalar``, (networks,) for a ``NetworkScalar``.
     """
     boundary = boundary_of(leaves, LOWER_KINDS)
     with torch.no_grad():
@@ -56,13 +56,13 @@ def evaluate_leaves(shard: Shard, leaves: Sequence[Expression]) -> list[Tensor]:
 
 
 class Sieve:
-    """Keep an expression if its values vary and differ from those of all expressions before it.
+    """Keeps an expression if its values vary and differ from those of all earlier expressions.
 
-    Held back are expressions that are not finite on half of the layers, that are constant, or that
-    agree everywhere, to six digits, with one before.
+    It rejects expressions that are not finite on half of the layers, that are constant, or that
+    agree everywhere, to six digits, with an earlier expression.
 
     Args:
-        shard: some networks to try expressions on.
+        shard: some networks on which expressions are tested.
     """
 
     def __init__(self, shard: Shard) -> None:
@@ -70,7 +70,7 @@ class Sieve:
         self._seen: set[str] = set()
 
     def passed(self, leaves: Sequence[Expression]) -> list[Expression]:
-        """Return those that pass, in order."""
+        """Return the expressions that are kept, in order."""
         found = []
         for leaf, vector in zip(leaves, evaluate_leaves(self._shard, leaves), strict=True):
             finite = vector[torch.isfinite(vector)]

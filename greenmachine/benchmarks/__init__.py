@@ -53,7 +53,7 @@ __all__ = [
 
 
 def load_benchmark(name: str, folder: Path | None = None) -> Benchmark:
-    """Return the benchmark ``name``, its table checked.
+    """Return the benchmark ``name``, with its table checked.
 
     Args:
         name: a key of ``BENCHMARKS``, or ``my_space.py:accuracies.csv`` (see ``custom.py``);
@@ -61,7 +61,7 @@ def load_benchmark(name: str, folder: Path | None = None) -> Benchmark:
         folder: the data folder; default ``data_folder()``.
 
     Raises:
-        DataError: unknown name, or the data is missing or broken.
+        DataError: the name is unknown, or the data are missing or damaged.
         ConfigError: it was registered outside of a plugin.
     """
     folder = data_folder() if folder is None else folder

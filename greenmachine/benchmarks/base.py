@@ -1,4 +1,4 @@
-"""A benchmark: a table of architectures with true accuracies, their builder, their images."""
+"""A benchmark: a table of architectures with true accuracies, a builder, and images."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ __all__ = ["Benchmark"]
 
 @dataclass(frozen=True, eq=False)
 class Benchmark:
-    """A whole search space with the accuracy of every architecture.
+    """A search space with the accuracy of every architecture.
 
-    It pickles, but a worker does better to call ``load_benchmark(name, folder)`` itself.
+    It can be pickled, but a worker should call ``load_benchmark(name, folder)`` itself.
 
     Attributes:
-        name: the name that ``load_benchmark`` knows, such as ``nats-tss``; absolute paths where
-            it names files.
+        name: the name for ``load_benchmark``, such as ``nats-tss``; with absolute paths if it names
+            files.
         space: how architectures become networks.
-        frame: the checked table, row i is architecture i.
+        frame: the checked table; row i is architecture i.
         image_sets: the data sets, in the order of the tables.
         source: the file that ``frame`` was read from.
-        checksum: SHA-256 of that file, and of ``code`` where there is any.
-        folder: the data folder that holds the images.
-        options: build options of this benchmark where they differ from the space's.
-        code: Python files that define the networks, where they are the user's.
-        passes: what a run captures when its settings name no passes: noise, and data where
-            images come with the benchmark.
+        checksum: SHA-256 of that file, and of ``code`` if there is any.
+        folder: the data folder that contains the images.
+        options: build options of this benchmark that differ from those of the space.
+        code: Python files that define the networks, if they are the user's.
+        passes: the passes of a run whose settings name none: noise, and data if images come with
+            the benchmark.
         truth: which accuracy of the table is the true one: ``test``, ``valid``, ``test@12``, ...
-        suggest: how a search chooses an architecture, where it differs from the space's.
+        suggest: how a search chooses an architecture, if it differs from that of the space.
     """
 
     name: str
@@ -76,7 +76,7 @@ class Benchmark:
 
     @cached_property
     def groups(self) -> NDArray[np.int64]:
-        """(n,): architectures with one number are isomorphic and never straddle two samples."""
+        """(n,): equal for isomorphic architectures, which are never in two samples."""
         if "isomorph" not in self.frame.columns:
             return np.arange(len(self), dtype=np.int64)
         return self.frame["isomorph"].to_numpy(dtype=np.int64)
@@ -88,28 +88,30 @@ class Benchmark:
 
     @cached_property
     def live(self) -> NDArray[np.bool_]:
-        """(n,): whether an architecture has no dead operation; see ``live_topology``.
+        """(n,): whether an architecture has no unused operation; see ``live_topology``.
 
         Raises:
-            ConfigError: the space has no dead operations to tell.
+            ConfigError: unused operations are not defined for this space.
         """
         if self.space.live is None:
-            raise ConfigError(f"{self.name} knows no dead operations: take all its networks")
+            raise ConfigError(
+                f"unused operations are not defined for {self.name}: use all its networks"
+            )
         return np.array([self.space.live(arch) for arch in self.archs], dtype=np.bool_)
 
     def accuracy(self, dataset: str) -> NDArray[np.float64]:
         """Return the true accuracies after full training, (n,), in percent.
 
-        Which accuracies of the table they are is what ``truth`` says.
+        ``truth`` determines which accuracies of the table they are.
 
         Raises:
-            DataError: the benchmark has no such data set, its table has no such accuracy, or not
-                that of every architecture.
+            DataError: the benchmark has no such data set, or its table does not have this accuracy
+                for every architecture.
         """
         column = f"{self._images(dataset).name}.{self.truth}"
         if self.frame.empty:
             raise DataError(
-                f"{self.name} is a space without accuracies, which can be searched alone: name a "
+                f"{self.name} is a space without accuracies, which only `search` can use: give a "
                 f"table too, {self.name}:accuracies.csv"
             )
         if column not in self.frame:
@@ -120,13 +122,13 @@ class Benchmark:
         found = self.frame[column].to_numpy(dtype=np.float64)
         if unknown := int(np.isnan(found).sum()):
             raise DataError(
-                f"{self.name}: {column} is not known of {unknown} of {len(found)} architectures: "
-                "take another target, or leave them out of the table"
+                f"{self.name}: {column} is missing for {unknown} of {len(found)} architectures: "
+                "use another target, or remove them from the table"
             )
         return found
 
     def targets(self, dataset: str) -> list[str]:
-        """Return the kinds of accuracy that the table has of a data set: ``test``, ``valid``, ...
+        """Return the kinds of accuracy that the table has for a data set: ``test``, ``valid``, ...
 
         Raises:
             DataError: the benchmark has no such data set.
@@ -142,7 +144,7 @@ class Benchmark:
             target: such as ``valid``, or ``test@12`` after 12 epochs; see :meth:`targets`.
 
         Raises:
-            DataError: the table has none such of any data set.
+            DataError: the table has this accuracy for no data set.
         """
         if not any(target in self.targets(dataset) for dataset in self.datasets):
             known = dict.fromkeys(t for dataset in self.datasets for t in self.targets(dataset))
@@ -150,9 +152,9 @@ class Benchmark:
         return self if target == self.truth else replace(self, truth=target)
 
     def seed_accuracies(self, dataset: str) -> NDArray[np.float64]:
-        """Return the accuracy that each training seed reached, (seeds, n), in percent.
+        """Return the accuracy for each training seed, (seeds, n), in percent.
 
-        There are none, (0, n), where the table holds means alone.
+        The result is (0, n) if the table has only means.
 
         Raises:
             DataError: the benchmark has no such data set.
@@ -165,10 +167,10 @@ class Benchmark:
         return self.frame[names].to_numpy(dtype=np.float64).T
 
     def index_of(self, arch: str | int) -> int:
-        """Return the index of an architecture string, or ``arch`` itself when it is an index.
+        """Return the index of an architecture string, or ``arch`` itself if it is an index.
 
         Raises:
-            DataError: no such architecture; the message names a near one.
+            DataError: there is no such architecture; the message suggests a similar one.
         """
         if isinstance(arch, str):
             if arch in self._index:
@@ -181,19 +183,19 @@ class Benchmark:
         return int(arch)
 
     def input_shape(self, dataset: str) -> tuple[int, ...]:
-        """Return the shape of one image, (channels, height, width) unless the space is custom."""
+        """Return the shape of one image: (channels, height, width), except in custom spaces."""
         return self._images(dataset).shape
 
     def num_classes(self, dataset: str) -> int:
-        """Return the number of classes; 0 where a custom space does not say."""
+        """Return the number of classes; 0 if a custom space does not define it."""
         return self._images(dataset).num_classes
 
     def build(self, index: int, dataset: str, *, seed: int = 0, **options: int) -> nn.Module:
         """Return the untrained network of architecture ``index``, on the CPU.
 
-        Its weights depend on ``seed`` and ``index`` alone, whatever other threads draw and
-        whatever torch's settings; its global generator is left as it was. ``options`` are those
-        of the space, such as ``cells`` of ``nats-tss``.
+        Its weights depend only on ``seed`` and ``index``, whatever other threads draw and whatever
+        torch's settings; torch's global generator is restored. ``options`` are those of the space,
+        such as ``cells`` of ``nats-tss``.
 
         Raises:
             DataError: unknown index or data set.
@@ -203,16 +205,17 @@ class Benchmark:
         return self._build(self.archs[self.index_of(index)], index, dataset, seed, options)
 
     def build_arch(self, arch: str, dataset: str, *, seed: int = 0, **options: int) -> nn.Module:
-        """Return what :meth:`build` returns, also of an architecture that the table lacks.
+        """Return the untrained network of ``arch``, which need not be in the table.
 
-        The weights of such a one depend on ``seed`` and its text.
+        For an architecture of the table it is that of :meth:`build`. The weights of any other
+        depend on ``seed`` and its text.
         """
         if (index := self._index.get(arch)) is None:
             index = int.from_bytes(hashlib.sha256(arch.encode()).digest()[:7])
         return self._build(arch, index, dataset, seed, options)
 
     def find(self, arch: str) -> int | None:
-        """Return the index of ``arch``, or of one isomorphic to it; None where there is none."""
+        """Return the index of ``arch``, or of one isomorphic to it; None if there is none."""
         if arch in self._index or self.space.canonical is None:
             return self._index.get(arch)
         return self._by_class.get(self.space.canonical(arch))
@@ -220,11 +223,12 @@ class Benchmark:
     def trivial_scores(
         self, dataset: str, indices: Sequence[int] | NDArray[np.int64] | None = None
     ) -> dict[str, NDArray[np.float64]]:
-        """Return the scores that any proxy has to beat, each (len(indices),).
+        """Return the baseline scores of networks, each (len(indices),).
 
         Args:
             dataset: data set whose images and number of classes the networks get.
-            indices: of the architectures; None takes all. A custom space builds each of them.
+            indices: indices of the architectures; None means all. A custom space builds each of
+                them.
 
         Returns:
             Scores by name, NaN where a custom network cannot be built or run.
@@ -248,13 +252,13 @@ class Benchmark:
         """Return (B, *input_shape) float32 normalised images and (B,) int64 labels, balanced.
 
         Raises:
-            DataError: the images are missing or broken; the message says what to do.
+            DataError: the images are missing or damaged; the message says what to do.
             ConfigError: there are fewer than ``batch`` images.
         """
         return self._images(dataset).draw(self.folder, batch, seed=seed)
 
     def settings(self, options: Mapping[str, int]) -> dict[str, int]:
-        """Return all build options, with ``options`` where they are given.
+        """Return all build options, with ``options`` replacing the defaults.
 
         Raises:
             ConfigError: unknown option, or one that is not a positive number.
@@ -291,7 +295,7 @@ class Benchmark:
             return self.space.build(arch, **about, **settings)
 
     def _about(self, dataset: str) -> dict[str, Any]:
-        """Return what the space needs to know of a data set to build a network."""
+        """Return the facts of a data set that the space needs to build a network."""
         name = {"dataset": dataset} if self.space.by_dataset else {}
         return {"num_classes": self.num_classes(dataset), **name}
 

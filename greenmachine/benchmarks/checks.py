@@ -1,4 +1,4 @@
-"""What came with the package and what is in the data folder, and whether it is what it says."""
+"""List the data of the package and of the data folder, and check that they are correct."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _IMAGES = {images.name: images for images in (*IMAGE_SETS, DIGITS)}
 
 @dataclass(frozen=True)
 class DataFile:
-    """A file of the data folder. ``rows`` is None where the file is missing or broken."""
+    """A file of the data folder. ``rows`` is None if the file is missing or damaged."""
 
     name: str
     path: Path
@@ -43,7 +43,7 @@ class DataFile:
 
 @dataclass(frozen=True)
 class Check:
-    """The outcome of one check: what was checked, whether it holds, what was found."""
+    """The outcome of one check: its subject, whether it passed, and what was found."""
 
     subject: str
     passed: bool
@@ -51,7 +51,7 @@ class Check:
 
 
 def inventory(folder: Path) -> list[DataFile]:
-    """Return every file that benchmarks read from ``folder``, and partial tables found there."""
+    """Return every file of ``folder`` that benchmarks read, and partial tables found there."""
     files: list[DataFile] = []
     for name, table in TABLES.items():
         files.append(_describe(name, folder, table.path(folder), table.schema.command))
@@ -94,15 +94,15 @@ def _describe(name: str, folder: Path, path: Path, command: str) -> DataFile:
         else:
             rows = len(_IMAGES[name].read(folder)[1])
     except DataError:
-        pass  # listed as broken; `verify` says why
+        pass  # listed as damaged; `verify` gives the reason
     return DataFile(name, path, True, rows, path.stat().st_size, checksum(path))
 
 
 def verify_folder(folder: Path) -> list[Check]:
-    """Return the checks of every file present in ``folder``; one that cannot be read fails.
+    """Check every file present in ``folder``; a file that cannot be read fails.
 
     Raises:
-        DataError: ``folder`` has no file of a benchmark at all.
+        DataError: ``folder`` has no file of a benchmark.
     """
     checks: list[Check] = []
     for file in inventory(folder):
@@ -114,7 +114,7 @@ def verify_folder(folder: Path) -> list[Check]:
             elif file.path.suffix == ".npz":
                 checks.append(_verify_images(file.name, folder))
             else:
-                detail = f"{file.rows} rows are not a whole benchmark; import complete files"
+                detail = f"{file.rows} rows are not a complete benchmark; import complete files"
                 checks.append(Check(file.name, False, detail))
         except DataError as error:
             checks.append(Check(file.name, False, str(error)))
@@ -124,11 +124,11 @@ def verify_folder(folder: Path) -> list[Check]:
 
 
 def verify_benchmark(benchmark: Benchmark, *, whole: bool = True) -> list[Check]:
-    """Compare a loaded table with what its architectures themselves say.
+    """Compare a loaded table with values computed from its architectures.
 
-    Checks the number of rows where the ``whole`` space should be there, the isomorphism classes,
-    and of every row what the table has: the canonical form or key of the architecture, and for
-    every data set parameters, FLOPs, and the mean of the seeds' accuracies.
+    It checks the number of rows if ``whole``, and the isomorphism classes. For every row it checks
+    the columns that the table has: the canonical form or key of the architecture, and for every
+    data set parameters, FLOPs, and the mean of the seeds' accuracies.
     """
     space, frame, archs = benchmark.space, benchmark.frame, benchmark.archs
     checks: list[Check] = []
@@ -142,7 +142,7 @@ def verify_benchmark(benchmark: Benchmark, *, whole: bool = True) -> list[Check]
         differ = int(np.sum(space.isomorph(archs) != benchmark.groups))
         classes = len(np.unique(benchmark.groups))
         check("isomorph", differ == 0, f"{classes} classes, {differ} rows differ")
-    for column in ("canonical", "key"):  # what the table says that isomorphic ones share
+    for column in ("canonical", "key"):  # columns that are equal for isomorphic architectures
         if column in frame.columns and space.canonical is not None:
             pairs = zip(frame[column], archs, strict=True)
             differ = sum(str(told) != space.canonical(arch) for told, arch in pairs)
@@ -152,25 +152,27 @@ def verify_benchmark(benchmark: Benchmark, *, whole: bool = True) -> list[Check]
         params, flops = space.costs(
             archs, num_classes=images.num_classes, image_size=images.size, **options
         )
-        # The linear layer, which ends every one of these networks, is the one that has a bias.
+        # Only the linear layer, with which every one of these networks ends, has a bias.
         macs = np.rint(1e6 * flops) - images.num_classes
         for column, truth in (("params", params), ("flops_m", flops), ("flops", macs)):
             name = f"{images.name}.{column}"
             if name in frame.columns:
                 values = frame[name].to_numpy(dtype=np.float64)
-                # Half a unit of the sixth decimal, which the tables keep, and float noise.
+                # Half a unit of the sixth decimal, to which the tables are rounded, plus rounding.
                 differ = int(np.sum(~(np.abs(values - truth) <= 6e-7)))
                 check(name, differ == 0, f"{differ} of {len(values)} rows differ")
         seeds = benchmark.seed_accuracies(images.name)
         if len(seeds):
             off = np.abs(seeds.mean(axis=0) - benchmark.accuracy(images.name))
             differ = int(np.sum(~(off <= 0.01)))  # the published means are rounded, some in halves
-            check(f"{images.name} seeds", differ == 0, f"{len(seeds)} a row, {differ} rows differ")
+            check(
+                f"{images.name} seeds", differ == 0, f"{len(seeds)} per row, {differ} rows differ"
+            )
     return checks
 
 
 def _verify_images(name: str, folder: Path) -> Check:
     images = _IMAGES[name]
     counts = np.bincount(images.read(folder)[1], minlength=images.num_classes)
-    detail = f"{counts.sum()} images, {counts.min()} to {counts.max()} a class"
+    detail = f"{counts.sum()} images, {counts.min()} to {counts.max()} per class"
     return Check(f"{name} images", bool(counts.min() > 0), detail)

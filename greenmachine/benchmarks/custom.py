@@ -1,21 +1,22 @@
-"""Your own networks as a benchmark: a Python file that builds them, a CSV that judges them.
+"""Your own networks as a benchmark: a Python file that builds them, and a CSV with accuracies.
 
 Its name is ``my_space.py:accuracies.csv``. The Python file defines
 
-| name | what it is |
+| name | content |
 |---|---|
 | ``build(arch)`` | returns the untrained ``nn.Module`` of an architecture, given as text |
 | ``INPUT_SHAPE`` | shape of one image, such as ``(1, 8, 8)``, or ``(64,)`` for vectors |
 | ``NUM_CLASSES`` | number of classes; optional, labels are checked against it |
 | ``images()`` | normalised images and labels, the same at every call; only for the data pass |
 | ``suggest(trial)`` | returns an architecture for ``greenmachine search``; ``trial`` is Optuna's |
-| ``OUTPUT`` | optional: which of several returned things is the output (index, key, function) |
+| ``OUTPUT`` | optional: which part of the returned value is the output (index, key, function) |
 
 and the CSV has the columns that ``user_table.py`` describes. If it has several data sets,
 ``INPUT_SHAPE`` and ``NUM_CLASSES`` may be mappings by data set, and ``build(arch, dataset)`` and
 ``images(dataset)`` may take the name of the data set.
-A search needs no CSV: there ``my_space.py`` alone is a space, whose accuracies nobody knows.
-Weights are seeded where ``build`` draws from torch's generator, as every torch module does.
+
+A search for networks needs no CSV: ``my_space.py`` alone is a space without accuracies. Weights
+depend on the seed if ``build`` draws from torch's generator, as every torch module does.
 """
 
 from __future__ import annotations
@@ -49,19 +50,19 @@ _MARK = ".py:"
 
 
 def is_custom(name: str) -> bool:
-    """Whether ``name`` names files, a Python file and mostly a table, rather than a benchmark."""
+    """Return whether ``name`` names files (a Python file, usually with a table)."""
     return _MARK in name or is_space(name)
 
 
 def is_space(name: str) -> bool:
-    """Whether ``name`` is a Python file alone, without a table."""
+    """Return whether ``name`` is a Python file alone, without a table."""
     return name.endswith(".py") and _MARK not in name
 
 
 def absolute_name(name: str) -> str:
-    """Return ``name`` with absolute paths, so that it holds in any folder and any process.
+    """Return ``name`` with absolute paths, so that it is valid in any folder and process.
 
-    The name of a registered benchmark is returned as it is.
+    The name of a registered benchmark is returned unchanged.
     """
     if not is_custom(name):
         return name
@@ -69,10 +70,10 @@ def absolute_name(name: str) -> str:
 
 
 def refuse_unnamed_code(names: Iterable[str], source: Path, named: Iterable[str]) -> None:
-    """Refuse to run a Python file that a data file names, and not whoever runs the command.
+    """Refuse to run a Python file that only a data file names, and not the user.
 
     Args:
-        names: of the benchmarks that ``source`` tells of.
+        names: names of the benchmarks in ``source``.
         source: a score file, or the folder of a run; it may come from anybody.
         named: benchmarks that the command line, the settings or the caller name.
 
@@ -91,7 +92,7 @@ def refuse_unnamed_code(names: Iterable[str], source: Path, named: Iterable[str]
 
 
 def short_name(name: str) -> str:
-    """Return ``name`` without the folders of its files, for a person to read."""
+    """Return ``name`` without the folders of its files, for display."""
     if not is_custom(name):
         return name
     return ":".join(path.name for path in custom_files(name))
@@ -102,10 +103,10 @@ def load_custom(name: str, folder: Path) -> Benchmark:
 
     Args:
         name: ``FILE.py:FILE.csv``, split at the last ``.py:``.
-        folder: the data folder; not used, all that such a benchmark needs is in its files.
+        folder: the data folder; not used, because all data of such a benchmark are in its files.
 
     Raises:
-        DataError: a file is missing, raises, or does not hold what it should.
+        DataError: a file is missing, raises an error, or has other content.
     """
     python, path = custom_files(name)
     file = UserFile(python)
@@ -125,12 +126,12 @@ def load_custom(name: str, folder: Path) -> Benchmark:
 
 
 def load_space(name: str, folder: Path) -> Benchmark:
-    """Return the space of a Python file as a benchmark without networks in its table.
+    """Return the space of a Python file as a benchmark whose table is empty.
 
-    Its data sets are those of ``INPUT_SHAPE`` where that is a mapping, else ``images`` alone.
+    Its data sets are the keys of ``INPUT_SHAPE`` if that is a mapping, else only ``images``.
 
     Raises:
-        DataError: the file is missing, raises, or does not hold what it should.
+        DataError: the file is missing, raises an error, or has other content.
     """
     (python,) = custom_files(name)
     file = UserFile(python)
@@ -166,5 +167,5 @@ def custom_files(name: str) -> tuple[Path, ...]:
         return (Path(name).expanduser().resolve(),)
     python, _, table = name.rpartition(_MARK)
     if not python or not table:
-        raise DataError(f"{name} names no two files: write my_space.py:accuracies.csv")
+        raise DataError(f"{name} does not name two files: write my_space.py:accuracies.csv")
     return Path(f"{python}.py").expanduser().resolve(), Path(table).expanduser().resolve()

@@ -1,4 +1,4 @@
-"""Labelled images of a data set: where they lie, how they are normalised and drawn."""
+"""Labelled images of a data set: where they are stored, how they are normalised and drawn."""
 
 from __future__ import annotations
 
@@ -46,19 +46,19 @@ _UNREADABLE = (
 
 
 class Images(Protocol):
-    """A data set as a benchmark sees it: what is fed to its networks."""
+    """The interface of a data set for a benchmark."""
 
     @property
     def name(self) -> str:
-        """As in the columns of the tables."""
+        """Name as in the columns of the tables."""
 
     @property
     def num_classes(self) -> int:
-        """Labels are 0 to num_classes-1; 0 where that is not known."""
+        """Number of classes; labels are 0 to num_classes-1; 0 if it is not known."""
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of one image, (channels, height, width) where it is one."""
+        """Shape of one image, usually (channels, height, width)."""
 
     @property
     def size(self) -> int:
@@ -76,7 +76,8 @@ class ImageSet:
         name: as in the columns of the tables, such as ``cifar10``.
         num_classes: labels are 0 to num_classes-1.
         size: height and width in pixels.
-        mean, std: of each channel over the training images, on the scale 0 to 255.
+        mean: mean of each channel over the training images, on the scale 0 to 255.
+        std: standard deviation of each channel, on the same scale.
     """
 
     name: str
@@ -94,7 +95,7 @@ class ImageSet:
         """Return images (n, size, size, 3) and labels (n,) from data folder ``folder``.
 
         Raises:
-            DataError: the file is missing, broken, or holds other images.
+            DataError: the file is missing, damaged, or contains other images.
         """
         path = image_path(folder, self.name)
         command = f"greenmachine data import-images ARCHIVE {self.name}"
@@ -105,7 +106,7 @@ class ImageSet:
                 images, labels = arrays["images"], arrays["labels"]
         except _UNREADABLE as error:
             raise DataError(
-                f"{path} is not a whole image file ({error}); make it again with `{command}`"
+                f"{path} is not a complete image file ({error}); make it again with `{command}`"
             ) from error
         if images.dtype != np.uint8 or images.shape[1:] != (self.size, self.size, 3):
             raise DataError(
@@ -119,7 +120,7 @@ class ImageSet:
             )
         if len(labels) == 0 or labels.min() < 0 or labels.max() >= self.num_classes:
             raise DataError(
-                f"{path}: labels should lie in 0 to {self.num_classes - 1}; "
+                f"{path}: labels must be 0 to {self.num_classes - 1}; "
                 f"make it again with `{command}`"
             )
         return images, labels.astype(np.int64)
@@ -154,15 +155,15 @@ def save_images(path: Path, images: NDArray[Any], labels: NDArray[np.int64]) -> 
 
 
 def checked_batch(batch: int, count: int, name: str) -> None:
-    """Raise a ConfigError for a batch that ``count`` images of data set ``name`` cannot make."""
+    """Raise a ConfigError if data set ``name`` with ``count`` images has no such batch."""
     if not 1 <= batch <= count:
         raise ConfigError(
-            f"a batch of {batch} images of {name} is not possible; choose 1 to {count}"
+            f"a batch of {batch} images of {name} is not possible: choose 1 to {count}"
         )
 
 
 def balanced_order(labels: NDArray[np.int64], seed: int) -> NDArray[np.intp]:
-    """Return a seeded order of the images, one of each class before the second of any."""
+    """Return a seeded order of the images: one of each class before the second of any."""
     generator = np.random.default_rng(seed)
     shuffled = generator.permutation(len(labels))
     class_place = generator.permutation(int(labels.max()) + 1)
@@ -171,11 +172,11 @@ def balanced_order(labels: NDArray[np.int64], seed: int) -> NDArray[np.intp]:
     for place, label in enumerate(labels[shuffled]):
         turn[place] = seen[label]
         seen[label] += 1
-    # One after the other: all first turns, in the order of the classes, then all second ones.
+    # First the first image of each class, in the order of the classes, then the second, and so on.
     return shuffled[np.lexsort((class_place[labels[shuffled]], turn))]
 
 
-# Means and deviations: those that the networks of NATS-Bench were trained with.
+# Means and standard deviations with which the networks of NATS-Bench were trained.
 CIFAR10 = ImageSet("cifar10", 10, 32, (125.3, 123.0, 113.9), (63.0, 62.1, 66.7))
 CIFAR100 = ImageSet("cifar100", 100, 32, (129.3, 124.1, 112.4), (68.2, 65.4, 70.4))
 IMAGENET16_120 = ImageSet(

@@ -1,13 +1,13 @@
-"""The embedded benchmarks: both NATS-Bench spaces in small, on composed digits.
+"""The embedded benchmarks: small versions of both NATS-Bench spaces, on composed digits.
 
-Trained by this project, all of it on two CPU cores: ``experiments/build_digits.py`` is the
-recipe, ``embedded/digits-tss.json`` and ``digits-sss.json`` are the records (versions, seeds,
-spread, how well half of the seeds ranks like the other half). Accuracies are means over the
-seeds; the columns ``digits.test.seed0`` … hold each one's.
+They were trained by this project on two CPU cores. ``experiments/build_digits.py`` is the recipe;
+``embedded/digits-tss.json`` and ``digits-sss.json`` record versions, seeds, standard deviations,
+and the rank correlation between the two halves of the seeds. Accuracies are means over the seeds;
+the columns ``digits.test.seed0`` … have the accuracy of each seed.
 
-``digits-tss`` has seeded random cells, one of each isomorphism class, at a quarter of the
-benchmark's width and one cell a stage instead of five; ``digits-sss`` seeded random widths
-from 2 to 8 instead of 8 to 64.
+``digits-tss`` has random cells, one of each isomorphism class, at a quarter of the benchmark's
+width and with one cell per stage instead of five. ``digits-sss`` has random widths from 2 to 8
+instead of 8 to 64.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from greenmachine.benchmarks.table import TableSchema, checksum, load_table
 __all__ = ["CELL_OPTIONS", "DIGITS", "EMBEDDED", "LOADERS"]
 
 EMBEDDED = Path(__file__).with_name("embedded")
-"""The folder of the tables, laid out as a data folder: ``images/digits.npz`` lies in it."""
+"""The folder of the tables, organised like a data folder: it contains ``images/digits.npz``."""
 
-# Mean and deviation: of the images that the networks were trained on.
+# Mean and standard deviation of the images on which the networks were trained.
 DIGITS = ImageSet("digits", 10, 12, (74.5, 80.4, 71.4), (39.2, 44.5, 34.7))
 CELL_OPTIONS = {"channels": 4, "cells": 1}
 
@@ -72,7 +72,7 @@ def _load(
 
 
 LOADERS: dict[str, Callable[[Path], Benchmark]] = {
-    # They come with the package: the data folder, which other loaders read, is not asked.
+    # They come with the package, so the data folder, which other loaders read, is not used.
     "digits-tss": lambda _: load_digits_tss(),
     "digits-sss": lambda _: load_digits_sss(),
 }

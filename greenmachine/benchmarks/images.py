@@ -1,9 +1,9 @@
-"""Import of a class-balanced sample of images from the official archives.
+"""Import a class-balanced sample of images from the official archives.
 
-CIFAR-10 and CIFAR-100 are the ``*-python.tar.gz`` archives of their authors, known by their
-MD5. ImageNet16-120 is the folder of the 16×16 batches ``train_data_batch_1`` to ``_10``
-(classes 1 to 120 of 1,000); no checksum of them is on record here. The batches are pickles:
-all are read by the unpickler of ``pickles.py``, which runs nothing.
+CIFAR-10 and CIFAR-100 are the ``*-python.tar.gz`` archives of their authors, identified by their
+MD5. ImageNet16-120 is the folder of the 16×16 batches ``train_data_batch_1`` to ``_10`` (classes 1
+to 120 of 1,000), whose checksum is not known here. The batches are pickles; all are read by the
+unpickler of ``pickles.py``, which executes nothing.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ def import_images(
         source: the archive (CIFAR) or the folder of the batches (ImageNet16-120).
         dataset: ``cifar10``, ``cifar100`` or ``imagenet16-120``.
         out: the data folder.
-        count: how many images to keep; all where there are fewer.
-        seed: which images; written in the order of the draw.
+        count: how many images to keep; all if there are fewer.
+        seed: seed of the choice of images; they are written in the order in which they are drawn.
         checksums: MD5 of the archive by data set.
 
     Returns:
@@ -89,7 +89,7 @@ def import_images(
     images = np.concatenate([pixels for pixels, _ in parts])
     labels = np.concatenate([labels for _, labels in parts])
     if len(labels) == 0:
-        raise DataError(f"{source} holds no image of {dataset}; download it again")
+        raise DataError(f"{source} contains no image of {dataset}; download it again")
     chosen = balanced_order(labels, seed)[:count]
     path = image_path(out, dataset)
     save_images(path, images[chosen], labels[chosen])
@@ -135,7 +135,7 @@ def _batch(
         if pixels.dtype != np.uint8 or pixels.shape != (len(labels), 3 * size * size):
             raise ValueError(f"pixels are {pixels.dtype} {pixels.shape} for {len(labels)} labels")
     except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{name} is no batch of {dataset.name} images: {error}") from error
+        raise DataError(f"{name} is not a batch of {dataset.name} images: {error}") from error
     if dataset is IMAGENET16_120:
         labels = labels - 1  # the archive counts its 1,000 classes from 1
     inside = (labels >= 0) & (labels < dataset.num_classes)

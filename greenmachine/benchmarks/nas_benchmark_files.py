@@ -1,7 +1,7 @@
-"""Import of the published files of NAS-Bench-101, NAS-Bench-Macro and Channel-Bench-Macro.
+"""Import the published files of NAS-Bench-101, NAS-Bench-Macro and Channel-Bench-Macro.
 
-The first is a TFRecord (``nasbench_only108.tfrecord``, or ``nasbench_full.tfrecord`` with 4, 12
-and 36 epochs too), the others are JSON. Nothing of what they hold is executed.
+The first is a TFRecord (``nasbench_only108.tfrecord``, or ``nasbench_full.tfrecord``, which has
+also 4, 12 and 36 epochs), the others are JSON. No content of these files is executed.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def import_channel_resnet(source: Path, out: Path) -> Path:
 
 
 def _json_table(source: Path, table: TableBenchmark, *, seeds: str, mean: str) -> pd.DataFrame:
-    """Return the columns of a file that has an object of figures for every architecture."""
+    """Return the columns of a file with one JSON object of numbers per architecture."""
     if not source.is_file():
         raise DataError(f"no file {source}; give the published JSON file of {table.name}")
     try:
@@ -75,19 +75,19 @@ def _json_table(source: Path, table: TableBenchmark, *, seeds: str, mean: str) -
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{source} is not a JSON file ({error}); download it again") from error
     if not isinstance(contents, dict):
-        raise DataError(f"{source} holds no object of architectures; download it again")
+        raise DataError(f"{source} does not contain architectures; download it again")
     rows = []
     for arch, entry in contents.items():
         try:
             rows.append({"arch": arch, **_figures(entry, seeds, mean)})
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(
-                f"{source}: {arch!r} has other figures than the published file "
+                f"{source}: the entry of {arch!r} differs from the published format "
                 f"({type(error).__name__}: {error}); download it again"
             ) from error
     if len(rows) != table.space.rows:
         raise DataError(
-            f"{source} has {len(rows)} architectures, where {table.name} has {table.space.rows}; "
+            f"{source} has {len(rows)} architectures, but {table.name} has {table.space.rows}; "
             "download it again"
         )
     frame = pd.DataFrame(rows)
@@ -109,25 +109,25 @@ def _figures(entry: Mapping[str, Any], seeds: str, mean: str) -> dict[str, float
 def import_nas_bench_101(source: Path, out: Path, progress: Progress | None = None) -> Path:
     """Write the table of a TFRecord of NAS-Bench-101 into data folder ``out``.
 
-    Rows are in the order of the benchmark's keys. Accuracies are means over the runs; those of
-    the runs after 108 epochs have columns ``.seed1``, ``.seed2``, …, in the order of the file.
+    Rows are in the order of the benchmark's keys. Accuracies are means over the runs; those of the
+    runs after 108 epochs have columns ``.seed1``, ``.seed2``, …, in the order of the file.
 
     Args:
         source: ``nasbench_only108.tfrecord`` or ``nasbench_full.tfrecord``.
         out: the data folder.
-        progress: called with (bytes read, bytes in all).
+        progress: called with (bytes read, total bytes).
 
     Returns:
         The path of the table.
 
     Raises:
-        DataError: ``source`` is missing, damaged, or holds something else.
+        DataError: ``source`` is missing, damaged, or another file.
     """
     if not source.is_file():
         raise DataError(f"no file {source}; give nasbench_only108.tfrecord or nasbench_full")
     cells: dict[str, tuple[str, int]] = {}  # by key: architecture and parameters
     numbers: dict[str, int] = {}
-    # A column a figure: a full file has five million runs.
+    # One array per column, because a full file has five million runs.
     cell, epochs = array("l"), array("l")
     figures = {name: array("d") for name in ("valid", "test", "train_seconds")}
     size, read = source.stat().st_size, 0
@@ -142,7 +142,7 @@ def import_nas_bench_101(source: Path, out: Path, progress: Progress | None = No
             epochs.append(int(budget))
         except (IndexError, KeyError, TypeError, ValueError) as error:
             raise DataError(
-                f"record {count} of {source} is none of NAS-Bench-101 "
+                f"record {count} of {source} is not from NAS-Bench-101 "
                 f"({type(error).__name__}: {error}); download it again"
             ) from error
         cell.append(numbers[key])
@@ -155,7 +155,7 @@ def import_nas_bench_101(source: Path, out: Path, progress: Progress | None = No
         if progress is not None and count % 1000 == 0:
             progress(read, size)
     if not cells:
-        raise DataError(f"{source} holds no cell; download it again")
+        raise DataError(f"{source} contains no cell; download it again")
     runs = pd.DataFrame({"cell": cell, "epochs": epochs, **figures})
     return _saved(_table_101(cells, runs, source), TABLE_101, source, out)
 
@@ -166,13 +166,13 @@ def _metrics(message: bytes) -> tuple[int, float, float, float]:
     parameters = dict(fields_of(message))[_PARAMETERS]
     last = evaluations[2]  # before training, half-way, at the end
     if not isinstance(last, bytes):
-        raise TypeError("an evaluation is no message")
+        raise TypeError("an evaluation is not a message")
     end = dict(fields_of(last))
     return int(parameters), float(end[_SECONDS]), float(end[_VALID]), float(end[_TEST])
 
 
 def _arch(matrix: str, ops: str) -> str:
-    """Return what ``parse_101`` reads, of a whole adjacency matrix and named operations."""
+    """Return the text for ``parse_101``, from a whole adjacency matrix and named operations."""
     first, *inner, last = ops.split(",")
     vertices = len(inner) + 2
     if (first, last) != ("input", "output") or len(matrix) != vertices**2:
@@ -184,7 +184,7 @@ def _arch(matrix: str, ops: str) -> str:
 def _table_101(
     cells: Mapping[str, tuple[str, int]], runs: pd.DataFrame, source: Path
 ) -> pd.DataFrame:
-    """Return the table of cells, by the order of their keys, and of their runs."""
+    """Return the table of cells, ordered by their keys, and of their runs."""
     full = runs[runs["epochs"] == FULL_EPOCHS]
     if full["cell"].nunique() < len(cells):
         raise DataError(f"{source} has cells without a run of {FULL_EPOCHS} epochs")
@@ -210,13 +210,13 @@ def _table_101(
 
 def _saved(frame: pd.DataFrame, table: TableBenchmark, source: Path, out: Path) -> Path:
     check_table(frame, table.schema, source=source)
-    # An architecture that is none, or costs other than its own, would show much later.
+    # Otherwise a wrong architecture, or wrong costs, would be noticed much later.
     params, _ = table.space.costs(frame["arch"].tolist(), num_classes=CIFAR10.num_classes)
     wrong = np.flatnonzero(params != frame["cifar10.params"])
     if wrong.size:
         raise DataError(
             f"{source}: {frame['arch'][wrong[0]]} has {frame['cifar10.params'][wrong[0]]} "
-            f"parameters, where its network has {params[wrong[0]]}; download it again"
+            f"parameters, but its network has {params[wrong[0]]}; download it again"
         )
     path = table.path(out)
     save_table(frame, path)

@@ -34,8 +34,8 @@ TABLE_101 = TableBenchmark(
     ),
     key="key",
 )
-"""Cells after 108 epochs. The true accuracy is that of the test images, mean over the runs, where
-the table has it, and that of the validation images elsewhere."""
+"""Cells after 108 epochs. The true accuracy is the mean over the runs on the test images if the
+table has it, else that on the validation images."""
 
 MACRO_TABLE = TableBenchmark(
     name="nas-bench-macro",

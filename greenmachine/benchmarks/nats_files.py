@@ -1,16 +1,16 @@
-"""Import of the official NATS-Bench files into a Parquet table.
+"""Import the official NATS-Bench files into a Parquet table.
 
-Two forms are read: the folder of fast mode (``NATS-tss-v1_0-3ffb9-simple``, one file an
-architecture) and the single file (``NATS-tss-v1_0-3ffb9.pickle.pbz2``). What protects the
-user from a forged file:
+Two forms are supported: the folder of fast mode (``NATS-tss-v1_0-3ffb9-simple``, one file per
+architecture) and the single file (``NATS-tss-v1_0-3ffb9.pickle.pbz2``). Two checks protect the user
+from a forged file:
 
-- The name must be an official one. The single file's MD5 must begin or end with the five
-  hexadecimal characters in that name (which end is not documented by the authors). Five
-  characters catch a damaged file, not a forger; files of a folder carry no checksum at all.
-- So every file is read by an unpickler that knows only plain containers and numpy numbers
-  (``pickles.py``). The result is then handed to ``nats_bench``, which never unpickles.
+- The name must be an official one. The MD5 of the single file must begin or end with the five
+  hexadecimal characters in that name (the authors do not document which end). Five characters
+  detect a damaged file but not a forged one, and the files of a folder have no checksum.
+- So every file is read by an unpickler that accepts only plain containers and numpy numbers
+  (``pickles.py``). The result is passed to ``nats_bench``, which unpickles nothing.
 
-The single file holds the curves of all architectures in memory at once (tens of GB); the
+The single file needs tens of GB of memory, because it contains the curves of all architectures. The
 folder needs a few MB, so prefer it.
 """
 
@@ -57,20 +57,20 @@ def import_nats(
 ) -> Path:
     """Write the table of the official files in ``source`` into data folder ``out``.
 
-    Accuracies are means over the training seeds, rounded to 6 decimals. A folder that lacks
-    architectures gives a table of those present, at ``TableBenchmark.partial_path`` instead of
-    the place where benchmarks are loaded from.
+    Accuracies are means over the training seeds, rounded to 6 decimals. If a folder does not have
+    all architectures, the table is written to ``TableBenchmark.partial_path``, from which no
+    benchmark is loaded.
 
     Args:
         source: the folder of fast mode or the single file, under its official name.
         out: the data folder.
-        progress: called with (architectures done, architectures in all).
+        progress: called with (architectures done, architectures in total).
 
     Returns:
         The path of the table.
 
     Raises:
-        DataError: ``source`` is not official, damaged, or holds something else.
+        DataError: ``source`` is not official, is damaged, or is another file.
     """
     table, epochs = _identify(source)
     archs, entries, count = _open(source)
@@ -80,13 +80,13 @@ def import_nats(
             rows.append({"index": index, "arch": archs[index]} | _row(entry, epochs))
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             raise DataError(
-                f"architecture {index} in {source} has another form than NATS-Bench 1.0 "
+                f"architecture {index} in {source} does not have the format of NATS-Bench 1.0 "
                 f"({type(error).__name__}: {error}); download it again"
             ) from error
         if progress is not None:
             progress(len(rows), count)
     if not rows:
-        raise DataError(f"{source} holds no architecture; download it again")
+        raise DataError(f"{source} contains no architecture; download it again")
     frame = pd.DataFrame(rows)
     if table.schema.isomorph:
         isomorph = table.space.isomorph(archs)
@@ -103,31 +103,31 @@ def import_nats(
 
 
 def _identify(source: Path) -> tuple[TableBenchmark, str]:
-    """Return the benchmark and epochs of an official file or folder whose checksum holds."""
+    """Return the benchmark and epochs of an official file or folder with a correct checksum."""
     if not source.exists():
         raise DataError(f"no file or folder {source}; give the official NATS-Bench download")
     suffix = "-simple" if source.is_dir() else ".pickle.pbz2"
     base = source.name.removesuffix(suffix)
     if source.name == base or base not in OFFICIAL:
         known = ", ".join(f"{name}-simple/ or {name}.pickle.pbz2" for name in OFFICIAL)
-        raise DataError(f"{source.name} is no official name; rename or download again: {known}")
+        raise DataError(f"{source.name} is not an official name; rename or download again: {known}")
     if source.is_file():
         with source.open("rb") as file:
             digest = hashlib.file_digest(file, "md5").hexdigest()
         tag = base.rpartition("-")[2]
         if not (digest.startswith(tag) or digest.endswith(tag)):
             raise DataError(
-                f"{source} has MD5 {digest}, which neither begins nor ends with {tag} as its "
-                "name says; download it again"
+                f"{source} has MD5 {digest}, which neither begins nor ends with the {tag} of its "
+                "name; download it again"
             )
     return OFFICIAL[base]
 
 
 def _open(source: Path) -> tuple[list[str], Iterator[tuple[int, Any]], int]:
-    """Return all architecture strings, the (index, results) present, and how many these are."""
+    """Return all architecture strings, the (index, results) present, and their number."""
     meta = load_compressed(source / "meta.pickle.pbz2" if source.is_dir() else source)
     if not isinstance(meta, dict) or not isinstance(meta.get("meta_archs"), list):
-        raise DataError(f"{source} holds no list of architectures; download it again")
+        raise DataError(f"{source} contains no list of architectures; download it again")
     archs = [str(arch) for arch in meta["meta_archs"]]
     if source.is_dir():
         named = re.compile(r"(\d+)\.pickle\.pbz2")
@@ -140,7 +140,7 @@ def _open(source: Path) -> tuple[list[str], Iterator[tuple[int, Any]], int]:
         return archs, entries, len(files)
     results = meta.get("arch2infos")
     if not isinstance(results, dict):
-        raise DataError(f"{source} holds no results; download it again")
+        raise DataError(f"{source} contains no results; download it again")
     return archs, iter(sorted(results.items())), len(results)
 
 

@@ -1,8 +1,8 @@
-"""Benchmarks of networks that a user's own code builds, whatever it was defined in.
+"""Benchmarks of networks that a user's own code builds.
 
-Where that is, a Python file or a call of ``register_benchmark``, is a :class:`Definition`. What it
-defines may depend on the data set: a number or shape may be a mapping by data set, and a function
-that takes one more argument gets the name of the data set there.
+A :class:`Definition` is a Python file or a call of ``register_benchmark``. Its values may depend on
+the data set: a number or shape may be a mapping by data set, and a function with one more argument
+receives the name of the data set.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ __all__ = ["Definition", "OwnImages", "own_benchmark", "takes_dataset"]
 
 
 class Definition(Protocol):
-    """What a user has defined. It pickles.
+    """The definitions of a user. It can be pickled.
 
     The names are ``build``, ``suggest``, ``input_shape``, ``num_classes``, ``images`` and
     ``output``.
@@ -42,22 +42,22 @@ class Definition(Protocol):
 
     @property
     def place(self) -> str:
-        """Where it stands, for messages."""
+        """Where the definition is, for messages."""
 
     def spelled(self, name: str) -> str:
-        """Return how the user writes ``name``."""
+        """Return how ``name`` is written in the user's code."""
 
     def get(self, name: str) -> Any:
-        """Return what ``name`` is; None where it is not defined."""
+        """Return the value of ``name``; None if it is not defined."""
 
     def call(self, name: str, *args: Any, **kwargs: Any) -> Any:
-        """Return what the function ``name`` returns."""
+        """Call the function ``name``, and return its result."""
 
     def try_call(self, name: str, *args: Any, **kwargs: Any) -> Any:
-        """Return the same.
+        """Call the function ``name``, and return its result.
 
         Raises:
-            DataError: the function raised.
+            DataError: the function raised an error.
         """
 
 
@@ -76,18 +76,18 @@ def own_benchmark(
     """Return the benchmark of a user's networks and table.
 
     Args:
-        definition: of the networks.
-        table: of their accuracies.
-        name: of the benchmark.
+        definition: definition of the networks.
+        table: their accuracies.
+        name: name of the benchmark.
         space: name of the space.
-        source: see :class:`Benchmark`, as for the others.
-        checksum: of table and code.
+        source: as for :class:`Benchmark`.
+        checksum: checksum of table and code.
         folder: the data folder.
         code: Python files that define the networks.
-        options: that ``build`` takes as keywords, and their values.
+        options: keyword arguments of ``build``, and their values.
 
     Raises:
-        DataError: the definition lacks something, or is not what it should be.
+        DataError: the definition is incomplete or invalid.
     """
     place, spelled = definition.place, definition.spelled
     if not callable(definition.get("build")):
@@ -97,7 +97,7 @@ def own_benchmark(
     by_dataset = takes_dataset(definition.get("build"), 1, options or ())
     if len(set(classes.values())) > 1 and not by_dataset:
         raise DataError(
-            f"{place}: {spelled('num_classes')} depends on the data set and build(arch) does not: "
+            f"{place}: {spelled('num_classes')} depends on the data set, but build(arch) does not: "
             "write build(arch, dataset)"
         )
     networks = _Networks(definition, shapes)
@@ -128,10 +128,10 @@ def own_benchmark(
 
 
 def takes_dataset(function: Callable[..., Any], given: int, options: Iterable[str] = ()) -> str:
-    """Return how a function wants the data set: ``keyword``, ``place``, or ``""``, not at all.
+    """Return how a function takes the data set: ``keyword``, ``place``, or ``""`` if it does not.
 
-    It wants it where it has an argument ``dataset``, or where it cannot be called with ``given``
-    arguments and those called ``options`` alone.
+    It takes the data set if it has an argument ``dataset``, or if it needs more than ``given``
+    arguments besides those called ``options``.
     """
     try:
         parameters = inspect.signature(function).parameters
@@ -154,7 +154,7 @@ def takes_dataset(function: Callable[..., Any], given: int, options: Iterable[st
 def _arguments(
     function: Callable[..., Any], dataset: str, *args: Any, **options: int
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return what to call ``function`` with: all that is given, the data set where it wants it."""
+    """Return the arguments for ``function``, with the data set if it takes it."""
     how = takes_dataset(function, len(args), options)
     if how == "keyword":
         return args, {**options, "dataset": dataset}
@@ -176,7 +176,7 @@ def _of_dataset(definition: Definition, name: str, dataset: str) -> Any:
 def _input_shape(definition: Definition, dataset: str) -> tuple[int, ...]:
     shape = _of_dataset(definition, "input_shape", dataset)
     name = definition.spelled("input_shape")
-    example = f"write the shape of one image, such as {name} = (3, 32, 32), or (64,) of vectors"
+    example = f"write the shape of one image, such as {name} = (3, 32, 32), or (64,) for vectors"
     if shape is None:
         raise DataError(f"{definition.place} has no {name}: {example}")
     if not isinstance(shape, Sequence) or not shape or not all(map(_positive, shape)):
@@ -189,7 +189,7 @@ def _num_classes(definition: Definition, dataset: str) -> int:
     if classes is not None and not _positive(classes):
         name = definition.spelled("num_classes")
         raise DataError(
-            f"{definition.place}: {name} is {classes!r}: write a whole number, 1 or more"
+            f"{definition.place}: {name} is {classes!r}: write an integer of at least 1"
         )
     return classes or 0
 
@@ -199,12 +199,12 @@ def _positive(value: Any) -> bool:
 
 
 def _no_scores(archs: Sequence[str]) -> dict[str, NDArray[np.float64]]:
-    return {}  # of an architecture that is any text nothing can be said without its network
+    return {}  # the text of a custom architecture has no known meaning
 
 
 @dataclass(frozen=True)
 class _Networks:
-    """The networks of a definition, which knows number of classes and size of the images."""
+    """The networks of a definition, with the number of classes and the size of the images."""
 
     definition: Definition
     shapes: Mapping[str, tuple[int, ...]]
@@ -244,18 +244,18 @@ class _Networks:
             return module_costs(model, self.shapes[dataset])
         except KeyboardInterrupt:
             raise
-        except BaseException:  # a network may raise anything; capture tells what it was
+        except BaseException:  # a network may raise anything; capturing it reports the error
             return math.nan, math.nan
 
 
 @dataclass(frozen=True)
 class _Suggestion:
-    """``suggest`` of a definition, checked where it is called."""
+    """``suggest`` of a definition; its result is checked."""
 
     definition: Definition
 
     def __call__(self, trial: Any) -> str:
-        # Not `try_call`: what it raises may be Optuna's, and means something there.
+        # Not `try_call`: an exception of Optuna must reach Optuna unchanged.
         arch = self.definition.call("suggest", trial)
         if not isinstance(arch, str):
             raise DataError(
@@ -267,13 +267,13 @@ class _Suggestion:
 
 @dataclass(frozen=True)
 class OwnImages:
-    """What ``images()`` of a definition returns.
+    """The images that ``images()`` of a definition returns.
 
     Attributes:
-        name: of the data set.
-        num_classes: labels are 0 to num_classes-1; 0 where the definition does not say.
-        shape: of one image.
-        definition: of the user.
+        name: name of the data set.
+        num_classes: labels are 0 to num_classes-1; 0 if the definition does not have it.
+        shape: shape of one image.
+        definition: the user's definition.
     """
 
     name: str
@@ -290,7 +290,7 @@ class OwnImages:
         """Return images (B, *shape) float32 and labels (B,) int64, as ``ImageSet.draw`` does.
 
         Raises:
-            DataError: there is no ``images``, or they are not what they should be.
+            DataError: there is no ``images``, or its result is invalid.
             ConfigError: ``batch`` is not between 1 and the number of images.
         """
         images, labels = self._arrays
@@ -322,7 +322,7 @@ class OwnImages:
         if labels.shape != images.shape[:1] or labels.is_floating_point() or labels.is_complex():
             raise DataError(
                 f"{path}: images() returned labels {tuple(labels.shape)} of {labels.dtype} for "
-                f"{len(images)} images; return whole numbers (n,)"
+                f"{len(images)} images; return integers (n,)"
             )
         if len(labels) == 0 or labels.min() < 0 or labels.max() >= (self.num_classes or math.inf):
             name = self.definition.spelled("num_classes")

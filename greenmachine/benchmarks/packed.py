@@ -1,10 +1,10 @@
-"""A benchmark as a task carries it to a worker that may be on another machine.
+"""A benchmark in the form in which tasks carry it to a worker, possibly on another machine.
 
-A worker looks for the benchmark where the sender has it. If it is not there, or has another
-checksum, the worker looks in its own data folder (``GREENMACHINE_DATA`` of the worker). A table in
-the data folder is not sent, because it may be large and under a licence; what the user brings is
-sent: the Python file of a space with the modules beside it, its CSV, and the table that a plugin
-names. A worker without these files unpacks them into its cache folder.
+A worker looks for the benchmark at the sender's path. If it is not there, or has another checksum,
+the worker looks in its own data folder (``GREENMACHINE_DATA`` of the worker). Tables in the data
+folder are not sent, because they may be large and have a licence. Files of the user are sent: the
+Python file of a space with the modules beside it, its CSV, and the table that a plugin names. A
+worker without these files unpacks them into its cache folder.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from greenmachine.files import replace_file
 
 __all__ = ["PackedBenchmark", "cache_folder", "pack_benchmark"]
 
-_MOST_BYTES = 2**22  # of files in every task; larger ones have to be on the workers
+_MOST_BYTES = 2**22  # most bytes of files in a task; larger files must be on the workers
 
 
 def cache_folder() -> Path:
@@ -40,14 +40,14 @@ def cache_folder() -> Path:
 
 @dataclass(frozen=True)
 class PackedBenchmark:
-    """What a worker needs to open a benchmark.
+    """Everything that a worker needs to open a benchmark.
 
     Attributes:
         name: as for ``load_benchmark``, with absolute paths of the sender.
         folder: the sender's data folder. A worker process on the sender's machine keeps the
             environment in which it was started, so the sender's folder comes first.
-        checksum: of the benchmark.
-        files: content by absolute path on the sender's machine, of what the user brought.
+        checksum: checksum of the benchmark.
+        files: for each absolute path on the sender's machine, the content of the user's file.
     """
 
     name: str
@@ -59,7 +59,7 @@ class PackedBenchmark:
         """Return the benchmark.
 
         Args:
-            load: takes name and data folder; may return what it has loaded before.
+            load: takes name and data folder; may return a benchmark that it loaded before.
 
         Raises:
             DataError: it is not on this machine.
@@ -89,7 +89,7 @@ class PackedBenchmark:
         home = cache_folder() / "benchmarks" / self.checksum[:32]
         placed = {}
         for path, content in self.files.items():
-            # Two files may be called alike; modules are found beside the file that imports them.
+            # Two files may have the same name; modules are found beside the file that imports them.
             parent = hashlib.sha256(str(self._root(path)).encode()).hexdigest()[:8]
             placed[path] = home / parent / path.relative_to(self._root(path))
             if not placed[path].exists() or placed[path].read_bytes() != content:
@@ -102,7 +102,7 @@ class PackedBenchmark:
         return load_with_table(self.name, table, self.folder)
 
     def _root(self, path: Path) -> Path:
-        """Return the folder below which ``path`` keeps its place."""
+        """Return the folder relative to which ``path`` is unpacked."""
         if is_custom(self.name):
             python = custom_files(self.name)[0]
             if path.is_relative_to(python.parent):
@@ -111,7 +111,7 @@ class PackedBenchmark:
 
 
 def pack_benchmark(benchmark: Benchmark, folder: Path) -> PackedBenchmark:
-    """Return ``benchmark`` for a task; ``folder`` is the data folder."""
+    """Return ``benchmark`` in the form for a task; ``folder`` is the data folder."""
     paths: tuple[Path, ...] = ()
     if is_custom(benchmark.name):
         paths = (*benchmark.code, benchmark.source)
@@ -120,7 +120,7 @@ def pack_benchmark(benchmark: Benchmark, folder: Path) -> PackedBenchmark:
     try:
         files = {path: path.read_bytes() for path in paths}
     except OSError:
-        files = {}  # somebody removed one since: workers look for it themselves, and say so
+        files = {}  # one was removed since; workers look for it and raise the error
     if sum(map(len, files.values())) > _MOST_BYTES:
         files = {}
     return PackedBenchmark(benchmark.name, folder.resolve(), benchmark.checksum, files)

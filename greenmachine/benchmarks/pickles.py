@@ -1,9 +1,9 @@
-"""Reading the pickles of official files without trusting them.
+"""Read the pickles of official files without trusting them.
 
-A pickle is a program: unpickling one may call any function that it names. The files of
-NATS-Bench and CIFAR need only plain containers and numpy numbers, so an unpickler that knows
-nothing else reads them, and refuses a file that asks for more before anything of it is
-called. Checking and loading are one step: no file can change in between.
+A pickle is a program: unpickling it may call any function that it names. The files of NATS-Bench
+and CIFAR need only plain containers and numpy numbers. They are therefore read by an unpickler that
+accepts nothing else, and rejects any other file before it calls a function. Checking and loading
+are one step, so a file cannot change in between.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from greenmachine.errors import DataError, one_line
 
 __all__ = ["load_compressed", "load_pickle"]
 
-# The home of numpy's array functions was renamed in numpy 2; pickles know either.
+# The module of numpy's array functions was renamed in numpy 2; pickles contain either name.
 _ARRAYS: Any = np.array(0.0).__reduce__()[0]
 _SCALAR: Any = np.float64(0.0).__reduce__()[0]
 
@@ -35,7 +35,7 @@ def _numeric_dtype(code: Any, *arguments: Any) -> np.dtype[Any]:
 
 
 def _latin1(text: str, encoding: str) -> bytes:
-    """Stand in for ``codecs.encode``, which old pickles use to write bytes."""
+    """Replace ``codecs.encode``, which old pickles use to write bytes."""
     if encoding != "latin1":
         raise pickle.UnpicklingError(f"it encodes text as {encoding}")
     return text.encode(encoding)
@@ -56,7 +56,7 @@ class _PlainUnpickler(pickle.Unpickler):
         try:
             return _ALLOWED[module, name]
         except KeyError:
-            raise pickle.UnpicklingError(f"it asks to run {module}.{name}") from None
+            raise pickle.UnpicklingError(f"it would run {module}.{name}") from None
 
 
 def load_pickle(content: bytes, source: str, *, encoding: str = "ASCII") -> Any:
@@ -64,21 +64,21 @@ def load_pickle(content: bytes, source: str, *, encoding: str = "ASCII") -> Any:
 
     Args:
         content: the bytes of a pickle.
-        source: how errors call the file.
-        encoding: of Python 2 strings, see ``pickle.load``.
+        source: name of the file in error messages.
+        encoding: encoding of Python 2 strings, see ``pickle.load``.
 
     Raises:
-        DataError: ``content`` is truncated, or would run a function outside the short list.
+        DataError: ``content`` is truncated, or would call a function outside the short list.
     """
     try:
         return _PlainUnpickler(io.BytesIO(content), encoding=encoding).load()
-    # A broken pickle may fail in any of these ways; each means the same to the user.
+    # A damaged pickle may fail in any of these ways.
     except (
         pickle.UnpicklingError, EOFError, AttributeError, ImportError, IndexError, KeyError,
         MemoryError, OverflowError, RecursionError, TypeError, ValueError,
     ) as error:  # fmt: skip
         raise DataError(
-            f"{source} is refused, it is no official file: {one_line(error)}"
+            f"{source} is rejected, because it is not an official file: {one_line(error)}"
         ) from error
 
 
@@ -86,7 +86,7 @@ def load_compressed(path: Path) -> Any:
     """Return the content of a bzip2-compressed pickle, as in ``load_pickle``.
 
     Raises:
-        DataError: the file is missing, truncated or refused.
+        DataError: the file is missing, truncated or rejected.
     """
     try:
         packed = path.read_bytes()
@@ -98,21 +98,21 @@ def load_compressed(path: Path) -> Any:
         raise DataError(f"{path} is truncated or not bzip2; download it again") from error
     if len(content) > most:
         raise DataError(
-            f"{path} is refused, it is no official file: {len(packed)} bytes expand to more than "
-            f"{most}"
+            f"{path} is rejected, because it is not an official file: {len(packed)} bytes expand "
+            f"to more than {most}"
         )
     return load_pickle(content, str(path))
 
 
 _SMALL, _RATIO = 2**26, 100
-"""Bytes that any file may expand to, and how many times its size a larger one may."""
+"""Bytes to which any file may expand, and the largest expansion ratio of a larger file."""
 
 
 def _decompressed(packed: bytes, most: int) -> bytes:
-    """Return the content, or a little more than ``most`` bytes of it where it is longer.
+    """Return the content, or a little more than ``most`` bytes of it if it is longer.
 
     Raises:
-        ValueError: the file is truncated, or no bzip2.
+        ValueError: the file is truncated, or not bzip2.
     """
     content = bytearray()
     while packed and len(content) <= most:  # a file may be several streams

@@ -1,4 +1,4 @@
-"""Every benchmark that has a name: those of this project, and those that plugins register.
+"""All named benchmarks: those of this project, and those that plugins register.
 
 A plugin file registers its own::
 
@@ -11,7 +11,7 @@ A plugin file registers its own::
         images=load_images,
     )
 
-Workers get it with the plugin, and read its table where they run.
+Workers receive it with the plugin, and read its table on their machine.
 """
 
 from __future__ import annotations
@@ -64,30 +64,30 @@ def register_benchmark(
     options: Mapping[str, int] | None = None,
     suggest: Callable[[Any], str] | None = None,
 ) -> None:
-    """Register a benchmark; call it in a plugin. It is loaded when somebody asks for it.
+    """Register a benchmark; call this in a plugin. It is loaded at its first use.
 
     Args:
         name: letters, digits, ``-``, ``_`` and ``.``, such as ``my-space``.
-        loader: takes the data folder and returns a ``Benchmark``; give it alone.
+        loader: takes the data folder and returns a ``Benchmark``; give it without other arguments.
         table: CSV or Parquet file, or data frame, with the columns ``arch`` and ``accuracy``, or
-            ``arch`` and one column a data set (``greenmachine/benchmarks/user_table.py``). A
-            relative path is meant from the folder of the plugin's file.
+            ``arch`` and one column per data set (``greenmachine/benchmarks/user_table.py``). A
+            relative path starts at the folder of the plugin's file.
         build: ``build(arch)`` or ``build(arch, dataset)`` returns the untrained network.
-        input_shape: of one image, such as ``(3, 32, 32)``; or shapes by data set.
-        num_classes: number of classes; or numbers by data set. Without it labels are not checked.
+        input_shape: shape of one image, such as ``(3, 32, 32)``; or a mapping by data set.
+        num_classes: number of classes; or a mapping by data set. Without it labels are not checked.
         images: ``images()`` or ``images(dataset)`` returns normalised images (n, *input_shape)
             and labels (n,), the same at every call. Only the data pass needs it.
         output: which part of what the networks return is their output; see ``score``.
         options: build options and their values, which ``build`` takes as keywords.
-        suggest: ``suggest(trial)`` returns an architecture; ``greenmachine search`` asks it with a
-            trial of Optuna.
+        suggest: ``suggest(trial)`` returns an architecture; ``greenmachine search`` calls it with
+            a trial of Optuna.
 
     Raises:
-        ConfigError: the name is taken or not allowed, or an argument is missing or too much.
+        ConfigError: the name is taken or not allowed, or the arguments are too few or too many.
     """
     if not isinstance(name, str) or not _NAME.fullmatch(name) or name.endswith(".py"):
         raise ConfigError(
-            f"benchmark {name!r}: a name has letters, digits, - and _, such as my-space"
+            f"benchmark {name!r}: a name consists of letters, digits, - and _, such as my-space"
         )
     if name in BENCHMARKS:
         raise ConfigError(f"there is a benchmark {name!r} already: choose another name")
@@ -108,7 +108,7 @@ def register_benchmark(
         )
     missing = [key for key in ("table", "build", "input_shape") if key not in given]
     if loader is None and missing:
-        raise ConfigError(f"benchmark {name!r} needs {', '.join(missing)}; or give a loader alone")
+        raise ConfigError(f"benchmark {name!r} needs {', '.join(missing)}; or give only a loader")
     for key, value in {
         "loader": loader,
         "build": build,
@@ -116,21 +116,21 @@ def register_benchmark(
         "suggest": suggest,
     }.items():
         if value is not None and not callable(value):
-            raise ConfigError(f"benchmark {name!r}: {key} is {value!r}, where a function should be")
+            raise ConfigError(f"benchmark {name!r}: {key} is {value!r}: give a function")
     caller = sys._getframe(1).f_globals["__name__"]
     BENCHMARKS[name] = _Registered(name, str(caller), loader, given)
 
 
 @dataclass(frozen=True, eq=False)
 class _Registered:
-    """A benchmark that a plugin has registered; a ``Definition`` of its networks.
+    """A benchmark that a plugin registered; a ``Definition`` of its networks.
 
-    It pickles by its name, for a process that has the plugin.
+    It is pickled by its name, for a process that has the plugin.
 
     Attributes:
-        name: of the benchmark.
-        module: that has registered it.
-        loader: makes it; None where it is made of ``defined``.
+        name: name of the benchmark.
+        module: name of the module that registered it.
+        loader: makes it; None if it is made from ``defined``.
         defined: arguments of :func:`register_benchmark` by name.
     """
 
@@ -147,7 +147,7 @@ class _Registered:
 
         Raises:
             ConfigError: it was registered outside of a plugin.
-            DataError: the table or the definition is not what it should be.
+            DataError: the table or the definition is invalid.
         """
         plugin = self._plugin()
         if self.loader is not None:
@@ -173,7 +173,7 @@ class _Registered:
 
     @property
     def table(self) -> Path | None:
-        """The file of the table; None where it is a data frame, or a loader reads it."""
+        """The file of the table; None if it is a data frame, or if a loader reads it."""
         table = self.defined.get("table")
         if not isinstance(table, str | Path):
             return None
@@ -181,26 +181,26 @@ class _Registered:
 
     @property
     def place(self) -> str:
-        """The benchmark and its file, for messages."""
+        """The name of the benchmark and its file, for messages."""
         return f"benchmark {self.name!r} of {_file(self.module)}"
 
     def spelled(self, name: str) -> str:
-        """Return ``name``: the arguments are called so."""
+        """Return ``name``, because the arguments have these names."""
         return name
 
     def get(self, name: str) -> Any:
-        """Return the argument ``name``; None where it was not given."""
+        """Return the argument ``name``; None if it was not given."""
         return self.defined.get(name)
 
     def call(self, name: str, *args: Any, **kwargs: Any) -> Any:
-        """Return what the function ``name`` returns."""
+        """Call the function ``name``, and return its result."""
         return self.defined[name](*args, **kwargs)
 
     def try_call(self, name: str, *args: Any, **kwargs: Any) -> Any:
-        """Return what :meth:`call` returns.
+        """Call the function ``name``, and return its result.
 
         Raises:
-            DataError: the function raised.
+            DataError: the function raised an error.
         """
         try:
             return self.call(name, *args, **kwargs)
@@ -215,8 +215,8 @@ class _Registered:
             if plugin.owns(self.module):
                 return plugin
         raise ConfigError(
-            f"benchmark {self.name!r} was registered by {self.module}, which is no plugin, so "
-            "workers could not have it: register it in a Python file, and name that as a plugin "
+            f"benchmark {self.name!r} was registered by {self.module}, which is not a plugin, so "
+            "workers cannot load it: register it in a Python file, and load that as a plugin "
             "(--plugin FILE, or greenmachine.load_plugin)"
         )
 
@@ -243,13 +243,13 @@ def _forget(gone: Callable[[str], bool]) -> None:
 
 
 def table_of(name: str) -> Path | None:
-    """Return the table file that a plugin names for benchmark ``name``; None for all others."""
+    """Return the table file of a plugin's benchmark ``name``; None for all others."""
     found = BENCHMARKS.get(name)
     return found.table if isinstance(found, _Registered) else None
 
 
 def load_with_table(name: str, table: Path, folder: Path) -> Benchmark:
-    """Return benchmark ``name`` of a plugin, its table file read from another place.
+    """Return benchmark ``name`` of a plugin, with its table read from another path.
 
     Raises:
         DataError: there is no such benchmark in this process, or its table is damaged.

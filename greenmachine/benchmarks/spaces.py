@@ -1,4 +1,4 @@
-"""Search spaces: how an architecture becomes a network, and what it costs at a glance."""
+"""Search spaces: how an architecture becomes a network, and its costs."""
 
 from __future__ import annotations
 
@@ -48,24 +48,22 @@ __all__ = ["CELLS_101", "CHANNEL_RESNET", "MACRO", "SIZE", "SPACES", "TOPOLOGY",
 class Space:
     """A set of architectures written as text.
 
-    Every callable is a function of a module, so that a space travels to a worker process.
+    Every callable is a function of a module, so that a space can be sent to a worker process.
 
     Attributes:
-        name: a key of ``SPACES`` or the name of one's own.
-        rows: number of architectures of the whole space; None when it is open.
+        name: a key of ``SPACES``, or the name of your own space.
+        rows: number of architectures of the whole space; None if it is not fixed.
         build: ``build(arch, *, num_classes, **options)`` returns the network.
         costs: ``costs(archs, *, num_classes, image_size, **options)`` returns
             (parameters, flops_m).
         shape_scores: ``shape_scores(archs)`` returns scores that need no network, by name.
-        canonical: text that isomorphic architectures share; None when there are none.
-        program: text that architectures share whose networks compute the same from the same
-            weights, bit for bit; None when there are none.
-        live: whether an architecture has no dead operation; None when there are none.
-        options: what ``build`` and ``costs`` understand, with the paper's values.
-        by_dataset: whether ``build`` and ``costs`` take the name of the data set, ``dataset``,
-            beside the other arguments.
-        suggest: how a search chooses an architecture (``suggestions.py``); None where the space
-            does not say.
+        canonical: returns a text that is equal for isomorphic architectures; None if not defined.
+        program: returns a text that is equal for architectures whose networks compute the same from
+            the same weights, bit for bit; None if not defined.
+        live: returns whether an architecture has no unused operation; None if not defined.
+        options: the options of ``build`` and ``costs``, with the paper's values.
+        by_dataset: whether ``build`` and ``costs`` also take the name of the data set, ``dataset``.
+        suggest: how a search chooses an architecture (``suggestions.py``); None if not defined.
     """
 
     name: str
@@ -82,15 +80,15 @@ class Space:
 
     @property
     def built_in(self) -> bool:
-        """Whether this is a space of ``SPACES``, and not one that has its name."""
+        """Return whether this is a space of ``SPACES``, and not another of the same name."""
         return SPACES.get(self.name) == self
 
     def isomorph(self, archs: Sequence[str]) -> NDArray[np.int64]:
-        """Return for each architecture the smallest index of its class, (len(archs),)."""
+        """Return for each architecture the smallest index in its class, (len(archs),)."""
         return _firsts(archs, self.canonical)
 
     def twins(self, archs: Sequence[str]) -> NDArray[np.int64]:
-        """Return for each the smallest index with the same program, (len(archs),)."""
+        """Return for each architecture the smallest index with the same program, (len(archs),)."""
         return _firsts(archs, self.program)
 
 

@@ -1,6 +1,6 @@
 """How a search chooses an architecture of each space: ``suggest(trial)`` returns its text.
 
-``trial`` is a trial of Optuna, or anything that has its method ``suggest_categorical(name,
+``trial`` is a trial of Optuna, or any object with its method ``suggest_categorical(name,
 choices)``. Every architecture of the published space can be suggested.
 """
 
@@ -31,16 +31,16 @@ _VERTICES, _MOST_EDGES = 7, 9  # of NAS-Bench-101
 
 
 class Suggests(Protocol):
-    """What a space needs of a trial; Optuna's trials have it."""
+    """The part of a trial's interface that a space needs; Optuna's trials have it."""
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
         """Return one of ``choices``."""
 
 
 Suggest = Callable[[Any], str]
-"""Takes a trial and returns an architecture. The same answers give the same architecture.
+"""Takes a trial and returns an architecture. The same choices give the same architecture.
 
-It raises ``DataError`` or ``ValueError`` where the answers make no architecture of the space.
+It raises ``DataError`` or ``ValueError`` if the choices are not an architecture of the space.
 """
 
 
@@ -71,10 +71,10 @@ def _widths(trial: Suggests, widths: Sequence[int]) -> str:
 def suggest_101(trial: Suggests) -> str:
     """Return a cell of NAS-Bench-101: 21 possible edges among 7 vertices, 5 operations.
 
-    Vertices on no path from input to output are dropped, as the benchmark does.
+    Vertices on no path from input to output are removed, as in the benchmark.
 
     Raises:
-        DataError: the output is not reached, or more than 9 edges are left.
+        DataError: the output is not reached, or more than 9 edges remain.
     """
     pairs = [(s, t) for s in range(_VERTICES) for t in range(s + 1, _VERTICES)]
     bits = "".join(str(trial.suggest_categorical(f"edge {s}-{t}", (0, 1))) for s, t in pairs)

@@ -1,9 +1,9 @@
-"""Benchmark tables: one Parquet file, one row an architecture, checked before use.
+"""Benchmark tables: one Parquet file with one row per architecture, checked before use.
 
-Columns: ``index`` (0 to n-1), ``arch``, ``isomorph`` where the space has one, and for each
-data set its accuracy, ``<dataset>.test`` or ``.valid`` (percent). Optional: the other of the two,
-either after fewer epochs (``.test@12``) or of one training seed (``.test.seed1``), in percent, NaN
-where unknown; ``.params``, and ``.flops_m`` or ``.flops`` (see ``COSTS``).
+Columns: ``index`` (0 to n-1), ``arch``, ``isomorph`` if the space has it, and for each data set its
+accuracy, ``<dataset>.test`` or ``.valid`` (percent). Optional columns: the other of these two,
+either after fewer epochs (``.test@12``) or for one training seed (``.test.seed1``), in percent, NaN
+if unknown; ``.params``, and ``.flops_m`` or ``.flops`` (see ``COSTS``).
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ __all__ = [
 ]
 
 COSTS: tuple[str, ...] = ("params", "flops_m", "flops")
-"""``params`` counts trainable parameters. ``flops_m`` are millions of multiply-accumulates of the
-convolutions and of the linear layer, whose bias counts as one more input; ``flops`` are
-multiply-accumulates without that bias.
+"""``params`` is the number of trainable parameters. ``flops_m`` is the number of
+multiply-accumulates, in millions, of the convolutions and of the linear layer, whose bias counts as
+one more input. ``flops`` is the number of multiply-accumulates without that bias.
 """
 
 ACCURACY = re.compile(r"(test|valid)(@\d+)?(\.seed\d+)?")
@@ -50,15 +50,15 @@ _UNREADABLE = (
 
 @dataclass(frozen=True)
 class TableSchema:
-    """What a table must hold.
+    """The columns that a table must have.
 
     Attributes:
         datasets: names of the data sets, each with a column ``<dataset>.test``.
         isomorph: whether the column ``isomorph`` is required.
-        command: the command that makes the file, named in errors.
-        address: where its authors offer the file that the command reads.
-        truths: kinds of accuracy that may be the true one: ``test``, ``valid``. The table holds
-            one of them, and of several the first one counts.
+        command: the command that makes the file, named in error messages.
+        address: where the authors offer the file that the command reads.
+        truths: kinds of accuracy that may be the true one: ``test``, ``valid``. The table must
+            have one of them; if it has several, the first one is used.
         others: names of other columns that are required.
     """
 
@@ -71,7 +71,7 @@ class TableSchema:
 
 
 def truth_of(frame: pd.DataFrame, schema: TableSchema) -> str:
-    """Return the kind of accuracy that is the true one in ``frame``, for all its data sets."""
+    """Return which kind of accuracy is the true one in ``frame``, for all its data sets."""
     for kind in schema.truths:
         if all(f"{name}.{kind}" in frame.columns for name in schema.datasets):
             return kind
@@ -82,7 +82,7 @@ def load_table(path: Path, schema: TableSchema) -> pd.DataFrame:
     """Return the table in ``path``, checked against ``schema``, rows 0 to n-1.
 
     Raises:
-        DataError: the file is missing, not a whole Parquet file, or not what ``schema`` says.
+        DataError: the file is missing, is not a complete Parquet file, or violates ``schema``.
     """
     if not path.is_file():
         source = f", from the file that {schema.address} offers" if schema.address else ""
@@ -100,14 +100,14 @@ def read_table(path: Path, command: str) -> pd.DataFrame:
     """
     try:
         if path.suffix == ".csv":
-            # Architectures are text, those too that look like numbers: 02012100.
+            # Architectures are text, also if they look like numbers: 02012100.
             return pd.read_csv(path, dtype={"arch": str, "canonical": str})
         return pd.read_parquet(path)
     except _UNREADABLE as error:
         kind = "CSV" if path.suffix == ".csv" else "Parquet"
         reason = one_line(error, 200)
         raise DataError(
-            f"{path} is not a whole {kind} file ({reason}); make it again with `{command}`"
+            f"{path} is not a complete {kind} file ({reason}); make it again with `{command}`"
         ) from error
 
 
@@ -137,8 +137,8 @@ def check_table(frame: pd.DataFrame, schema: TableSchema, *, source: Path) -> No
     if wrong.size:
         row = int(wrong[0])
         raise DataError(
-            f"{source} is not a whole benchmark: row {row} has index {index[row]}, "
-            f"where rows 0 to n-1 should have index 0 to n-1; {fix} from complete files"
+            f"{source} is not a complete benchmark: row {row} has index {index[row]}, "
+            f"but rows 0 to n-1 must have index 0 to n-1; {fix} from complete files"
         )
     for dataset in schema.datasets:
         for column in frame.columns:
@@ -195,5 +195,5 @@ def _check_percent(
         row = int(wrong[0])
         raise DataError(
             f"{source}: {column} is {values[row]} in row {row}, "
-            f"where a percentage from 0 to 100 should be; {fix}"
+            f"not a percentage from 0 to 100; {fix}"
         )

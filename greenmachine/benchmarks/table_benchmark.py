@@ -1,4 +1,4 @@
-"""A benchmark whose table lies in the data folder: what it is made of, and how it is loaded."""
+"""A benchmark whose table is in the data folder."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ __all__ = ["TableBenchmark"]
 
 @dataclass(frozen=True)
 class TableBenchmark:
-    """Where a benchmark's table lies, and what it must hold.
+    """The path of a benchmark's table, and its required columns.
 
     Attributes:
-        name: as ``load_benchmark`` knows it.
+        name: the name for ``load_benchmark``.
         space: how its architectures become networks.
-        place: of the table, in the data folder.
+        place: path of the table, relative to the data folder.
         image_sets: the data sets.
-        schema: of the table.
-        key: a column that isomorphic architectures share, where the table has no ``isomorph``.
+        schema: schema of the table.
+        key: a column that is equal for isomorphic architectures, if the table has no ``isomorph``.
     """
 
     name: str
@@ -36,18 +36,18 @@ class TableBenchmark:
     key: str | None = None
 
     def path(self, folder: Path) -> Path:
-        """Return where the table lies in data folder ``folder``."""
+        """Return the path of the table in data folder ``folder``."""
         return folder / self.place
 
     def partial_path(self, folder: Path) -> Path:
-        """Return where a table of only some architectures goes: never in a whole one's place."""
+        """Return the path of an incomplete table, which differs from that of a complete one."""
         return self.path(folder).with_suffix(".partial.parquet")
 
     def load(self, folder: Path) -> Benchmark:
         """Return the benchmark.
 
         Raises:
-            DataError: the table in ``folder`` is missing or not what the schema says.
+            DataError: the table in ``folder`` is missing or violates the schema.
         """
         path = self.path(folder)
         frame = load_table(path, self.schema)

@@ -1,4 +1,4 @@
-"""The benchmarks whose tables lie in the data folder."""
+"""The benchmarks whose tables are in the data folder."""
 
 from __future__ import annotations
 
@@ -10,4 +10,4 @@ __all__ = ["TABLES"]
 TABLES: dict[str, TableBenchmark] = {
     table.name: table for table in (*nats.TABLES, *nas_benchmarks.TABLES)
 }
-"""By name, in the order in which they are listed."""
+"""Benchmarks by name, in the order of the list."""

@@ -1,11 +1,11 @@
-"""TFRecord files and protocol buffers, as much of both as NAS-Bench-101 needs, without TensorFlow.
+"""The parts of TFRecord and of protocol buffers that NAS-Bench-101 needs, without TensorFlow.
 
-A TFRecord is a row of records, each
+A TFRecord is a sequence of records, each
 
-    length of the data, 8 bytes, least first | its checksum, 4 bytes | data | its checksum, 4 bytes
+    length of the data, 8 bytes, little-endian | its checksum, 4 bytes | data | its checksum
 
-where a checksum is a CRC-32C (Castagnoli), turned by 15 bits and moved by a constant. A protocol
-buffer is a row of fields, each a number, a wire type, and a value.
+where a checksum is a CRC-32C (Castagnoli), rotated by 15 bits, plus a constant. A protocol buffer
+is a sequence of fields, each with a number, a wire type, and a value.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def _masked_crc(data: bytes) -> int:
 
 
 def read_records(path: Path) -> Iterator[bytes]:
-    """Yield the data of every record of ``path``, its checksums compared.
+    """Yield the data of every record of ``path``, after checking its checksums.
 
     Raises:
         DataError: the file ends within a record, or a checksum differs.
@@ -56,7 +56,7 @@ def read_records(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         while head := file.read(12):
             if len(head) < 12 or _masked_crc(head[:8]) != _number(head[8:]):
-                raise DataError(f"{path} is no TFRecord, or damaged at byte {place}")
+                raise DataError(f"{path} is not a TFRecord, or damaged at byte {place}")
             (length,) = struct.unpack("<Q", head[:8])
             data, tail = file.read(length), file.read(4)
             if len(tail) < 4:
@@ -75,7 +75,7 @@ def fields_of(message: bytes) -> Iterator[Field]:
     """Yield the fields of a protocol buffer, in the order of the message.
 
     Raises:
-        ValueError: the message ends within a field, or has a wire type that is none.
+        ValueError: the message ends within a field, or has an unknown wire type.
     """
     place = 0
     while place < len(message):
@@ -100,7 +100,7 @@ def fields_of(message: bytes) -> Iterator[Field]:
 
 
 def _varint(message: bytes, place: int) -> tuple[int, int]:
-    """Return a number, 7 bits a byte, least first, and the place after it."""
+    """Return a number, stored as 7 bits per byte, little-endian, and the position after it."""
     value = shift = 0
     while True:
         if place >= len(message):

@@ -1,8 +1,8 @@
-"""A Python file of the user's that defines networks, imported so that nothing of it leaks.
+"""A Python file of a user that defines networks, imported without side effects on other imports.
 
-The file runs under a private name; its folder can be imported from while its code runs, and only
-then. Modules that it brings along (its neighbours) are put away afterwards: two spaces may each
-have a ``models.py``, and a file that was edited is read anew.
+The file runs under a private module name. Its folder is importable only while its code runs.
+Modules beside it that it imports are removed from ``sys.modules`` afterwards, because two spaces
+may each have a ``models.py``, and because a file that was edited must be read again.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ class UserFile:
     """A Python file that has been run.
 
     Args:
-        path: absolute.
+        path: absolute path.
 
     Attributes:
-        module: what the file defined.
+        module: the module that the file defines.
 
     Raises:
-        DataError: the file is missing, or running it raises.
+        DataError: the file is missing, or running it raises an error.
     """
 
     def __init__(self, path: Path) -> None:
@@ -44,9 +44,9 @@ class UserFile:
         self.module = ModuleType(f"_greenmachine_{path.stem}_{digest}")
         self.module.__file__ = str(path)
         try:
-            # Compiled here, not by the import system: a cached .pyc may be of the file as it was.
+            # Compiled here, not by the import system, whose cached .pyc may be outdated.
             source = path.read_bytes()
-            sys.modules[self.module.__name__] = self.module  # dataclasses look themselves up there
+            sys.modules[self.module.__name__] = self.module  # dataclasses need this entry
             with self._at_home():
                 exec(compile(source, str(path), "exec"), self.module.__dict__)
         except FileNotFoundError as error:
@@ -59,11 +59,11 @@ class UserFile:
             raise self._fault(error) from error
 
     def __reduce__(self) -> tuple[type[UserFile], tuple[Path]]:
-        return UserFile, (self.path,)  # modules do not pickle: another process runs the file again
+        return UserFile, (self.path,)  # modules do not pickle; another process runs the file again
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The file and the neighbours that it has imported so far."""
+        """The file and the modules beside it that it has imported so far."""
         found = {Path(m.__file__) for m in self._neighbours.values() if m.__file__}
         return self.path, *sorted(found)
 
@@ -73,27 +73,27 @@ class UserFile:
         return str(self.path)
 
     def spelled(self, name: str) -> str:
-        """Return what the file calls ``name``: constants in capitals, functions as they are."""
+        """Return the name in the file: constants in capitals, functions unchanged."""
         return name if name in _FUNCTIONS else name.upper()
 
     def get(self, name: str) -> Any:
-        """Return what the file calls ``name``; None where it has no such name."""
+        """Return the value of ``name`` in the file; None if it is not defined."""
         return getattr(self.module, self.spelled(name), None)
 
     def call(self, name: str, *args: Any, **kwargs: Any) -> Any:
-        """Return ``name(*args, **kwargs)``, while the file's folder can be imported from."""
+        """Return ``name(*args, **kwargs)``, called while the file's folder is importable."""
         return self.run(self.get(name), *args, **kwargs)
 
     def run(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Return ``function(*args, **kwargs)``, while the file's folder can be imported from."""
+        """Return ``function(*args, **kwargs)``, called while the file's folder is importable."""
         with self._at_home():
             return function(*args, **kwargs)
 
     def try_call(self, name: str, *args: Any, **kwargs: Any) -> Any:
-        """Return what :meth:`call` returns.
+        """Return the result of :meth:`call`.
 
         Raises:
-            DataError: it raised; the message names exception, line and file.
+            DataError: it raised an error; the message names exception, line and file.
         """
         try:
             return self.call(name, *args, **kwargs)
@@ -104,7 +104,7 @@ class UserFile:
 
     @contextmanager
     def _at_home(self) -> Iterator[None]:
-        """Inside, neighbours can be imported; outside, neither they nor their folder is left."""
+        """Make modules beside the file importable inside the block, and only there."""
         folder = str(self.path.parent)
         importlib.invalidate_caches()
         before = set(sys.modules)
@@ -115,7 +115,7 @@ class UserFile:
         finally:
             sys.path.remove(folder)
             for name in set(sys.modules) - before - {self.module.__name__}:
-                # Parts of a package that was there before (torch) belong to that package.
+                # Submodules of a package that was imported before (torch) belong to that package.
                 if name.partition(".")[0] not in before and self._is_neighbour(sys.modules[name]):
                     self._neighbours[name] = sys.modules.pop(name)
 

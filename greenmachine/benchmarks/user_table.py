@@ -1,15 +1,16 @@
-"""A table of the user's: architectures as text, and what accuracies each reached.
+"""A user's table: architectures as text, and their accuracies.
 
 It is a CSV with a header line, a Parquet file or a data frame, with the columns
 
-| column | what it holds |
+| column | content |
 |---|---|
 | ``arch`` | the architecture, any text (``012`` stays ``012``) |
-| ``accuracy`` | test accuracy in percent, where there is one data set: it is called ``own`` |
-| ``cifar10`` | or test accuracy on a data set, one column a data set |
-| ``cifar10.valid``, ``cifar10.test@12`` | more accuracies of it, named as in ``table.py`` |
-| ``isomorph`` | optional: any text; networks with the same text are the same function |
-| ``index``, one without a name, ``#note`` | not read; beside ``accuracy`` no other word either |
+| ``accuracy`` | test accuracy in percent, if there is one data set, which is called ``own`` |
+| ``cifar10`` | or test accuracy on a data set, one column per data set |
+| ``cifar10.valid``, ``cifar10.test@12`` | further accuracies, named as in ``table.py`` |
+| ``isomorph`` | optional: any text; networks with the same text compute the same function |
+| ``index``, unnamed, ``#note`` | ignored; beside ``accuracy``, all other names are ignored too |
+
 ``cifar10`` is short for ``cifar10.test``.
 """
 
@@ -31,10 +32,10 @@ from greenmachine.errors import DataError
 __all__ = ["OWN", "UserTable", "read_accuracies"]
 
 OWN = "own"
-"""Name of the data set whose accuracies are called ``accuracy``."""
+"""Name of the data set of the column ``accuracy``."""
 
 _Row = tuple[str, dict[str, str]]
-"""Where a row is, and its cells by the name of the column."""
+"""The position of a row, for messages, and its cells by the name of the column."""
 
 _TRUTHS = ("test", "valid")
 _DATASET = re.compile(r"\w[\w.+-]*")
@@ -45,9 +46,9 @@ class UserTable:
     """A checked table.
 
     Attributes:
-        frame: ``index``, ``arch``, accuracies as ``<dataset>.<target>``, and maybe ``isomorph``:
-            the smallest index of the networks with one text.
-        datasets: in the order of their columns.
+        frame: ``index``, ``arch``, accuracies as ``<dataset>.<target>``, and possibly ``isomorph``:
+            the smallest index of the networks with the same text.
+        datasets: the data sets, in the order of their columns.
         truth: the accuracy that every data set and network has: ``test``, or else ``valid``.
     """
 
@@ -57,11 +58,11 @@ class UserTable:
 
 
 def read_accuracies(source: Path | pd.DataFrame, place: str | None = None) -> UserTable:
-    """Return the table in ``source``, checked.
+    """Read and check a table.
 
     Args:
         source: a CSV, a ``.parquet`` file, or a data frame.
-        place: what messages call the table; the path of a file by default.
+        place: name of the table in messages; by default the path of a file.
 
     Raises:
         DataError: the first fault found, with its line or row.
@@ -84,8 +85,8 @@ def read_accuracies(source: Path | pd.DataFrame, place: str | None = None) -> Us
         found["arch"].append(arch)
         if isomorph and not row["isomorph"]:
             raise DataError(
-                f"{here} ({arch}): no isomorph; write any text that isomorphic networks share, "
-                "and for a network without any its own"
+                f"{here} ({arch}): no isomorph; write a text that is equal for isomorphic "
+                "networks, and different for all others"
             )
         found["isomorph"].append(row.get("isomorph"))
         for name, column in columns.items():
@@ -111,7 +112,7 @@ def read_accuracies(source: Path | pd.DataFrame, place: str | None = None) -> Us
 
 
 def _parts(name: str) -> tuple[str, str]:
-    """Return data set and target of ``name``; the target is empty where it names none."""
+    """Return data set and target of ``name``; the target is empty if there is none."""
     for mark in re.finditer(r"\.", name):
         if ACCURACY.fullmatch(name, mark.end()):
             return name[: mark.start()], name[mark.end() :]
@@ -119,7 +120,7 @@ def _parts(name: str) -> tuple[str, str]:
 
 
 def _columns(names: Sequence[str], place: str) -> dict[str, str]:
-    """Return ``<dataset>.<target>`` of every column that holds accuracies, by its name."""
+    """Return ``<dataset>.<target>`` for every column of accuracies, by its name."""
     header = "write a header line such as arch,accuracy or arch,cifar10,svhn"
     if twice := [name for name in names if name and names.count(name) > 1]:
         raise DataError(f"{place} has two columns {twice[0]}; rename or remove one")
@@ -140,7 +141,7 @@ def _columns(names: Sequence[str], place: str) -> dict[str, str]:
         if not _DATASET.fullmatch(dataset):
             raise DataError(
                 f"{place}: column {name!r} cannot be the name of a data set; use letters, digits "
-                "and -, or begin it with # where it holds something else"
+                "and -, or begin it with # if it contains something else"
             )
         column = f"{dataset}.{target or 'test'}"
         if column in columns.values():
@@ -151,8 +152,8 @@ def _columns(names: Sequence[str], place: str) -> dict[str, str]:
         dataset, _, target = name.rpartition(".")
         if column == f"{name}.test" and dataset in datasets:  # such as cifar10.tset
             raise DataError(
-                f"{place}: column {name}: {target} is no accuracy; write test, valid, or test@12 "
-                "after 12 epochs, or begin the name with # where it holds something else"
+                f"{place}: column {name}: {target} is not an accuracy; write test, valid, or "
+                "test@12 (after 12 epochs), or begin the name with # if it contains something else"
             )
     if not columns:
         raise DataError(
@@ -204,7 +205,7 @@ def _cells(source: Path | pd.DataFrame, place: str) -> tuple[list[str], list[_Ro
 def _csv(path: Path) -> tuple[list[str], list[_Row]]:
     """Return the names of the columns, and the rows, without outer blanks."""
     try:
-        # utf-8-sig: spreadsheets put a mark before the first column's name.
+        # utf-8-sig, because spreadsheets write a byte order mark before the first column's name.
         with path.open(newline="", encoding="utf-8-sig") as file:
             table = csv.reader(file)
             names = [name.strip() for name in next(table, [])]
@@ -215,7 +216,7 @@ def _csv(path: Path) -> tuple[list[str], list[_Row]]:
                 if len(fields) > len(names):
                     raise DataError(
                         f"{path}, line {table.line_num}: {len(fields)} fields for {len(names)} "
-                        'columns; put quotes (") around text that holds a comma'
+                        'columns; put quotes (") around text that contains a comma'
                     )
                 fields += [""] * (len(names) - len(fields))
                 row = dict(zip(names, map(str.strip, fields), strict=True))
@@ -238,7 +239,7 @@ def _percent(text: str, name: str, place: str, required: bool) -> float:
         note = (
             ""
             if name == "accuracy" or "." in name
-            else ("; where it is no accuracy, begin the name of the column with #")
+            else ("; if it is not an accuracy, begin the name of the column with #")
         )
         raise DataError(f"{place}: {name} is {text!r}; write a percentage from 0 to 100{note}")
     return value

@@ -1,4 +1,4 @@
-"""The settings of a run: read from YAML, checked with messages, written back resolved."""
+"""The settings of a run: how they are read from YAML, validated, and written back in full."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings from YAML and the command line, with messages of one line."""
+"""Read settings from YAML and the command line; errors are messages of one line."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from greenmachine.plugins import belongs, is_loaded, load_plugin, loaded_plugins
 __all__ = ["NO_YAML", "load_config", "with_plugins"]
 
 NO_YAML = (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, RecursionError)
-"""What the YAML library raises on a text that is no YAML, or whose values are none: a date such as
-2020-13-45, a truth value that is neither, lists in lists without end."""
+"""What the YAML library raises on a text that is not YAML, or on a value that it cannot convert: a
+date such as 2020-13-45, a malformed Boolean, lists nested too deeply."""
 
 _PARTS = {
     name
@@ -33,16 +33,19 @@ def load_config(
     overrides: Mapping[str, Any] | None = None,
     plugins: Sequence[str] = (),
 ) -> RunConfig:
-    """Read a run's settings.
+    """Read the settings of a run, and load the plugins that they name.
 
     Args:
-        source: a YAML file, or settings to start from; None takes the defaults.
+        source: a YAML file, or settings to start from; None means the defaults.
         overrides: values by dotted key, such as ``{"evolution.population": 50}``.
-        plugins: names of loaded ones, beside those that the settings name, which are loaded.
+        plugins: files or names of further plugins to load.
+
+    Returns:
+        The validated settings. They name every plugin that they need.
 
     Raises:
-        ConfigError: the file is missing or no YAML, a key is unknown, a value is wrong, or a
-            plugin cannot be loaded.
+        ConfigError: the file is missing or is not YAML, a key is unknown, a value is invalid, or
+            a plugin cannot be loaded.
     """
     settings: Any = {}
     if isinstance(source, RunConfig):
@@ -55,12 +58,12 @@ def load_config(
         except NO_YAML as error:
             raise ConfigError(f"{source} is not YAML: {one_line(error, 300)}") from None
         if not isinstance(settings, dict):
-            raise ConfigError(f"{source} must hold `key: value` lines")
+            raise ConfigError(f"{source} must consist of `key: value` lines")
     for key, value in (overrides or {}).items():
         *parents, last = key.split(".")
         place = settings
         for parent in parents:
-            if parent in _PARTS and isinstance(place.get(parent), str):  # its name alone
+            if parent in _PARTS and isinstance(place.get(parent), str):  # only its name is given
                 place[parent] = {"scheme": place[parent]}
             elif isinstance(place.get(parent), BaseModel):
                 place[parent] = _written(place[parent])
@@ -73,7 +76,7 @@ def load_config(
         named = [named] if isinstance(named, str) else named
         if not isinstance(named, list | tuple) or not all(isinstance(n, str) for n in named):
             raise ConfigError("plugins: write a list of files or of installed plugins")
-        # A run keeps the names of its plugins: a file may lie elsewhere by now.
+        # A run keeps the names of its plugins: their files may have been moved since.
         kept = {*filter(is_loaded, source.plugins)} if isinstance(source, RunConfig) else set()
         loaded = [n if n in kept else load_plugin(n).name for n in [*named, *plugins]]
         settings["plugins"] = list(dict.fromkeys(loaded))
@@ -85,14 +88,14 @@ def load_config(
 
 
 def _written(group: BaseModel) -> dict[str, Any]:
-    """Return a group of settings, or a part, as a file holds it."""
+    """Return a group of settings, or a part, in its serialised form."""
     return group.written() if isinstance(group, Part) else group.model_dump(exclude_unset=True)
 
 
 def with_plugins(config: RunConfig) -> RunConfig:
-    """Return the settings with the plugins of their parts: a run without them could not go on."""
+    """Return the settings with the plugins that define their parts; resuming needs these too."""
     parts = (config.selection, config.objective, *config.callbacks)
-    # A plugin file that was moved has two names: one of them is enough.
+    # A plugin file that was moved has two names; one of them is enough.
     modules = {
         module
         for part in parts

@@ -21,9 +21,13 @@ _OWN = re.compile(r"(?P<benchmark>.+\.py:.*\.\w+)(?:/(?P<dataset>[^/.]+))?")
 
 
 def split_task(task: str) -> tuple[str, str | None]:
-    """Return benchmark and data set of ``nats-tss/cifar10``; None where it names no data set.
+    """Split a task such as ``nats-tss/cifar10`` into benchmark and data set.
 
-    A benchmark of two files has folders in its name: ``a/space.py:b/accuracies.csv/cifar10``.
+    The name of a benchmark that consists of two files may contain folders:
+    ``a/space.py:b/accuracies.csv/cifar10``.
+
+    Returns:
+        The name of the benchmark, and that of the data set or None if the task has none.
     """
     if own := _OWN.fullmatch(task):
         return own["benchmark"], own["dataset"]
@@ -33,48 +37,66 @@ def split_task(task: str) -> tuple[str, str | None]:
 
 
 class RunConfig(Group):
-    """One evolution run."""
+    """The settings of one evolution run."""
 
-    name: str = Field(default="", description="of the run; without it that of the benchmark")
+    name: str = Field(
+        default="", description="name of the run; if it is empty, the name of the benchmark"
+    )
     seed: int = Field(
-        default=0, ge=0, lt=2**63, description="of samples, weights, images and the search"
+        default=0,
+        ge=0,
+        lt=2**63,
+        description="seed for the samples, the initial weights, the images and the search",
     )
     tasks: tuple[str, ...] = Field(
         default=("digits-tss",),
-        description="rankings to get right: a data set of a benchmark, nats-tss/cifar10; a "
-        "benchmark alone stands for its first data set, nats-tss/all for all of them",
+        description="rankings that the search optimises: a data set of a benchmark, such as "
+        "nats-tss/cifar10; the benchmark alone means its first data set, nats-tss/all means all",
     )
     target: str = Field(
         default="auto",
-        description="which accuracy of the benchmark's table is the true one: test, valid, test@12 "
-        "(after 12 epochs), ...; auto: test, or valid where the table has no test accuracy",
+        description="which accuracy of the benchmark's table counts as the true accuracy: test, "
+        "valid, test@12 (after 12 epochs), ...; auto: test, or valid if the table has no test "
+        "accuracy",
     )
     plugins: tuple[str, ...] = Field(
-        default=(), description="files or installed packages that bring words, passes, parts"
+        default=(),
+        description="Python files or installed packages that add primitives, passes, parts, "
+        "proxies or benchmarks",
     )
     bank: str = Field(
         default="",
-        description="folder of a bank (`greenmachine bank build`) to search above: no network is "
-        "built, and its expressions stand in place of the signals",
+        description="folder of a bank (`greenmachine bank build`) whose stored expressions are "
+        "the leaves of the search, in place of signals; no network is built",
     )
     passes: tuple[str, ...] = Field(
-        default=(), description="without any: noise, and data where the benchmark brings images"
+        default=(),
+        description="passes whose signals expressions may use; if empty: noise, and also data if "
+        "the benchmark has images",
     )
-    workers: int = Field(default=-1, description="processes; -1 takes every core")
+    workers: int = Field(
+        default=-1, description="number of worker processes; -1 means one for each core"
+    )
     backend: str = Field(
         default="loky",
-        description="who runs the work: `loky`, processes here; `dask` or `ray`, a cluster made "
-        "here; `dask:tcp://HOST:PORT`, `ray:HOST:PORT`, one that runs already",
+        description="where the workers run: `loky`, as processes on this machine; `dask` or "
+        "`ray`, on a cluster started on this machine; `dask:tcp://HOST:PORT` or `ray:HOST:PORT`, "
+        "on a cluster that is already running",
     )
     samples: SamplesConfig = SamplesConfig()
     capture: CaptureConfig = CaptureConfig()
     language: LanguageConfig = LanguageConfig()
     evolution: EvolutionConfig = EvolutionConfig()
-    objective: Objective = Field(default=KendallTau(), description="what is maximised")
-    selection: Selection = Field(default=Tournament(), description="who breeds, and who goes on")
+    objective: Objective = Field(
+        default=KendallTau(), description="quantity that the search maximises"
+    )
+    selection: Selection = Field(
+        default=Tournament(), description="scheme that selects parents and survivors"
+    )
     callbacks: tuple[Callback, ...] = Field(
         default=(),
-        description="that follow the run: [{scheme: early_stopping, patience: 5}, tensorboard]",
+        description="callbacks that follow the run, for example [{scheme: early_stopping, "
+        "patience: 5}, tensorboard]",
     )
 
     @property
@@ -84,7 +106,7 @@ class RunConfig(Group):
 
     @property
     def datasets(self) -> tuple[str, ...]:
-        """Names of the data sets of the tasks, of one that names none not among them."""
+        """Names of the data sets of the tasks, without the tasks that name no data set."""
         named = (split_task(task)[1] for task in self.tasks)
         return tuple(dict.fromkeys(name for name in named if name is not None))
 
@@ -93,7 +115,9 @@ class RunConfig(Group):
     def _names(cls, value: Any) -> Any:
         names = list(value) if isinstance(value, list | tuple) else [value]
         if not names or not all(isinstance(name, str) and name for name in names):
-            raise ValueError(f"{short(value)} is neither a task, nats-tss/cifar10, nor a list")
+            raise ValueError(
+                f"{short(value)} is not a task: give one such as nats-tss/cifar10, or a list"
+            )
         return tuple(dict.fromkeys(names))
 
     @field_validator("passes", "plugins", "callbacks", mode="before")
@@ -111,13 +135,14 @@ class RunConfig(Group):
     @classmethod
     def _some(cls, workers: int) -> int:
         if workers < 1 and workers != -1:
-            raise ValueError(f"{workers} is neither a number of processes nor -1, every core")
+            raise ValueError(f"{workers} is not allowed: give a number of processes, or -1")
         return workers
 
     @model_validator(mode="after")
     def _named(self) -> RunConfig:
         if not self.name:  # my_space.py:accuracies.csv -> my_space
-            # Past the freeze, and not as a setting that was given: another benchmark renames it.
+            # Not by assignment: the model is frozen, and the name must not count as given, so
+            # that settings derived from these for another benchmark get a name of their own.
             if self.bank and "tasks" not in self.model_fields_set:
                 self.__dict__["name"] = Path(self.bank).name
                 return self

@@ -1,4 +1,4 @@
-"""The engine: a population evaluated as one graph over stacks of layers."""
+"""The engine: evaluates a whole population as one graph over stacks of layers."""
 
 from greenmachine.engine.evaluator import Evaluator
 from greenmachine.engine.score_model import ModelScores, evaluate_model, score_model

@@ -1,10 +1,9 @@
-"""A bounded cache of vectors by canonical text.
+"""A bounded least-recently-used cache of vectors, by canonical text.
 
-What is kept is chosen at the reduction boundary and above it: one number per layer
-(``LayerScalar``), a matrix per network (``NetworkMatrix``), one number per network
-(``NetworkScalar``), eigenvalues. Keys are canonical texts, equality is that of the text, the bound
-is in bytes, the least recently used entry goes first. Intermediate tensors are never kept: that
-was measured to be slower.
+It keeps values at the reduction boundary and above it: one number per layer (``LayerScalar``), a
+matrix per network (``NetworkMatrix``), one number per network (``NetworkScalar``), and
+eigenvalues. The key is the canonical text of the expression, and the bound is a number of bytes.
+Intermediate tensors are never kept, because that was slower in measurements.
 """
 
 from __future__ import annotations
@@ -20,8 +19,8 @@ class VectorCache:
     """Least-recently-used cache of tensors.
 
     Attributes:
-        hits: look-ups that found their vector.
-        misses: look-ups that did not.
+        hits: number of look-ups that found their vector.
+        misses: number of look-ups that did not.
     """
 
     def __init__(self, limit_bytes: int) -> None:
@@ -36,7 +35,7 @@ class VectorCache:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all entries."""
+        """Number of bytes of all entries."""
         return self._bytes
 
     def get(self, key: str) -> Tensor | None:
@@ -57,9 +56,9 @@ class VectorCache:
         return found
 
     def put(self, key: str, value: Tensor) -> None:
-        """Keep ``value``, dropping the least recently used entries over the bound.
+        """Store ``value``; remove the least recently used entries that exceed the bound.
 
-        A value larger than the bound is not kept.
+        A value larger than the bound is not stored.
         """
         if key in self._entries:
             self._bytes -= self._entries.pop(key).nbytes

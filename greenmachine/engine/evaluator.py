@@ -1,8 +1,8 @@
 """From expressions to scores: the population as one graph over shards of networks.
 
-Workers turn the tensors of a shard into boundary values (the lower floor); this process keeps
-those in a cache, aggregates them over layers and combines them (the upper floor). Only texts,
-vectors and small matrices travel. Results do not depend on the number of workers.
+Workers reduce the tensors of a shard to boundary values (the layer stage). This process caches
+those values, aggregates them over layers and combines them (the network stage). Only texts, vectors
+and small matrices are sent between processes. Results do not depend on the number of workers.
 """
 
 from __future__ import annotations
@@ -36,38 +36,38 @@ from greenmachine.workers.gpus import is_gpu, on_gpus, visible_gpus
 __all__ = ["Evaluator", "Source"]
 
 Source = Path | ShardRecipe | tuple[CaptureSpec, list[tuple[int, int]], PackedBenchmark]
-"""A shard: the layout file of a stored one; the same for workers that may not see the file; or
-what to capture when its turn comes (spec, places, benchmark)."""
+"""A shard: the layout file of a stored shard; a recipe for workers that may not see the file; or
+what to capture when it is needed (spec, places, benchmark)."""
 
 CACHE_BYTES = 2**29
-_SHRINKS = (1, 8, 64)  # of chunks, where a GPU has too little memory for them
+_SHRINKS = (1, 8, 64)  # divisors of the chunk size, tried if a GPU has too little memory
 MATRIX_BATCH = 16
-"""Images up to which the matrix over the batch of every layer crosses the boundary and is cached:
-an expression that differs only above such a matrix needs no tensor computation (a run then needs a
-quarter fewer tensor operations). Matrices of larger batches are not cached: they are too large."""
+"""Largest batch whose matrix over the batch is a boundary value, and so cached, for every layer. An
+expression that differs only above such a matrix needs no tensor computation, which saves a quarter
+of a run's tensor operations. Matrices of larger batches are too large for the cache."""
 
 
 class Evaluator:
-    """Scores expressions on one sample of networks.
+    """Computes the scores of expressions on one sample of networks.
 
     Args:
         sources: the shards of the sample.
-        size: networks in the sample.
-        workers: processes; -1 takes every core.
-        device: where the tensors of a shard are evaluated.
-        matrices: keep the matrix over the batch of every layer in the cache, for scoring again.
-        cache_bytes: bound of the cache; half as much again is for ``parts``.
-        clock: tells seconds: wall time, or ``time.process_time``.
+        size: number of networks in the sample.
+        workers: number of processes; -1 means one for each core.
+        device: device on which the tensors of a shard are evaluated.
+        matrices: whether to cache the matrix over the batch of every layer, for later scoring.
+        cache_bytes: bound of the cache; ``parts`` has half of it in addition.
+        clock: returns seconds: wall time, or ``time.process_time``.
 
     Attributes:
         cache: boundary values and scores by canonical text.
         parts: intermediate values between the boundary and the score, and spectra. They need no
-            tensor computation, so they have a cache of their own: a search makes many, and they
+            tensor computation, so they have a separate cache: a search makes many of them, and they
             must not displace boundary values.
-        failures: message of every network that failed, by place in the sample; known after
-            the first scoring.
-        evaluated: boundary expressions computed so far.
-        seconds: time of that, by ``clock``.
+        failures: error message of every network that failed, by position in the sample; known
+            after the first scoring.
+        evaluated: number of boundary expressions computed so far.
+        seconds: time of these computations, by ``clock``.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class Evaluator:
         shards: Sequence[int] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> Evaluator:
-        """Return an evaluator of a built store; given ``shards``, all other networks score NaN."""
+        """Return an evaluator of a built store; with ``shards``, all other networks score NaN."""
         sources = store.sources
         return cls(
             sources if shards is None else [sources[number] for number in shards],
@@ -121,7 +121,7 @@ class Evaluator:
     ) -> Evaluator:
         """Return an evaluator that captures its networks at every scoring and keeps nothing.
 
-        For scoring some expressions on many networks: score them in one call.
+        Use it to score a few expressions on many networks, in one call.
         """
         packed = packed_benchmark(spec.benchmark)
         sources = [(spec, places, packed) for places in shard_places(indices)]
@@ -134,7 +134,7 @@ class Evaluator:
 
         Args:
             expressions: of kind ``NetworkScalar``.
-            progress: told after every shard.
+            progress: called after every shard.
 
         Raises:
             RunError: a worker died, or the store is damaged.
@@ -150,7 +150,7 @@ class Evaluator:
             with neutral():
                 computed = evaluate_vectors(missing, known, self._layout, self.parts)
             for form, scores in zip(missing, computed.unbind(0), strict=True):
-                kept = scores.clone()  # a view would keep the scores of all of them in memory
+                kept = scores.clone()  # a view would keep the scores of all expressions in memory
                 found[form.text] = kept
                 self.cache.put(form.text, kept)
         rows = [value for form in forms if (value := found[form.text]) is not None]
@@ -208,7 +208,7 @@ def _evaluate(shard: Shard, boundary: list[Expression], device: str) -> list[Ten
         try:
             return evaluate_shard(shard, boundary, device, shrink=shrink)
         except torch.OutOfMemoryError:
-            pass  # outside of the handler, which holds the tensors of its frames
+            pass  # go on outside of the handler, which keeps the tensors of its frames alive
         forget_resident(device)
     raise RunError(
         f"{device} has too little memory for one layer of {len(boundary)} expressions: use a "

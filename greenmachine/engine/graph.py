@@ -1,9 +1,10 @@
-"""A population as one graph: every distinct sub-expression is one node.
+"""A population as one graph, in which every distinct sub-expression is one node.
 
-The graph has two floors. The lower one works on tensors, a chunk of layers at a time, and ends
-at the *boundary*. The upper one works on what crosses it, for all networks at once. What crosses
-is small: one number per layer and, by the kinds that the lower floor keeps to itself, a matrix
-over the batch per layer (:data:`TENSOR_KINDS`) or their sum per network (:data:`LOWER_KINDS`).
+The graph has two stages. The layer stage works on tensors, a chunk of layers at a time, and ends at
+the *boundary*. The network stage works on the boundary values, for all networks at once. Boundary
+values are small: one number per layer and, depending on which kinds the layer stage evaluates
+completely, a matrix over the batch per layer (:data:`TENSOR_KINDS`) or the sum of these matrices
+per network (:data:`LOWER_KINDS`).
 """
 
 from __future__ import annotations
@@ -35,11 +36,11 @@ __all__ = [
 
 TENSOR_KINDS = frozenset({WEIGHT_TENSOR, INPUT_TENSOR, OUTPUT_TENSOR, CHANNEL_MATRIX, PAPER_TENSOR})
 LOWER_KINDS = TENSOR_KINDS | {BATCH_MATRIX}
-EIGENVALUES = "eigenvalues"  # inserted below spectral primitives, so that they share it
+EIGENVALUES = "eigenvalues"  # a node below spectral primitives, so that they share its value
 
 
 def spectrum_of(matrix: str) -> str:
-    """Return the text of the eigenvalues of the expression ``matrix``; no expression has it."""
+    """Return the key of the eigenvalues of expression ``matrix``; no expression has this text."""
     return f"{EIGENVALUES} of {matrix}"
 
 
@@ -51,9 +52,9 @@ def boundary_of(
     """Return the distinct boundary sub-expressions, in order of appearance.
 
     Args:
-        expressions: canonical ones.
-        below: kinds that stay on the lower floor: ``LOWER_KINDS`` or ``TENSOR_KINDS``.
-        known: texts of sub-expressions whose values need no boundary.
+        expressions: canonical expressions.
+        below: kinds that stay in the layer stage: ``LOWER_KINDS`` or ``TENSOR_KINDS``.
+        known: texts of sub-expressions whose values are already known.
     """
     found: list[Expression] = []
     seen: set[str] = set()
@@ -75,10 +76,10 @@ class Node:
     """One distinct sub-expression.
 
     Attributes:
-        op: primitive or terminal name, number text, or ``EIGENVALUES``.
+        op: name of a primitive or terminal, text of a number, or ``EIGENVALUES``.
         args: numbers of the argument nodes, all smaller than its own.
-        kind: kind of the value; eigenvalues carry their matrix's kind.
-        constant: the float of a number.
+        kind: kind of the value; that of eigenvalues is the kind of their matrix.
+        constant: the value of a number.
     """
 
     op: str
@@ -88,17 +89,18 @@ class Node:
 
 
 class Graph:
-    """Hash-consed nodes in an order in which arguments come first.
+    """Hash-consed nodes, ordered so that arguments come first.
 
     Args:
-        expressions: canonical ones.
-        stops: texts of sub-expressions whose values are known: each is a leaf, its text its op.
+        expressions: canonical expressions.
+        stops: texts of sub-expressions whose values are known; each becomes a leaf with its text
+            as ``op``.
 
     Attributes:
         nodes: the nodes.
-        roots: node number of every expression given.
-        uses: how often each node is an argument; a value is freed at its last use.
-        spectra: text of the eigenvalues that a node computes, by its number.
+        roots: number of the node of each expression.
+        uses: how often each node is an argument; a value is freed after its last use.
+        spectra: for the number of a node that computes eigenvalues, their key.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
-"""The lower floor: from the tensors of one shard to boundary values.
+"""The layer stage: from the tensors of one shard to boundary values.
 
-Works on a chunk of layers at a time, sized to the processor's cache, because over 90 % of the
-time is memory traffic. Chunks depend on the shard alone, so a value is the same bit for bit
-whichever worker computes it and whatever else is computed beside it.
+It works on a chunk of layers at a time that fits the processor's cache, because over 90 % of the
+time is memory traffic. Chunks depend only on the shard, so a value is the same bit for bit
+whichever worker computes it, and whatever else is computed with it.
 """
 
 from __future__ import annotations
@@ -47,19 +47,18 @@ def evaluate_shard(
     """Return the value of every boundary expression on ``shard``.
 
     Args:
-        shard: its tensors may be on ``device`` already.
+        shard: the shard; its tensors may already be on ``device``.
         boundary: the expressions.
-        device: where they are computed.
-        shrink: divides the size of a chunk, where memory is short.
+        device: device on which they are computed.
+        shrink: divides the size of a chunk, if memory is short.
 
     Returns:
-        On the CPU.
-        In the shard's order of layers, for a ``LayerScalar`` (layers,) float64, for a
-        ``BatchMatrix`` (layers, B, B) in its own precision; for a ``NetworkMatrix``
-        (networks, B, B) float64, NaN where a network failed.
+        Tensors on the CPU, in the shard's order of layers: (layers,) float64 for a
+        ``LayerScalar``; (layers, B, B) in its own precision for a ``BatchMatrix``; (networks, B, B)
+        float64 for a ``NetworkMatrix``, NaN where a network failed.
     """
     graph = Graph(boundary)
-    # A sum of matrices needs whole networks: its argument is gathered over all chunks first.
+    # A sum of matrices needs whole networks, so its argument is first collected over all chunks.
     sources = [
         root if _per_layer(graph, root) else graph.nodes[root].args[0] for root in graph.roots
     ]
@@ -76,15 +75,15 @@ def evaluate_shard(
                 if number not in buffers:
                     shape = (shard.layers, *value.shape[1:])
                     buffers[number] = torch.full(shape, torch.nan, dtype=dtype, device=device)
-                # Networks may differ in precision: the wider one holds both.
+                # Networks may differ in precision; the buffer takes the wider one.
                 wider = torch.promote_types(dtype, buffers[number].dtype)
                 buffers[number] = buffers[number].to(wider)
                 buffers[number][rows] = value.to(wider)
-    # In one go at the end: a GPU stops for every copy back.
+    # Copied together at the end, because a GPU waits for every copy.
     groups = network_groups(shard.layer_counts)
     results = []
     for root, source in zip(graph.roots, sources, strict=True):
-        # Where all failed there is no layer.
+        # If all networks failed there is no layer.
         none = (0,) if graph.nodes[root].kind == LAYER_SCALAR else (0, shard.batch, shard.batch)
         buffer = buffers.get(source, torch.empty(none, dtype=torch.float64)).cpu()
         if not _per_layer(graph, root):
@@ -97,7 +96,7 @@ def evaluate_shard(
 
 
 def apply_node(node: Node, args: Sequence[Tensor | float]) -> Tensor:
-    """Return the value of ``node``; arguments of different precision meet in the wider one."""
+    """Return the value of ``node``; arguments are converted to the widest precision among them."""
     if node.op == EIGENVALUES:
         matrix = args[0]
         assert isinstance(matrix, Tensor)
@@ -109,7 +108,7 @@ def apply_node(node: Node, args: Sequence[Tensor | float]) -> Tensor:
 
 
 def _eigenvalues(matrix: Tensor) -> Tensor:
-    """Eigenvalues of a stack (k, n, n); NaN for a matrix on which LAPACK does not converge."""
+    """Return the eigenvalues of a stack (k, n, n); NaN where LAPACK does not converge."""
     try:
         return eigenvalues(matrix)
     except LinAlgError:  # one matrix of the stack fails the whole call
@@ -123,16 +122,16 @@ def _per_layer(graph: Graph, root: int) -> bool:
 
 
 def chunks(stack: Stack, device: str, shrink: int = 1) -> list[slice]:
-    """Return the layers of every chunk of ``stack``; see :func:`evaluate_shard`."""
+    """Return the slices of ``stack`` that form its chunks; see :func:`evaluate_shard`."""
     layers = len(stack.rows)
-    # Of all signals, not of those in use: what else is computed must not move the borders.
+    # Over all signals, not only those in use, so that chunks do not depend on the expressions.
     widest = max((tensor[0].numel() for tensor in stack.tensors.values()), default=1)
     step = max(1, CHUNK_ELEMENTS[torch.device(device).type] // shrink // widest)
     return [slice(start, min(start + step, layers)) for start in range(0, layers, step)]
 
 
 def _evaluate(graph: Graph, leaves: dict[str, Tensor], kept: set[int]) -> dict[int, Tensor]:
-    """Return the values of the nodes in ``kept`` on one chunk; others go at their last use."""
+    """Return the values of the nodes in ``kept`` on one chunk; others are freed after last use."""
     values: dict[int, Tensor | float] = {}
     uses = list(graph.uses)
     results: dict[int, Tensor] = {}

@@ -1,7 +1,7 @@
-"""The upper floor: from boundary values of a whole sample to one score per network.
+"""The network stage: from the boundary values of a whole sample to one score per network.
 
-In the main process: matrices over the batch (layers, B, B) and vectors, all small beside what the
-lower floor reads.
+It runs in the main process, on matrices over the batch (layers, B, B) and vectors. These are small
+compared with the tensors of the layer stage.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ from greenmachine.primitives.registry import (
 
 __all__ = ["Known", "Layout", "evaluate_vectors"]
 
-_CHUNK = 2**18  # bytes of an argument of all nodes that are evaluated together: they fit the cache
-_WORKSPACE = 2**27  # bytes of the values of all nodes that are evaluated before any is dropped
-_LARGEST_MATRIX = 2**8  # elements: the batch of matrices that come here is 16 at most
+_CHUNK = 2**18  # bytes of one argument over all nodes evaluated together; fits the CPU cache
+_WORKSPACE = 2**27  # bytes of the values that are computed before any is freed
+_LARGEST_MATRIX = 2**8  # elements; the batch of matrices in this stage is at most 16
 _REGISTERS = 16  # rows: two float64 registers of AVX-512, as many as torch loads in one step
 
 
 class Layout:
-    """Where the layers of every network of a sample stand in a vector of all layers.
+    """The positions of each network's layers in a vector of all layers of a sample.
 
     Args:
-        counts: layers of each network; 0 where it failed.
+        counts: number of layers of each network; 0 if it failed.
 
     Attributes:
         networks: number of networks.
-        layers: number of layers in all.
+        layers: total number of layers.
         groups: see :func:`network_groups`.
         depth: (layers,) float64, 1..L within each network.
     """
@@ -57,8 +57,8 @@ class Layout:
         self.depth = torch.cat(depths) if depths else torch.empty(0, dtype=torch.float64)
 
     def join(self, pieces: Sequence[tuple[list[int], Tensor]], *, per_layer: bool) -> Tensor:
-        """Put the values of the shards, each with its networks, in the sample's order."""
-        # A shard whose networks all failed knows neither precision nor size.
+        """Combine the values of the shards, each with its networks, in the order of the sample."""
+        # A shard whose networks all failed has neither precision nor size.
         told = [values for _, values in pieces if values.numel()] or [torch.empty(0).double()]
         if per_layer:
             dtype = reduce(torch.promote_types, (values.dtype for values in told))
@@ -74,7 +74,7 @@ class Layout:
         return joined
 
     def _rows_of(self, networks: list[int]) -> Tensor:
-        """Return the places of the layers of some networks, one after the other."""
+        """Return the positions of the layers of some networks, one network after the other."""
         key = tuple(networks)
         if key not in self._rows:
             spans = [torch.arange(self._starts[n], self._starts[n + 1]) for n in networks]
@@ -83,10 +83,10 @@ class Layout:
 
 
 class Known:
-    """Values by text that need no evaluation, held for as long as this lives.
+    """Values by text that need no evaluation, kept for the lifetime of this object.
 
     Args:
-        caches: where values are looked up; what they drop later stays here.
+        caches: where values are looked up; a value that a cache drops later is kept here.
     """
 
     def __init__(self, *caches: VectorCache) -> None:
@@ -108,7 +108,7 @@ class Known:
         return isinstance(text, str) and self.get(text) is not None
 
     def update(self, values: Mapping[str, Tensor]) -> None:
-        """Hold ``values``, too."""
+        """Add ``values``."""
         self._held.update(values)
 
 
@@ -118,16 +118,16 @@ def evaluate_vectors(
     layout: Layout,
     kept: VectorCache | None = None,
 ) -> Tensor:
-    """Return the scores of every expression, (expressions, networks); every distinct node once.
+    """Return the scores of every expression, (expressions, networks), computing each node once.
 
-    Nodes of one word are evaluated many at a time. A score is the same bit for bit whatever is
-    evaluated beside it.
+    Nodes with the same primitive are evaluated many at a time. A score is the same bit for bit
+    whatever is evaluated together with it.
 
     Args:
         expressions: canonical, of kind ``NetworkScalar``.
-        known: value of every boundary sub-expression, by text, and of any others.
-        layout: of the sample.
-        kept: takes the value of every node that is evaluated, but for the scores.
+        known: value of every boundary sub-expression, by text, and possibly of others.
+        layout: layout of the sample.
+        kept: cache that receives the value of every node that is evaluated, except the scores.
     """
     blank = torch.full((len(expressions), layout.networks), torch.nan, dtype=torch.float64)
     if not layout.groups or not expressions:  # all networks failed
@@ -148,10 +148,10 @@ def evaluate_vectors(
 
 
 class _Batch:
-    """The nodes that some expressions need, by level: the arguments of one are on those below.
+    """The nodes that some expressions need, by level; arguments are on lower levels.
 
     Attributes:
-        bytes: of the values that are to be computed, about.
+        bytes: approximate number of bytes of the values that are to be computed.
     """
 
     def __init__(self, known: Known | Mapping[str, Tensor], layout: Layout) -> None:
@@ -215,7 +215,7 @@ class _Batch:
             for number in (*(number for number, _ in self._matrices), *computed):
                 value = self._values[number]
                 if number not in scores and isinstance(value, Tensor):
-                    kept.put(self._texts[number], value.clone())  # not a part of a larger tensor
+                    kept.put(self._texts[number], value.clone())  # a view would keep all in memory
         return [value for root in roots if isinstance(value := self._values[root], Tensor)]
 
     def _leaf(self, text: str, value: Tensor | float | None) -> int:
@@ -257,7 +257,7 @@ class _Batch:
         return number
 
     def _evaluate(self, step: _Step, nodes: list[tuple[int, list[int]]]) -> None:
-        """Evaluate nodes of one word over arguments of one shape."""
+        """Evaluate nodes with the same primitive over arguments of the same shape."""
         op, _, kind, _ = step
         node = Node(op, (), kind)
         first = [self._values[argument] for argument in nodes[0][1]]
@@ -278,7 +278,7 @@ class _Batch:
 
 
 _Step = tuple[str, tuple[str, ...], str, tuple[float, ...]]
-"""Word, kinds of its arguments, kind of the result, numbers among the arguments."""
+"""Primitive, kinds of its arguments, kind of the result, numbers among the arguments."""
 
 
 def _of_matrices(
@@ -287,9 +287,9 @@ def _of_matrices(
     layout: Layout,
     kept: VectorCache | None,
 ) -> list[Tensor]:
-    """Return the values of what reads matrices of layers, one node after the other.
+    """Return the values of nodes that read matrices of layers, one node at a time.
 
-    These matrices are large: each goes at its last use.
+    These matrices are large, so each is freed after its last use.
     """
     graph = Graph(expressions, stops=known)
     values: dict[int, Tensor | float] = {}
@@ -318,13 +318,13 @@ def _of_matrices(
 def _apply(
     node: Node, args: Sequence[Tensor | float], layout: Layout, *, alone: bool = False
 ) -> Tensor:
-    """Return the values of nodes of one word, (nodes, ...).
+    """Return the values of nodes with the same primitive, (nodes, ...).
 
     Args:
         node: one of them.
         args: (nodes, ...) each, or numbers.
-        layout: of the sample.
-        alone: nodes like this one never come together.
+        layout: layout of the sample.
+        alone: whether such nodes are always evaluated one at a time.
     """
     apply = apply_node if alone else _whole_registers
     count = next(len(a) for a in args if isinstance(a, Tensor))
@@ -335,7 +335,7 @@ def _apply(
     per_layer = node.kind == LAYER_SCALAR
     result = torch.empty(0)
     for networks, rows in layout.groups:
-        # Every across-layers primitive takes one value of all layers, and maybe numbers.
+        # Every across-layers primitive takes one value over all layers, and possibly numbers.
         block = [a[:, rows].flatten(0, 1).double() if isinstance(a, Tensor) else a for a in args]
         value = apply(node, block)
         value = value.reshape(count, len(networks), *value.shape[1:])
@@ -349,8 +349,8 @@ def _apply(
 def _whole_registers(node: Node, args: Sequence[Tensor | float]) -> Tensor:
     """Return the value of ``node``, computed on a multiple of 16 rows.
 
-    Torch computes what is left behind the last full register by other instructions, which may
-    round otherwise; so a value would depend on how many are computed beside it.
+    Torch computes the rows after the last full register with other instructions, which may round
+    differently. A value would then depend on how many values are computed together with it.
     """
     rows = next(len(a) for a in args if isinstance(a, Tensor))
     more = -rows % _REGISTERS

@@ -1,7 +1,8 @@
-"""Shards on a GPU: uploaded once, and kept there as long as there is room.
+"""Shards on a GPU: uploaded once, and kept there as long as there is memory.
 
-A shard that does not fit stays on disk, memory-mapped, and goes to the GPU chunk by chunk. Those of
-another sample leave first; a quarter of the GPU's memory is for what is computed.
+A shard that does not fit stays on disk, memory-mapped, and is copied to the GPU chunk by chunk.
+Shards of another sample are removed first. A quarter of the GPU's memory is reserved for
+computations.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from greenmachine.workers.gpus import is_gpu
 
 __all__ = ["forget_resident", "resident_shard"]
 
-_COMPUTED = 0.25  # share of a GPU's memory that shards leave free
+_COMPUTED = 0.25  # share of a GPU's memory that is reserved for computations
 
 _lock = threading.Lock()
 _held: dict[tuple[Path, int, str], Shard] = {}
 
 
 def resident_shard(path: Path, device: str) -> Shard:
-    """Return a stored shard, its tensors on ``device`` if there is room for them.
+    """Return a stored shard, with its tensors on ``device`` if they fit.
 
     Args:
         path: its layout file.
@@ -57,7 +58,7 @@ def resident_shard(path: Path, device: str) -> Shard:
 
 
 def forget_resident(device: str | None = None) -> None:
-    """Let shards leave a GPU; without one, all GPUs."""
+    """Remove shards from a GPU; if none is given, from all GPUs."""
     with _lock:
         for key in [key for key in _held if device in (None, key[2])]:
             del _held[key]
@@ -66,7 +67,7 @@ def forget_resident(device: str | None = None) -> None:
 
 
 def _room(device: str) -> int:
-    """Return how many bytes of shards may still go to a GPU."""
+    """Return how many more bytes of shards fit on a GPU."""
     free, total = torch.cuda.mem_get_info(device)
     cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     return int(free + cached - _COMPUTED * total)

@@ -1,4 +1,4 @@
-"""Score one network that is at hand with any number of expressions."""
+"""Score one network with any number of expressions."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ __all__ = ["ModelScores", "evaluate_model", "score_model"]
 
 @dataclass(frozen=True)
 class ModelScores:
-    """What expressions say of one network.
+    """The scores of one network.
 
     Attributes:
         values: (expressions,) float64, NaN where an expression has no value.
-        coverage: how much of the network its layers are.
+        coverage: the part of the network's weights that belongs to its layers.
     """
 
     values: NDArray[np.float64]
@@ -43,7 +43,7 @@ class ModelScores:
 def score_model(
     model: nn.Module, expressions: Sequence[Expression], shape: tuple[int, ...], **options: Any
 ) -> NDArray[np.float64]:
-    """Return the values of :func:`evaluate_model`; warn where they cover a part alone."""
+    """Return the values of :func:`evaluate_model`; warn if they cover only part of the network."""
     scores = evaluate_model(model, expressions, shape, **options)
     scores.coverage.warn()
     return scores.values
@@ -65,21 +65,20 @@ def evaluate_model(
     :class:`Evaluator` whose sample is this network, bit for bit, whatever torch's settings.
 
     Args:
-        model: any network with convolutions or linear layers, on any device; it is left as it
-            was found.
+        model: any network with convolutions or linear layers, on any device; it is left unchanged.
         expressions: of kind ``NetworkScalar``.
         shape: (B, C, H, W) of the noise images.
         images: (B, C, H, W), for the data pass.
         labels: (B,) class indices, for the data pass.
-        seed: of the noise, and of randomness inside the network.
-        output: which part of what the network returns is its output; see ``pick_output``.
+        seed: seed of the noise, and of randomness inside the network.
+        output: which part of the returned value is the network's output; see ``pick_output``.
 
     Returns:
-        The scores, all NaN where a weight of the network is not finite.
+        The scores, all NaN if a weight of the network is not finite.
 
     Raises:
         ValueError: the data pass is needed and images or labels are missing, no convolution
-            or linear layer fired, or the layers that fire differ between passes.
+            or linear layer ran, or different layers run in different passes.
         Exception: whatever the network raises.
     """
     forms = [canonical(expression) for expression in expressions]
@@ -88,7 +87,7 @@ def evaluate_model(
     with untouched(model, seed), single_output(model, output):
         layers = run_passes(model, terminals, shape, images=images, labels=labels, seed=seed)
         like = float_like(model)
-        # The passes run where the model is, but not every device has float64.
+        # The passes run on the model's device, but not every device supports float64.
         device = str(like.device) if like.device.type in CHUNK_ELEMENTS else "cpu"
         layout = Layout([len(layers)])
         with torch.no_grad():

@@ -1,4 +1,4 @@
-"""What an exported file says of itself: formula, direction, origin and measured tau."""
+"""The docstring of an exported file: formula, direction, origin and measured tau."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def docstring(
     """Return the docstring of an exported file, without its quotation marks.
 
     Args:
-        name: of the proxy.
+        name: name of the proxy.
         tree: its expression.
         direction: 1 or -1.
         needs_data: whether it takes a labelled mini-batch.
-        provenance: rows printed as they are.
+        provenance: rows that are printed unchanged.
         tau: see :func:`greenmachine.export.source.export_source`.
     """
     arguments = "model, images, labels" if needs_data else "model"
@@ -38,9 +38,9 @@ def docstring(
         "",
         *pretty(tree).splitlines(),
         "",
-        f"Use: ``score({arguments})`` returns a float. It is what the engine computed, which runs",
-        "on one thread: float32 gradients of a deep network on a small batch move by 1e-3 or so",
-        "with the number of threads, so call ``torch.set_num_threads(1)`` to compare scores.",
+        f"Use: ``score({arguments})`` returns a float, the same as the engine's, which runs on one",
+        "thread. Float32 gradients of a deep network on a small batch change by about 1e-3 with",
+        "the number of threads, so call ``torch.set_num_threads(1)`` to compare scores.",
     ]
     if provenance:
         lines += ["", "Provenance:", ""]
@@ -59,7 +59,7 @@ def better(direction: int) -> str:
 
 
 def _rows(tau: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
-    """Yield label and value of every measured tau; nested mappings join their labels."""
+    """Yield label and value of every measured tau; labels of nested mappings are joined."""
     for key, value in tau.items():
         row = f"{path} {clean(key)}".strip()
         if isinstance(value, Mapping) and "tau" not in value:

@@ -1,7 +1,8 @@
-"""An expression as straight-line Python: first what a layer gives, then what the network gives.
+"""An expression as straight-line Python: first the values of a layer, then those of the network.
 
-It says what the engine computes, for a stack of one network: the lower floor one layer at a
-time, the upper floor on (1, L) vectors over its layers. What occurs twice is computed once.
+The code computes the same as the engine for a stack of one network: the layer stage one layer at a
+time, the network stage on (1, L) vectors over its layers. Repeated sub-expressions are computed
+once.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from greenmachine.signals.registry import PASSES, is_weight
 
 __all__ = ["Formula", "double_nodes", "layer_sources", "write_formula"]
 
-_NESTED = 40  # longer code is given a name instead of standing inside other code
+_NESTED = 40  # longer code is assigned to a name instead of being nested
 
 
 @dataclass(frozen=True)
@@ -28,9 +29,9 @@ class Formula:
     """The code of an expression.
 
     Attributes:
-        layer: body of ``layer_values(layer, batch)``; empty where no layer's tensors are read.
+        layer: body of ``layer_values(layer, batch)``; empty if no layer's tensors are read.
         network: body of ``formula(layers, batch)``.
-        primitives: names of the primitives called, and ``EIGENVALUES`` where one needs it.
+        primitives: names of the primitives called, and ``EIGENVALUES`` if one needs it.
         runtime: names of the functions of ``runtime.py`` called.
     """
 
@@ -93,21 +94,21 @@ class _Writer:
         self.lines: list[str] = []
         self.called: set[str] = set()
         self.runtime: set[str] = set()
-        # Where all is float64 nothing has to be widened.
+        # If all is float64 nothing has to be converted.
         self._wide = [True] * len(graph.nodes) if wide else double_nodes(graph.nodes)
 
     def leaves(self) -> list[int]:
-        """Return the numbers of the nodes that read something."""
+        """Return the numbers of the nodes that read a signal."""
         return [i for i, n in enumerate(self.graph.nodes) if not n.args and n.constant is None]
 
     def assign(self, code: str, name: str = "") -> str:
-        """Add the line that gives ``code`` a name, and return the name."""
+        """Add a line that assigns ``code`` to a name, and return the name."""
         name = name or next(self.names)
         self.lines.append(f"{name} = {code}")
         return name
 
     def value(self, number: int) -> str:
-        """Return code for a node; what it needs is in ``lines``."""
+        """Return code for a node, after adding the lines that it needs."""
         known = self.code.get(number)
         if known is not None:
             return known
@@ -117,7 +118,7 @@ class _Writer:
         arguments = [self._argument(a) for a in node.args]
         tensors = [a for a in node.args if self.graph.nodes[a].kind != NUMBER]
         if len({self._wide[a] for a in tensors}) > 1:
-            # The ones pass is float64; where it meets another pass, that one is widened.
+            # The ones pass is float64; signals of another pass are converted to combine them.
             arguments = [
                 f"{code}.double()" if a in tensors and not self._wide[a] else code
                 for a, code in zip(node.args, arguments, strict=True)
@@ -137,9 +138,10 @@ class _Writer:
 
 
 def layer_sources(graph: Graph) -> list[int]:
-    """Return for every root the node that a layer gives.
+    """Return for every root the node that is computed per layer.
 
-    As in the engine a sum of matrices takes those of all layers: a layer gives its own.
+    As in the engine, a sum of matrices needs those of all layers, so its argument is computed per
+    layer.
     """
     per_layer = [graph.nodes[root].kind == LAYER_SCALAR for root in graph.roots]
     return [
@@ -149,7 +151,7 @@ def layer_sources(graph: Graph) -> list[int]:
 
 
 def _gather(columns: list[str], batch: bool) -> list[str]:
-    """Return the lines that make a (1, L, ...) tensor of each thing that a layer gives."""
+    """Return the lines that build a (1, L, ...) tensor of each value computed per layer."""
     arguments = "layer, batch" if batch else "layer"
     targets = ", ".join(columns) if len(columns) > 1 else f"({columns[0]},)"
     return [
@@ -172,7 +174,10 @@ def _read(name: str, writer: _Writer) -> str:
 
 
 def double_nodes(nodes: Sequence[Node]) -> list[bool]:
-    """Whether each node is float64 in a float32 network: made from the ones pass or a spectrum."""
+    """Return for each node of a float32 network whether it is float64.
+
+    Nodes are float64 if they are computed from the ones pass or from a spectrum.
+    """
     double = {name for each in PASSES.values() if each.double for name in each.terminals}
     wide: list[bool] = []
     for node in nodes:
@@ -189,7 +194,7 @@ def _return_tuple(results: Sequence[str]) -> str:
 
 
 def _names() -> Iterator[str]:
-    """Yield a, b, ..., z, aa, ab, ... without Python's words and the l that looks like 1."""
+    """Yield a, b, ..., z, aa, ab, ... without Python keywords and the letter l."""
     yield from ascii_lowercase.replace("l", "")
     for first, second in product(ascii_lowercase, repeat=2):
         if (name := first + second) not in ("as", "if", "in", "is", "or"):

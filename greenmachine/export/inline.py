@@ -1,8 +1,8 @@
-"""Collect the source of functions with all that they need, as pieces of one standalone file.
+"""Collect the source of functions and of everything they need, for one standalone file.
 
-From some root names it follows every name that a definition reads to the definition that binds
-it, in its own module or in one of ours that the module imports from. Definitions come out word
-for word, without ``@primitive`` decorators; imports of other packages come out as statements.
+Starting from some names, it follows every name that a definition reads to its own definition, in
+the same module or in a module of this project that is imported. Definitions are copied word for
+word without ``@primitive`` decorators; imports of other packages become import statements.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from greenmachine.plugins import belongs, loaded_plugins, origin
 
 __all__ = ["Inlined", "functions_of", "import_lines", "imports_of", "inline"]
 
-_REGISTERS = {"primitive", "register_pass"}  # decorators that an exported file does without
+_REGISTERS = {"primitive", "register_pass"}  # decorators that an exported file does not need
 
 Definition = ast.FunctionDef | ast.ClassDef | ast.Assign | ast.AnnAssign
 
@@ -46,7 +46,7 @@ class _Module:
     def __init__(self, name: str) -> None:
         self.name = name
         sources = {p.module: p.source for p in loaded_plugins() if p.source is not None}
-        known = sources.get(name)  # a plugin's as it was imported: its file may have changed
+        known = sources.get(name)  # a plugin's source as imported; its file may have changed
         source = getsource(import_module(name)) if known is None else known.decode()
         self.lines = source.splitlines()
         self.definitions: dict[str, Definition] = {}
@@ -88,7 +88,7 @@ def inline(roots: Iterable[tuple[str, str]]) -> Inlined:
     """Return the definitions of ``roots``, pairs of module and name, and all that they need.
 
     Raises:
-        ConfigError: a plugin's function reads what cannot stand in one file with the others.
+        ConfigError: a plugin's function reads something that cannot be part of the same file.
     """
     plugins = [plugin.name for plugin in loaded_plugins()]
     owners: dict[str, str] = {}
@@ -102,7 +102,7 @@ def inline(roots: Iterable[tuple[str, str]]) -> Inlined:
         found.add((module, name))
         home = _module(module)
         if name not in home.definitions:
-            raise _refused(home, name, "it is not defined at the top level there")
+            raise _refused(home, name, "it is not defined at the top level of its module")
         if owners.setdefault(name, module) != module:
             raise _refused(home, name, f"{owners[name]} has a definition of that name: rename it")
         for read in sorted(home.reads(name)):
@@ -118,7 +118,7 @@ def inline(roots: Iterable[tuple[str, str]]) -> Inlined:
                 else:
                     waiting.append((source, imported))
             elif not hasattr(builtins, read):
-                raise _refused(home, name, f"it reads {read}, which is defined nowhere")
+                raise _refused(home, name, f"it reads {read}, which is not defined")
     for module in sorted({module for module, _ in found}):
         home = _module(module)
         names = [name for name in home.definitions if (module, name) in found]
@@ -154,13 +154,13 @@ def import_lines(imports: Iterable[tuple[str, str]]) -> str:
 
 
 def _import_order(name: str) -> tuple[int, str]:
-    """Constants, then classes, then functions: the order that linters want."""
+    """Return a sort key: constants, then classes, then functions, as linters expect."""
     return (0 if name.isupper() else 1 if name[0].isupper() else 2, name)
 
 
 def _free(node: ast.AST) -> set[str]:
-    """Names that a statement reads and does not bind itself."""
-    if isinstance(node, ast.ClassDef):  # its methods have scopes of their own
+    """Return the names that a statement reads and does not bind itself."""
+    if isinstance(node, ast.ClassDef):  # its methods have separate scopes
         parts = [*node.decorator_list, *node.bases, *node.body]
         return set().union(*(_free(part) for part in parts))
     parts = [node]
@@ -189,7 +189,7 @@ def functions_of(module: str) -> dict[str, ast.FunctionDef]:
 
 
 def imports_of(module: str) -> dict[str, tuple[str, str]]:
-    """Return what names mean that a module imports: pairs of module and name, "" for a module."""
+    """Return what imported names refer to: pairs of module and name, "" for a module."""
     return _module(module).imports
 
 

@@ -1,4 +1,4 @@
-"""Lay out generated Python and prose in lines of 100 columns, as ruff would."""
+"""Format generated Python and prose in lines of 100 columns, as ruff would."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ WIDTH = 100
 
 
 def broken(line: str, indent: int) -> str:
-    """Return ``line``, its outermost brackets opened over several lines if it is too long."""
+    """Return ``line``, split at its outermost brackets if it is too long."""
     start, end = line.find("("), line.rfind(")")
     if indent + len(line) <= WIDTH or "\n" in line or start < 0 or end < start:
         return line
@@ -40,7 +40,7 @@ def split_arguments(text: str) -> list[str]:
 
 
 def indented(lines: Sequence[str], indent: int = 4) -> str:
-    """Return the lines of a block, each laid out at ``indent``."""
+    """Return the lines of a block, each formatted at ``indent``."""
     return "\n".join(" " * indent + broken(line, indent) for line in lines)
 
 
@@ -53,7 +53,7 @@ def literal(name: str, text: str) -> str:
 
 
 def pieces(text: str, width: int) -> list[str]:
-    """Cut an expression into lines, rather after an argument or a bracket than inside a word."""
+    """Split an expression into lines, preferably after an argument or a bracket."""
     found, start = [], 0
     while start < len(text):
         end = start + width
@@ -66,7 +66,7 @@ def pieces(text: str, width: int) -> list[str]:
 
 
 def pretty(expression: Expression, indent: int = 4, width: int = WIDTH) -> str:
-    """Return the expression at ``indent``, arguments on lines of their own where it is long."""
+    """Return the expression at ``indent``, with arguments on separate lines if it is long."""
     line = " " * indent + expression.text
     if len(line) <= width or not expression.args:
         return line

@@ -1,4 +1,4 @@
-"""From a run's folder to an exported proxy: the file, and what is known of it as JSON."""
+"""From a run's folder to an exported proxy, and its facts as JSON."""
 
 from __future__ import annotations
 
@@ -19,20 +19,21 @@ __all__ = ["export_run", "write_discovery"]
 
 
 def export_run(folder: Path, out: Path, rank: int = 1, *, exact: bool = False) -> dict[str, Any]:
-    """Write a member of a run's hall of fame to ``out`` (.py) and what is known to a .json.
+    """Write a member of a run's hall of fame to ``out`` (.py), and its facts to a .json.
 
     Args:
-        folder: of the run; a finished one for test results, else its last generation counts.
+        folder: folder of the run. Only a finished run has test results; of another run the last
+            complete generation is used.
         out: the Python file.
-        rank: place in the hall of fame; 1 is the champion, the only one judged on test.
+        rank: position in the hall of fame; 1 is the champion, the only one evaluated on test.
         exact: see :func:`greenmachine.export.source.export_source`.
 
     Returns:
-        What stands in the JSON: expression, direction, tau, settings and manifest of the run.
+        The content of the JSON: expression, direction, tau, settings and manifest of the run.
 
     Raises:
-        RunError: the folder holds no run, or one without a generation; or ``out``, or the .json,
-            is a file of somebody else.
+        RunError: the folder contains no run, or one without a generation; or ``out``, or the .json,
+            is an existing file that is not an exported proxy.
         ConfigError: ``out`` does not end in .py, or the hall of fame is shorter than ``rank``.
     """
     if out.suffix != ".py":
@@ -47,7 +48,7 @@ def export_run(folder: Path, out: Path, rank: int = 1, *, exact: bool = False) -
     famous = hall[rank - 1]
     tasks = made.tasks
     if any(len(values) != len(tasks) for values in famous.tau.values()):
-        raise RunError(f"{folder}: its hall of fame has not one tau a data set: run again")
+        raise RunError(f"{folder}: its hall of fame needs one tau per data set: run again")
     tau: dict[str, Any] = {
         sample: dict(zip(tasks, values, strict=True)) for sample, values in famous.tau.items()
     }
@@ -57,7 +58,8 @@ def export_run(folder: Path, out: Path, rank: int = 1, *, exact: bool = False) -
             famous.direction,
         ):
             raise RunError(
-                f"{folder}: result.json is not of its checkpoint.json: go on with --resume {folder}"
+                f"{folder}: result.json does not match checkpoint.json: continue with --resume "
+                f"{folder}"
             )
         tau |= {sample: result[sample] for sample in result["samples"]}
     known = {
@@ -76,11 +78,11 @@ def export_run(folder: Path, out: Path, rank: int = 1, *, exact: bool = False) -
 
 
 def write_discovery(out: Path, known: Mapping[str, Any], *, exact: bool = False) -> None:
-    """Write a proxy of a run as Python to ``out``, and what is known of it to a .json beside it.
+    """Write a proxy of a run as Python to ``out``, and its facts to a .json beside it.
 
     Args:
         out: the Python file.
-        known: what :func:`export_run` returns; ``shortened_from``, where it is there, is the
+        known: the result of :func:`export_run`; an optional key ``shortened_from`` is the
             expression that the run found.
         exact: see :func:`greenmachine.export.source.export_source`.
     """

@@ -1,7 +1,7 @@
-"""What every exported proxy needs beside the capture and its primitives.
+"""Functions that every exported proxy needs besides the capture and its primitives.
 
 Exported files inline the functions of this module that they use, word for word; like
-``signals/capture.py`` it needs torch alone.
+``signals/capture.py`` it imports only torch.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ __all__ = [
 
 
 def shape_for(images: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The (B, C, H, W) of the noise: that of the images, or ``shape`` without any."""
+    """Return the (B, C, H, W) of the noise: that of the images, or ``shape`` without images."""
     return tuple(shape) if images is None else tuple(torch.as_tensor(images).shape)
 
 
@@ -44,7 +44,7 @@ def warned(
     shape: tuple[int, ...],
     seed: int,
 ) -> float:
-    """The score, NaN where a weight is not finite; warns where the layers are a part alone."""
+    """Return the score, NaN if a weight is not finite; warn if the layers are only a part."""
     if images is None:
         batch = noise_images(shape, seed).to(float_like(model))
     else:
@@ -55,12 +55,12 @@ def warned(
 
 
 def merged(passes: dict[str, list[Layer]]) -> list[Layer]:
-    """The layers in order of firing, with the signals of each pass under ``pass_signal``."""
+    """Return the layers in execution order, with the signals of each pass as ``pass_signal``."""
     firings = [[layer.name for layer in layers] for layers in passes.values()]
     if not firings[0]:
-        raise ValueError("no convolution or linear layer fired")
+        raise ValueError("no convolution or linear layer ran in the forward pass")
     if any(firing != firings[0] for firing in firings):
-        raise ValueError("the layers that fire differ from pass to pass")
+        raise ValueError("different layers run in different passes")
     layers = next(iter(passes.values()))
     signals: list[dict[str, Tensor]] = [{} for _ in layers]
     for name, fired in passes.items():
@@ -72,7 +72,7 @@ def merged(passes: dict[str, list[Layer]]) -> list[Layer]:
 
 
 def add_weights(layers: list[Layer]) -> None:
-    """Give each layer its weights as the signal ``weight``."""
+    """Add the weights of each layer as the signal ``weight``."""
     for layer in layers:
         weight = layer.module.weight
         assert isinstance(weight, Tensor)
@@ -80,25 +80,25 @@ def add_weights(layers: list[Layer]) -> None:
 
 
 def weights(layer: Layer, name: str) -> Tensor:
-    """A signal of the shape of the weights, (1, O, I, kh, kw)."""
+    """Return a signal with the shape of the weights, (1, O, I, kh, kw)."""
     return layer.signals[name].unsqueeze(0)
 
 
 def tensor(layer: Layer, name: str) -> Tensor:
-    """A signal of the paper language, (1, ...), in the shape that torch gives it."""
+    """Return a signal of the paper language, (1, ...), in torch's shape."""
     return layer.signals[name].unsqueeze(0)
 
 
 def maps(layer: Layer, name: str) -> Tensor:
-    """A signal of the shape of feature maps, (1, B, C, H, W), channels last in memory."""
+    """Return a signal with the shape of feature maps, (1, B, C, H, W), channels last in memory."""
     return layer.signals[name].unsqueeze(0).permute(0, 1, 4, 2, 3)
 
 
 def repeated_maps(layer: Layer, name: str, batch: int) -> Tensor:
-    """Feature maps of the one image of the ones pass, repeated to the batch of the others."""
+    """Return feature maps of the ones pass, repeated to the batch size of the others."""
     return maps(layer, name).expand(-1, batch, -1, -1, -1)
 
 
 def over_layers(values: tuple[Tensor, ...]) -> Tensor:
-    """One value a layer, each (1, ...), as one network: (1, L, ...) float64."""
+    """Return the values of the layers, each (1, ...), as one network: (1, L, ...) float64."""
     return torch.cat(values).to("cpu", torch.float64).unsqueeze(0)

@@ -1,9 +1,9 @@
 """Export an expression as one Python file that needs only torch.
 
-``compact.py`` writes the compact form, this module the exact one, which gives the engine's scores
-bit for bit. It holds the capture of signals and the primitives that the formula calls, word for
-word the sources that the engine runs, and the formula as straight-line code. Annotations are not
-postponed there: a dataclass with postponed ones fails where a file is loaded by its path.
+``compact.py`` writes the compact form. This module writes the exact form, which gives the engine's
+scores bit for bit: it contains the capture of signals and the primitives that the formula calls, as
+copies of the engine's sources, and the formula as straight-line code. Annotations are not postponed
+in that file, because a dataclass with postponed annotations fails if a file is loaded by its path.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ __all__ = ["DIRECTION", "EXPRESSION", "SHAPE", "score"]
 
 {expression}
 DIRECTION = {direction}  # a {word} score is good
-SHAPE = {shape}  # {sides} of the noise where neither images nor a shape are given
+SHAPE = {shape}  # {sides} of the noise if neither images nor a shape are given
 
 {definitions}
 
@@ -58,7 +58,7 @@ SHAPE = {shape}  # {sides} of the noise where neither images nor a shape are giv
 def signals_of(
     model: nn.Module, images: Any, labels: Any, shape: tuple[int, ...], seed: int
 ) -> list[Layer]:
-    """The layers in order of firing, with the signals that the formula reads."""
+    """Return the layers in execution order, with the signals that the formula reads."""
 {signals}
 
 
@@ -75,22 +75,22 @@ class Proxy:
         seed: int = 0,
         output: Output | None = None,
     ) -> float:
-        """Return the score of ``model``, which is left as it was found.
+        """Return the score of ``model``, which is left unchanged.
 
         Torch runs on one thread, whatever its settings, so that the score is the same everywhere.
-        Warns where the network has weights outside of convolutions and linear layers.
+        It warns if the network has weights outside of convolutions and linear layers.
 
         Args:
             model: any network with convolutions or linear layers, on any device.
             images: {images_doc}
             labels: {labels_doc}
-            shape: of the noise where no images are given; None takes ``SHAPE``.
-            seed: of the noise, and of randomness inside the network.
-            output: which part of what the network returns is its output: an index, a key or a
-                function. None takes a tensor, ``logits``, or the only tensor of several things.
+            shape: shape of the noise if no images are given; None means ``SHAPE``.
+            seed: seed of the noise, and of randomness inside the network.
+            output: which part of the returned value is the network's output: an index, a key or a
+                function. None takes a tensor, ``logits``, or the only tensor among several values.
 
         Returns:
-            The score; NaN where the formula has no value or a weight is not finite.
+            The score; NaN if the formula has no value or a weight is not finite.
 
         Raises:
             ValueError: the network, the images or the labels cannot be read.
@@ -123,30 +123,32 @@ def export_source(
     """Return the source of a file with ``score(model, images=None, labels=None, *, ...)``.
 
     The compact form agrees with the engine to 1e-6 of a score. Formulas of the paper language, and
-    those that read a plugin's pass, have the exact form alone.
+    those that read a plugin's pass, have only the exact form.
 
     Args:
         expression: of kind ``NetworkScalar``.
-        direction: 1 where a high score is good, -1 where a low one is.
-        shape: (B, C, H, W) of the noise images in the run; (B, features) where they are vectors.
-        name: of the proxy, for the docstring.
-        provenance: what is known of its origin (run, seed, samples, date, git), printed as it is.
+        direction: 1 if a high score is good, -1 if a low score is good.
+        shape: (B, C, H, W) of the noise images in the run; (B, features) if they are vectors.
+        name: name of the proxy, for the docstring.
+        provenance: facts about its origin (run, seed, samples, date, git), printed unchanged.
         tau: measured tau-b by row, such as ``{"train": 0.8, "test": (0.79, 0.01)}``: a number, a
-            pair of number and spread, a mapping with ``tau`` and ``standard_error``, or a
-            mapping of further rows (data sets, trivial proxies). The compact form leaves it to
-            the .json beside the file.
+            pair of number and standard error, a mapping with ``tau`` and ``standard_error``, or a
+            mapping of further rows (data sets, baselines). The compact form leaves it to the .json
+            beside the file.
         exact: whether the file gives the engine's score bit for bit, on any network: 1,400 lines.
 
     Raises:
-        ExpressionError: the expression has a fault.
-        ConfigError: direction or shape are out of range, or a plugin's source does not score in the
-            file as it does here.
+        ExpressionError: the expression is invalid.
+        ConfigError: direction or shape are out of range, or a plugin's source gives another score
+            in the file than here.
     """
     tree = parse(expression.text if isinstance(expression, Expression) else expression)
     if direction not in (1, -1):
         raise ConfigError(f"direction {direction!r} is not 1 or -1")
     if len(shape) < 2 or any(int(side) != side or side < 1 for side in shape):
-        raise ConfigError(f"shape {tuple(shape)!r} is no batch of positive sides: (B, C, H, W)")
+        raise ConfigError(
+            f"shape {tuple(shape)!r} is not the shape of a batch: give positive (B, C, H, W)"
+        )
     sides = [int(side) for side in shape]
     if not exact and fits_compact(tree):
         source = compact_source(tree, name=name, direction=direction, shape=sides)
@@ -183,7 +185,7 @@ def export_source(
         signals=_signals(tree, passes),
         images_doc="(B, C, H, W), a mini-batch of the data set."
         if needs_data
-        else "only their shape counts, for the noise; None takes ``SHAPE``.",
+        else "only their shape is used, for the noise; None means ``SHAPE``.",
         labels_doc="(B,) class indices of the images." if needs_data else "not used.",
         call="layers, size[0]" if _needs_batch(formula) else "layers",
         definitions=_definitions(pieces.definitions),
@@ -198,7 +200,7 @@ def write_export(path: Path, expression: str | Expression, **options: Any) -> No
 
 
 def _passes(tree: Expression) -> list[str]:
-    """The passes to run; where none is read, noise finds which layers fire."""
+    """Return the passes to run; without any, noise shows which layers run."""
     needed = [name for name in PASSES if wanted_of(name, tree.terminals)]
     return needed if needed or modes_of(tree.terminals) else ["noise"]
 
@@ -209,12 +211,12 @@ def _needs_batch(formula: Formula) -> bool:
 
 def _formula(formula: Formula) -> str:
     batch = ", batch: int" if _needs_batch(formula) else ""
-    text = f'def formula(layers: list[Layer]{batch}) -> float:\n    """The score of a network."""\n'
+    text = f'def formula(layers: list[Layer]{batch}) -> float:\n    """Score of a network."""\n'
     text += indented(formula.network)
     if not formula.layer:
         return text
     layer = f"def layer_values(layer: Layer{batch}) -> tuple[Tensor, ...]:\n"
-    layer += '    """What the formula reads of one layer."""\n'
+    layer += '    """The values of one layer that the formula reads."""\n'
     return f"{layer}{indented(formula.layer)}\n\n\n{text}"
 
 
@@ -243,13 +245,13 @@ def _signals(tree: Expression, passes: list[str]) -> str:
 
 
 def _set(names: Sequence[str]) -> str:
-    """The set of ``names`` in Python."""
+    """Return the set of ``names`` as Python code."""
     quoted = ", ".join(f'"{name}"' for name in names)
     return f"{{{quoted}}}" if quoted else "set()"
 
 
 def _definitions(definitions: Mapping[str, list[str]]) -> str:
-    """The inlined sources; what a definition's annotations name stands before it."""
+    """Return the inlined sources, ordered so that annotations refer to earlier definitions."""
     order = sorted(
         definitions, key=lambda m: (m.startswith("greenmachine.primitives"), m == _RUNTIME, m)
     )
@@ -257,7 +259,7 @@ def _definitions(definitions: Mapping[str, list[str]]) -> str:
     for module in order:
         title = f"# --- {module.replace('.', '/')}.py "
         text += f"{title.ljust(WIDTH - 6, '-')}\n"
-        alone = False  # whether the definition before stands alone, two lines from the next
+        alone = False  # whether two blank lines follow the definition before
         for place, definition in enumerate(definitions[module]):
             was_alone, alone = alone, definition.startswith(("def ", "class ", "@"))
             gap = 2 if alone or was_alone else int(place == 0)

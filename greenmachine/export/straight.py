@@ -1,9 +1,9 @@
-"""Write calls of primitives as straight-line torch code: what they compute, in their place.
+"""Write calls of primitives as straight-line torch code.
 
-A function whose body is a few assignments and a ``return`` stands in the code of its caller, its
-variables renamed where they would meet. One of several statements that is called twice or more is
-written once, as a function. What holds a condition or a loop, and what is a plugin's, is copied
-word for word (``inline.py``).
+A function whose body is a few assignments and a ``return`` is inlined into its caller, with
+variables renamed where they would collide. A function of several statements that is called twice or
+more is written once. A function with a condition or a loop, and every function of a plugin, is
+copied word for word (``inline.py``).
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ Function: TypeAlias = tuple[str, str]
 """Module and name of a function."""
 
 _OURS = "greenmachine.primitives."
-_OWN_LINES = 5  # that a definition takes beside its statements
-_FOLDED = 56  # a shorter value that is read once stands where it is read
-_LONGEST = 76  # of a value
+_OWN_LINES = 5  # lines of a definition besides its statements
+_FOLDED = 56  # a shorter value that is read once is inlined where it is read
+_LONGEST = 76  # longest value
 _TAKEN = {*keyword.kwlist, *dir(builtins), "layer", "layers", "each", "torch", "math", "functional"}
 
 
@@ -38,11 +38,11 @@ class Straight:
     """Straight-line code of functions that call each other.
 
     Args:
-        called: the functions that a formula calls, each as often as it does.
+        called: the functions that a formula calls, as often as it calls them.
 
     Attributes:
         copied: functions that are copied word for word.
-        imports: pairs of module and name, as ``inline.py`` has them.
+        imports: pairs of module and name, as in ``inline.py``.
     """
 
     def __init__(self, called: Iterable[Function]) -> None:

@@ -1,4 +1,4 @@
-"""From scores and true accuracies to fitness: tau-b and its spread, samples, objectives."""
+"""From scores and true accuracies to fitness: tau-b and its standard error, samples, objectives."""
 
 from __future__ import annotations
 

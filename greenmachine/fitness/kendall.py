@@ -2,19 +2,20 @@
 
 tau-b = (C - D) / sqrt(U_x * U_y), where C and D count concordant and discordant pairs of networks
 and U counts the pairs that are not tied in the scores (x) or in the truth (y). See M. G. Kendall,
-"The treatment of ties in ranking problems", Biometrika 33 (1945). Equal to
-``scipy.stats.kendalltau``, which also serves large samples and few vectors, where it is faster.
+"The treatment of ties in ranking problems", Biometrika 33 (1945). The values equal those of
+``scipy.stats.kendalltau``, which is called for large samples and for few vectors, where it is
+faster.
 
-A population is scored a block at a time. Networks are sorted by truth, scores replaced by small
-integer ranks and laid out (networks, rows); then one comparison of the block with itself, moved
-by ``lag`` networks, settles all pairs at that distance for all rows:
+A population is evaluated a block at a time. Networks are sorted by truth, and scores are replaced
+by small integer ranks in the layout (networks, rows). One comparison of the block with itself,
+shifted by ``lag`` networks, then compares all pairs at that distance for all rows:
 
     lag 1: (0,1) (1,2) (2,3)      lag 2: (0,2) (1,3)      lag 3: (0,3)
 
-Of many networks only those of a piece are compared so. Two neighbouring pieces, each sorted, are
-then merged: where a score of the right one comes in tells how many of the left one are above it
-(W. R. Knight, "A computer method for calculating Kendall's tau with ungrouped data", Journal of the
-American Statistical Association 61, 1966).
+For many networks, only those within a piece are compared in this way. Two neighbouring pieces, each
+sorted, are then merged: the position of a score of the right piece shows how many scores of the
+left piece are above it (W. R. Knight, "A computer method for calculating Kendall's tau with
+ungrouped data", Journal of the American Statistical Association 61, 1966).
 """
 
 from __future__ import annotations
@@ -30,13 +31,13 @@ Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 Ranks = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
-# Measured: merging wins above this many networks, and SciPy below this many rows.
+# Measured: merging is faster above this many networks, and SciPy below this many rows.
 _LARGEST_PAIRWISE: Final = 600
 _FEWEST_ROWS: Final = 8
 _PIECE: Final = 128
-_MOST: Final = 2**16 - 1  # networks, whose ranks are uint16
-_MOST_TIED: Final = 2**20  # pairs in the truth; SciPy takes what has more
-# Rows at a time: a block of ranks stays in the cache, and all buffers below 32 MB.
+_MOST: Final = 2**16 - 1  # most networks, because ranks are uint16
+_MOST_TIED: Final = 2**20  # most tied pairs in the truth; SciPy is called for more
+# Rows at a time: a block of ranks fits the cache, and all buffers are smaller than 32 MB.
 _BLOCK: Final = 256
 _TIED_PAIRS: Final = 4096
 
@@ -77,11 +78,11 @@ class TauReference:
         """Return tau-b of each row with the truth.
 
         Args:
-            scores: (rows, n), float64. Infinities rank as the extremes that they are.
+            scores: (rows, n), float64. Infinities rank as extreme values.
 
         Returns:
-            (rows,) tau-b in [-1, 1]; NaN for a row that is constant or holds a NaN, and for all
-            rows where the truth is constant.
+            (rows,) tau-b in [-1, 1]; NaN for a row that is constant or contains a NaN, and for all
+            rows if the truth is constant.
 
         Raises:
             ValueError: if ``scores`` is not a matrix with one column per true accuracy.
@@ -95,7 +96,7 @@ class TauReference:
         constant = (matrix == matrix[:, :1]).all(axis=1)
         rows = np.flatnonzero(~(constant | np.isnan(matrix).any(axis=1)))
         if not self._fast or len(rows) < _FEWEST_ROWS:
-            from scipy import stats  # takes half a second, and help must not wait for it
+            from scipy import stats  # importing takes half a second, which --help must not need
 
             for row in rows:
                 tau[row] = stats.kendalltau(matrix[row], self.truth).statistic
@@ -108,13 +109,13 @@ class TauReference:
     def directed(self, scores: npt.ArrayLike, direction: int) -> Floats:
         """Return tau-b of ``direction * scores``, where a failed network ranks last.
 
-        A network whose score is not finite (NaN or either infinity) ranks below all others in the
-        proxy's direction, tied with the other failed ones, whatever the direction. So
-        ``directed(s, -1) == -directed(s, 1)`` holds only for rows without failures.
+        A network whose score is not finite (NaN or infinite) ranks below all others in either
+        direction, tied with the other failed ones. So ``directed(s, -1) == -directed(s, 1)`` is
+        true only for rows without failures.
 
         Args:
             scores: (rows, n), float64.
-            direction: 1 if a high score is good, -1 if a low one is.
+            direction: 1 if a high score is good, -1 if a low score is good.
 
         Returns:
             (rows,) tau-b; NaN for a row in which all networks are tied.
@@ -132,12 +133,12 @@ class TauReference:
         falling = _falling(ranks) if len(ranks) <= _LARGEST_PAIRWISE else _falling_merged(ranks)
         # A minimum rank is the number of smaller scores: the sum counts the pairs not tied in x.
         untied = ranks.sum(axis=0, dtype=np.int64)
-        net = untied - 2 * falling  # C - D, once the pairs tied in the truth are taken out
+        net = untied - 2 * falling  # C - D, after the pairs tied in the truth are subtracted below
         for left, right in self._tied:
             first, second = ranks[left], ranks[right]
             net += np.count_nonzero(second < first, axis=0)
             net -= np.count_nonzero(second > first, axis=0)
-        # The order of SciPy's operations: a row has the same bits alone and in a block.
+        # In the order of SciPy's operations, so that a row has the same bits alone and in a block.
         tau = net / np.sqrt(untied.astype(np.float64)) / np.sqrt(float(self._untied))
         return np.asarray(np.clip(tau, -1.0, 1.0))
 
@@ -165,7 +166,7 @@ def _tied_pairs(counts: Indices) -> tuple[Indices, Indices]:
 
 
 def _falling(ranks: Ranks) -> Indices:
-    """Return how many pairs of each column fall: (..., n, rows) -> (rows,), of all n together."""
+    """Return the number of discordant pairs of each column: (..., n, rows) -> (rows,)."""
     *more, n, rows = ranks.shape
     less = np.empty((*more, n, rows), dtype=np.bool_)
     counts = np.zeros((*more, n, rows), dtype=np.uint8)
@@ -175,7 +176,7 @@ def _falling(ranks: Ranks) -> Indices:
         here = np.s_[..., 0 : n - lag, :]
         np.less(ranks[..., lag:, :], ranks[here], out=less[here])
         np.add(counts[here], less[here].view(np.uint8), out=counts[here])
-        if lag % 255 == 0:  # before a count leaves uint8
+        if lag % 255 == 0:  # before a count exceeds uint8
             falling += counts.sum(axis=axes, dtype=np.int64)
             counts[:] = 0
     falling += counts.sum(axis=axes, dtype=np.int64)
@@ -183,22 +184,22 @@ def _falling(ranks: Ranks) -> Indices:
 
 
 def _falling_merged(ranks: Ranks) -> Indices:
-    """Return what :func:`_falling` does of (n, rows), by pieces that are merged."""
+    """Return the same number for (n, rows), by merging sorted pieces."""
     n, rows = ranks.shape
     size = _PIECE
     while size < n:
         size *= 2
-    padded = np.full((size, rows), _MOST, dtype=np.uint16)  # at the end, above all: falls nowhere
+    padded = np.full((size, rows), _MOST, dtype=np.uint16)  # last and largest: never discordant
     padded[:n] = ranks
     falling = _falling(padded.reshape(-1, _PIECE, rows))
     columns: npt.NDArray[np.uint32] = np.ascontiguousarray(padded.T).astype(np.uint32)
     width = _PIECE
     while width < size:
-        # The last bit says which half a score comes from: of equal ones the left comes first.
+        # The last bit records the half of a score, so that of equal scores the left comes first.
         marked = (columns * np.uint32(2)).reshape(rows, -1, 2, width)
         marked[:, :, 1] |= 1
         merged = np.sort(marked.reshape(rows, -1, 2 * width), axis=-1)
-        # The j-th of the right half comes to place p: p - j of the left half are not above it.
+        # If the j-th of the right half moves to place p, p - j of the left half are not above it.
         places = (merged & 1).astype(np.float64) @ np.arange(2.0 * width)
         before = places - width * (width - 1) // 2
         falling += (width * width - before).sum(axis=-1).astype(np.int64)

@@ -1,7 +1,7 @@
-"""Measures of a ranking beside Kendall's tau, of many score vectors at a time.
+"""Ranking measures other than Kendall's tau, for many score vectors at a time.
 
-Each takes (rows, n) scores, of which high is good and minus infinity is a failed network, and (n,)
-true accuracies. A row has the same value alone and among others, bit for bit.
+Each takes (rows, n) scores, where high is good and minus infinity is a failed network, and (n,)
+true accuracies. The value of a row does not depend on the other rows, bit for bit.
 """
 
 from __future__ import annotations
@@ -17,37 +17,37 @@ __all__ = ["best_share", "gain", "places", "spearman", "tied", "weighted_tau"]
 
 Floats = npt.NDArray[np.float64]
 _CELLS = 1 << 21  # pairs of networks at a time: 16 MB
-_LARGEST_PAIRWISE = 500  # measured: SciPy's weighted tau wins above this many networks
+_LARGEST_PAIRWISE = 500  # measured: SciPy's weighted tau is faster above this many networks
 
 
 def tied(scores: Floats) -> npt.NDArray[np.bool_]:
-    """Return (rows,) whether all scores of a row are equal."""
+    """Return for each row whether all its scores are equal, (rows,)."""
     return np.asarray((scores == scores[:, :1]).all(axis=1))
 
 
 def best_share(accuracy: Floats, share: float) -> npt.NDArray[np.bool_]:
-    """Return (n,) where the accuracy is among the best, ties included.
+    """Return for each network whether its accuracy is among the best, (n,), ties included.
 
     Args:
         accuracy: (n,).
-        share: of the networks, above 0 and at most 1; their number is rounded up.
+        share: share of the networks, above 0 and at most 1; their number is rounded up.
     """
     size = places(len(accuracy), share)
     return np.asarray(accuracy >= np.sort(accuracy)[-size])
 
 
 def places(networks: int, share: float) -> int:
-    """Return how many networks a share of them is, rounded up."""
+    """Return the number of networks in a share of them, rounded up."""
     return max(1, math.ceil(networks * share - 1e-9))  # 0.1 of 70 is 7, not 8
 
 
 def spearman(scores: Floats, truth: Floats) -> Floats:
-    """Return Spearman's rho of each row with the truth, NaN where either is constant.
+    """Return Spearman's rho of each row with the truth; NaN if either is constant.
 
-    It is Pearson's correlation of the ranks, of which tied ones are averaged, as in
+    It is Pearson's correlation of the ranks, where tied values share the mean of their ranks, as in
     ``scipy.stats.spearmanr``.
     """
-    from scipy.stats import rankdata  # takes half a second, and help must not wait for it
+    from scipy.stats import rankdata  # importing takes half a second, which --help must not need
 
     rank, true = np.ascontiguousarray(rankdata(scores, axis=1)), rankdata(truth)
     middle = (len(truth) + 1) / 2
@@ -58,14 +58,14 @@ def spearman(scores: Floats, truth: Floats) -> Floats:
 
 
 def weighted_tau(scores: Floats, truth: Floats) -> Floats:
-    """Return the weighted tau of each row with the truth, NaN where either is constant.
+    """Return the weighted tau of each row with the truth; NaN if either is constant.
 
     S. Vigna, "A weighted correlation index for rankings with ties", WWW 2015, as in
-    ``scipy.stats.weightedtau``: a pair of networks weighs 1/(r + 1) + 1/(s + 1), where r and s are
-    their places from the best, 0 first. Places are once by score, once by accuracy, each with the
-    other to break ties, and the mean of the two counts.
+    ``scipy.stats.weightedtau``. A pair of networks has the weight 1/(r + 1) + 1/(s + 1), where r
+    and s are their ranks from the best, starting at 0. The result is the mean of two values: with
+    ranks by score (ties broken by accuracy), and with ranks by accuracy (ties broken by score).
     """
-    scores = np.ascontiguousarray(scores)  # else a row is summed otherwise among others
+    scores = np.ascontiguousarray(scores)  # else the order of a row's sum depends on other rows
     rows, n = scores.shape
     if n > _LARGEST_PAIRWISE:
         from scipy.stats import weightedtau
@@ -79,12 +79,12 @@ def weighted_tau(scores: Floats, truth: Floats) -> Floats:
         block = scores[start : start + step]
         greater = block[:, :, None] > block[:, None, :]  # a difference of infinities is NaN
         sign = greater.astype(np.int8) - greater.transpose(0, 2, 1)
-        # Of a network: pairs in agreement minus pairs in disagreement, and pairs not tied.
+        # For each network: concordant minus discordant pairs, and pairs that are not tied.
         net = np.einsum("bij,ij->bi", sign, true_sign, order="C")
         untied = np.count_nonzero(sign, axis=2)
         halves = []
         broad = np.broadcast_to(truth, block.shape)
-        for keys in ((-broad, -block), (-block, -broad)):  # the last key counts first
+        for keys in ((-broad, -block), (-block, -broad)):  # the last key is the primary one
             order = np.lexsort(keys, axis=1)
             weight = np.empty(block.shape)
             np.put_along_axis(weight, order, 1 / np.arange(1.0, n + 1)[None], axis=1)
@@ -102,23 +102,23 @@ def _of_scipy(weightedtau: Callable[..., Any], row: Floats, truth: Floats) -> fl
 
 
 def gain(scores: Floats, accuracy: Floats, first: int) -> Floats:
-    """Return the normalised discounted cumulative gain of the networks that rank first.
+    """Return the normalised discounted cumulative gain (nDCG) of the networks that rank first.
 
-    The network in place j gains (2^accuracy - 1) / log2(1 + j), and the sum over the ``first``
-    places is divided by that of the best order, as in Tybl and Neumann, CVPR 2025 (with the
-    accuracy in percent and 1,000 places their table is reproduced). Tied networks share the mean
-    of their gains. It depends on how many networks there are: compare figures of one set alone.
+    The network at rank j has the gain (2^accuracy - 1) / log2(1 + j). The sum over the ``first``
+    ranks is divided by that of the best order, as in Tybl and Neumann, CVPR 2025; with the accuracy
+    in percent and 1,000 ranks, their table is reproduced. Tied networks share the mean of their
+    gains. The value depends on the number of networks, so compare only values on the same set.
 
     Args:
         scores: (rows, n).
         accuracy: (n,) true accuracies in percent.
-        first: places that count; all of them where there are fewer networks.
+        first: number of ranks that count; all of them if there are fewer networks.
 
     Returns:
-        (rows,), from 0 to 1, which is the best order; NaN where all accuracies are 0.
+        (rows,), between 0 and 1, the best order; NaN if all accuracies are 0.
     """
     rows, n = scores.shape
-    # The common factor 2^100 cancels; without it float64 holds any percentage.
+    # Without the common factor 2^100, which cancels, float64 can represent any percentage.
     gains = np.exp2(accuracy - 100) - np.exp2(-100.0)
     discounts = 1 / np.log2(np.arange(2, n + 2))
     discounts[first:] = 0

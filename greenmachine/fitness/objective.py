@@ -1,16 +1,18 @@
-"""How individuals are judged: one direction for all tasks, failures last, parsimony subtracted.
+"""The fitness of individuals: one direction for all tasks, failures last, minus parsimony.
 
 fitness = aggregate over tasks of objective(direction * score, accuracy) - parsimony * size
 
-What is measured is the objective (``objectives.py``), Kendall's tau-b by default. For all of them:
+The measured quantity is the objective (``objectives.py``), by default Kendall's tau-b. These rules
+apply to all objectives:
 
-- **Direction.** A proxy may rank by high or by low values; it must do the same on every task. Of 1
-  and -1 the one with the greater aggregate counts (1 where equal), unless the caller fixes it, as
-  validation and test do with the direction found in training.
+- **Direction.** High or low scores of a proxy may be good, but the direction is the same on every
+  task. Of 1 and -1 the one with the larger aggregate is used (1 if they are equal), unless the
+  caller fixes it. Validation and test use the direction found in training.
 - **Failures.** A network whose score is not finite ranks below all others, tied, in either
-  direction. An individual that fails on more than half of the networks counts the worst value of
-  the objective on every task, -1 of those that come with GreenMachine.
-- **Ties.** An individual that ties all networks of a task counts the worst value there.
+  direction. An individual that fails on more than half of the networks gets the worst value of the
+  objective on every task, which is -1 for the objectives of GreenMachine.
+- **Ties.** An individual that gives all networks of a task the same score gets the worst value
+  there.
 """
 
 from __future__ import annotations
@@ -35,11 +37,11 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """One ranking to get right: a data set on a sample of networks.
+    """A data set on a sample of networks, which proxies should rank well.
 
     Attributes:
         name: "cifar10", "cifar10/stratified-3", ...
-        scores: key of the score matrix that holds the scores. Tasks may share a matrix: noise
+        scores: key of the score matrix that contains the scores. Tasks may share a matrix: noise
             passes of equal shape give one score for several data sets.
         index: (n,) columns of that matrix, int64.
         truth: (n,) true accuracies of those networks, finite, not all equal.
@@ -52,23 +54,23 @@ class Task:
 
     def __post_init__(self) -> None:
         if self.index.shape != self.truth.shape:
-            raise ValueError(f"task {self.name}: index and truth must have one shape")
+            raise ValueError(f"task {self.name}: index and truth must have the same shape")
         if not np.isfinite(self.truth).all():
             raise ValueError(f"task {self.name}: truth must be finite")
         if len(np.unique(self.truth)) < 2:
             raise ConfigError(
-                f"task {self.name}: its accuracies are all equal: draw another or a larger sample"
+                f"task {self.name}: all accuracies are equal: draw another or a larger sample"
             )
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What an objective says of P individuals on T tasks.
+    """The values of an objective for P individuals on T tasks.
 
     Attributes:
         fitness: (P,) aggregate minus parsimony.
         aggregate: (P,) mean or minimum of ``values`` over the tasks.
-        direction: (P,) 1 where a high score is good, -1 where a low one is, int64.
+        direction: (P,) 1 if a high score is good, -1 if a low score is good, int64.
         values: (P, T) the objective in that direction, always finite.
         tau: (P, T) Kendall's tau-b in that direction, whatever the objective; -1 where undefined.
         failures: (P,) number of scores that are not finite, over all networks in use, int64.
@@ -83,21 +85,22 @@ class Evaluation:
 
 
 class Fitness:
-    """The fitness of individuals, from their scores.
+    """Computes the fitness of individuals from their scores.
 
     Args:
         tasks: at least one.
-        objective: what is measured on each of them, and how it becomes one number.
+        objective: measures each task, and aggregates the values over the tasks.
 
     Raises:
-        ConfigError: there is no task, two have one name, or one is too small for the objective.
+        ConfigError: there is no task, two have the same name, or one is too small for the
+            objective.
     """
 
     def __init__(self, tasks: Sequence[Task], objective: Objective) -> None:
         if not tasks:
             raise ConfigError("the objective has no task: name at least one data set")
         if len({task.name for task in tasks}) < len(tasks):
-            raise ConfigError("two tasks of the objective have one name: rename one")
+            raise ConfigError("two tasks of the objective have the same name: rename one")
         self.tasks = list(tasks)
         self.objective = objective
         self._measures: list[Measure] = []
@@ -118,15 +121,15 @@ class Fitness:
         sizes: npt.ArrayLike,
         directions: npt.ArrayLike | None = None,
     ) -> Evaluation:
-        """Judge P individuals.
+        """Evaluate P individuals.
 
         Args:
             scores: for each key that a task names, (P, networks) float64, NaN = failed.
             sizes: (P,) number of nodes of each individual.
-            directions: (P,) of 1 or -1 to use as they are; None chooses the better.
+            directions: (P,) of 1 or -1, to be used as given; None chooses the better.
 
         Raises:
-            KeyError: if a task names scores that are not given.
+            KeyError: if the scores that a task names are not given.
             ValueError: if a shape is wrong, or a direction is neither 1 nor -1.
         """
         size = np.asarray(sizes, dtype=np.float64)
@@ -161,7 +164,7 @@ class Fitness:
         return Evaluation(fitness, combined, direction.astype(np.int64), values, tau, failures)
 
     def _failures(self, scores: Mapping[str, Floats]) -> tuple[Ints, npt.NDArray[np.bool_]]:
-        """Count scores that are not finite, a network once per matrix; flag more than half."""
+        """Count scores that are not finite; flag individuals that fail on more than half."""
         failures = np.zeros(len(scores[self.tasks[0].scores]), dtype=np.int64)
         used = 0
         for key in dict.fromkeys(task.scores for task in self.tasks):
@@ -178,7 +181,7 @@ def _is_tau(measure: Measure, truth: Floats) -> TypeGuard[TauReference]:
 def _both_ways(measure: Measure, odd: bool, worst: float, scores: Floats) -> tuple[Floats, Floats]:
     """Return the values in direction 1 and -1, ``worst`` where undefined.
 
-    Of an odd measure, without failures one is minus the other.
+    If the measure is odd and no network failed, one is minus the other.
     """
     up = _directed(measure, scores, 1)
     if odd:

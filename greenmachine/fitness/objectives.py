@@ -1,10 +1,10 @@
-"""What a search maximises: a measure of how well scores rank networks by their accuracy.
+"""Objectives: measures of how well scores rank networks by accuracy, which a search maximises.
 
 fitness = aggregate over tasks of measure(direction * score, accuracy) - parsimony * size
 
 An objective is a part of a search (``parts.py``): ``{scheme: tau_of_best, share: 0.2}`` in YAML.
-What holds for all of them (direction, failures, ties) is in ``objective.py``. A plugin adds one by
-deriving from :class:`Objective`, or in one call of :func:`objective`.
+The rules for all of them (direction, failures, ties) are in ``objective.py``. A plugin adds one by
+deriving from :class:`Objective`, or by one call of :func:`objective`.
 """
 
 from __future__ import annotations
@@ -38,27 +38,30 @@ __all__ = [
 Floats: TypeAlias = npt.NDArray[np.float64]
 
 Measure = Callable[[Floats], Floats]
-"""From (P, n) scores to (P,) values. High scores are good, minus infinity is a failed network. A
-value that is not finite is undefined."""
+"""Maps (P, n) scores to (P,) values. High scores are good, minus infinity is a failed network. A
+value that is not finite means undefined."""
 
-_LEAST = 3  # networks that can be ranked: tau of two is 1 or -1
+_LEAST = 3  # least number of networks; tau of two is always 1 or -1
 _SHUFFLES = 200  # unrelated rankings from which the spread of an objective is estimated
 
 
 class Objective(Part, family="objective"):
-    """How well scores rank networks; a kind defines :meth:`measure`.
+    """Measures how well scores rank networks; a subclass defines :meth:`measure`.
 
     Attributes:
-        odd: whether reversed scores have the opposite value, so that one direction tells the other.
+        odd: whether reversed scores have the opposite value, so that one direction determines the
+            other.
     """
 
     odd: ClassVar[bool] = False
-    aggregate: Literal["mean", "min"] = Field(default="mean", description="over the tasks")
+    aggregate: Literal["mean", "min"] = Field(
+        default="mean", description="how values are aggregated over the tasks"
+    )
     parsimony: float = Field(
         default=0.0005,
         ge=0,
         allow_inf_nan=False,
-        description="what a node costs, in units of the objective",
+        description="penalty for each node of an expression, in units of the objective",
     )
 
     @abstractmethod
@@ -73,7 +76,7 @@ class Objective(Part, family="objective"):
         """
 
     def worst(self, truth: Floats) -> float:
-        """Return what scores that rank nothing count: those that are tied, or mostly failed."""
+        """Return the value of scores that do not rank: those that are all tied or mostly failed."""
         return -1.0
 
     def chance(self, truth: Floats) -> float:
@@ -90,12 +93,12 @@ class Objective(Part, family="objective"):
         """Return the value of one ranking.
 
         Args:
-            scores: (n,), not finite = failed, which ranks below all others.
+            scores: (n,); a score that is not finite means failed, and ranks below all others.
             truth: (n,) true accuracies in percent.
-            direction: 1 where a high score is good, -1 where a low one is.
+            direction: 1 if a high score is good, -1 if a low score is good.
 
         Returns:
-            NaN where it is undefined: all scores are tied, or the networks are too few.
+            NaN if it is undefined: all scores are tied, or there are too few networks.
         """
         matrix, true = np.asarray(scores, np.float64)[None], np.asarray(truth, np.float64)
         directed = np.where(np.isfinite(matrix), direction * matrix, -np.inf)
@@ -109,7 +112,7 @@ class Objective(Part, family="objective"):
 
 
 class KendallTau(Objective, scheme="kendall"):
-    """Kendall's tau-b; see ``kendall.py``."""
+    """Kendall's tau-b, the rank correlation that the papers report."""
 
     odd: ClassVar[bool] = True
 
@@ -134,7 +137,7 @@ class Spearman(Objective, scheme="spearman"):
 
 
 class WeightedTau(Objective, scheme="weighted_tau"):
-    """Kendall's tau in which pairs with a good network weigh more (Vigna 2015)."""
+    """Kendall's tau with larger weights for pairs that contain a good network (Vigna 2015)."""
 
     def measure(self, truth: Floats) -> Measure:
         """Return the weighted tau with ``truth``."""
@@ -142,11 +145,13 @@ class WeightedTau(Objective, scheme="weighted_tau"):
 
 
 class _OfShare(Objective):
-    share: float = Field(default=0.1, gt=0, le=1, description="of the networks, rounded up")
+    share: float = Field(
+        default=0.1, gt=0, le=1, description="share of the networks that counts, rounded up"
+    )
 
 
 class BestShareTau(_OfShare, scheme="tau_of_best"):
-    """Kendall's tau-b among the networks with the best accuracies."""
+    """Kendall's tau-b among the most accurate networks."""
 
     odd: ClassVar[bool] = True
 
@@ -157,18 +162,18 @@ class BestShareTau(_OfShare, scheme="tau_of_best"):
         if len(inside) < _LEAST or np.ptp(inside) == 0:
             raise ConfigError(
                 f"objective {self.scheme}: the best {self.share:g} of {len(truth)} networks are "
-                f"{len(inside)} with {len(np.unique(inside))} accuracies, too few to rank: give "
-                "a larger share, or a larger sample"
+                f"{len(inside)} with {len(np.unique(inside))} distinct accuracies, too few to "
+                "rank: give a larger share, or a larger sample"
             )
         reference = TauReference(inside)
         return lambda scores: reference(scores[:, best])
 
 
 class BestShareNDCG(_OfShare, scheme="ndcg_of_best"):
-    """Normalised discounted cumulative gain of the networks that rank first."""
+    """Normalised discounted cumulative gain (nDCG) of the networks that rank first."""
 
     def measure(self, truth: Floats) -> Measure:
-        """Return the gain of the first places, a share of all."""
+        """Return the nDCG of the first ranks, a share of all networks."""
         first = places(len(truth), self.share)
         return lambda scores: gain(scores, truth, first)
 
@@ -178,28 +183,31 @@ Function: TypeAlias = Callable[..., Any]
 
 
 class _OfFunction(Objective):
-    """An objective that a function of a user's defines; see :func:`objective`."""
+    """An objective defined by a user's function; see :func:`objective`."""
 
     function: ClassVar[Function]
     sign: ClassVar[float] = 1.0
     vectorised: ClassVar[bool] = False
 
     def measure(self, truth: Floats) -> Measure:
-        """Return what the function says, greater always better."""
+        """Return the values of the function, with the sign such that greater is better."""
         truth = truth.copy()
-        truth.setflags(write=False)  # it is given to the function again and again
+        truth.setflags(write=False)  # the function receives the same array in every call
         return lambda scores: self._values(scores, truth)
 
     def worst(self, truth: Floats) -> float:
-        """Return the value of the reversed order: the function may have any range."""
+        """Return the value of the reversed order, because the function may have any range."""
         value = float(self.measure(truth)(-truth[None])[0])
         if not math.isfinite(value):
-            raise RunError(f"objective {self.scheme}: {value} for the reverse of the true order")
+            raise RunError(
+                f"objective {self.scheme}: it returns {value} for the reversed true order: return "
+                "a finite number"
+            )
         return value
 
     def _values(self, scores: Floats, truth: Floats) -> Floats:
         found = np.full(len(scores), np.nan)
-        some = ~tied(scores)  # else there may be no finite score
+        some = ~tied(scores)  # a row of ties may have no finite score
         given = _finite(scores[some])
         function = type(self).function
         try:
@@ -243,20 +251,23 @@ def objective(
     name: str | None = None,
     vectorised: bool = False,
 ) -> type[Objective] | Callable[[Function], type[Objective]]:
-    """Make an objective of a function, also as a decorator.
+    """Make an objective from a function, also as a decorator.
 
-    The kind that it makes has the settings ``aggregate`` and ``parsimony``. Where a plugin makes
-    it, YAML and ``--set objective=NAME`` name it, and resumed runs find it.
+    The new class has the settings ``aggregate`` and ``parsimony``. If a plugin makes it, YAML and
+    ``--set objective=NAME`` can name it, and resumed runs find it.
 
     Args:
         function: takes scores (n,) and true accuracies (n,) in percent, float64, and returns a
-            number. High scores are good: of the two directions of a proxy both are asked for.
-            Networks that failed have one finite score below all others. It must not change its
-            arguments. What it returns that is not finite counts like the reverse of the true order,
-            and so do scores that are all tied, which it is not asked for.
+            number. High scores are good; the function is called for both directions of a proxy.
+            Failed networks have one finite score below all others. The function must not change
+            its arguments. A value that is not finite counts like that of the reversed true order.
+            Scores that are all tied count like that too, without a call.
         greater_is_better: whether a high value is good.
-        name: letters, digits and _; default the name of the function.
-        vectorised: the function takes (P, n) scores and returns (P,) values.
+        name: letters, digits and _; by default the name of the function.
+        vectorised: whether the function takes (P, n) scores and returns (P,) values.
+
+    Returns:
+        The class of the objective, or a decorator that returns it.
 
     Raises:
         ConfigError: the name is taken or not allowed, or the function fails on an example.
@@ -270,10 +281,10 @@ def objective(
     if function is None:
         return lambda given: objective(given, greater_is_better, name=name, vectorised=vectorised)
     if not callable(function):
-        raise ConfigError(f"objective: {function!r} is no function of scores and accuracies")
+        raise ConfigError(f"objective: {function!r} is not a function of scores and accuracies")
     name = str(getattr(function, "__name__", "")) if name is None else name
     if not re.fullmatch(r"[A-Za-z]\w*", name):
-        raise ConfigError(f"objective {name!r}: give a name of letters, digits and _: name=...")
+        raise ConfigError(f"objective {name!r}: use a name of letters, digits and _: name=...")
     if name in Objective.members:
         raise ConfigError(f"there is an objective {name!r} already: choose another name")
     sign = 1.0 if greater_is_better else -1.0
@@ -290,11 +301,11 @@ def objective(
 
 
 def _check(function: Function, sign: float, name: str, vectorised: bool) -> None:
-    """Refuse a function that is no objective, by what it says of an example."""
+    """Reject a function that is not an objective, by its values on an example."""
     truth = np.array([10.0, 31.5, 47.0, 52.25, 63.0, 71.0, 88.5, 90.0])
     order = np.arange(len(truth), dtype=np.float64)
     mixed = order[[3, 1, 4, 0, 5, 2, 7, 6]]
-    failing = np.maximum(order, 2.0)  # as where three networks failed
+    failing = np.maximum(order, 2.0)  # like scores of which three failed
 
     def called(*rows: Floats) -> list[float]:
         scores, true = np.stack(rows), truth.copy()
@@ -310,8 +321,8 @@ def _check(function: Function, sign: float, name: str, vectorised: bool) -> None
             ) from error
         if vectorised and np.shape(values) != (len(rows),):
             raise ConfigError(
-                f"objective {name}: for scores {given.shape} it returns shape {np.shape(values)}, "
-                f"where ({len(rows)},) should be: one value a row"
+                f"objective {name}: for scores {given.shape} it returns shape {np.shape(values)}: "
+                f"return ({len(rows)},), one value per row"
             )
         if not (np.array_equal(given, scores.reshape(given.shape)) and (true == truth).all()):
             raise ConfigError(f"objective {name}: it changes its arguments: work on a copy")
@@ -325,22 +336,22 @@ def _check(function: Function, sign: float, name: str, vectorised: bool) -> None
             "scores that can be ranked: return a finite number"
         )
     if [called(row)[0] for row in rows] != alone:
-        raise ConfigError(f"objective {name}: it returns another value when called again")
+        raise ConfigError(f"objective {name}: two calls with the same scores return two values")
     if vectorised and not np.allclose(called(*rows), alone):
-        raise ConfigError(f"objective {name}: a row has another value alone than among others")
+        raise ConfigError(f"objective {name}: the value of a row depends on the other rows")
     right, reverse = alone[:2]
     if not sign * right > sign * reverse:
         which = "greater" if sign > 0 else "smaller"
         raise ConfigError(
             f"objective {name}: the true order has the value {right:g} and its reverse {reverse:g},"
-            f" where {which} should be better: see greater_is_better"
+            f" although {which} should be better: set greater_is_better"
         )
 
 
 def _number(value: Any) -> float:
-    """Return a number that is one, or an array without dimensions."""
+    """Return ``value`` as a float if it is a number, or an array without dimensions."""
     if np.ndim(value) != 0 or isinstance(value, str | bytes):
-        raise TypeError(f"it returns {type(value).__name__}, where one number should be")
+        raise TypeError(f"it returns {type(value).__name__}: return one number")
     return float(value)
 
 
@@ -355,7 +366,7 @@ def _finite(scores: Floats) -> Floats:
             below = low - max(finite.max() - low, abs(low) * 1e-9, 1e-9)
             if not math.isfinite(below):
                 below = np.nextafter(low, -np.inf)
-        if not math.isfinite(below):  # nothing is below: places keep the order
+        if not math.isfinite(below):  # no float is lower; use ranks, which keep the order
             result[row] = np.unique(scores[row], return_inverse=True)[1]
         else:
             result[row, failed[row]] = below

@@ -1,4 +1,4 @@
-"""One proxy on one sample, as tables report it: tau, its spread, other measures, failures."""
+"""One proxy on one sample, as tables report it: tau, standard error, other measures, failures."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from greenmachine.fitness.spread import tau_standard_error
 __all__ = ["FIRST", "LEAST_BEST", "best_tenth", "ndcg", "rank_row", "tau_row"]
 
 LEAST_BEST = 10
-"""Networks of a best tenth that are ranked: tau of fewer is mostly chance."""
+"""Least number of networks in a best tenth; tau of fewer is mostly chance."""
 
 Floats = npt.NDArray[np.float64]
 
 FIRST = 1000
-"""How many of the networks that rank first the gain is of, as published."""
+"""Number of ranks that count in nDCG, as published."""
 
 
 def tau_row(scores: Floats, accuracy: Floats, direction: int) -> dict[str, float]:
     """Return ``tau`` (tau-b in ``direction``), ``standard_error``, ``networks`` and ``failed``.
 
     Args:
-        scores: (networks,), not finite = failed, which ranks below all others.
+        scores: (networks,); a score that is not finite means failed, and ranks below all others.
         accuracy: (networks,) true accuracies in percent.
-        direction: 1 where a high score is good, -1 where a low one is.
+        direction: 1 if a high score is good, -1 if a low score is good.
 
     Returns:
-        tau and its standard error are NaN where all scores are tied.
+        tau and its standard error are NaN if all scores are tied.
     """
     return {
         "tau": float(directed_tau(scores[None], accuracy, direction)[0]),
@@ -40,17 +40,17 @@ def tau_row(scores: Floats, accuracy: Floats, direction: int) -> dict[str, float
 
 
 def rank_row(scores: Floats, accuracy: Floats, direction: int) -> dict[str, float]:
-    """Return what :func:`tau_row` does, with Spearman's rho, nDCG, and tau in the best tenth.
+    """Return the values of :func:`tau_row`, with Spearman's rho, nDCG, and tau in the best tenth.
 
     Args:
-        scores: (networks,), not finite = failed, which ranks below all others.
+        scores: (networks,); a score that is not finite means failed, and ranks below all others.
         accuracy: (networks,) true accuracies in percent.
-        direction: 1 where a high score is good, -1 where a low one is.
+        direction: 1 if a high score is good, -1 if a low score is good.
 
     Returns:
         After ``tau`` and ``standard_error`` come ``spearman``, ``ndcg``, ``tau_best`` and
-        ``standard_error_best``: see :func:`ndcg` and :func:`best_tenth`. All but ``ndcg`` are NaN
-        where all scores, or all accuracies, are tied; the last two also where the best tenth has
+        ``standard_error_best``: see :func:`ndcg` and :func:`best_tenth`. All except ``ndcg`` are
+        NaN if all scores, or all accuracies, are tied; the last two also if the best tenth has
         fewer than ``LEAST_BEST`` networks.
     """
     row = tau_row(scores, accuracy, direction)
@@ -71,25 +71,25 @@ def rank_row(scores: Floats, accuracy: Floats, direction: int) -> dict[str, floa
 def ndcg(scores: Floats, accuracy: Floats, direction: int, first: int = FIRST) -> float:
     """Return the normalised discounted cumulative gain of the networks that rank first.
 
-    Its definition is that of :func:`greenmachine.fitness.measures.gain`; failed networks come last.
+    See :func:`greenmachine.fitness.measures.gain` for the definition. Failed networks rank last.
 
     Args:
-        scores: (networks,), not finite = failed, which ranks below all others.
+        scores: (networks,); a score that is not finite means failed, and ranks below all others.
         accuracy: (networks,) true accuracies in percent.
-        direction: 1 where a high score is good, -1 where a low one is.
-        first: places that count; all of them where there are fewer networks.
+        direction: 1 if a high score is good, -1 if a low score is good.
+        first: number of ranks that count; all of them if there are fewer networks.
 
     Returns:
-        Between 0 and 1; 1 where the order is the best one.
+        Between 0 and 1; 1 for the best order.
     """
     return float(gain(_directed(scores, direction), accuracy, first)[0])
 
 
 def best_tenth(accuracy: Floats) -> npt.NDArray[np.bool_]:
-    """Return (networks,) where the accuracy is among the best 10 %, rounded up, ties included."""
+    """Return whether each accuracy is among the best 10 %, rounded up, ties included."""
     return best_share(accuracy, 0.1)
 
 
 def _directed(scores: Floats, direction: int) -> Floats:
-    """Return (1, networks) scores of which high is good and a failed one is minus infinity."""
+    """Return (1, networks) scores where high is good and a failed network is minus infinity."""
     return np.where(np.isfinite(scores), direction * scores, -np.inf)[None]

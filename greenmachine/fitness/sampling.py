@@ -1,11 +1,11 @@
-"""Samples of a space: random, stratified by accuracy, and the three that a run draws.
+"""Samples of a space: random, stratified by accuracy, and the three samples of a run.
 
-A sample may be limited to the best networks of the space: which of those that all proxies find good
-is the best is what a search asks in the end, and what tau over the whole space hardly says.
+A sample may be limited to the best networks of the space. A search has to choose among networks
+that most proxies rank high, and tau over the whole space hardly measures this.
 
-Stratified: cut the range of the accuracies into bins (10 of equal width in the tables) and draw
-equally many networks from each. It stretches the accuracies of a sample over the whole range, where
-a random one holds mostly good networks, and so raises tau.
+Stratified sampling divides the range of the accuracies into bins (10 of equal width in the tables)
+and draws equally many networks from each. A random sample contains mostly good networks; a
+stratified one covers the whole range of accuracies, and so has a higher tau.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ class SampleSpec:
     """How to draw one sample.
 
     Attributes:
-        size: number of networks, at least 2; None takes all that is left (test sample only).
+        size: number of networks, at least 2; None takes all remaining networks (test sample only).
         kind: "random" (uniform over networks), or stratified in bins of equal width in accuracy
             ("equal_width") or of equally many networks of the space ("quantile").
         bins: number of accuracy bins, at least 1; not used by "random".
-        best: share of the space that is drawn from, its most accurate networks, ties included;
-            above 0, and 1 for all.
+        best: share of the space to draw from, its most accurate networks, ties included; above 0,
+            and 1 for all.
     """
 
     size: int | None
@@ -55,14 +55,14 @@ class SampleSpec:
             )
         if self.size is not None and self.size < 2:
             raise ConfigError(
-                f"a sample of {self.size} has no pair to rank: use a size of 2 or more"
+                f"a sample of {self.size} has no pair of networks: use a size of 2 or more"
             )
         if self.size is None and self.kind != "random":
             raise ConfigError("a stratified sample needs a size: give one, or use kind random")
         if self.bins < 1:
             raise ConfigError(f"{self.bins} accuracy bins cannot hold a sample: use 1 or more")
         if not 0.0 < self.best <= 1.0:
-            raise ConfigError(f"a share of {self.best} best networks: use more than 0, at most 1")
+            raise ConfigError(f"best is {self.best}: use a share above 0 and at most 1")
 
 
 @dataclass(frozen=True)
@@ -86,15 +86,15 @@ def random_sample(candidates: npt.ArrayLike, n: int, rng: np.random.Generator) -
 
 
 def class_sample(groups: npt.ArrayLike, n: int, rng: np.random.Generator) -> Indices:
-    """Return about ``n`` indices, sorted, that hold all members of a class or none.
+    """Return about ``n`` indices, sorted, that contain all members of a class or none.
 
-    Classes come in random order, as long as all fit: the sample falls short of ``n`` by less than
-    the size of one class. It is empty where the first class is larger than ``n``.
+    Classes are added in random order as long as all fit, so the sample is smaller than ``n`` by
+    less than the size of one class. It is empty if the first class is larger than ``n``.
 
     Args:
-        groups: (networks,) int, equal where two networks are of one class.
-        n: most networks.
-        rng: the only source of chance.
+        groups: (networks,) int, equal for two networks of the same class.
+        n: largest number of networks.
+        rng: the only source of randomness.
 
     Raises:
         ConfigError: if there are fewer than ``n`` networks.
@@ -116,15 +116,15 @@ def stratified_sample(
 ) -> Indices:
     """Return ``n`` indices drawn as evenly as possible from bins of their values, sorted.
 
-    Each bin gives n / bins networks. A bin with fewer gives all it has, and what it lacks is spread
-    evenly over the others; a remainder that cannot be shared goes to bins drawn by ``rng``.
+    Each bin contributes n / bins networks. A bin with fewer contributes all it has, and the
+    shortfall is spread evenly over the other bins; a remainder goes to bins drawn by ``rng``.
 
     Args:
-        values: (networks,) accuracies of the whole space, finite; they alone place the bins.
+        values: (networks,) accuracies of the whole space, finite; only they determine the bins.
         n: size of the sample.
         bins: number of bins.
         scheme: "equal_width" from the least to the greatest value, or "quantile".
-        rng: the only source of chance.
+        rng: the only source of randomness.
         candidates: indices that may be drawn; all by default.
 
     Raises:
@@ -155,24 +155,26 @@ def draw_split(
     test: SampleSpec,
     seed: int,
 ) -> Split:
-    """Draw the three samples of a run, so that no isomorphism class straddles two of them.
+    """Draw the three samples of a run so that no isomorphism class is in two of them.
 
-    Train is drawn first, from all networks; validation from the classes that train did not touch;
-    test from those that neither did. Each has its own random stream, so train does not depend on
-    the other two, nor validation on test. A random train sample is uniform over networks, not over
-    classes: large classes are touched more often, so they are slightly rarer in what is left, and
-    the unchosen isomorphs of a chosen cell are in no sample.
+    Train is drawn first, from all networks; validation from the classes without a network in train;
+    test from the classes without a network in either. Each has its own random stream, so train does
+    not depend on the other two, nor validation on test. A random train sample is uniform over
+    networks, not over classes. Large classes are more likely to have a network in train, so they
+    are slightly underrepresented in the rest, and the isomorphs of a train network are in no
+    sample.
 
     Args:
         accuracy: (networks,) accuracies by which to stratify, finite.
-        groups: (networks,) int, equal where two cells are isomorphic; None if none are.
-        train: what selects.
-        validation: what picks the champion.
-        test: what is reported; it alone may take the whole rest (size None).
+        groups: (networks,) int, equal for two isomorphic cells; None if there are none.
+        train: the sample that selects individuals.
+        validation: the sample that selects the champion.
+        test: the sample that is reported; only this one may take all remaining networks (size
+            None).
         seed: seed of the split, at least 0.
 
     Raises:
-        ConfigError: if a sample asks for more networks than are left.
+        ConfigError: if a sample is larger than the number of remaining networks.
         ValueError: if ``accuracy`` is not finite, or ``groups`` has another length.
     """
     values = np.asarray(accuracy, dtype=np.float64)
@@ -182,7 +184,9 @@ def draw_split(
     if classes.shape != values.shape:
         raise ValueError(f"groups must have shape {values.shape}, not {classes.shape}")
     if train.size is None or validation.size is None:
-        raise ConfigError("only the test sample may take the whole rest: give the others a size")
+        raise ConfigError(
+            "only the test sample may take all remaining networks: give the others a size"
+        )
     if seed < 0:
         raise ConfigError(f"seed {seed} is negative: use 0 or more")
     streams = np.random.SeedSequence(seed).spawn(3)
@@ -204,7 +208,9 @@ def _draw(
     if spec.best < 1.0:
         left = left[values[left] >= np.quantile(values, 1.0 - spec.best)]
     if spec.size is None and len(left) < 2:
-        raise ConfigError(f"{len(left)} networks are left: draw smaller samples before it")
+        raise ConfigError(
+            f"{len(left)} networks remain: make the samples that are drawn before it smaller"
+        )
     size = len(left) if spec.size is None else spec.size
     if spec.kind == "random":
         return random_sample(left, size, rng)
@@ -212,7 +218,7 @@ def _draw(
 
 
 def _quotas(capacity: Indices, n: int, rng: np.random.Generator) -> Indices:
-    """Share ``n`` over bins as evenly as their capacities allow."""
+    """Distribute ``n`` over bins as evenly as their capacities allow."""
     quotas = np.zeros_like(capacity)
     while (rest := n - int(quotas.sum())) > 0:
         roomy = np.flatnonzero(quotas < capacity)
@@ -225,4 +231,4 @@ def _quotas(capacity: Indices, n: int, rng: np.random.Generator) -> Indices:
 
 def _check_available(n: int, available: int) -> None:
     if n > available:
-        raise ConfigError(f"{n} networks asked for, {available} available: use a smaller size")
+        raise ConfigError(f"size {n}, but {available} networks are available: use a smaller size")

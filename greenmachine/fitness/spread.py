@@ -1,9 +1,9 @@
-"""How far a reported Kendall tau-b would move with another sample of networks.
+"""The standard error of Kendall's tau-b over samples of networks.
 
-The standard error is the delete-one jackknife: tau-b without each network in turn follows from how
-many pairs that network makes concordant, so all n values cost O(n log^2 n). A bootstrap is not
-used because drawing with replacement ties a network with its own copies, which biases tau-b.
-See J. N. Arvesen, "Jackknifing U-statistics", Annals of Mathematical Statistics 40 (1969).
+It is the delete-one jackknife. Tau-b without each network in turn follows from the number of pairs
+that this network makes concordant, so all n values take O(n log² n) time. A bootstrap is not used:
+drawing with replacement ties a network with its own copies, which biases tau-b. See J. N. Arvesen,
+"Jackknifing U-statistics", Annals of Mathematical Statistics 40 (1969).
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ Counts = npt.NDArray[np.int64]
 
 
 def tau_standard_error(scores: npt.ArrayLike, truth: npt.ArrayLike) -> float:
-    """Return the jackknife standard error of tau-b, taking the networks as drawn independently.
+    """Return the jackknife standard error of tau-b, for networks drawn independently.
 
-    In a stratified sample they are not, so there it is an approximation. For the whole of a space
-    it is the spread over spaces like it, not over samples of this one.
+    The networks of a stratified sample are not independent, so there it is an approximation. For a
+    whole space it is the standard error over spaces like it, not over samples of this space.
 
     Args:
-        scores: (n,) scores; those not finite rank below all others, tied. Give scores for which
-            high is good (``direction * scores``).
+        scores: (n,) scores for which high is good (``direction * scores``); scores that are not
+            finite rank below all others, tied.
         truth: (n,) true accuracies, finite.
 
     Returns:
-        The standard error, in units of tau; NaN for fewer than three networks, or where leaving
-        one out leaves all others tied.
+        The standard error, in units of tau; NaN for fewer than three networks, or if all others are
+        tied without one of them.
 
     Raises:
         ValueError: if the arguments are not two vectors of one length, or ``truth`` is not finite.
@@ -44,8 +44,8 @@ def tau_difference_error(
 ) -> float:
     """Return the standard error of tau-b of ``first`` minus tau-b of ``second``.
 
-    Both are of the same networks, so what makes both high or both low cancels: less than the root
-    of the sum of their squared errors where the two scores agree.
+    Both are measured on the same networks, so errors that they share cancel. If the two scores
+    agree, the result is smaller than the root of the sum of their squared standard errors.
 
     Args:
         first: (n,) scores, as in :func:`tau_standard_error`.
@@ -53,17 +53,17 @@ def tau_difference_error(
         truth: (n,) true accuracies, finite.
 
     Returns:
-        The jackknife standard error; NaN as there.
+        The jackknife standard error; NaN as in :func:`tau_standard_error`.
 
     Raises:
-        ValueError: as there.
+        ValueError: as in :func:`tau_standard_error`.
     """
     left = _left_out(first, truth) - _left_out(second, truth)
     return float(np.sqrt((len(left) - 1) * np.var(left)))
 
 
 def _left_out(scores: npt.ArrayLike, truth: npt.ArrayLike) -> Floats:
-    """Return tau-b without each network in turn, (n,), NaN as ``tau_standard_error`` says."""
+    """Return tau-b without each network in turn, (n,), or NaN as in ``tau_standard_error``."""
     x = np.asarray(scores, dtype=np.float64)
     y = np.asarray(truth, dtype=np.float64)
     if x.ndim != 1 or x.shape != y.shape or not np.isfinite(y).all():
@@ -72,11 +72,11 @@ def _left_out(scores: npt.ArrayLike, truth: npt.ArrayLike) -> Floats:
     if n < 3:
         return np.full(n, np.nan)
     x = np.where(np.isfinite(x), x, -np.inf)
-    # Per network: pairs that it makes concordant minus discordant, and pairs not tied in x, in y.
+    # Per network: its concordant minus discordant pairs, and its pairs not tied in x and in y.
     concordant = _dominated(x, y) + _dominated(-x, -y)
     net = concordant - _dominated(-x, y) - _dominated(x, -y)
     untied_x, untied_y = _untied(x), _untied(y)
-    # A pair counts at both of its networks, so a total is half the sum.
+    # A pair is counted for both of its networks, so the total is half the sum.
     left_net, left_x, left_y = (v.sum() // 2 - v for v in (net, untied_x, untied_y))
     if left_x.min() == 0 or left_y.min() == 0:
         return np.full(n, np.nan)

@@ -44,12 +44,12 @@ _LOWEST = float(np.finfo(np.float64).min)
 
 @dataclass(frozen=True, eq=False)
 class Forest:
-    """A fitted forest.
+    """A fitted random forest.
 
     Attributes:
         features: columns of scores that it reads.
-        importances: (features,) share of the variance that cuts in each take away; sum 1.
-        trees: over the features in their order.
+        importances: (features,) share of the variance that splits in each feature explain; sum 1.
+        trees: its trees, over the features in their order.
         facts: what it was fitted on; JSON.
     """
 
@@ -70,26 +70,27 @@ class Forest:
         facts: Mapping[str, Any] | None = None,
         progress: Progress | None = None,
     ) -> Forest:
-        """Fit a forest; the same for any number of workers.
+        """Fit a forest; the result is the same for any number of workers.
 
         Args:
-            scores: (networks, features), a column a proxy; not finite = failed.
+            scores: (networks, features), one column per proxy; a score that is not finite means
+                failed.
             accuracy: (networks,) true accuracies in percent.
-            seed: of the bootstrap samples of the trees, 0 to 2**32 - 1.
-            trees: number of them.
-            workers: threads; -1 takes every core.
-            facts: added to those that the forest keeps.
-            progress: told how many trees are grown.
+            seed: seed of the bootstrap samples of the trees, 0 to 2**32 - 1.
+            trees: number of trees.
+            workers: number of threads; -1 means one for each core.
+            facts: added to the facts that the forest records.
+            progress: called with the number of trees that are grown.
 
         Raises:
-            ConfigError: scikit-learn is not there, there are fewer than two networks, no features,
-                two of one name, or a seed or number of trees out of range.
+            ConfigError: scikit-learn is not installed, there are fewer than two networks, no
+                features, two with one name, or a seed or number of trees out of range.
             ValueError: ``accuracy`` has another length, or is not finite.
         """
         names = tuple(str(name) for name in scores.columns)
         truth = np.asarray(accuracy, dtype=np.float64)
         if truth.shape != (len(scores),) or not np.isfinite(truth).all():
-            raise ValueError("accuracy must be finite, one number a network")
+            raise ValueError("accuracy must be finite, one number per network")
         if not names or len(set(names)) < len(names):
             raise ConfigError("a forest needs scores to fit on, each proxy once")
         if len(scores) < 2:
@@ -99,10 +100,10 @@ class Forest:
         if not 0 <= seed < _SEEDS:
             raise ConfigError(f"seed {seed} of a forest: use 0 to {_SEEDS - 1}")
         if trees < 1:
-            raise ConfigError(f"{trees} trees are no forest: use 1 or more")
+            raise ConfigError(f"{trees} trees: use 1 or more")
         cuts, ranks = zip(*(_ranked(column) for column in _columns(scores).T), strict=True)
         model = _regressor()(n_jobs=workers, random_state=seed, warm_start=True)
-        for grown in [*range(_BATCH, trees, _BATCH), trees]:  # what is grown at once is the same
+        for grown in [*range(_BATCH, trees, _BATCH), trees]:  # batches do not change the forest
             model.set_params(n_estimators=grown).fit(np.column_stack(ranks), truth)
             if progress is not None:
                 progress(grown, trees)
@@ -115,8 +116,8 @@ class Forest:
         """Return the predicted test accuracies in percent, (networks,).
 
         Args:
-            scores: a row a network, with the columns of ``features`` and maybe others; not
-                finite = failed.
+            scores: one row per network, with the columns of ``features`` and possibly others; a
+                score that is not finite means failed.
 
         Raises:
             ConfigError: a feature is missing.
@@ -141,10 +142,10 @@ class Forest:
 
     @classmethod
     def load(cls, path: Path) -> Forest:
-        """Return the forest in ``path``; it predicts what the saved one did, to the bit.
+        """Return the forest in ``path``; its predictions equal those of the saved one, bit for bit.
 
         Raises:
-            DataError: the file is missing, or not a whole forest.
+            DataError: the file is missing, or not a complete forest.
         """
         try:
             return cls._of(read_json(path))
@@ -155,7 +156,8 @@ class Forest:
             ) from None
         except (ValueError, RecursionError) as error:
             raise DataError(
-                f"{path} is no whole forest ({error}): fit it again with `greenmachine forest fit`"
+                f"{path} is not a complete forest ({error}): fit it again with `greenmachine "
+                "forest fit`"
             ) from None
 
     @classmethod
@@ -169,13 +171,13 @@ class Forest:
             raise ValueError(f"wrong keys: {', '.join(sorted(map(str, set(content) ^ keys)))}")
         names, facts = content["features"], content["facts"]
         if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
-            raise ValueError("features is no list of names")
+            raise ValueError("features is not a list of names")
         if len(set(names)) < len(names) or not isinstance(facts, dict):
-            raise ValueError("a feature twice, or facts that are none")
+            raise ValueError("a feature occurs twice, or facts is not an object")
         importances = np.array(content["importances"])
         numbers = importances.dtype.kind in "if" and np.isfinite(importances).all()
         if importances.shape != (len(names),) or not numbers:
-            raise ValueError("importances is not one number a feature")
+            raise ValueError("importances is not one number per feature")
         trees = Trees.from_json(content["trees"], len(names))
         return cls(tuple(names), importances.astype(np.float64), trees, facts)
 
@@ -187,11 +189,11 @@ def _columns(scores: pd.DataFrame) -> Floats:
 
 
 def _ranked(column: Floats) -> tuple[Floats, npt.NDArray[np.int64]]:
-    """Return the cuts between neighbouring scores of a column, and the ranks of its scores.
+    """Return the midpoints between neighbouring scores of a column, and the ranks of its scores.
 
     A score of rank r is above cut r - 1 and at most cut r. The last cut, which is cut -1, is below
-    all scores. Failures are further below rank 0 than any score is above: a threshold half way
-    between them and a score is negative, so it never puts a lower score with the failures.
+    all scores. Failures are further below rank 0 than any score is above it, so a threshold halfway
+    between failures and a score is negative and never puts a lower score with the failures.
     """
     failed = np.isneginf(column)
     levels = np.unique(column[~failed])
@@ -203,7 +205,7 @@ def _ranked(column: Floats) -> tuple[Floats, npt.NDArray[np.int64]]:
 
 
 def _arrays(tree: Any, cuts: tuple[Floats, ...]) -> dict[str, npt.NDArray[Any]]:
-    """Return the arrays of one of scikit-learn's trees, its thresholds in units of the scores."""
+    """Return the arrays of one of scikit-learn's trees, with thresholds in units of the scores."""
     split = tree.children_left >= 0
     threshold = np.zeros(tree.node_count)
     for number, cut in enumerate(cuts):
@@ -224,7 +226,5 @@ def _regressor() -> Any:
     try:
         from sklearn.ensemble import RandomForestRegressor
     except ImportError:
-        raise ConfigError(
-            "scikit-learn grows the forests: pip install 'greenmachine[forest]'"
-        ) from None
+        raise ConfigError("forests need scikit-learn: pip install 'greenmachine[forest]'") from None
     return RandomForestRegressor

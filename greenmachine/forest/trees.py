@@ -1,8 +1,8 @@
-"""Regression trees as plain arrays: a vectorised walk over all of them, and their JSON.
+"""Regression trees as plain arrays: vectorised prediction over all trees, and their JSON.
 
-The nodes of all trees stand one after the other, a tree's root first. A node that splits sends a
-network left where its score is at most the threshold, else right; a leaf has feature -1 and the
-value to predict. A tree of one split over feature 2:
+The nodes of all trees are stored one after the other, each tree's root first. A node that splits
+sends a network to its left child if the score is at most the threshold, else to its right child. A
+leaf has feature -1 and the value to predict. A tree of one split over feature 2:
 
     node       0     1     2
     feature    2    -1    -1
@@ -27,7 +27,7 @@ Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
 
 _FIELDS = ("feature", "threshold", "left", "right", "value")
-_WALKERS = 1 << 18  # pairs of a network and a tree at a time: buffers stay below 10 MB
+_WALKERS = 1 << 18  # pairs of network and tree at a time; keeps buffers smaller than 10 MB
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,11 +35,11 @@ class Trees:
     """Trees whose mean is the prediction.
 
     Attributes:
-        roots: (trees,) places of the roots.
-        feature: (nodes,) column that a node looks at, -1 at a leaf.
+        roots: (trees,) indices of the roots.
+        feature: (nodes,) column that a node reads, -1 at a leaf.
         threshold: (nodes,) finite.
-        left: (nodes,) place of the child for scores of at most the threshold.
-        right: (nodes,) place of the other child.
+        left: (nodes,) index of the child for scores of at most the threshold.
+        right: (nodes,) index of the other child.
         value: (nodes,) the prediction of a leaf.
     """
 
@@ -75,7 +75,7 @@ class Trees:
         return mean
 
     def to_json(self) -> list[dict[str, list[float]]]:
-        """Return one object of five lists a tree; children are counted from the tree's root."""
+        """Return one object of five lists per tree; children are counted from the tree's root."""
         ends = [*self.roots[1:].tolist(), len(self.feature)]
         trees = []
         for root, end in zip(self.roots.tolist(), ends, strict=True):
@@ -92,13 +92,13 @@ class Trees:
 
         Args:
             trees: any JSON value.
-            features: number of columns that they may look at.
+            features: number of columns that they may read.
 
         Raises:
             ValueError: ``trees`` is anything else; the message says what is wrong.
         """
         if not isinstance(trees, list) or not trees:
-            raise ValueError("trees is no list of trees")
+            raise ValueError("trees is not a list of trees")
         checked = []
         for number, tree in enumerate(trees):
             try:
@@ -109,7 +109,7 @@ class Trees:
 
     @classmethod
     def of(cls, trees: Sequence[dict[str, Any]]) -> Trees:
-        """Return single trees, each the five arrays with children counted from its root, as one."""
+        """Combine single trees, each with five arrays and children counted from its root."""
         sizes = np.array([len(tree["feature"]) for tree in trees], dtype=np.int64)
         roots = np.cumsum(sizes) - sizes
         joined = {name: np.concatenate([tree[name] for tree in trees]) for name in _FIELDS}
@@ -125,7 +125,7 @@ class Trees:
 
 
 def _checked(tree: Any, features: int) -> dict[str, npt.NDArray[Any]]:
-    """Return the arrays of one tree, in which every walk from the root ends at a leaf."""
+    """Return the arrays of one tree, after checking that it is a tree."""
     if not isinstance(tree, dict) or set(tree) != set(_FIELDS):
         raise ValueError(f"its keys are not {', '.join(_FIELDS)}")
     found = {name: _numbers(name, tree[name]) for name in _FIELDS}
@@ -134,12 +134,12 @@ def _checked(tree: Any, features: int) -> dict[str, npt.NDArray[Any]]:
         raise ValueError("its arrays differ in length")
     for name in ("feature", "left", "right"):
         if found[name].dtype != np.int64:
-            raise ValueError(f"{name} holds other than integers")
+            raise ValueError(f"{name} contains numbers that are not integers")
     if found["feature"].min() < -1 or found["feature"].max() >= features:
-        raise ValueError(f"it looks at other than the {features} features")
+        raise ValueError(f"it reads features other than the {features} given")
     split = np.flatnonzero(found["feature"] >= 0)
     children = np.concatenate([found["left"][split], found["right"][split]])
-    # Every node but the root is the child of one node before it: so there is no circle.
+    # Every node except the root is the child of exactly one earlier node, so there is no cycle.
     if (
         not np.array_equal(np.sort(children), np.arange(1, size))
         or (children <= np.tile(split, 2)).any()
@@ -153,7 +153,7 @@ def _checked(tree: Any, features: int) -> dict[str, npt.NDArray[Any]]:
 def _numbers(name: str, values: Any) -> npt.NDArray[Any]:
     array = np.array(values) if isinstance(values, list) and values else np.empty(0)
     if array.ndim != 1 or not array.size or array.dtype.kind not in "if":
-        raise ValueError(f"{name} is no list of numbers")
+        raise ValueError(f"{name} is not a list of numbers")
     if not np.isfinite(array).all():
-        raise ValueError(f"{name} holds a number that is not finite")
+        raise ValueError(f"{name} contains a number that is not finite")
     return array

@@ -1,4 +1,4 @@
-"""The language of proxies: kinds, expressions, and the DEAP grammars made from the registries."""
+"""The language of proxies: kinds, expressions, and DEAP grammars built from the registries."""
 
 from greenmachine.language.drawing import Tree, tree_of
 from greenmachine.language.expression import (

@@ -1,4 +1,4 @@
-"""An expression as a drawing: Graphviz source, and SVG."""
+"""Draw an expression as a tree: Graphviz source, and SVG."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from greenmachine.language.expression import Expression
 
 __all__ = ["Tree", "tree_of"]
 
-_ROW, _COLUMN = 26, 190  # pixels that a leaf takes in height, and a level in width
+_ROW, _COLUMN = 26, 190  # height of a leaf and width of a level, in pixels
 
 
 @dataclass(frozen=True)
 class Tree:
-    """The tree of an expression; notebooks show it.
+    """The tree of an expression; notebooks display it.
 
     Attributes:
         expression: the expression.
@@ -32,7 +32,7 @@ class Tree:
 
     @property
     def svg(self) -> str:
-        """The drawing: Graphviz's where its ``dot`` is installed, else Vega's tidy tree."""
+        """The drawing as SVG, by Graphviz if its ``dot`` is installed, else by Vega."""
         dot = shutil.which("dot")
         if dot is None:
             return _tidy(self.expression)
@@ -42,10 +42,13 @@ class Tree:
         return ran.stdout if ran.returncode == 0 else _tidy(self.expression)
 
     def save(self, path: str | Path) -> Path:
-        """Write the drawing to ``path``: Graphviz source where it ends in .dot or .gv, else SVG.
+        """Write the drawing to ``path``: Graphviz source for a name in .dot or .gv, else SVG.
+
+        Returns:
+            The path.
 
         Raises:
-            ConfigError: it ends in something else.
+            ConfigError: the name ends in something else.
         """
         path = Path(path)
         if path.suffix not in (".dot", ".gv", ".svg"):
@@ -61,7 +64,7 @@ class Tree:
 
 
 def tree_of(expression: Expression) -> Tree:
-    """Return the tree of ``expression``, the score on the left and what it reads on the right."""
+    """Return the tree of ``expression``, drawn with the root on the left."""
     lines = ["digraph proxy {", "  rankdir=LR;", '  node [shape=box, fontname="sans-serif"];']
     for row in _rows(expression):
         style = "" if row["inner"] else ", style=filled, fillcolor=lightgrey"

@@ -1,7 +1,7 @@
-"""Expressions: typed trees over signals, written as text; of either language.
+"""Expressions: typed trees over signals, written as text, of either language.
 
-``sum_layers(min_eigenvalue(channel_correlation(noise_input)))`` parses into an
-:class:`Expression`; printing gives the text back. Equality and hash are those of the text.
+``sum_layers(min_eigenvalue(channel_correlation(noise_input)))`` is parsed into an
+:class:`Expression`, which prints as the same text. Equality and hash are those of the text.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ __all__ = ["Expression", "apply", "canonical", "number", "parse", "rank_canonica
 
 _text = operator.attrgetter("text")
 
-MAX_NESTING = 100  # deeper text is refused instead of exhausting Python's stack
+MAX_NESTING = 100  # deeper text is an error, because it would exhaust Python's stack
 
 
 class Expression:
     """A node of the language with its arguments; immutable.
 
     Attributes:
-        op: primitive or terminal name; for a number its text.
+        op: name of the primitive or terminal, or the text of a number.
         args: the arguments.
         kind: kind of the value.
-        text: the whole expression as it is written.
+        text: the whole expression as text.
         size: number of nodes.
-        height: edges on the longest way from the root to a leaf.
+        height: number of edges on the longest path from the root to a leaf.
     """
 
-    # No __dict__: a search makes a hundred thousand of them a minute. `_form` is what `canonical`
-    # found, or the class itself where the expression is canonical (a reference to itself would
-    # keep it alive until the garbage collector comes).
+    # No __dict__: a search makes a hundred thousand of these objects per minute. `_form` is the
+    # result of `canonical`, or the class itself if the expression is canonical (a reference to
+    # itself would keep it alive until the garbage collector runs).
     __slots__ = ("_form", "args", "height", "kind", "op", "size", "text")
 
     def __init__(self, op: str, args: tuple[Expression, ...], kind: str) -> None:
@@ -71,7 +71,7 @@ class Expression:
 
     @property
     def value(self) -> float:
-        """The float that a number stands for."""
+        """The float value of a number."""
         return float(self.op)
 
     def walk(self) -> Iterator[Expression]:
@@ -88,12 +88,12 @@ class Expression:
 
 
 def terminal(name: str) -> Expression:
-    """Return the terminal ``name``; KeyError where there is none."""
+    """Return the terminal ``name``; raise a KeyError if there is none."""
     return Expression(name, (), LEAVES[name])
 
 
 def number(value: float) -> Expression:
-    """Return a number, written so that reading it gives the same float.
+    """Return a number whose text is parsed to the same float.
 
     Raises:
         ValueError: infinity and NaN have no text in the language.
@@ -169,7 +169,7 @@ class _Parser:
             return terminal(word)
         if word not in vocabulary:
             close = get_close_matches(word, [*LEAVES, *(p.name for p in vocabulary)], n=3)
-            hint = f"; did you mean {' or '.join(close)}?" if close else " (a plugin's word?)"
+            hint = f"; did you mean {' or '.join(close)}?" if close else " (is a plugin missing?)"
             raise ExpressionError(f"unknown name {word!r}{hint}", self.text, at)
         self.expect("(", f"'(' after {word}")
         args = [self.expression(nesting + 1)]
@@ -182,14 +182,14 @@ class _Parser:
 
 
 def parse(text: str, kind: str | None = NETWORK_SCALAR) -> Expression:
-    """Read an expression.
+    """Parse an expression.
 
     Args:
-        text: such as ``mean_layers(l2_norm(noise_weight_grad))``; white space is free.
-        kind: the kind that the whole must have; None accepts any.
+        text: for example ``mean_layers(l2_norm(noise_weight_grad))``; white space is ignored.
+        kind: the kind that the whole expression must have; None accepts any.
 
     Raises:
-        ExpressionError: a syntax or kind error, with its place in the text.
+        ExpressionError: a syntax or kind error, with its position in the text.
     """
     parser = _Parser(text)
     expression = parser.expression()
@@ -198,16 +198,16 @@ def parse(text: str, kind: str | None = NETWORK_SCALAR) -> Expression:
         raise ExpressionError(f"expected the end, found {value!r}", text, at)
     if kind is not None and expression.kind != kind:
         at = len(text) - len(text.lstrip())
-        raise ExpressionError(f"the whole is a {expression.kind}, not a {kind}", text, at)
+        raise ExpressionError(f"the expression is a {expression.kind}, not a {kind}", text, at)
     return expression
 
 
 def canonical(expression: Expression) -> Expression:
-    """Return the form that stands for all expressions of the same value.
+    """Return the canonical form, which is equal for many expressions of equal value.
 
-    Arguments of commutative primitives are sorted by text; involutions applied twice and
-    idempotent primitives applied twice are reduced; aliases of terminals are resolved. The
-    expression remembers its form, so that asking again costs nothing.
+    Arguments of commutative primitives are sorted by text, repeated involutions and idempotent
+    primitives are reduced, and aliases of terminals are resolved. The expression stores its form,
+    so a second call takes no time.
     """
     known = expression._form
     if known is Expression:
@@ -243,7 +243,8 @@ def _reduced(expression: Expression) -> Expression:
 def rank_canonical(expression: Expression) -> Expression:
     """Return the canonical form without strictly monotone roots.
 
-    For comparing expressions that rank networks alike (up to direction); the value differs.
+    Two expressions with the same form rank networks alike, up to direction, but their values
+    differ.
     """
     expression = canonical(expression)
     while expression.args and vocabulary[expression.op].rank_preserving:

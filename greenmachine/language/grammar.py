@@ -1,4 +1,4 @@
-"""From the registry to DEAP: a typed primitive set, random trees, and the way back to text."""
+"""From the registry to DEAP: a typed primitive set, random trees, and conversion to expressions."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from greenmachine.signals.registry import PASSES
 
 __all__ = ["NUMBERS", "Grammar", "usable_passes"]
 
-_TERMINAL_RATE = 0.3  # chance that a growing branch ends where it may (both ways are possible)
-_MOST_KNOWN = 50_000  # expressions that a grammar remembers, some 30 MB
+_TERMINAL_RATE = 0.3  # probability that a growing branch ends, if it may end or go on
+_MOST_KNOWN = 50_000  # expressions that a grammar caches, about 30 MB
 _ABOVE = (LAYER_SCALAR, NETWORK_SCALAR, NUMBER)
 
 
 def usable_passes(language: Language, plugins: Collection[str] = ()) -> list[str]:
-    """Return the passes that a run may choose from: GreenMachine's, and those of its plugins."""
+    """Return the passes that a run may use: GreenMachine's, and those of its plugins."""
     if not language.passes:
         return []
     own = (p for p in PASSES.values() if belongs(p.function.__module__, plugins))
@@ -35,27 +35,27 @@ class Grammar:
     """The vocabulary of one run.
 
     Args:
-        passes: whose signals the trees may read.
+        passes: passes whose signals the trees may read.
         exclude: primitives and terminals to leave out.
-        language: whose words and terminals the trees are made of.
-        plugins: names of plugins whose words the trees may have, beside GreenMachine's own.
-        leaves: canonical expressions of kind ``LayerScalar`` or ``NetworkScalar`` that stand as
-            terminals in place of the signals: a tree has nothing else that reads tensors. None
-            lets trees reach down to the signals.
+        language: language whose primitives and terminals the trees consist of.
+        plugins: names of plugins whose primitives the trees may contain besides GreenMachine's.
+        leaves: canonical expressions of kind ``LayerScalar`` or ``NetworkScalar`` that are the
+            terminals in place of the signals, so that a tree needs no tensors. None makes the
+            signals terminals.
 
     Attributes:
         root: kind of a tree's root.
         pset: the ``deap.gp.PrimitiveSetTyped``; one DEAP primitive per name and signature.
-        joints: DEAP primitives that make one whole tree of two.
-        alike: by name of a DEAP primitive, those of its kinds, itself among them.
-        wrappers: by kind, DEAP primitives from one argument of that kind, and maybe numbers, to
-            the same kind.
-        closing: number of words that close a tree; see :class:`Language`.
+        joints: DEAP primitives that combine two whole trees into one.
+        alike: for the name of a DEAP primitive, all DEAP primitives with the same kinds.
+        wrappers: for each kind, DEAP primitives with one argument of that kind, possibly numbers,
+            and a result of that kind.
+        closing: number of primitives that close a tree; see :class:`Language`.
         terminals: names of the signals (and ``depth``) that trees may read, not their aliases.
-        leaves: expression of every terminal that stands for one, by its text.
+        leaves: for the text of a terminal that stands for an expression, this expression.
 
     Raises:
-        ConfigError: a pass or a word of ``exclude`` is unknown, or the rest says nothing.
+        ConfigError: a pass or a name in ``exclude`` is unknown, or no expression can be built.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Grammar:
         there = usable_passes(language, plugins)
         if wrong := [name for name in passes if name not in there]:
             known = ", ".join(there) or f"none to choose in the {language.name} language"
-            raise ConfigError(f"passes: no pass {', '.join(wrong)}; there are {known}")
+            raise ConfigError(f"passes: unknown pass {', '.join(wrong)}; choose from {known}")
         terminals = language.terminals(passes)
         words = [
             primitive
@@ -79,7 +79,7 @@ class Grammar:
         ]
         unknown = sorted(set(exclude) - {p.name for p in words} - set(terminals))
         if unknown:
-            raise ConfigError(f"language.exclude names unknown words: {', '.join(unknown)}")
+            raise ConfigError(f"language.exclude: unknown names {', '.join(unknown)}")
         self.root = language.root
         self._closing = language.closing
         self.terminals = sorted({ALIASES.get(n, n) for n in terminals if n not in exclude})
@@ -101,7 +101,7 @@ class Grammar:
             self._terminals[leaf.kind].append(self._add_terminal(leaf.text, leaf.kind))
         if above and not self.leaves:
             raise ConfigError(
-                "passes and language.exclude leave no expression of the bank: take more passes, or "
+                "no expression of the bank fits passes and language.exclude: use more passes, or "
                 "exclude less"
             )
         for value in language.numbers:
@@ -126,15 +126,15 @@ class Grammar:
         self.heights: dict[str, int] = {}
         self._find_heights()
         if self.root not in self.heights:
-            raise ConfigError("language.exclude leaves no way to build an expression")
+            raise ConfigError("language.exclude: no expression can be built: exclude less")
 
     def generate(self, kind: str, height: int, *, full: bool) -> list[gp.Primitive | gp.Terminal]:
         """Return a random tree of ``kind`` in DEAP's prefix order.
 
         Args:
             kind: kind of the root.
-            height: at most this high, or as low as the kind allows.
-            full: let every branch go as deep as it may; otherwise branches end early.
+            height: largest height, unless the kind needs more.
+            full: whether every branch grows as deep as possible; otherwise branches may end early.
         """
         terminals = self._terminals[kind]
         if (kind, height) not in self._fitting:
@@ -146,9 +146,9 @@ class Grammar:
         fits = self._fitting[kind, height]
         if terminals and (not fits or (not full and random.random() < _TERMINAL_RATE)):
             return [random.choice(terminals)]
-        if not fits:  # the kind needs more height than is left: build it as low as it goes
+        if not fits:  # the kind needs more height than remains: build the lowest tree
             return self.generate(kind, self.heights[kind], full=full)
-        # A word first, then its signature: words with many signatures are not drawn more often.
+        # First the primitive, then its signature: many signatures do not make it more likely.
         name = random.choice(list(fits))
         arguments = random.choice(fits[name])
         nodes: list[gp.Primitive | gp.Terminal] = [self._nodes[name, arguments]]
@@ -157,18 +157,18 @@ class Grammar:
         return nodes
 
     def node_kind(self, node: gp.Primitive | gp.Terminal) -> str:
-        """Return the kind that a DEAP node gives."""
+        """Return the kind of a DEAP node's result."""
         return str(node.ret.__name__)
 
     def number(self, text: str) -> gp.Terminal:
-        """Return the DEAP leaf of a number, which need not be one of random trees."""
+        """Return the DEAP leaf of a number, which random trees need not contain."""
         return gp.Terminal(text, True, KIND_TYPES[NUMBER])
 
     def tree(self, expression: Expression) -> gp.PrimitiveTree:
-        """Return the DEAP tree of ``expression``, without the words that close it.
+        """Return the DEAP tree of ``expression``, without the primitives that close it.
 
         Raises:
-            ConfigError: a word of it is not in this grammar.
+            ConfigError: the expression contains a name that is not in this grammar.
         """
         nodes = []
         whole = expression
@@ -178,12 +178,12 @@ class Grammar:
         waiting = [whole]
         while waiting:
             node = waiting.pop()
-            # Where a leaf stands, its canonical form does; above it every word is kept as it is.
+            # A leaf is looked up by its canonical form; everything above leaves stays as it is.
             if self.leaves and any(a.kind not in _ABOVE for a in node.args):
                 if (leaf := canonical(node).text) not in self.leaves:
                     raise ConfigError(
                         f"{node} in {expression} is not in the bank: add it with `greenmachine "
-                        "bank add`, or take it out of the seeds or of language.exclude"
+                        "bank add`, or remove it from the seeds or from language.exclude"
                     )
                 nodes.append(self.pset.mapping[leaf])
                 continue
@@ -197,7 +197,7 @@ class Grammar:
             if found is None:
                 raise ConfigError(
                     f"{node.op!r} in {expression} is not in this run's language: "
-                    "add its pass to `passes` or its file to `plugins`, take it out of "
+                    "add its pass to `passes` or its file to `plugins`, remove it from "
                     "language.exclude, or choose the other language.name"
                 )
             nodes.append(found)
@@ -206,14 +206,14 @@ class Grammar:
     def expression(self, tree: Sequence[gp.Primitive | gp.Terminal]) -> Expression:
         """Return the expression of a DEAP tree (any sequence of nodes in prefix order).
 
-        Where the root has the kind of whole trees, it is closed.
+        If the root has the kind of a whole tree, the expression is closed.
         """
         return self.closed(self.subtrees(tree)[0])
 
     def subtrees(self, tree: Sequence[gp.Primitive | gp.Terminal]) -> list[Expression]:
         """Return the expression of the subtree at every node, not closed.
 
-        What a subtree says is remembered: two trees that share one share the expression, too.
+        Expressions are cached, so two trees that share a subtree share its expression.
         """
         if len(self._known) > _MOST_KNOWN:
             self._known.clear()
@@ -223,7 +223,7 @@ class Grammar:
         key: tuple[Any, ...]
         for node in reversed(tree):
             arity = node.arity
-            # By the identity of arguments: the entry holds them, so none is freed before it.
+            # Keyed by the identity of arguments, which the entry keeps alive.
             if arity == 1:
                 key = (node.name, id(stack[-1]))
             elif arity == 2:
@@ -253,7 +253,7 @@ class Grammar:
         return made
 
     def closed(self, whole: Expression) -> Expression:
-        """Return ``whole`` with the words that close a tree, if it has the kind of one."""
+        """Return ``whole`` with the primitives that close a tree, if it has the root's kind."""
         if whole.kind == self.root:
             for word in self._closing:
                 whole = apply(word, whole)
@@ -268,7 +268,7 @@ class Grammar:
         return self.leaves.get(node.name) or terminal(node.name)
 
     def _reads(self, leaf: Expression, exclude: Collection[str]) -> bool:
-        """Whether a leaf reads only what the trees may read, by words that they may have."""
+        """Return whether a leaf uses only terminals and primitives that trees may contain."""
         return leaf.terminals <= {*self.terminals} and not any(
             node.op in exclude for node in leaf.walk()
         )

@@ -1,4 +1,4 @@
-"""The types of the languages: the kinds of ``primitives`` and the terminals that carry them."""
+"""The types of the languages: the kinds of ``primitives``, and the terminals of each kind."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ __all__ = [
 ]
 
 ALIASES: dict[str, str] = {f"{mode}_wt": "random_wt" for mode in MODES}
-"""Terminals that name what another one is: no mode changes the weights."""
+"""Terminals that are equal to another one, because no mode changes the weights."""
 
 PAPER_TERMINALS: dict[str, str] = dict.fromkeys([*MODE_SIGNALS, *ALIASES], PAPER_TENSOR)
 """The 20 terminals of the paper language and their kind."""
 
 LEAVES: Mapping[str, str] = ChainMap(TERMINALS, PAPER_TERMINALS)
-"""The terminals of both languages, those of passes that are registered later among them."""
+"""The terminals of both languages, including those of passes that are registered later."""
 
 
 def terminals_of(passes: Iterable[str]) -> dict[str, str]:
-    """Return the terminals of a typed run with ``passes``: ``weight``, ``depth``, their signals."""
+    """Return the terminals of a typed run with ``passes``: ``weight``, ``depth``, signals."""
     found = {name: TERMINALS[name] for name in ("weight", "depth")}
     for name in passes:
         found |= PASSES[name].terminals
@@ -39,10 +39,10 @@ def terminals_of(passes: Iterable[str]) -> dict[str, str]:
 
 
 class _Kind(type):
-    """Class of the kinds as DEAP sees them.
+    """Metaclass of the kinds in DEAP.
 
-    DEAP picks a kind from a ``set`` of classes; classes hash by address, so without a hash
-    of the name the same seed would give another run in another process.
+    DEAP draws a kind from a ``set`` of classes. Classes hash by address by default, so the same
+    seed would give another run in another process. This class hashes by name.
     """
 
     def __hash__(cls) -> int:
@@ -50,4 +50,4 @@ class _Kind(type):
 
 
 KIND_TYPES: dict[str, type] = {kind: _Kind(kind, (), {}) for kind in (*KINDS, PAPER_TENSOR)}
-"""The class that stands for each kind in a DEAP ``PrimitiveSetTyped``."""
+"""The class that represents each kind in a DEAP ``PrimitiveSetTyped``."""

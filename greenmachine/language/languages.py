@@ -1,7 +1,7 @@
-"""The two languages: what a grammar is made of, and how a tree becomes a score.
+"""The two languages: the terminals and primitives of a grammar, and the form of a score.
 
 The typed language is this project's. The paper language is that of the published method
-(arXiv 2411.15290): 20 terminals and 38 functions of one kind, always the mean over layers.
+(arXiv 2411.15290): 20 terminals and 38 functions of one kind, and always the mean over layers.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from greenmachine.primitives.registry import (
 __all__ = ["LANGUAGES", "NUMBERS", "PAPER", "TYPED", "Language"]
 
 NUMBERS: tuple[float, ...] = (-2.0, -1.0, -0.5, -0.25, 0.25, 0.5, 2.0, 3.0, 4.0)
-"""Numbers that a random tree may contain; others come in through seeds."""
+"""Numbers that a random tree may contain; seeds may contain others."""
 
 
 @dataclass(frozen=True)
 class Language:
-    """A way to write proxies.
+    """A language for proxies.
 
     Attributes:
-        name: of the language.
+        name: its name.
         words: its primitives.
-        passes: whether a run chooses passes of the registry; else the language has its own.
-        terminals: kind of every terminal of a run, by name, from the passes that it chose.
-        numbers: that a random tree may contain.
+        passes: whether a run chooses passes of the registry; otherwise the language has its own.
+        terminals: returns the kind of every terminal of a run, by name, for its passes.
+        numbers: the numbers that a random tree may contain.
         root: kind of a tree's root.
-        closing: words that make a ``NetworkScalar`` of the root, innermost first. They stand in
-            every expression and in no tree, so that no variation is spent on them.
+        closing: primitives that turn the root into a ``NetworkScalar``, innermost first. They are
+            part of every expression and of no tree, so that variation does not change them.
     """
 
     name: str

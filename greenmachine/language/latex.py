@@ -1,7 +1,8 @@
-"""An expression as a formula that people read: LaTeX.
+"""An expression as a formula in LaTeX.
 
-Each primitive has its notation in the registry; a plugin's may give one. W, X and Y are the
-weights, the input and the output of a layer, ℓ its index, from 1 to L, and a pass is a subscript.
+Each primitive has its notation in the registry, and a plugin's primitive may have one. W, X and Y
+are the weights, input and output of a layer, ℓ is its index, from 1 to L, and a pass is a
+subscript.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _PLACE = re.compile(r"#(\(?)(\d)\)?")
 
 
 def latex(expression: Expression) -> str:
-    """Return ``expression`` in LaTeX's mathematics, without delimiters such as ``$``."""
+    """Return ``expression`` in LaTeX's math mode, without delimiters such as ``$``."""
     if not expression.args:
         return _leaf(expression)
     arguments = [latex(argument) for argument in expression.args]
@@ -47,13 +48,13 @@ def latex(expression: Expression) -> str:
 
 
 def _closed(expression: Expression) -> bool:
-    """Whether the LaTeX of ``expression`` needs no brackets beside an operator or an exponent."""
+    """Return whether the LaTeX needs no brackets next to an operator or an exponent."""
     if expression.kind == NUMBER:
         return expression.value >= 0
     if not expression.args:
         return True
     notation = vocabulary[expression.op].notation
-    # Sums, products, powers and minus signs are open, and so is what has a sum before it.
+    # Sums, products, powers and minus signs need brackets, and so do terms after a sum sign.
     return not notation or not (
         notation.startswith(("#", "-")) or r"\sum" in notation or "(1)" in notation
     )

@@ -1,8 +1,8 @@
-"""An expression for SymPy, which simplifies, differentiates and prints it.
+"""An expression for SymPy, which can simplify, differentiate and print it.
 
-What works on numbers becomes SymPy's own function; signals are real symbols, and all that reads
-tensors or layers is a function without a definition. The protection of logarithms and divisions
-near zero is left out: elsewhere values are those of the engine.
+Functions of numbers become SymPy's own functions. Signals are real symbols, and all functions of
+tensors or layers are undefined functions. The protection of logarithms and divisions near zero is
+left out; everywhere else the values are those of the engine.
 """
 
 from __future__ import annotations

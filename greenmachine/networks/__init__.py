@@ -1,4 +1,4 @@
-"""Networks of the benchmarks, and what they cost without running them."""
+"""Networks of the benchmarks, and their costs, computed without running them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The blocks that the networks of the benchmarks are made of.
+"""The blocks of which the networks of the benchmarks consist.
 
-All of them keep PyTorch's default initialisation, and no ReLU works in place, so that hooks
-may keep the tensors that they see.
+All of them keep PyTorch's default initialisation. No ReLU works in place, so hooks may keep the
+tensors that they receive.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ def conv_bn(
 def conv_bn_relu(
     inputs: int, outputs: int, kernel: int, stride: int = 1, *, groups: int = 1
 ) -> nn.Sequential:
-    """Return what :func:`conv_bn` does, and a ReLU after it."""
+    """Return the layers of :func:`conv_bn`, followed by a ReLU."""
     block = conv_bn(inputs, outputs, kernel, stride, groups=groups)
     return block.append(nn.ReLU(inplace=False))
 
 
 def _edge(op: str, inputs: int, outputs: int) -> nn.Module | None:
-    """Return the module of one edge, or None where nothing flows (``none``)."""
+    """Return the module of one edge, or None for the operation ``none``."""
     match op:
         case "none":
             return None
@@ -71,11 +71,11 @@ def _edge(op: str, inputs: int, outputs: int) -> nn.Module | None:
 
 
 class Cell(nn.Module):
-    """Four nodes in a complete directed acyclic graph; a node is the sum of its edges.
+    """Four nodes in a complete directed acyclic graph; a node is the sum of its incoming edges.
 
-    Edges leaving node 0 map ``inputs`` to ``outputs`` channels, the others keep ``outputs``.
-    A convolution whose source is empty still runs, on zeros, and one whose result nobody
-    reads runs too: both are layers of the network and count in its parameters.
+    Edges that leave node 0 map ``inputs`` to ``outputs`` channels, the others keep ``outputs``. A
+    convolution whose source is empty still runs, on zeros, and so does one whose result is not
+    used: both are layers of the network and count in its parameters.
     """
 
     def __init__(self, ops: Sequence[str], inputs: int, outputs: int) -> None:

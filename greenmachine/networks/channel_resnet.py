@@ -1,6 +1,7 @@
 """The residual networks of Channel-Bench-Macro (Su et al., BCNet, CVPR 2021): seven widths.
 
-An architecture is seven digits 1 to 4, quarters of 256, 256, 256, 512, 512, 512, 512 channels.
+An architecture consists of seven digits from 1 to 4: how many quarters of 256, 256, 256, 512, 512,
+512 and 512 channels the layers have.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ _DOUBLED = (1, 1, 1, 2, 2, 2, 2)  # the widths of the second half are those of t
 
 
 def parse_channel_resnet(arch: str) -> tuple[int, ...]:
-    """Return the seven numbers of quarters.
+    """Return the seven digits.
 
     Raises:
         DataError: ``arch`` is not seven digits 1 to 4.
@@ -27,7 +28,7 @@ def parse_channel_resnet(arch: str) -> tuple[int, ...]:
 
 
 def channel_widths(arch: str, width: int = 256) -> tuple[int, ...]:
-    """Return the seven widths, quarters of ``width`` and of twice ``width``, at least 1 each.
+    """Return the seven widths, in quarters of ``width`` and of twice ``width``, at least 1 each.
 
     Raises:
         DataError: ``arch`` is not seven digits 1 to 4.
@@ -37,7 +38,7 @@ def channel_widths(arch: str, width: int = 256) -> tuple[int, ...]:
 
 
 class Residual(nn.Module):
-    """Two 3×3 convolutions, the input added where shapes agree, and a ReLU after the sum."""
+    """Two 3×3 convolutions, plus the input where shapes are equal, and a ReLU after the sum."""
 
     def __init__(self, inputs: int, hidden: int, outputs: int, *, down: bool = False) -> None:
         super().__init__()
@@ -57,8 +58,8 @@ class Residual(nn.Module):
 def build_channel_resnet(arch: str, *, num_classes: int = 10, width: int = 256) -> nn.Module:
     """Return the network of seven digits: images (B, 3, S, S) to logits (B, num_classes).
 
-    ``width`` is what the first three digits are quarters of (the benchmark has 256). ``S`` is a
-    multiple of 4. Weights are drawn from torch's global generator.
+    The first three digits count quarters of ``width`` (256 in the benchmark). ``S`` is a multiple
+    of 4. Weights are drawn from torch's global generator.
 
     Raises:
         DataError: ``arch`` is not seven digits 1 to 4.

@@ -1,9 +1,9 @@
-"""Parameters and multiply-accumulates of networks, without building or running them.
+"""Parameters and multiply-accumulate operations of networks, without building or running them.
 
-The convention is that of NATS-Bench's own tables, found by comparing all their rows:
-parameters are all trainable ones (batch norm and the bias of the linear layer included);
-``flops_m`` is millions of multiply-accumulates for one image of the convolutions and of the
-linear layer, whose bias counts as one more input; batch norm, ReLU and pooling are free.
+The convention is that of NATS-Bench's own tables, found by comparing all their rows. Parameters are
+all trainable ones, including those of batch norms and the bias of the linear layer. ``flops_m`` is
+the number of multiply-accumulates for one image, in millions, of the convolutions and the linear
+layer, whose bias counts as one more input. Batch norm, ReLU and pooling are not counted.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Counts: TypeAlias = NDArray[np.int64]
 
 
 class _Tally:
-    """Running sums of parameters and multiply-accumulates, one entry an architecture."""
+    """Running sums of parameters and multiply-accumulates, one entry per architecture."""
 
     def __init__(self, count: int) -> None:
         self.params: Counts = np.zeros(count, dtype=np.int64)
@@ -54,9 +54,9 @@ class _Tally:
         times: int | Counts = 1,
         norm: bool = True,
     ) -> None:
-        """Add ``times`` convolutions onto ``size``×``size`` maps, with batch norm or without.
+        """Add ``times`` convolutions with ``size``×``size`` outputs, with or without batch norm.
 
-        ``inputs`` are those that one output reads: 1 where the convolution is depthwise.
+        ``inputs`` is the number of input channels of one output: 1 for a depthwise convolution.
         """
         weights = inputs * outputs * kernel**2
         self.params += times * (weights + (2 * outputs if norm else 0))
@@ -225,11 +225,11 @@ def channel_resnet_costs(
 
 
 def module_costs(model: nn.Module, input_shape: Sequence[int]) -> tuple[int, float]:
-    """Return (trainable parameters, flops_m) counted on a real module.
+    """Return (trainable parameters, flops_m), counted on a module.
 
-    One image of zeros of ``input_shape``, of any rank, runs through ``model`` in evaluation mode
-    without gradients; it is left as it was found. A layer counts whenever it
-    fires, for all that it then computes: tokens, or windows that stand in its first dimension.
+    One image of zeros of ``input_shape``, of any rank, is passed through ``model`` in evaluation
+    mode without gradients; the model is left unchanged. A layer counts each time it runs, for all
+    outputs that it computes, such as those of every token.
     """
     macs = 0
 

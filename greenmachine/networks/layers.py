@@ -1,6 +1,6 @@
-"""The layers whose weights and maps are signals, and how much of a network they are.
+"""The layers whose weights and maps are signals, and the share of a network that they form.
 
-This file needs torch alone, because exported proxies inline its source.
+This file imports only torch, because exported proxies inline its source.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ WEIGHTED = (*CONVOLUTIONS, nn.Linear)
 
 @dataclass(frozen=True)
 class Coverage:
-    """How many of the weights that a network uses belong to its convolutions and linear layers.
+    """The share of the weights that a network uses that belongs to convolutions and linear layers.
 
-    A weight is an element of a parameter with two or more dimensions. Biases and the scales of
-    normalisation are none.
+    A weight is an element of a parameter with two or more dimensions; biases and the scales of
+    normalisation layers do not count.
 
     Attributes:
-        covered: weights of convolutions and linear layers that fired.
-        used: those, and all others that the network used.
-        others: names of the parameters that hold the others.
+        covered: number of weights of convolutions and linear layers that ran.
+        used: number of these and all other weights that the network used.
+        others: names of the parameters that contain the other weights.
     """
 
     covered: int
@@ -52,11 +52,11 @@ class Coverage:
 
     @property
     def share(self) -> float:
-        """The covered share of the weights used; 1 where there are none."""
+        """The covered share of the weights used; 1 if there are none."""
         return self.covered / self.used if self.used else 1.0
 
     def warn(self) -> None:
-        """Warn where a part of the network is not covered."""
+        """Warn if part of the network is not covered."""
         if not self.others:
             return
         names = ", ".join(self.others[:3]) + (", ..." if len(self.others) > 3 else "")
@@ -64,14 +64,14 @@ class Coverage:
         warnings.warn(
             f"the score covers {percent}% of the weights that the network uses "
             f"({self.covered:,} of {self.used:,}): {names} belong to no convolution or linear "
-            "layer that fires",
+            "layer that runs",
             stacklevel=3,
         )
 
 
 @contextmanager
 def fired_layers(model: nn.Module) -> Iterator[set[nn.Module]]:
-    """Yield a set that grows by every module of ``model`` that fires inside."""
+    """Yield a set to which every module of ``model`` that runs inside the block is added."""
     fired: set[nn.Module] = set()
     handles = [
         module.register_forward_hook(lambda module, args, output: fired.add(module))
@@ -87,14 +87,14 @@ def fired_layers(model: nn.Module) -> Iterator[set[nn.Module]]:
 def coverage(
     model: nn.Module, fired: Set[nn.Module], run: Callable[[], object], seed: int = 0
 ) -> Coverage:
-    """Return how much of ``model`` its convolutions and linear layers are.
+    """Return the share of ``model`` that its convolutions and linear layers form.
 
     Args:
         model: the network.
-        fired: its layers that fired.
-        run: sends a batch through the network. It is called only where a weight belongs to no
-            layer that fired, to see whether the network uses it.
-        seed: of the randomness inside the network.
+        fired: its layers that ran.
+        run: sends a batch through the network. It is called only if a weight belongs to no layer
+            that ran, to see whether the network uses it.
+        seed: seed of the randomness inside the network.
     """
     matrices = weight_matrices(model)
     if not others_of(matrices, fired):
@@ -109,7 +109,7 @@ def coverage(
         used = [
             (name, parameter)
             for name, module, parameter in others
-            # A layer that fires for another reads its own weights alone.
+            # A layer that runs reads only its own weights.
             if id(parameter) in reads.found or (module in ran and not isinstance(module, WEIGHTED))
         ]
         unread = {id(parameter) for _, _, parameter in others}
@@ -120,10 +120,10 @@ def coverage(
 
 @contextmanager
 def gradients_expected(model: nn.Module) -> Iterator[None]:
-    """Warn of layers that fire where the network switches gradients off.
+    """Warn if layers run inside the block while the network turns gradients off.
 
-    A function that computes layers in ways of its own (without a graph, to save memory) hides
-    their gradients from torch.
+    A custom autograd function that computes layers without a graph, to save memory, hides their
+    gradients from torch.
     """
     hidden: list[str] = []
 
@@ -146,7 +146,7 @@ def gradients_expected(model: nn.Module) -> Iterator[None]:
             handle.remove()
     if hidden:
         warnings.warn(
-            f"the network switches gradients off where {hidden[0]} fires (layers: {len(hidden)}): "
+            f"the network turns gradients off while {hidden[0]} runs (layers: {len(hidden)}): "
             "their gradients count as 0",
             stacklevel=3,
         )
@@ -163,7 +163,7 @@ def weight_matrices(model: nn.Module) -> list[tuple[str, nn.Module, Tensor]]:
 
 
 def elements(tensors: list[Tensor]) -> int:
-    """Return the number of elements, of a tensor that is listed twice once."""
+    """Return the number of elements; a tensor that is listed twice counts once."""
     total = 0
     for size in {id(tensor): tensor.numel() for tensor in tensors}.values():
         total += size
@@ -173,7 +173,7 @@ def elements(tensors: list[Tensor]) -> int:
 def others_of(
     matrices: list[tuple[str, nn.Module, Tensor]], fired: Set[nn.Module]
 ) -> list[tuple[str, nn.Module, Tensor]]:
-    """Return those of ``matrices`` that are not the weight of a layer that fired."""
+    """Return the entries of ``matrices`` that are not the weight of a layer that ran."""
     covered = {
         id(module.weight)
         for module in fired
@@ -183,10 +183,10 @@ def others_of(
 
 
 class Reads(TorchFunctionMode):
-    """Notes which of some tensors torch's functions are given.
+    """Records which of the given tensors are arguments of torch functions.
 
     Attributes:
-        found: their identities.
+        found: identities of these tensors.
     """
 
     def __init__(self, wanted: set[int]) -> None:
@@ -197,7 +197,7 @@ class Reads(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        """Note the arguments and call ``func``."""
+        """Record the arguments and call ``func``."""
         kwargs = kwargs or {}
         if getattr(func, "__name__", "") != "__get__":  # asking for a shape reads no value
             for value in (*args, *kwargs.values()):

@@ -1,9 +1,9 @@
 """The networks of NAS-Bench-Macro (Su et al., CVPR 2021).
 
-An architecture is eight digits, the layers of stages of 2, 3 and 3: ``0`` identity, ``1`` an
-inverted bottleneck with kernel 3 and expansion 3, ``2`` one with kernel 5 and expansion 6. The
-first layer of a stage doubles the width and halves the map: as identity it is a 1×1 convolution
-of stride 2. Any other identity is no layer at all.
+An architecture consists of eight digits, one per layer of three stages with 2, 3 and 3 layers:
+``0`` is an identity, ``1`` an inverted bottleneck with kernel 3 and expansion 3, ``2`` one with
+kernel 5 and expansion 6. The first layer of a stage doubles the width and halves the map; as
+identity it is a 1×1 convolution of stride 2. Any other identity is left out.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ BOTTLENECKS: dict[str, tuple[int, int]] = {"1": (3, 3), "2": (5, 6)}
 """Kernel and expansion by digit."""
 
 HEAD_FACTOR = 40
-"""Channels of the last convolution by those of the stem: 1,280 of 32."""
+"""Channels of the last convolution divided by those of the stem: 1,280 / 32."""
 
 
 def parse_macro(arch: str) -> tuple[str, str, str]:
@@ -45,8 +45,8 @@ def parse_macro(arch: str) -> tuple[str, str, str]:
 def canonical_macro(arch: str) -> str:
     """Return the architecture with the identities of each stage last: 3,969 of 6,561.
 
-    Those that share it build the same network, bit for bit: only a stage's first identity is a
-    layer.
+    Architectures with the same canonical form build the same network, bit for bit, because only the
+    first identity of a stage is a layer.
 
     Raises:
         DataError: ``arch`` is not eight digits 0, 1 or 2.
@@ -59,9 +59,9 @@ def canonical_macro(arch: str) -> str:
 
 
 class InvertedBottleneck(nn.Module):
-    """1×1 convolution that widens, depthwise convolution, 1×1 convolution that narrows.
+    """1×1 convolution that expands, depthwise convolution, 1×1 convolution that reduces.
 
-    Its input is added where shapes agree. No ReLU follows the last convolution.
+    Its input is added if shapes are equal. No ReLU follows the last convolution.
     """
 
     def __init__(self, inputs: int, outputs: int, kernel: int, expansion: int, stride: int) -> None:
@@ -83,9 +83,9 @@ class InvertedBottleneck(nn.Module):
 def build_macro(arch: str, *, num_classes: int = 10, width: int = 32) -> nn.Module:
     """Return the network of eight digits: images (B, 3, S, S) to logits (B, num_classes).
 
-    The stem has ``width`` channels (the benchmark 32), the stages twice, four and eight times as
-    many, the last convolution forty times. ``S`` is a multiple of 8. Weights are drawn from
-    torch's global generator.
+    The stem has ``width`` channels (32 in the benchmark), the stages have twice, four times and
+    eight times as many, and the last convolution forty times. ``S`` is a multiple of 8. Weights are
+    drawn from torch's global generator.
 
     Raises:
         DataError: ``arch`` is not eight digits 0, 1 or 2.

@@ -1,10 +1,10 @@
 """The cells of NAS-Bench-101 (Ying et al., ICML 2019).
 
-An architecture is one cell, written as ``100110100001001010101;3m331``: the upper triangle of the
-adjacency matrix of its vertices, row by row, as bits; a semicolon; the operation of every vertex
-between input and output: ``3`` a 3×3 convolution, ``1`` a 1×1 convolution, ``m`` a 3×3 max pool.
-The benchmark has up to 7 vertices and 9 edges. Vertices that do not lie on a path from input to
-output are dropped: they are in no network.
+An architecture is one cell, written as ``100110100001001010101;3m331``. Before the semicolon are
+the bits of the upper triangle of the adjacency matrix of its vertices, row by row. After it is the
+operation of every vertex between input and output: ``3`` a 3×3 convolution, ``1`` a 1×1
+convolution, ``m`` a 3×3 max pool. The benchmark has up to 7 vertices and 9 edges. Vertices that do
+not lie on a path from input to output are removed, because they are not part of the network.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ __all__ = [
 
 STACKS, CELLS_A_STACK = 3, 3
 
-# The numbers are those of the benchmark's hash.
+# The labels of operations in the benchmark's hash.
 _LABELS = {"3": 0, "1": 1, "m": 2}
 
 
 @dataclass(frozen=True)
 class Cell101:
-    """A cell without the vertices that are on no path.
+    """A cell without the vertices that lie on no path.
 
     Attributes:
         edges: (source, target) in order; vertex 0 is the input, the last one the output.
-        ops: of the vertices between, each ``3``, ``1`` or ``m``.
+        ops: operations of the vertices between them, each ``3``, ``1`` or ``m``.
     """
 
     edges: tuple[tuple[int, int], ...]
@@ -63,7 +63,7 @@ class Cell101:
 
 
 def parse_101(arch: str) -> Cell101:
-    """Return the cell that ``arch`` says, pruned.
+    """Return the pruned cell of ``arch``.
 
     Raises:
         DataError: ``arch`` is not a cell of this space, or its input does not reach its output.
@@ -75,13 +75,13 @@ def parse_101(arch: str) -> Cell101:
         raise DataError(f"cell {arch!r}: unknown operation {unknown[0]!r}; known: 3, 1, m")
     if len(bits) != vertices * (vertices - 1) // 2 or set(bits) - {"0", "1"}:
         raise DataError(
-            f"cell {arch!r} has {len(ops)} operations, so {vertices * (vertices - 1) // 2} bits "
-            "0 or 1 should stand before the semicolon"
+            f"cell {arch!r} has {len(ops)} operations, so it needs "
+            f"{vertices * (vertices - 1) // 2} bits, 0 or 1, before the semicolon"
         )
     pairs = [(s, t) for s in range(vertices) for t in range(s + 1, vertices)]
     edges = [pair for pair, bit in zip(pairs, bits, strict=True) if bit == "1"]
     reached, read = {0}, {vertices - 1}
-    # Sources come before targets: one pass forth and one back find all of both.
+    # Sources come before targets, so one forward and one backward pass find all of both.
     for source, target in edges:
         if source in reached:
             reached.add(target)
@@ -99,7 +99,7 @@ def parse_101(arch: str) -> Cell101:
 
 
 def program_101(arch: str) -> str:
-    """Return the pruned cell as text: cells that share it are one and the same network.
+    """Return the pruned cell as text; cells with the same text are the same network.
 
     Raises:
         DataError: ``arch`` is not a cell of this space.
@@ -113,8 +113,9 @@ def program_101(arch: str) -> str:
 def hash_101(arch: str) -> str:
     """Return the benchmark's own key of a cell, 32 hexadecimal digits, equal for isomorphic cells.
 
-    The rule of the published tables: each vertex starts from its degrees and its operation, and
-    takes in those of its neighbours as many times as there are vertices.
+    This is the rule of the published tables. The key of each vertex starts as the hash of its
+    degrees and operation; in as many rounds as there are vertices, it is hashed with the keys of
+    its neighbours.
 
     Raises:
         DataError: ``arch`` is not a cell of this space.
@@ -146,8 +147,8 @@ def _md5(text: str) -> str:
 def cell_widths(cell: Cell101, inputs: int, outputs: int) -> list[int]:
     """Return the number of channels of every vertex of a cell.
 
-    The vertices that the output reads share its width evenly, the first ones taking the
-    remainder; every other one has the greatest width among the vertices that read it.
+    The vertices that the output reads share its width evenly, and the first ones take the
+    remainder. Every other vertex has the largest width among the vertices that read it.
 
     Raises:
         ConfigError: a vertex would have no channel.
@@ -172,9 +173,9 @@ def cell_widths(cell: Cell101, inputs: int, outputs: int) -> list[int]:
 class Cell(nn.Module):
     """One cell: (B, inputs, H, W) to (B, outputs, H, W).
 
-    A vertex works on the sum of what it reads; what is wider is cut to its width, and the input
-    of the cell comes through a 1×1 convolution. The output joins what it reads along the channels
-    and adds the input, where it reads that too.
+    A vertex is applied to the sum of its inputs. A wider input is truncated to the width of the
+    vertex, and the input of the cell passes through a 1×1 convolution. The output concatenates its
+    inputs along the channels, and adds the projected cell input if there is an edge from it.
     """
 
     def __init__(self, cell: Cell101, inputs: int, outputs: int) -> None:

@@ -1,6 +1,6 @@
-"""Which of the things that a network returns is its output.
+"""Find the output of a network among the things that it returns.
 
-This file needs torch alone, because exported proxies inline its source.
+This file imports only torch, because exported proxies inline its source.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ def pick_output(returned: Any, output: Output | None = None) -> Tensor:
 
     Args:
         returned: what the network returned.
-        output: which part of it. None takes a tensor as it is, ``logits`` of a dictionary or an
-            object, and the only tensor of a tuple, list or dictionary.
+        output: which part of it. None takes a tensor itself, ``logits`` of a dictionary or an
+            object, or the only tensor of a tuple, list or dictionary.
 
     Raises:
-        ValueError: ``output`` does not fit, or without it the choice is not clear.
+        ValueError: ``output`` does not fit, or the choice is ambiguous without it.
     """
     if output is None:
         found = clear_output(returned)
         if found is not None:
             return found
         raise ValueError(
-            f"the network returned {described(returned)}: say which part is its output, with "
+            f"the network returned {described(returned)}: choose the part that is its output, with "
             "output=0 (an index), output='logits' (a key) or a function"
         )
     if isinstance(returned, Tensor) and not callable(output):
-        raise ValueError(f"output={output!r} does not fit: the network returned a tensor alone")
+        raise ValueError(f"output={output!r} does not fit: the network returned a single tensor")
     try:
         if callable(output):
             found = output(returned)
@@ -56,7 +56,7 @@ def pick_output(returned: Any, output: Output | None = None) -> Tensor:
 
 
 def clear_output(returned: Any) -> Tensor | None:
-    """Return the output of a network where there is no doubt, else None."""
+    """Return the output of a network if it is unambiguous, else None."""
     if isinstance(returned, Tensor):
         return returned
     if isinstance(returned, Mapping):
@@ -71,7 +71,7 @@ def clear_output(returned: Any) -> Tensor | None:
 
 
 def described(returned: Any) -> str:
-    """Say in a few words what a network returned."""
+    """Describe in a few words what a network returned."""
     if isinstance(returned, Tensor):
         return f"a tensor {tuple(returned.shape)}"
     kind = type(returned).__name__
@@ -91,10 +91,10 @@ def described(returned: Any) -> str:
 
 @contextmanager
 def single_output(model: nn.Module, output: Output | None = None) -> Iterator[list[bool]]:
-    """Let ``model`` return its output alone inside, where that is clear; see :func:`pick_output`.
+    """Make ``model`` return only its output inside the block, if it is unambiguous.
 
     Yields:
-        A list that grows with every output: whether it was finite.
+        A list to which each output adds whether it was finite.
     """
     finite: list[bool] = []
 
@@ -106,7 +106,7 @@ def single_output(model: nn.Module, output: Output | None = None) -> Iterator[li
             found = clear
         if isinstance(found, Tensor):
             finite.append(bool(found.detach().isfinite().all()))
-        return found  # what is not clear is the business of whoever needs the output
+        return found  # if ambiguous, code that needs the output raises the error
 
     handle = model.register_forward_hook(hook)
     try:

@@ -1,14 +1,14 @@
-"""Which cells of the topology space compute the same, step by step.
+"""Find cells of the topology space that compute the same function, step by step.
 
-A cell runs as a list of steps: convolutions, pools and sums, in the order of its edges. Other
-cells may run the very same list. ``none`` and ``skip_connect`` are no steps: an edge that leaves
-an empty node carries nothing, and a skip hands its tensor on. Pools and sums that neither a
-convolution nor the output reads leave no trace. Convolutions always do: they fire, and what they
-draw as weights moves the weights of those after them.
+A cell runs as a list of steps: convolutions, pools and sums, in the order of its edges. Other cells
+may run the same list. ``none`` and ``skip_connect`` are not steps: an edge from an empty node
+carries nothing, and a skip returns its input. Pools and sums that neither a convolution nor the
+output reads have no effect. Convolutions always have one: they are layers, and the random numbers
+drawn for their weights change the weights of later convolutions.
 
-So two cells with one list, drawn from one seed, have bit for bit the same layers, and every pass
-leaves the same signals there: values, and gradients too, because autograd sees the same steps in
-the same order.
+Two cells with the same list, initialised with the same seed, therefore have the same layers bit for
+bit, and every pass gives the same signals: activations, and gradients too, because autograd
+records the same steps in the same order.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ _Step = tuple[str, list[str]]
 
 
 def cell_program(arch: str) -> str:
-    """Return the steps of a cell as text, equal for cells that compute the same.
+    """Return the steps of a cell as text, equal for cells that compute the same function.
 
     There are 8,941 programs among the 15,625 cells. ``x`` is the input of the cell, ``0`` an empty
-    node, a number the step that made the tensor, the last word the output:
+    node, a number is the step that made the tensor, and the last word is the output:
 
     >>> cell_program("|avg_pool_3x3~0|+|skip_connect~0|none~1|+|none~0|none~1|nor_conv_1x1~2|")
     'nor_conv_1x1(x) 1'
@@ -38,7 +38,7 @@ def cell_program(arch: str) -> str:
     lines = []
     for number in sorted(_traces(steps, output)):
         op, args = steps[number]
-        # The two tensors of a sum commute, to the bit, and so do their gradients.
+        # The two tensors of a sum commute bit for bit, and so do their gradients.
         lines.append(f"{op}({','.join(sorted(names[arg] for arg in args))})")
         names[str(number + 1)] = str(len(lines))
     return " ".join([*lines, names[output]])
@@ -63,7 +63,7 @@ def _steps(ops: tuple[str, ...]) -> tuple[list[_Step], str]:
 
 
 def _traces(steps: list[_Step], output: str) -> set[int]:
-    """Return the places of the steps that leave a trace: convolutions, and what is read."""
+    """Return the numbers of the steps that have an effect: convolutions, and what is read."""
     read = {output}
     kept = set()
     for number in reversed(range(len(steps))):

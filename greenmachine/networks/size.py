@@ -23,7 +23,7 @@ SIZE_CELL: tuple[str, ...] = (
 def parse_size(arch: str) -> tuple[int, int, int, int, int]:
     """Return the five widths of ``c1:c2:c3:c4:c5`` (positive numbers of channels).
 
-    The benchmark itself holds 8, 16, ... 64; other widths build and cost just as well.
+    The benchmark contains the widths 8, 16, ..., 64; other widths can be built too.
 
     Raises:
         DataError: ``arch`` is not five positive integers separated by colons.

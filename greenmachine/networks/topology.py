@@ -49,7 +49,7 @@ def parse_topology(arch: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=1024)
 def _parse_node(node: str, target: int) -> tuple[str, ...]:
-    """Return the operations into one node; kept, for the whole space has 155 of them."""
+    """Return the operations into one node; cached, because the space has only 155 such texts."""
     if len(node) < 2 or node[0] != "|" or node[-1] != "|":
         raise DataError(f"node {target} does not start and end with '|'")
     edges = node[1:-1].split("|")
@@ -70,10 +70,10 @@ def _parse_node(node: str, target: int) -> tuple[str, ...]:
 def canonical_topology(arch: str) -> str:
     """Return a text that is equal for isomorphic cells: 6,466 classes among the 15,625 cells.
 
-    The rule is NAS-Bench-201's (§3.1), so that the classes are the published ones: edges into
-    a node commute, a skip is the node it comes from, an edge from an empty node is empty. It
-    errs on the side of telling cells apart: a node with two empty edges is not the same as a
-    node with one.
+    The rule is that of NAS-Bench-201 (§3.1), so the classes are the published ones: edges into a
+    node commute, a skip is the node that it comes from, and an edge from an empty node is empty.
+    The rule is
+    conservative: a node with two empty edges differs from a node with one.
 
     Raises:
         DataError: ``arch`` is not a cell of this space.
@@ -95,16 +95,16 @@ def canonical_topology(arch: str) -> str:
 def live_topology(arch: str) -> bool:
     """Return whether every operation lies on a path from the input of the cell to its output.
 
-    It holds for 9,445 of the 15,625 cells. The others have a dead operation: a convolution, pool
-    or skip that gets nothing, or that nothing reads. ``none`` is no operation,
-    so the cell of six of them is live.
+    This is true for 9,445 of the 15,625 cells. The others have an unused operation: a convolution,
+    pool or skip without input, or whose result is not read. ``none`` does not count as an
+    operation, so the result is also true for the cell with six of them.
 
     Raises:
         DataError: ``arch`` is not a cell of this space.
     """
     edges = [e for e, op in zip(EDGES, parse_topology(arch), strict=True) if op != "none"]
     reached, read = {0}, {3}
-    # Sources come before targets in EDGES: one pass forth and one back find all of both.
+    # Sources come before targets in EDGES, so one forward and one backward pass find all of both.
     for source, target in edges:
         if source in reached:
             reached.add(target)

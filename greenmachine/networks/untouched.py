@@ -1,14 +1,14 @@
-"""Run a network of anybody's in one known state, and leave it as it was found.
+"""Run any network in one known state, and restore it afterwards.
 
-Inside :func:`untouched` every network looks the same, however it was built:
+Inside :func:`untouched` every network has the same form, however it was built:
 
-- in train mode, with parameters of its own that take gradients, kernels channels-last;
-- a weight that is computed from other parameters (a parametrisation, or the hooks of
-  ``weight_norm``, ``spectral_norm`` and ``prune``) is one plain parameter with its present value;
-- nothing is computed twice: ``torch.utils.checkpoint`` calls its function plainly.
+- It is in train mode, has its own parameters that require gradients, and channels-last kernels.
+- A weight that is computed from other parameters (by a parametrisation, or the hooks of
+  ``weight_norm``, ``spectral_norm`` and ``prune``) is one plain parameter with its current value.
+- Nothing is computed twice: ``torch.utils.checkpoint`` calls its function directly.
 
-Proxies can then read modules and parameters, and change them, without a thought for any of this.
-This file needs torch alone, because exported proxies inline its source.
+Proxies can therefore read and change modules and parameters without handling any of this. This file
+imports only torch, because exported proxies inline its source.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ MARK = "_is_untouched_inside"  # attribute of a network that is in this state al
 
 @contextmanager
 def untouched(model: nn.Module, seed: int) -> Iterator[None]:
-    """Give ``model`` the state that the module describes; outside all is as it was found.
+    """Bring ``model`` into the state that the module describes, and restore it at the end.
 
-    Attributes that the network sets while it runs (a kept output, a new buffer) are undone too.
-    Once more inside, it undoes what happened to values of parameters and to buffers.
+    Attributes that the network sets while it runs (a stored output, a new buffer) are undone too.
+    Used a second time inside, it restores the values of parameters and buffers.
 
     Args:
         model: any network.
-        seed: of the randomness inside the network, such as dropout.
+        seed: seed of the randomness inside the network, such as dropout.
 
     Raises:
         ValueError: the network has weights that cannot be read: quantised, lazy, complex, without
@@ -64,7 +64,7 @@ def untouched(model: nn.Module, seed: int) -> Iterator[None]:
             own_buffers(modules, held)
             if not all(f.training and f.kind.train is nn.Module.train for f in found):
                 model.train()
-            with torch.no_grad(), seeded(seed, devices):  # a computed weight may draw numbers
+            with torch.no_grad(), seeded(seed, devices):  # computing a weight may be random
                 for module in modules:
                     plain_weights(module)
             own_parameters(modules, held)
@@ -79,15 +79,15 @@ def untouched(model: nn.Module, seed: int) -> Iterator[None]:
                 one.restore()
     if any(list(module.parameters()) for module in late):
         warnings.warn(
-            "the network built layers while it ran, which the score leaves out: send a batch "
-            "through it once before",
+            "the network built layers while it ran, which the score leaves out: send one batch "
+            "through it before scoring",
             stacklevel=3,
         )
 
 
 @contextmanager
 def unchanged_values(model: nn.Module, seed: int) -> Iterator[None]:
-    """Undo what happens inside to buffers, values of parameters and torch's generator."""
+    """Restore buffers, values of parameters and torch's generator at the end of the block."""
     modules = list(model.modules())
     parameters = {p for module in modules for p in module._parameters.values() if p is not None}
     values = [(parameter, parameter.data) for parameter in parameters]
@@ -113,28 +113,28 @@ def devices_of(modules: list[nn.Module]) -> list[int]:
 
 
 def watch_threads(modules: list[nn.Module]) -> None:
-    """Refuse layers that fire in another thread: torch's modes hold for one thread alone."""
+    """Reject layers that run in another thread: torch's modes apply to one thread only."""
     here = threading.get_ident()
 
     def hook(module: nn.Module, args: Any) -> None:
         if threading.get_ident() != here:
             raise ValueError(
-                f"a layer ({type(module).__name__}) runs in a thread of the network's own, where "
-                "it cannot be watched: run it in the thread of the caller"
+                f"a layer ({type(module).__name__}) runs in another thread, where its signals "
+                "cannot be recorded: run it in the thread of the caller"
             )
 
     for module in modules:
         if isinstance(module, (_ConvNd, nn.Linear)):
-            module.register_forward_pre_hook(hook)  # it goes when the module is put back
+            module.register_forward_pre_hook(hook)  # removed when the module is restored
 
 
 class Extras:
-    """What modules hold beside parameters and buffers.
+    """The attributes of modules besides parameters and buffers.
 
     Attributes:
         tensors: module, attribute and value of every plain tensor.
-        lists: that are not empty.
-        generators: of random numbers.
+        lists: the lists that are not empty.
+        generators: random number generators.
     """
 
     def __init__(self, modules: list[nn.Module]) -> None:
@@ -142,7 +142,7 @@ class Extras:
         self.lists: list[list[Any]] = []
         generators: dict[int, torch.Generator] = {}
         for module in modules:
-            for name, held in vars(module).items():  # two dozen: ask for no more than the type
+            for name, held in vars(module).items():  # two dozen; checks the type only
                 kind = type(held)
                 if kind is Tensor:
                     self.tensors.append((module, name, held))
@@ -155,7 +155,7 @@ class Extras:
 
 @contextmanager
 def own_generators(generators: list[torch.Generator], seed: int) -> Iterator[None]:
-    """Seed generators; outside they are as they were."""
+    """Seed generators inside the block, and restore their states at the end."""
     before = [(generator, generator.get_state()) for generator in generators]
     try:
         for generator in generators:
@@ -167,14 +167,14 @@ def own_generators(generators: list[torch.Generator], seed: int) -> Iterator[Non
 
 
 class Found:
-    """A module as it was found: its class and its attributes, containers with their content."""
+    """The original state of a module: class, attributes, and contents of containers."""
 
     def __init__(self, module: nn.Module) -> None:
         self.module = module
         self.kind = type(module)
         self.training = module.training
         self.attributes = dict(vars(module))
-        # Most are empty (a module has a dozen dictionaries of hooks): those need no copy.
+        # Most are empty (a module has a dozen dictionaries of hooks) and need no copy.
         self.contents: list[tuple[Any, Any]] = []
         waiting = [held for held in self.attributes.values() if type(held) in CONTAINERS]
         while waiting:  # containers inside containers too
@@ -187,7 +187,7 @@ class Found:
             waiting += [item for item in items if type(item) in CONTAINERS]
 
     def restore(self) -> None:
-        """Put everything back."""
+        """Restore the original state."""
         if type(self.module) is not self.kind:
             self.module.__class__ = self.kind
         vars(self.module).clear()
@@ -203,19 +203,20 @@ class Found:
 
 
 def own_buffers(modules: list[nn.Module], held: Extras) -> None:
-    """Replace buffers and plain tensors by copies. What is shared stays shared."""
+    """Replace buffers and plain tensors by copies; tensors that were shared stay shared."""
     replace_tensors([module._buffers for module in modules], held, lambda old: old.detach().clone())
     for module, name, tensor in held.tensors:
-        # A tensor that is neither; one that was computed is a kept output and stays.
+        # Neither parameter nor buffer. A computed tensor is a stored output and stays.
         if tensor.grad_fn is None:
             vars(module)[name] = tensor.detach().clone()
 
 
 def own_parameters(modules: list[nn.Module], held: Extras) -> None:
-    """Replace parameters by ones of the same memory.
+    """Replace parameters by new ones that use the same memory.
 
-    New parameters, not the network's own: the owner may hold a graph in which they take part, and
-    their ``requires_grad``, layout and dtype are the owner's. What is shared stays shared.
+    The network's own parameters are not used, because its owner may keep a graph that contains
+    them, and because ``requires_grad``, layout and dtype belong to the owner. Parameters that were
+    shared stay shared.
     """
     replace_tensors([module._parameters for module in modules], held, new_parameter)
 
@@ -223,9 +224,9 @@ def own_parameters(modules: list[nn.Module], held: Extras) -> None:
 def replace_tensors(
     tables: Sequence[dict[str, Any]], held: Extras, replaced: Callable[[Tensor], Tensor]
 ) -> None:
-    """Put ``replaced(tensor)`` in the place of every tensor, each made once."""
+    """Replace every tensor by ``replaced(tensor)``, which is computed once for each."""
     new: dict[int, Tensor] = {}  # by identity of the old one
-    old: list[Tensor] = []  # alive, so that no identity is given twice
+    old: list[Tensor] = []  # kept alive, so that no identity is reused
     for tensors in tables:
         for name, tensor in tensors.items():
             if tensor is None:
@@ -240,19 +241,19 @@ def replace_tensors(
 
 
 def new_parameter(tensor: Tensor) -> nn.Parameter:
-    """Return a parameter with the values of ``tensor``, and where possible its memory."""
+    """Return a parameter with the values of ``tensor``, sharing its memory if possible."""
     values = tensor.detach()
     if tensor.is_inference():
         values = values.clone()  # autograd refuses tensors that were made in inference mode
     if values.dim() == 4:
-        # The layout picks the convolution's algorithm: one for all, or rounding, which deep
-        # networks amplify, would make a score depend on how its owner keeps the weights.
+        # The layout determines the convolution's algorithm, and so its rounding, which deep
+        # networks amplify. One layout for all keeps scores independent of the owner's layout.
         values = values.to(memory_format=torch.channels_last)
     return nn.Parameter(values, requires_grad=values.is_floating_point())
 
 
 def plain_weights(module: nn.Module) -> None:
-    """Make one parameter of every tensor of ``module`` that is computed from others."""
+    """Replace every tensor of ``module`` that is computed from others by one parameter."""
     computed: dict[str, Tensor] = {}
     if parametrize.is_parametrized(module):
         parametrizations = module.parametrizations
@@ -265,7 +266,7 @@ def plain_weights(module: nn.Module) -> None:
         # weight_norm and spectral_norm call it name, prune _tensor_name.
         name = getattr(hook, "_tensor_name", getattr(hook, "name", None))
         if isinstance(name, str) and isinstance(vars(module).get(name), Tensor):
-            hook(module, ())  # computes it anew, as before a forward pass
+            hook(module, ())  # computes it again, as before a forward pass
             computed[name] = vars(module).pop(name)
             del module._forward_pre_hooks[key]
             for tensors in (module._parameters, module._buffers):  # weight_orig, weight_g, ...
@@ -281,10 +282,10 @@ def plain_weights(module: nn.Module) -> None:
 
 @contextmanager
 def no_checkpoints() -> Iterator[None]:
-    """Let ``torch.utils.checkpoint`` call its functions plainly inside.
+    """Make ``torch.utils.checkpoint`` call its functions directly inside the block.
 
-    It computes layers a second time in the backward pass, and its reentrant form refuses
-    ``torch.autograd.grad``. The numbers are those of a plain call.
+    It computes layers a second time in the backward pass, and its reentrant form does not support
+    ``torch.autograd.grad``. The numbers are those of a direct call.
     """
     plain: dict[str, Any] = {
         "CheckpointFunction": PlainCall,
@@ -299,7 +300,7 @@ def no_checkpoints() -> Iterator[None]:
 
 
 class PlainCall:
-    """Stands for ``CheckpointFunction``, whose ``apply`` runs a function without a graph."""
+    """Replaces ``CheckpointFunction``, whose ``apply`` runs a function without a graph."""
 
     @staticmethod
     def apply(function: Callable[..., Any], preserve: bool, *args: Any) -> Any:
@@ -308,18 +309,18 @@ class PlainCall:
 
 
 def nothing_around(*args: Any, **kwargs: Any) -> Iterator[None]:
-    """Stand for the generator that runs before and after a checkpointed function."""
+    """Replace the generator that runs before and after a checkpointed function."""
     yield
 
 
 def refuse_unreadable(model: nn.Module) -> None:
-    """Raise ``ValueError`` where weights have no values that torch could differentiate."""
+    """Raise a ``ValueError`` if the network has weights that torch cannot differentiate."""
     if not isinstance(model, nn.Module):
         raise ValueError(f"the network is {type(model).__name__}, not a torch.nn.Module")
     for path, module in model.named_modules():
         if isinstance(module, torch.jit.ScriptModule):
             raise ValueError(
-                f"{path or 'the network'} is a TorchScript module, whose layers cannot be watched: "
+                f"{path or 'the network'} is a TorchScript module, whose layers cannot be read: "
                 "score the network before it is traced or scripted"
             )
         if ".quantized" in type(module).__module__:
@@ -337,8 +338,8 @@ def refuse_unreadable(model: nn.Module) -> None:
                 raise ValueError(f"{full} is on device meta, without values: build the network")
             if parameter.dim() > 1 and not parameter.is_floating_point():
                 raise ValueError(
-                    f"{full} is of {parameter.dtype}: only networks of real floating-point "
-                    "weights are scored"
+                    f"{full} has dtype {parameter.dtype}: only real floating-point weights are "
+                    "supported"
                 )
 
 

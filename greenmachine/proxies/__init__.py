@@ -1,4 +1,4 @@
-"""Proxies: zoo and discoveries, what a text means, export as plain Python, forests over many."""
+"""Proxies: those of the literature, those found here, and how a text names one of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The scores of architectures by an architecture proxy."""
+"""Apply an architecture proxy to architecture strings."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ __all__ = ["architecture_scores", "checked_space"]
 def architecture_scores(
     proxy: ArchitectureProxy, space: Space, archs: Sequence[str]
 ) -> NDArray[np.float64]:
-    """Return what ``proxy`` says of architectures of ``space``, (len(archs),).
+    """Return the scores of architectures of ``space`` by ``proxy``.
 
     Args:
-        proxy: of the zoo, or your own.
-        space: such as ``load_benchmark("nats-tss").space``.
-        archs: architecture strings; none is built.
+        proxy: a proxy of the zoo, or your own.
+        space: for example ``load_benchmark("nats-tss").space``.
+        archs: architecture strings; no network is built.
 
     Returns:
-        The scores as they are: not finite where the proxy's notes say so.
+        (len(archs),). A score may be infinite or NaN where the notes of the proxy say so.
 
     Raises:
         ConfigError: the proxy does not read architectures of this space.
-        DataError: a string is no architecture of it.
+        DataError: a string is not an architecture of the space.
     """
     checked_space(proxy, space)
     return proxy.functions[space.name](archs)
@@ -41,11 +41,11 @@ def checked_space(proxy: ArchitectureProxy, space: Space) -> None:
     Raises:
         ConfigError: it does not.
     """
-    # A user's own space may be called tss: only a name that no space of ours has is enough.
+    # A user's own space may also be called tss, and its strings are then not those of the zoo.
     own = space.name not in SPACES
     if space.name not in proxy.functions or not (own or space.built_in):
         known = " or ".join(proxy.functions)
         raise ConfigError(
             f"{proxy.name} reads architectures of the space {known}, not those of this benchmark: "
-            "score it without"
+            "leave this proxy out"
         )

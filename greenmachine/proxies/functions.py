@@ -1,4 +1,4 @@
-"""The score of a network by a function proxy."""
+"""Apply a function proxy to a network."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ __all__ = ["NetworkScore", "evaluate_function", "function_score"]
 
 
 class NetworkScore(NamedTuple):
-    """What a proxy says of one network.
+    """The score of one network.
 
     Attributes:
         value: the score.
-        coverage: how much of the network it covers; None where it is not about single layers.
+        coverage: the part of the network's weights that the proxy reads; None for a proxy that is
+            not computed layer by layer.
     """
 
     value: float
@@ -34,7 +35,7 @@ class NetworkScore(NamedTuple):
 def function_score(
     proxy: FunctionProxy, model: nn.Module, images: Any, labels: Any = None, seed: int = 0
 ) -> float:
-    """Return the value of :func:`evaluate_function`, and warn where it covers a part alone."""
+    """Return the score of :func:`evaluate_function`; warn if it covers only part of the network."""
     score = evaluate_function(proxy, model, images, labels, seed)
     if score.coverage is not None:
         score.coverage.warn()
@@ -50,28 +51,28 @@ def evaluate_function(
     *,
     output: Output | None = None,
 ) -> NetworkScore:
-    """Return what ``proxy`` says of ``model``, which is left as it was found.
+    """Compute the score of ``model`` by ``proxy``; the model is left unchanged.
 
-    It runs with torch's own settings and on one thread, as in a sweep: else the score would move
-    with the cores.
+    It runs with torch's default settings and on one thread, as in a sweep, so that the score does
+    not depend on the number of cores.
 
     Args:
-        proxy: of the zoo, or your own.
+        proxy: a proxy of the zoo, or your own.
         model: any network that the proxy can read, on any device.
-        images: (B, C, H, W): those of the data set where ``proxy.passes`` says ``data``, noise
-            (``greenmachine.signals.passes.noise_images``) where it says so. Without a pass it
-            gets None, whatever is given here, and no labels either.
-        labels: (B,) class indices, where ``proxy.needs_labels``.
-        seed: of everything random.
-        output: which part of what the network returns is its output; see ``pick_output``.
+        images: (B, C, H, W): images of the data set if ``proxy.passes`` is ``("data",)``, noise
+            (``greenmachine.signals.passes.noise_images``) if it is ``("noise",)``. A proxy without
+            a pass gets None for images and labels, whatever is given here.
+        labels: (B,) class indices; needed if ``proxy.needs_labels``.
+        seed: seed of everything random.
+        output: which part of the returned value is the network's output; see ``pick_output``.
 
     Returns:
-        The score as it is: not finite where the proxy's notes say so, NaN where a weight or an
-        output of the network is not finite.
+        The score. It may be infinite or NaN where the notes of the proxy say so; it is NaN if a
+        weight or an output of the network is not finite.
 
     Raises:
         ConfigError: images or labels are missing.
-        ValueError: the proxy cannot read this network, or images or labels are no batch.
+        ValueError: the proxy cannot read this network, or images or labels are not a batch.
     """
     if not proxy.passes:
         images = labels = None

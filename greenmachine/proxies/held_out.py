@@ -1,4 +1,4 @@
-"""Which networks of a benchmark a proxy was selected on: its scores there are not held out."""
+"""Find the networks that the search of a proxy used; its scores there are not held out."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ __all__ = ["selected_on"]
 
 
 def selected_on(text: str, proxy: Proxy, benchmark: Benchmark) -> NDArray[np.bool_] | None:
-    """Return the networks that the search of a proxy learnt from, or that are isomorphic to one.
+    """Return which networks the search of a proxy used, or are isomorphic to one that it used.
 
     Args:
-        text: what was given for the proxy: a name, an expression, the path of an exported ``.py``
-            (a ``.json`` beside it has the samples of its run), or the folder of a run.
-        proxy: what it means.
-        benchmark: whose networks.
+        text: how the proxy was named: a name, an expression, the path of an exported ``.py`` (a
+            ``.json`` beside it records the samples of its run), or the folder of a run.
+        proxy: the proxy that ``text`` names.
+        benchmark: the benchmark whose networks are asked about.
 
     Returns:
-        (n,) booleans; all False where the proxy was not searched for on this benchmark, or nothing
-        tells of a search. None where it was, but on another version of the table.
+        (n,) booleans. All are False if the proxy was not searched for on this benchmark, or if
+        nothing is recorded about a search. None if the search used another version of the table.
     """
     indices: list[int] = []
     if isinstance(proxy, EvolvedProxy):
@@ -48,7 +48,7 @@ def _origin(text: str) -> Origin | None:
         try:
             return Origin.model_validate(read_json(Path(text).with_suffix(".json"))["manifest"])
         except (OSError, ValueError, TypeError, LookupError, ValidationError):
-            return None  # a proxy may come without its facts
+            return None  # an exported file may lie without the JSON file of its run
     if "(" in text or not Path(text).is_dir():
         return None
     try:

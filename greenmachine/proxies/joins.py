@@ -1,4 +1,4 @@
-"""Proxies that rank a sample: each joins the scores of others over the same networks."""
+"""Proxies that combine the scores of other proxies over the same sample of networks."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ Scores = Mapping[str, NDArray[np.float64]]
 
 @dataclass(frozen=True)
 class Join:
-    """A score of a sample.
+    """A score that is defined on a sample of networks.
 
     Attributes:
-        components: names of the proxies that it joins.
-        function: takes their scores, (networks,) each and higher is better, by name; returns
+        components: names of the proxies that it combines.
+        function: takes their scores by name, (networks,) each, higher is better; returns
             (networks,), higher is better.
     """
 
@@ -38,13 +38,13 @@ JOINS: dict[str, Join] = {
         ("swap", "params"), lambda scores: swap_regularised(scores["swap"], scores["params"])
     ),
 }
-"""By name."""
+"""Combinations of the literature, by name."""
 
 
 def joined_scores(scores: Scores) -> dict[str, NDArray[np.float64]]:
-    """Return what can be joined of ``scores``, higher is better, by the name of the join.
+    """Return every combination that can be computed from ``scores``, by name; higher is better.
 
-    A join whose name is there already is left out: it was made elsewhere.
+    A combination whose name is already in ``scores`` is left out.
     """
     return {
         name: join.function({component: scores[component] for component in join.components})

@@ -1,8 +1,8 @@
-"""Scores of a sample that join several proxies by their ranks, whatever their magnitudes.
+"""Combine several proxies by the ranks of their scores, so that magnitudes do not matter.
 
-``rank_sum(a, b, ...)`` is the sum of the ranks over the number of networks, ``log_rank_sum(a, b,
-...)`` that of their logarithms: a network that is bad by one of them stays behind. AZ-NAS and VKDNW
-agg are sums of logarithms (Lee and Ham, CVPR 2024; Tybl and Neumann, CVPR 2025).
+``rank_sum(a, b, ...)`` is Σ rank/n over the components, for n networks. ``log_rank_sum(a, b, ...)``
+is Σ log(rank/n), which penalises a network that ranks low by any one component. AZ-NAS and
+VKDNW_agg are sums of logarithms (Lee and Ham, CVPR 2024; Tybl and Neumann, CVPR 2025).
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ def rank_sum(components: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
     """Return the sum over the components of rank / networks, a score for every network.
 
     Args:
-        components: by name the scores of one proxy, (networks,), higher is better. A score that is
-            not finite = failed ranks below all others; ties share the mean of their ranks.
+        components: the scores of each proxy by name, (networks,), higher is better. A score that is
+            not finite ranks below all others; ties share the mean of their ranks.
 
     Returns:
-        (networks,), higher is better. It depends on the sample: scores of two samples do not
-        compare.
+        (networks,), higher is better. The values depend on the sample: those of two samples cannot
+        be compared.
 
     Raises:
-        ValueError: there is no component, or they are no vectors of one length.
+        ValueError: there is no component, or they are not vectors of one length.
     """
     total: NDArray[np.float64] = _ranks(components).sum(axis=0)
     return total
 
 
 def log_rank_sum(components: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
-    """Return the sum over the components of log(rank / networks), as :func:`rank_sum` does."""
+    """Return the sum over the components of log(rank / networks); see :func:`rank_sum`."""
     total: NDArray[np.float64] = np.log(_ranks(components)).sum(axis=0)
     return total
 
@@ -51,7 +51,7 @@ def _ranks(components: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
     shapes = {values.shape for values in scores.values()}
     if len(shapes) != 1 or len(next(iter(shapes))) != 1:
         found = ", ".join(f"{name} {values.shape}" for name, values in scores.items()) or "none"
-        raise ValueError(f"ranks need a vector a component, all of one length; found {found}")
+        raise ValueError(f"ranks need vectors of one length, one per component; found {found}")
     stack = np.stack(list(scores.values()))
     ranks = rankdata(np.where(np.isfinite(stack), stack, -np.inf), axis=1)
     shares: NDArray[np.float64] = ranks / stack.shape[1]
@@ -62,19 +62,19 @@ RANK_SUMS: dict[str, Callable[[Mapping[str, ArrayLike]], NDArray[np.float64]]] =
     "rank_sum": rank_sum,
     "log_rank_sum": log_rank_sum,
 }
-"""By what they are called in a text."""
+"""The functions by their name in a text."""
 
 
 @dataclass(frozen=True)
 class RankSum:
-    """A text such as ``rank_sum(nwot, -synflow)``, read.
+    """A parsed text such as ``rank_sum(nwot, -synflow)``.
 
     Attributes:
-        text: as it was given.
+        text: the text as given.
         kind: a key of ``RANK_SUMS``.
-        components: what is ranked.
-        signs: -1 where ``-`` stands before the component: low is good; else 1, the component's own
-            direction.
+        components: names of the proxies that are ranked.
+        signs: -1 if ``-`` stands before the component, so low scores rank high; else 1, which means
+            the component's own direction.
     """
 
     text: str
@@ -83,10 +83,10 @@ class RankSum:
     signs: tuple[int, ...]
 
     def __call__(self, scores: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
-        """Return the joined score, (networks,), higher is better.
+        """Return the combined score, (networks,), higher is better.
 
         Args:
-            scores: by component, (networks,), higher is better.
+            scores: the scores of each component, (networks,), higher is better.
         """
         pairs = zip(self.components, self.signs, strict=True)
         signed = {name: sign * np.asarray(scores[name], dtype=np.float64) for name, sign in pairs}
@@ -94,10 +94,10 @@ class RankSum:
 
 
 def parse_rank_sum(text: str) -> RankSum | None:
-    """Return the rank sum that ``text`` is; None where it is something else.
+    """Parse ``text`` as a rank sum; return None if it is something else.
 
     Raises:
-        ConfigError: it has fewer than two components, or one twice.
+        ConfigError: it has fewer than two components, or a component twice.
     """
     text = text.strip()
     found = _CALL.fullmatch(text)
@@ -114,7 +114,7 @@ def parse_rank_sum(text: str) -> RankSum | None:
 
 
 def split_commas(text: str) -> list[str]:
-    """Return the parts of ``text`` between commas; a comma in brackets separates nothing."""
+    """Split ``text`` at its commas, except those inside brackets."""
     parts, depth = [""], 0
     for piece in re.split(r"([(),])", text):
         depth += (piece == "(") - (piece == ")")

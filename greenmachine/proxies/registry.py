@@ -1,4 +1,4 @@
-"""The registry of every proxy that has a name: zoo, discoveries, and what plugins register."""
+"""The registry of all named proxies: the zoo, the discoveries, and those of plugins."""
 
 from __future__ import annotations
 
@@ -60,26 +60,27 @@ def register_proxy(
     layers_only: bool = False,
     **described: Any,
 ) -> Any:
-    """Register a proxy, or the decorated function as one; call it in a plugin.
+    """Register a proxy, or the decorated function as a proxy; call this in a plugin.
 
     Args:
         proxy: an ``ExpressionProxy``, ``FunctionProxy`` or ``ArchitectureProxy``, or a function of
             (model, images, labels, seed) that returns the score.
-        name: of the proxy; None takes that of the function.
-        passes: the images that the function takes: ``("noise",)``, ``("data",)``, or none,
-            ``()``. None means noise, and data where it needs labels.
+        name: name of the proxy; None means the name of the function.
+        passes: the images that the function takes: ``("noise",)``, ``("data",)``, or ``()`` for
+            none. None means ``("data",)`` if it needs labels, else ``("noise",)``.
         needs_labels: whether it takes the labels of the data pass.
-        layers_only: whether it reads convolutions and linear layers alone.
-        described: ``direction`` (1 where a high score is good, -1 where a low one is),
-            ``reference``, ``words`` (the formula in one sentence; that of an expression is the
-            expression, that of a function the first line of its docstring) and ``notes``.
+        layers_only: whether it reads only convolutions and linear layers.
+        described: ``direction`` (1 if a high score is good, -1 if a low score is good),
+            ``reference``, ``words`` (the formula in one sentence; by default the expression, or the
+            first line of the function's docstring) and ``notes``.
 
     Returns:
-        What was given, unchanged.
+        ``proxy``, unchanged, or a decorator that returns its function unchanged.
 
     Raises:
-        ConfigError: the name is taken or no identifier, or the proxy does not fit its description.
-        ExpressionError: the expression has a fault.
+        ConfigError: the name is taken or is not an identifier, or the description does not fit
+            the proxy.
+        ExpressionError: the expression is invalid.
 
     Examples:
         >>> @greenmachine.register_proxy(passes=("noise",), reference="here")
@@ -95,12 +96,14 @@ def register_proxy(
     def register(given: Any) -> Any:
         if isinstance(given, Proxy):
             if name is not None or passes is not None or needs_labels or layers_only or described:
-                raise ConfigError(f"proxy {given.name!r} describes itself: give nothing beside it")
+                raise ConfigError(
+                    f"proxy {given.name!r} has its own description: give it as the only argument"
+                )
             wordless = isinstance(given, ExpressionProxy) and not given.words
             PROXIES.add(replace(given, words=given.expression) if wordless else given, module)
             return given
         if not callable(given):
-            raise ConfigError(f"{given!r} is no proxy: give a proxy or a function")
+            raise ConfigError(f"{given!r} is not a proxy: give a proxy or a function")
         usual = "data" if needs_labels else "noise"
         images = usual if passes is None else passes
         made = FunctionProxy(

@@ -1,4 +1,4 @@
-"""What a text on the command line means: a name, an expression, an exported file, or a run."""
+"""Resolve the name of a proxy: a known name, an expression, an exported file, or a run folder."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ EXPORTED = "exported by GreenMachine"
 
 
 def resolve(text: str) -> Proxy:
-    """Return the proxy that ``text`` means.
+    """Return the proxy that ``text`` names.
 
     Args:
         text: a known name; the path of an exported ``.py`` or of a run's folder; or an
             expression, for which a high score counts as good.
 
     Raises:
-        ConfigError: nothing of that name, or the file is no exported proxy.
-        RunError: the folder holds no finished run.
-        ExpressionError: the expression has a fault; the message points at it.
+        ConfigError: there is no proxy of that name, or the file is not an exported proxy.
+        RunError: the folder does not contain a finished run.
+        ExpressionError: the expression is invalid; the message points at the place.
     """
     text = text.strip()
     if text in PROXIES:
@@ -58,14 +58,14 @@ def resolve(text: str) -> Proxy:
 
 
 def read_export(path: Path) -> ExpressionProxy:
-    """Return the proxy of an exported file; the file is read, never executed.
+    """Return the proxy of an exported file; the file is parsed, never executed.
 
     Raises:
         ConfigError: the file is missing, unreadable, or not an exported proxy.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about escapes in texts that nobody reads
+            warnings.simplefilter("ignore")  # invalid escapes in strings do not matter here
             module = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
     except OSError as error:
         raise ConfigError(f"cannot read {path} ({error.strerror}): give an exported .py") from None
@@ -82,12 +82,13 @@ def read_export(path: Path) -> ExpressionProxy:
                 except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
                     raise ConfigError(f"{path}: {name} is not a constant: export again") from None
     title, _, formula = (ast.get_docstring(module, clean=False) or "").partition("\n\n")
-    if EXPORTED in title:  # the compact form has its expression in the docstring alone
+    if EXPORTED in title:  # the compact form has its expression only in the docstring
         found.setdefault("EXPRESSION", formula.strip())
     missing = [name for name in _CONSTANTS if name not in found]
     if missing:
         raise ConfigError(
-            f"{path} is no exported proxy (no {missing[0]}): make one with `greenmachine export`"
+            f"{path} is not an exported proxy ({missing[0]} is missing): make one with "
+            "`greenmachine export`"
         )
     return _read(path.stem, found["EXPRESSION"], found["DIRECTION"], path, "export again")
 
@@ -96,9 +97,9 @@ def read_run(folder: Path) -> ExpressionProxy:
     """Return the best proxy of a finished run.
 
     Raises:
-        RunError: the folder holds no ``result.json``, or one that is damaged.
+        RunError: the folder has no ``result.json``, or a damaged one.
     """
-    # Here, not above: workers resolve names, and need not import all of evolution for that.
+    # Imported here: workers resolve names, and should not import all of evolution for that.
     from greenmachine.evolution import RunFolder
 
     path = folder / "result.json"
@@ -114,7 +115,7 @@ def _read(name: str, expression: Any, direction: Any, path: Path, remedy: str) -
     if type(direction) is not int or direction not in (1, -1):
         raise ConfigError(f"{path}: direction {short(direction)} is not 1 or -1: {remedy}")
     if not isinstance(expression, str):
-        raise ConfigError(f"{path}: the expression is {short(expression)}, no text: {remedy}")
+        raise ConfigError(f"{path}: the expression is {short(expression)}, not text: {remedy}")
     try:
         text = parse(expression).text
     except ExpressionError as error:

@@ -1,7 +1,7 @@
-"""A proxy: an expression or a function with a name and a source; the registry of the named.
+"""The three kinds of proxy, and the registry of named proxies.
 
-There are three kinds. An expression reads the signals of passes, a function the whole network, and
-an architecture proxy the text that the network would be built from.
+An expression proxy is computed from the signals of passes, a function proxy from the whole network,
+and an architecture proxy from the string that describes the architecture.
 """
 
 from __future__ import annotations
@@ -36,28 +36,28 @@ __all__ = [
 ArchitectureFunction: TypeAlias = Callable[[Sequence[str]], NDArray[np.float64]]
 """Takes n architecture strings of one space and returns n scores, (n,).
 
-A score depends on its own architecture alone. One that is not finite counts as failed.
+A score depends only on its own architecture. A score that is not finite counts as failed.
 """
 
-# Any: images are a Tensor, and None for a function without a pass, which annotates what it gets.
+# Any: images are a Tensor, or None for a function without a pass, whose annotation may say so.
 Function: TypeAlias = Callable[[nn.Module, Any, Tensor | None, int], float]
 """Takes the network, images (B, C, H, W), labels (B,) or None, and the seed of everything random.
 
-Images and labels are on the network's device. The network is left as it was found. What cannot
-be scored raises ``ValueError``: in a sweep that network counts as failed.
+Images and labels are on the network's device. The function must leave the network unchanged. It
+raises ``ValueError`` for a network that it cannot score; a sweep counts that network as failed.
 """
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Described:
-    """What every proxy says of itself.
+    """The description that every proxy has.
 
     Attributes:
-        name: what it is called on the command line.
-        direction: 1 where a high score is good, -1 where a low one is.
-        reference: who proposed it, where.
+        name: its name on the command line.
+        direction: 1 if a high score is good, -1 if a low score is good.
+        reference: who proposed it, and where.
         words: its formula in one sentence.
-        notes: where it deviates from the reference, and what it takes for granted.
+        notes: its deviations from the reference, and its assumptions.
     """
 
     name: str
@@ -69,7 +69,7 @@ class _Described:
 
 @dataclass(frozen=True, kw_only=True)
 class ExpressionProxy(_Described):
-    """A score that the language says: the engine evaluates it, it exports, it can be evolved.
+    """A proxy written in the language; it can be evaluated by the engine, exported and evolved.
 
     Attributes:
         expression: text of kind ``NetworkScalar``.
@@ -85,11 +85,11 @@ class ExpressionProxy(_Described):
 
     @property
     def text(self) -> str:
-        """What :func:`greenmachine.proxies.resolve` reads back as this proxy: the expression."""
+        """The text that :func:`greenmachine.proxies.resolve` reads as this proxy."""
         return self.expression
 
     def latex(self) -> str:
-        """Return the formula in LaTeX's mathematics, without delimiters such as ``$``."""
+        """Return the formula in LaTeX's math mode, without delimiters such as ``$``."""
         return latex(parse(self.expression))
 
     def sympy(self) -> Any:
@@ -101,17 +101,17 @@ class ExpressionProxy(_Described):
         return symbolic(parse(self.expression))
 
     def tree(self) -> Tree:
-        """Return the formula as a tree: its ``source`` is Graphviz's, and it has an ``svg``."""
+        """Return the formula as a tree: ``source`` is Graphviz code, ``svg`` a drawing."""
         return tree_of(parse(self.expression))
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Code(_Described):
-    """A score that the language cannot say."""
+    """A proxy that cannot be written in the language."""
 
     @property
     def expression(self) -> NoReturn:
-        """There is none: whoever needs one can say so in one line.
+        """Not available, because this proxy is a function.
 
         Raises:
             ConfigError: always.
@@ -123,7 +123,7 @@ class _Code(_Described):
 
     @property
     def text(self) -> str:
-        """What :func:`greenmachine.proxies.resolve` reads back as this proxy: the name."""
+        """The text that :func:`greenmachine.proxies.resolve` reads as this proxy."""
         return self.name
 
 
@@ -133,11 +133,11 @@ class FunctionProxy(_Code):
 
     Attributes:
         function: see :data:`Function`.
-        passes: the images that it takes, ``("data",)`` or ``("noise",)``; ``()`` where it takes
-            none: images and labels are None then.
-        needs_labels: whether it takes the labels of those images too.
-        layers_only: whether it reads convolutions and linear layers alone, so that it says
-            nothing of other weights. Scores of such networks warn.
+        passes: the images that it takes, ``("data",)`` or ``("noise",)``; ``()`` if it takes none,
+            in which case images and labels are None.
+        needs_labels: whether it also takes the labels of those images.
+        layers_only: whether it reads only convolutions and linear layers. Scoring a network that
+            has other weights then gives a warning.
     """
 
     function: Function
@@ -148,18 +148,19 @@ class FunctionProxy(_Code):
 
 @dataclass(frozen=True, kw_only=True)
 class ArchitectureProxy(_Code):
-    """A function of the architecture alone: no network is built, no image is read.
+    """A function of the architecture string; no network is built and no image is read.
 
     Attributes:
-        functions: see :data:`ArchitectureFunction`, by the name of the space whose strings it
-            reads: keys of ``greenmachine.benchmarks.SPACES``, or a registered benchmark's name.
+        functions: see :data:`ArchitectureFunction`. The keys are the names of the spaces whose
+            strings it reads: keys of ``greenmachine.benchmarks.SPACES``, or the name of a
+            registered benchmark.
     """
 
     functions: Mapping[str, ArchitectureFunction]
 
     @property
     def passes(self) -> tuple[str, ...]:
-        """Names of the passes that it needs: none."""
+        """Names of the passes that it needs, of which there are none."""
         return ()
 
 
@@ -167,7 +168,7 @@ _COLUMNS = ("index", "arch", "coverage")  # of a score file, beside those of the
 
 
 def _check_call(name: str, function: Any, arguments: str) -> None:
-    """Raise a ConfigError where ``function`` cannot be called with ``arguments``."""
+    """Raise a ConfigError if ``function`` cannot be called with ``arguments``."""
     try:
         inspect.signature(function).bind(*arguments.split(", "))
     except TypeError:
@@ -191,14 +192,13 @@ class ProxyRegistry:
         """Register ``proxy``.
 
         Args:
-            proxy: any.
-            module: that registers it.
+            proxy: the proxy.
+            module: name of the module that registers it.
 
         Raises:
-            ConfigError: the name is taken or no identifier, the direction is not 1 or -1, a
-                function cannot be called as it should, or takes other images than its labels
-                belong to.
-            ExpressionError: the expression has a fault.
+            ConfigError: the name is taken or is not an identifier, the direction is not 1 or -1, a
+                function has another signature, or a function needs labels without the data pass.
+            ExpressionError: the expression is invalid.
         """
         if proxy.name in self._proxies:
             raise ConfigError(f"there is a proxy {proxy.name!r} already: choose another name")
@@ -231,19 +231,19 @@ class ProxyRegistry:
         self._modules[proxy.name] = module
 
     def module(self, name: str) -> str:
-        """Return the module that has registered proxy ``name``."""
+        """Return the name of the module that registered proxy ``name``."""
         return self._modules[name]
 
     def forget(self, gone: Callable[[str], bool]) -> None:
-        """Remove the proxies that each module has registered of which ``gone`` is true."""
+        """Remove the proxies of every module for which ``gone`` returns true."""
         for name in [name for name, module in self._modules.items() if gone(module)]:
             del self._proxies[name], self._modules[name]
 
     def check_shared(self, proxy: Proxy) -> None:
-        """Check that a worker, which gets the name of ``proxy`` alone, finds the same one.
+        """Check that a worker, which receives only the name of ``proxy``, finds the same proxy.
 
         Raises:
-            ConfigError: it is not registered, or not in a plugin; the message says what to do.
+            ConfigError: it is not registered, or not by a plugin; the message says what to do.
         """
         known = self._proxies.get(proxy.name)
         if known == proxy and belongs(
@@ -263,7 +263,7 @@ class ProxyRegistry:
         """Return the proxy ``name``.
 
         Raises:
-            ConfigError: there is none; the message names close matches.
+            ConfigError: there is none; the message suggests similar names.
         """
         if name not in self._proxies:
             close = get_close_matches(name, self._proxies, n=3)

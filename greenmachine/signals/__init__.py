@@ -1,4 +1,4 @@
-"""Signals: what one forward and one backward pass leave in an untrained network."""
+"""Signals: the tensors of one forward and one backward pass through an untrained network."""
 
 from greenmachine.signals.network_capture import CaptureSpec
 from greenmachine.signals.registry import PASSES

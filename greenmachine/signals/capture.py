@@ -1,10 +1,11 @@
-"""Record what one pass leaves at every convolution and linear layer of a network.
+"""Record the signals of one pass at every convolution and linear layer of a network.
 
-Hooks see only layers that fire; gradients come from ``torch.autograd.grad``, so ``.grad`` is
-never touched; the network is left as it was found (``networks/untouched.py``).
+Hooks record the layers that run. Gradients come from ``torch.autograd.grad``, so ``.grad`` is
+never touched, and the network is left unchanged (``networks/untouched.py``).
 
-This file needs torch and the torch-only files of ``networks`` alone: exported proxies inline its
-source word for word, which is why they give the engine's own scores. Keep it free of other imports.
+This file imports only torch and the torch-only files of ``networks``. Exported proxies inline its
+source word for word, so that they give the same scores as the engine; keep it free of other
+imports.
 """
 
 from __future__ import annotations
@@ -38,27 +39,27 @@ NORMS = (
     torch.rms_norm,
 )
 NO_GRADIENT = (
-    "no gradient comes back from the output of the network: it does not depend on what is read, or "
-    "it is detached, or a predicted class"
+    "the output of the network has no gradient: it does not depend on the weights or images that "
+    "are read, or it is detached, or it is a predicted class"
 )
 HALF = (torch.float16, torch.bfloat16)
-KEEPS_VALUES = "_keeps_values"  # attribute of a network in which nothing works in place
+KEEPS_VALUES = "_keeps_values"  # attribute of a network that changes no tensor in place
 
 
 @dataclass
 class Layer:
-    """One firing of a convolution or linear layer.
+    """One call of a convolution or linear layer.
 
-    A module that fires twice is two layers; both carry its weights and their whole gradient.
+    A module that runs twice gives two layers; both have its weights and their total gradient.
 
     Attributes:
-        name: path of the module; the second firing of a shared module ends in ``#2``.
-        module: the module that fired.
+        name: path of the module; that of the second call of a shared module ends in ``#2``.
+        module: the module that ran.
         ends: its weight, input and output in the graph of the pass.
         edges: where autograd delivers the gradient of each end that has one.
         signals: tensors by signal name. Weights and their gradients are (O, I, kh, kw).
             Feature maps and their gradients are channels-last, (B, H, W, C); the positions of
-            a linear layer (its tokens) stand in H, and W is 1.
+            a linear layer (its tokens) are in H, and W is 1.
     """
 
     name: str
@@ -68,12 +69,12 @@ class Layer:
     signals: dict[str, Tensor] = field(default_factory=dict)
 
     def keep(self, signal: str, value: Tensor, *, copy: bool = False) -> None:
-        """Put ``value`` into the signals, in the layout of its kind.
+        """Store ``value`` as a signal, in the layout of its kind.
 
         Args:
-            signal: its name.
+            signal: name of the signal.
             value: the tensor.
-            copy: whether what follows may change feature maps. A gradient is ours alone.
+            copy: whether later code may change feature maps; a gradient never needs a copy.
         """
         if signal.startswith("weight"):
             self.signals[signal] = weights_of(value, self.module)
@@ -82,9 +83,9 @@ class Layer:
 
 
 def fresh_copy(images: Tensor) -> Tensor:
-    """Return ``images`` for a network, which may work on them in place; no leaf of autograd.
+    """Return a copy of ``images`` that the network may change in place; not a leaf of autograd.
 
-    Channels last, which is what makes pooling and convolution fast on a CPU.
+    It has the channels-last layout, which makes pooling and convolution fast on a CPU.
     """
     layout = torch.channels_last if images.dim() == 4 else torch.contiguous_format
     return images.clone(memory_format=layout)
@@ -94,8 +95,8 @@ def maps_of(tensor: Tensor, module: nn.Module, *, copy: bool = True) -> Tensor:
     """Return a layer's detached feature maps as contiguous (B, H, W, C).
 
     Without ``copy`` they may share the tensor's memory. Half precision becomes float32. The
-    positions of one-dimensional convolutions stand in H with W = 1, and those of
-    three-dimensional ones in H = depth x height.
+    positions of a one-dimensional convolution are in H, with W = 1; those of a three-dimensional
+    one are in H = depth × height and W.
     """
     tensor = tensor.detach()
     if tensor.dtype in HALF:
@@ -107,15 +108,15 @@ def maps_of(tensor: Tensor, module: nn.Module, *, copy: bool = True) -> Tensor:
         elif maps.dim() == 5:
             maps = maps.flatten(1, 2)
     else:
-        # The batch comes first; whatever lies between it and the features are positions.
+        # The batch comes first; all axes between it and the features are positions.
         maps = tensor.contiguous().reshape(tensor.shape[0], -1, 1, tensor.shape[-1])
     return maps.clone() if copy and maps.data_ptr() == tensor.data_ptr() else maps
 
 
 def weights_of(tensor: Tensor, module: nn.Module) -> Tensor:
-    """Return a detached copy of weights as (O, I, kh, kw), one filter an output channel.
+    """Return a detached copy of weights as (O, I, kh, kw), one filter per output channel.
 
-    A linear layer is a 1x1 convolution. Half precision becomes float32.
+    A linear layer is a 1×1 convolution. Half precision becomes float32.
     """
     copy = tensor.detach().clone(memory_format=torch.contiguous_format)
     if copy.dtype in HALF:
@@ -129,15 +130,15 @@ def weights_of(tensor: Tensor, module: nn.Module) -> Tensor:
 
 
 class Normalisation(TorchFunctionMode):
-    """Watches or switches off normalisation, wherever it is called from.
+    """Watches normalisation, or turns it off, wherever it is called from.
 
-    Functions and not modules: a subclass may do more than normalise (an activation), and that
-    stays.
+    It intercepts functions and not modules: a subclass of a module may do more than normalise, such
+    as apply an activation, and this must stay.
 
     Args:
         done: called with the input and the output of every normalisation.
-        watched: the functions that count as one.
-        batch_norms: False lets batch normalisation hand its input on unchanged.
+        watched: the functions that count as normalisation.
+        batch_norms: False makes batch normalisation return its input unchanged.
     """
 
     def __init__(
@@ -154,13 +155,13 @@ class Normalisation(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        """Call ``func``, unless it is a normalisation that is switched off."""
+        """Call ``func``, unless it is a normalisation that is turned off."""
         kwargs = kwargs or {}
         if func not in self.watched:
             return func(*args, **kwargs)
         given = args[0] if args else kwargs["input"]
         if func in BATCH_NORMS and not self.batch_norms:
-            # A copy, as normalising makes one: an activation in place must not change the input.
+            # A copy, because an in-place activation must not change the input.
             return given.clone()
         normalised = func(*args, **kwargs)
         self.done(given, normalised)
@@ -169,7 +170,7 @@ class Normalisation(TorchFunctionMode):
 
 @contextmanager
 def recording(model: nn.Module, wanted: set[str]) -> Iterator[list[Layer]]:
-    """Hooks that fill the yielded list with the layers in order of firing; removed after.
+    """Register hooks that append the layers to the yielded list in execution order.
 
     Args:
         model: the network.
@@ -184,15 +185,15 @@ def recording(model: nn.Module, wanted: set[str]) -> Iterator[list[Layer]]:
             given = args[0] if args else next(iter(kwargs.values()))
             if isinstance(module, CONVOLUTIONS) and given.dim() < module.weight.dim():
                 raise ValueError(
-                    f"layer {path} was given {tuple(given.shape)}, without an axis for the "
-                    "images: the shape of images starts with their number, (B, C, H, W)"
+                    f"layer {path} has an input of shape {tuple(given.shape)} without a batch "
+                    "axis: give images as (B, C, H, W)"
                 )
             count = firings[path] = firings.get(path, 0) + 1
             ends = {"weight": module.weight, "input": given, "output": output}
             layer = Layer(path if count == 1 else f"{path}#{count}", module, ends)
-            # Values and gradient edges are taken now: an in-place activation that follows
-            # overwrites the output and moves its edge. What we do is no part of the network:
-            # no mode of torch (`Normalisation`) looks at it, call by call.
+            # Values and gradient edges are taken now, because a later in-place activation
+            # overwrites the output and moves its edge. Torch function modes are disabled here:
+            # this code is not part of the network, and `Normalisation` must not see its calls.
             with torch._C.DisableTorchFunction():
                 for name, tensor in ends.items():
                     if name in wanted or (name == "output" and "norm_output" in wanted):
@@ -218,10 +219,10 @@ def recording(model: nn.Module, wanted: set[str]) -> Iterator[list[Layer]]:
 def send(
     model: nn.Module, images: Tensor, wanted: set[str], *, norms: bool
 ) -> tuple[Any, list[Layer]]:
-    """Send ``images`` forward; return what the network returns, and the layers as they fired.
+    """Send ``images`` forward; return the network's result, and the layers in execution order.
 
-    The recording ends with the forward pass: a network may compute layers again in the backward
-    pass, to save memory.
+    Recording ends with the forward pass, because a network may compute layers again in the backward
+    pass to save memory.
     """
     with recording(model, wanted) as layers:
 
@@ -238,13 +239,13 @@ def send(
 
 
 def check_batch_axis(model: nn.Module, images: Tensor, layers: list[Layer]) -> None:
-    """Raise where the images do not stand in the first dimension of a linear layer.
+    """Check that the first dimension of every linear layer is the batch.
 
-    Where a layer has as many tokens as images, its shape does not tell which comes first. Then
-    one more image is sent through, and the first dimension has to grow by it.
+    If a layer has as many tokens as images, its shape does not show which comes first. One more
+    image is then sent through the network, and the first dimension must grow by one.
 
     Raises:
-        ValueError: another dimension is that of the images.
+        ValueError: the batch is another dimension.
     """
     count = len(images)
     unclear = {
@@ -260,8 +261,8 @@ def check_batch_axis(model: nn.Module, images: Tensor, layers: list[Layer]) -> N
     for layer in found:
         if layer.name in unclear and len(layer.ends["input"]) != count + 1:
             raise ValueError(
-                f"the first dimension of layer {layer.name} is not that of the images: build the "
-                "network batch-first"
+                f"the first dimension of layer {layer.name} is not the batch: build the network "
+                "batch-first"
             )
 
 
@@ -275,25 +276,25 @@ def run_pass(
     absent_as_zero: bool = True,
     seed: int = 0,
 ) -> list[Layer]:
-    """Send ``images`` forward, and backward where a gradient is wanted.
+    """Send ``images`` forward, and backward if a gradient is wanted.
 
     Args:
         model: any network whose output :func:`pick_output` finds.
         images: (B, C, H, W), or of the shape that the network takes.
-        objective: makes a scalar of the output; its gradient is taken.
+        objective: maps the output to a scalar, whose gradient is taken.
         wanted: signals to keep: ``input``, ``output``, ``norm_output``, ``weight_grad``,
             ``input_grad``, ``output_grad``.
-        norms: False switches batch normalisation off.
+        norms: False turns batch normalisation off.
         absent_as_zero: False leaves out a gradient that does not exist.
-        seed: of the randomness inside the network (dropout).
+        seed: seed of the randomness inside the network (dropout).
 
     Returns:
-        The layers in order of firing. A layer whose output reaches nothing has zero
-        gradients; one that no normalisation follows has ``norm_output`` = ``output``.
+        The layers in execution order. A layer on which the output does not depend has zero
+        gradients; a layer without a normalisation after it has ``norm_output`` = ``output``.
 
     Raises:
-        ValueError: the output is not clear, or a layer's first dimension is not the batch, so
-            that it has no image axis.
+        ValueError: the network's output is ambiguous, or a layer's first dimension is not the
+            batch.
     """
     names = [name for name in GRADIENTS if name in wanted]
     with untouched(model, seed), torch.set_grad_enabled(bool(names)):
@@ -319,7 +320,7 @@ def run_pass(
             layer.signals["norm_output"] = layer.signals["output"]
         if "output" not in wanted:
             layer.signals.pop("output", None)
-        layer.ends.clear()  # lets go of the graph
+        layer.ends.clear()  # frees the graph
         layer.edges.clear()
         for name, value in layer.signals.items():
             if not name.startswith("weight") and len(value) != len(images):

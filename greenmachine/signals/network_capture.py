@@ -40,18 +40,18 @@ _Stamp = tuple[int, int] | None
 
 @dataclass(frozen=True)
 class CaptureSpec:
-    """What is captured, the same for every network of a sample.
+    """The specification of a capture, the same for every network of a sample.
 
     Attributes:
         benchmark: name, for ``load_benchmark``; paths in it become absolute, because workers
             may have started in another folder.
         dataset: data set whose images and number of classes the networks get.
         terminals: signals to keep, sorted, such as ``noise_input``.
-        batch: images a pass.
-        seed: of weights, noise and the choice of images.
+        batch: number of images in each pass.
+        seed: seed of weights, noise and the choice of images.
         options: build options of the benchmark, such as ``{"cells": 2}``.
         device: torch device on which the passes run.
-        precision: of the signals in a store: float32 (as they are), bfloat16 or float16.
+        precision: number format of signals in a store: float32 (unchanged), bfloat16 or float16.
     """
 
     benchmark: str
@@ -68,12 +68,12 @@ class CaptureSpec:
 
 
 def capture_network(benchmark: Benchmark, index: int, spec: CaptureSpec) -> list[Layer] | str:
-    """Build network ``index`` and run its passes; a network that raises gives its message.
+    """Build network ``index`` and run its passes; return the error message if it fails.
 
-    Warns where a user's network has weights outside of convolutions and linear layers.
+    It warns if a user's network has weights outside of convolutions and linear layers.
 
     Raises:
-        GreenMachineError: the fault is not the network's: data, a build option, memory.
+        GreenMachineError: the cause is not the network, but data, a build option or memory.
     """
     terminals = set(spec.terminals) - {"depth"}
     images = labels = None
@@ -84,7 +84,7 @@ def capture_network(benchmark: Benchmark, index: int, spec: CaptureSpec) -> list
     def layers() -> list[Layer]:
         model = build_network(benchmark, index, spec)
         found = run_passes(model, terminals, shape, images=images, labels=labels, seed=spec.seed)
-        if not benchmark.space.built_in:  # those are covered
+        if not benchmark.space.built_in:  # built-in networks are fully covered
             batch = noise_images(shape, spec.seed) if images is None else images
             fired = {layer.module for layer in found}
             send = batch.to(float_like(model))
@@ -95,24 +95,27 @@ def capture_network(benchmark: Benchmark, index: int, spec: CaptureSpec) -> list
 
 
 def build_network(benchmark: Benchmark, network: int | str, spec: CaptureSpec) -> nn.Module:
-    """Return a network as ``spec`` wants it: its seed, options and device.
+    """Return a network with the seed, options and device of ``spec``.
 
-    ``network`` is an index, or an architecture, which the table of the benchmark may lack.
+    Args:
+        benchmark: the benchmark.
+        network: an index, or an architecture, which need not be in the table of the benchmark.
+        spec: the specification.
     """
     if isinstance(network, str):
         model = benchmark.build_arch(network, spec.dataset, seed=spec.seed, **spec.options)
     else:
         model = benchmark.build(network, spec.dataset, seed=spec.seed, **spec.options)
-    if benchmark.space.built_in:  # blocks.py: nothing works in place, so no signal needs a copy
+    if benchmark.space.built_in:  # blocks.py changes nothing in place, so no signal needs a copy
         vars(model)[KEEPS_VALUES] = True
     return model if spec.device == "cpu" else model.to(spec.device)
 
 
 def attempt(index: int | str, work: Callable[[], Result]) -> Result | str:
-    """Return ``work()``, or the message of what network ``index`` raised there.
+    """Return ``work()``, or the message of the error that network ``index`` raised in it.
 
     Raises:
-        GreenMachineError: the fault is not the network's: data, a build option, memory.
+        GreenMachineError: the cause is not the network, but data, a build option or memory.
     """
     try:
         with _collector_paused():
@@ -125,16 +128,17 @@ def attempt(index: int | str, work: Callable[[], Result]) -> Result | str:
         ) from None
     except KeyboardInterrupt:
         raise
-    except BaseException as error:  # a network may raise anything, and call sys.exit: it scores NaN
+    except BaseException as error:  # a network may raise anything or call sys.exit; it scores NaN
         return f"{type(error).__name__}: {one_line(error)}"
 
 
 @contextmanager
 def _collector_paused() -> Iterator[None]:
-    """Keep Python's garbage collector from running inside.
+    """Pause Python's garbage collector inside the block.
 
-    A network is thousands of objects that all go when it goes. Made anew again and again, they
-    let the collector go through every object of the process, torch's too, for a tenth of the time.
+    A network consists of thousands of objects that are freed together. Building one after another
+    makes the collector visit every object of the process, torch's too, which takes a tenth of the
+    time.
     """
     running = gc.isenabled()
     gc.disable()
@@ -159,11 +163,11 @@ def capture_layers(
 
     Args:
         spec: what to capture.
-        places: the networks, as (place in the sample, index in the benchmark).
-        packed: the benchmark as the task brought it; default: the one of this process.
+        places: the networks, as (position in the sample, index in the benchmark).
+        packed: the benchmark as sent with the task; by default that of this process.
 
     Returns:
-        By place in the sample its layers, or the message of what it raised.
+        For each position in the sample, the layers of the network or its error message.
     """
     packed = packed or packed_benchmark(spec.benchmark)
     benchmark = packed.open(cached_benchmark)
@@ -171,19 +175,19 @@ def capture_layers(
 
 
 def packed_benchmark(name: str) -> PackedBenchmark:
-    """Return the benchmark for tasks, as this process has it."""
+    """Return this process's benchmark in the form that is sent with tasks."""
     return pack_benchmark(cached_benchmark(name), data_folder())
 
 
 def cached_benchmark(name: str, folder: Path | None = None) -> Benchmark:
-    """Return the benchmark, read once a process: a worker captures many shards of one table.
+    """Return the benchmark, read once per process, because a worker captures many shards.
 
-    It is read again where one of its files has changed since: workers live on, and a user may
-    edit the file of their networks between two calls.
+    It is read again if one of its files has changed: workers may live longer than a call, and a
+    user may edit the file of their networks between two calls.
 
     Args:
         name: as for ``load_benchmark``.
-        folder: the data folder; default ``data_folder()``.
+        folder: the data folder; by default ``data_folder()``.
     """
     key = absolute_name(name), (data_folder() if folder is None else folder).resolve()
     held = _held.get(key)
@@ -196,12 +200,12 @@ def cached_benchmark(name: str, folder: Path | None = None) -> Benchmark:
     return held[0]
 
 
-_HELD = 4  # tables in memory at most; the oldest goes
+_HELD = 4  # most tables in memory; the oldest is dropped first
 _held: dict[tuple[str, Path], tuple[Benchmark, list[_Stamp]]] = {}
 
 
 def _stamps(benchmark: Benchmark) -> list[_Stamp]:
-    """Return time and size of every file of the benchmark; None for one that is gone."""
+    """Return modification time and size of every file of the benchmark; None for a missing file."""
     return [_stamp(path) for path in (benchmark.source, *benchmark.code)]
 
 

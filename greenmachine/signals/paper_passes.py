@@ -1,21 +1,21 @@
-"""The four modes of the paper language, and what each leaves at a layer.
+"""The four modes of the paper language and their signals.
 
 | mode | images | gradient of |
 |---|---|---|
-| ``random`` | none: the network as it was initialised | - |
+| ``random`` | none: the network after initialisation | - |
 | ``pass`` | N(0, 1) | sum of the outputs |
 | ``pass_noise`` | a fresh sample of N(0, 1) | the same |
 | ``pass_perturbation`` | a fresh sample, plus sqrt(0.1)·N(0, 1) | the same |
 
 Signals keep the shape that torch gives them: weights (O, I, kh, kw) or (O, I), feature maps
-(B, C, H, W), (B, F) or (B, T, F). What a layer lacks is the tensor [1.]: every gradient of
-``random``, and those of a layer whose output reaches nothing. The modes do not change the weights,
-so that there is one ``random_wt`` for all of them.
+(B, C, H, W), (B, F) or (B, T, F). A signal that a layer does not have is the tensor [1.]: every
+gradient of ``random``, and those of a layer on which the output does not depend. The modes do not
+change the weights, so all of them share ``random_wt``.
 
-Deviations from the framework of GreenMachine (arXiv 2411.15290): it takes every module with a
-``.weight``, batch norms too, where this takes convolutions and linear layers; a layer of tokens
-with more than one axis of positions has them in one; and the first layer has a ``bwd_input``,
-because the gradient reaches the images.
+There are three deviations from the framework of GreenMachine (arXiv 2411.15290). It reads every
+module with a ``.weight``, batch norms too; this reads convolutions and linear layers. The
+positions of a layer of tokens with more than one axis of positions are flattened into one axis.
+The first layer has a ``bwd_input``, because the gradient reaches the images.
 """
 
 from __future__ import annotations
@@ -52,13 +52,13 @@ MODE_SIGNALS: dict[str, tuple[str, str]] = {
         }.items()
     },
 }
-"""What is stored of every mode: the mode, and its signal by the name that ``capture.py`` knows."""
+"""For each terminal its mode, and the name of the signal in ``capture.py``."""
 
 RANDOM = {"random_wt", "random_grad"}  # those that need no pass
 
 
 def modes_of(terminals: set[str]) -> tuple[str, ...]:
-    """Return the modes that run the network for ``terminals``, in order."""
+    """Return the modes that ``terminals`` need and that run the network, in order."""
     needed = {MODE_SIGNALS[name][0] for name in terminals & MODE_SIGNALS.keys()}
     return tuple(mode for mode in MODES if mode in needed)
 
@@ -66,19 +66,19 @@ def modes_of(terminals: set[str]) -> tuple[str, ...]:
 def mode_passes(
     model: nn.Module, terminals: set[str], shape: tuple[int, ...], seed: int
 ) -> Iterator[tuple[str, list[Layer]]]:
-    """Yield every mode that ``terminals`` need with its layers.
+    """Yield every mode that ``terminals`` need, with its layers.
 
-    ``signals`` are keyed by terminal without the mode: ``fwd_input`` of ``pass_fwd_input``.
+    The keys of ``signals`` are terminals without the mode: ``fwd_input`` for ``pass_fwd_input``.
 
     Args:
-        model: the network; it is left as it was found.
+        model: the network; it is left unchanged.
         terminals: names of ``MODE_SIGNALS``; others are ignored.
         shape: (B, C, H, W) of the images.
-        seed: of the images, and of randomness inside the network.
+        seed: seed of the images, and of randomness inside the network.
     """
     like = float_like(model)
     generator = torch.Generator("cpu").manual_seed(seed)
-    # All are drawn, in this order: what else is captured must not change a mode's images.
+    # All are drawn, in this order, so that a mode's images do not depend on the other modes.
     images = dict(zip(MODES, (_noise(shape, generator) for _ in MODES), strict=True))
     images["pass_perturbation"] += SHIFT * _noise(shape, generator)
     for mode in modes_of(terminals):
@@ -103,7 +103,7 @@ def mode_passes(
 def native(value: Tensor, module: nn.Module, signal: str) -> Tensor:
     """Return a captured signal in the shape that it has in torch.
 
-    Those of one- and three-dimensional convolutions keep the two axes of positions that
+    Signals of one- and three-dimensional convolutions keep the two axes of positions that
     ``capture.py`` gives them.
     """
     if isinstance(module, CONVOLUTIONS):
@@ -115,7 +115,7 @@ def native(value: Tensor, module: nn.Module, signal: str) -> Tensor:
 
 
 def add_random(layers: list[Layer], wanted: set[str]) -> None:
-    """Give each layer the signals ``wanted`` of mode ``random``."""
+    """Add the signals ``wanted`` of mode ``random`` to each layer."""
     for layer in layers:
         weight = layer.module.weight
         assert isinstance(weight, Tensor)
@@ -127,16 +127,16 @@ def add_random(layers: list[Layer], wanted: set[str]) -> None:
 
 
 def missing(like: Tensor) -> Tensor:
-    """Return what stands for a signal that a layer lacks."""
+    """Return the value of a signal that a layer does not have."""
     return like.detach().new_ones(1)
 
 
 @contextmanager
 def own_inputs(model: nn.Module) -> Iterator[None]:
-    """Give every weighted module a view of its own of its input.
+    """Give every weighted module its own view of its input.
 
-    Its gradient is then what this module alone sends back, as a full backward hook sees it;
-    without, all that read the same tensor would add up.
+    The gradient of the view is the one that this module alone sends back, as in a full backward
+    hook. Without it, the gradients of all modules that read the same tensor would add up.
     """
 
     def hook(module: nn.Module, args: Any, kwargs: Any) -> tuple[Any, Any]:

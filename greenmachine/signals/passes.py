@@ -1,13 +1,13 @@
-"""The four passes that leave signals, and what each sends through the network.
+"""The four passes of the typed language, and their inputs.
 
 | pass | images | gradient of |
 |---|---|---|
 | ``data`` | a labelled mini-batch | mean cross-entropy |
 | ``noise`` | N(0, 1) | sum of the outputs |
-| ``perturbed`` | the noise images and a slightly moved copy | the same; signals are differences |
+| ``perturbed`` | noise images, and a perturbed copy | the same; signals are differences |
 | ``ones`` | ones, batch 1, weights -> abs, batch norm off, float64 (synflow) | sum of outputs |
 
-Like ``capture.py`` this file needs torch alone: exported proxies inline its source.
+Like ``capture.py``, this file imports only torch, because exported proxies inline its source.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from greenmachine.networks.batches import image_batch, label_batch, no_token_ids
 from greenmachine.networks.untouched import float_like, untouched
 from greenmachine.signals.capture import Layer, run_pass
 
-PERTURBATION = 0.01  # standard deviation of the move, as in Zen-NAS; this project's choice
+PERTURBATION = 0.01  # standard deviation of the perturbation, as in Zen-NAS; this project's choice
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a pass may send through a network.
+    """The inputs that a pass may use.
 
     Attributes:
-        shape: (B, C, H, W) of the images that it draws, or of the shape that the network takes.
-        images: a mini-batch of the data set, where there is one.
-        labels: (B,) class indices of ``images``.
+        shape: (B, C, H, W) of the images that it draws, or the shape that the network takes.
+        images: a mini-batch of the data set, or None.
+        labels: (B,) class indices of ``images``, or None.
     """
 
     shape: tuple[int, ...]
@@ -49,7 +49,7 @@ def noise_images(shape: tuple[int, ...], seed: int) -> Tensor:
 
 
 def data_pass(model: nn.Module, inputs: Inputs, wanted: set[str], seed: int) -> list[Layer]:
-    """A labelled mini-batch, gradient of the mean cross-entropy."""
+    """A labelled mini-batch; gradient of the mean cross-entropy."""
     if inputs.images is None or inputs.labels is None:
         raise ValueError("the data pass needs a labelled mini-batch: give images and labels")
     batch = image_batch(inputs.images, model)
@@ -61,27 +61,27 @@ def class_loss(output: Tensor, labels: Tensor) -> Tensor:
     """Return the mean cross-entropy of logits (B, classes) and labels (B,).
 
     Raises:
-        ValueError: the output is something else, or has fewer classes than a label says.
+        ValueError: the output has another shape, or a label is not below the number of classes.
     """
     if output.dim() != 2 or len(output) != len(labels):
         shape = tuple(output.shape)
         raise ValueError(f"the network returned {shape}, not ({len(labels)}, classes)")
     if labels.max() >= output.shape[1]:
         raise ValueError(
-            f"label {int(labels.max())} is no class of a network of {output.shape[1]} outputs"
+            f"label {int(labels.max())} is too large for a network with {output.shape[1]} outputs"
         )
     return functional.cross_entropy(output, labels)
 
 
 def noise_pass(model: nn.Module, inputs: Inputs, wanted: set[str], seed: int) -> list[Layer]:
-    """N(0, 1) images, gradient of the sum of the outputs."""
+    """N(0, 1) images; gradient of the sum of the outputs."""
     noise = noise_images(inputs.shape, seed).to(float_like(model))
     with no_token_ids(model, inputs.shape):
         return run_pass(model, noise, torch.sum, wanted, seed=seed)
 
 
 def perturbed_pass(model: nn.Module, inputs: Inputs, wanted: set[str], seed: int) -> list[Layer]:
-    """What moving every noise image by ``PERTURBATION`` x N(0, 1) changes."""
+    """Change of every signal when 0.01 x N(0, 1) is added to the noise images."""
     noise = noise_images(inputs.shape, seed).to(float_like(model))
     move = noise_images(inputs.shape, seed + 1).to(noise) * PERTURBATION
     with no_token_ids(model, inputs.shape):
@@ -96,8 +96,8 @@ def perturbed_pass(model: nn.Module, inputs: Inputs, wanted: set[str], seed: int
 def ones_pass(model: nn.Module, inputs: Inputs, wanted: set[str], seed: int) -> list[Layer]:
     """One image of ones through absolute weights in float64: synflow (Tanaka et al. 2020).
 
-    Batch normalisation is off, as in the published code; other normalisations work. Warns where
-    a network grows beyond what float64 can hold.
+    Batch normalisation is off, as in the published code; other normalisations stay. It warns if a
+    signal exceeds the range of float64.
     """
     with untouched(model, seed), no_token_ids(model, inputs.shape):
         absolute_doubles(model)
@@ -107,14 +107,17 @@ def ones_pass(model: nn.Module, inputs: Inputs, wanted: set[str], seed: int) -> 
         layers = run_pass(model, ones, torch.sum, wanted, norms=False, seed=seed)
     if not all(value.isfinite().all() for layer in layers for value in layer.signals.values()):
         warnings.warn(
-            "the ones pass (synflow) overflows: the network grows beyond 1e308 there", stacklevel=2
+            "the ones pass (synflow) overflows: values of the network exceed 1e308", stacklevel=2
         )
     return layers
 
 
 @torch.no_grad()
 def absolute_doubles(model: nn.Module) -> None:
-    """Make all parameters |w| and all floating tensors float64, inside ``untouched``."""
+    """Replace all parameters w by |w|, and convert all floating tensors to float64.
+
+    Call it inside ``untouched``, which restores them.
+    """
     for parameter in model.parameters():
         if parameter.is_floating_point():
             parameter.data = parameter.detach().double().abs()

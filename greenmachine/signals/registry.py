@@ -1,4 +1,4 @@
-"""The registry of passes: what a run may send through a network, and what that leaves."""
+"""The registry of passes and of the signals that they provide."""
 
 from __future__ import annotations
 
@@ -32,23 +32,23 @@ SIGNALS: dict[str, str] = {
     "input_grad": INPUT_TENSOR,
     "output_grad": OUTPUT_TENSOR,
 }
-"""What ``run_pass`` leaves at a layer, and its kind."""
+"""The signals that ``run_pass`` provides at a layer, and their kinds."""
 
 PassFunction = Callable[[nn.Module, Inputs, set[str], int], list[Layer]]
 """Takes the network, the inputs, the signals to keep, and the seed of everything random; returns
-the layers in order of firing (``signals/capture.py``)."""
+the layers in execution order (``signals/capture.py``)."""
 
 
 @dataclass(frozen=True)
 class Pass:
-    """Something that is sent through a network, and what is kept of it.
+    """A pass: what is sent through a network, and which signals it provides.
 
     Attributes:
-        name: the first part of its terminals: pass ``noise`` leaves ``noise_input``.
+        name: the first part of its terminals: pass ``noise`` provides ``noise_input``.
         function: see :data:`PassFunction`.
-        signals: kind of every signal that it leaves, by name.
+        signals: kind of every signal that it provides, by name.
         needs_images: whether it takes a labelled mini-batch of the data set.
-        single: whether it sends one image, whose maps are repeated to the batch of the others.
+        single: whether it sends one image, whose maps are repeated to the batch size of the others.
         double: whether its signals are float64.
     """
 
@@ -74,8 +74,8 @@ PASSES: dict[str, Pass] = {}
 """Every pass by name, in order of registration."""
 
 TERMINALS: dict[str, str] = {"weight": WEIGHT_TENSOR, "depth": LAYER_SCALAR}
-"""Every terminal of the typed language and its kind. ``depth`` is a layer's place, 1..L, in the
-order of firing."""
+"""Every terminal of the typed language and its kind. ``depth`` is a layer's position, 1..L, in
+execution order."""
 
 
 def register_pass(
@@ -89,15 +89,15 @@ def register_pass(
     """Register the decorated function, unchanged, as a pass.
 
     Args:
-        name: of the pass; None takes that of the function.
-        signals: kind of every signal that it leaves, ``WeightTensor``, ``InputTensor`` or
-            ``OutputTensor``, by name; those of ``run_pass`` are the default.
-        needs_images: see :class:`Pass`.
-        single: see there.
-        double: see there.
+        name: name of the pass; None means the name of the function.
+        signals: kind of every signal that it provides, ``WeightTensor``, ``InputTensor`` or
+            ``OutputTensor``, by name; the default is the signals of ``run_pass``.
+        needs_images: whether it takes a labelled mini-batch of the data set.
+        single: whether it sends one image, whose maps are repeated to the batch size.
+        double: whether its signals are float64.
 
     Raises:
-        ConfigError: the name is taken or no identifier, a kind is not one of a tensor, or the
+        ConfigError: the name is taken or is not an identifier, a kind is not a tensor kind, or the
             function has no docstring.
 
     Examples:
@@ -126,14 +126,18 @@ def register_pass(
 
 def _add(made: Pass) -> None:
     if not made.name.isidentifier() or made.name in PASSES or made.name in ("random", *MODES):
-        raise ConfigError(f"pass {made.name!r}: the name is taken, or no word: choose another")
+        raise ConfigError(
+            f"pass {made.name!r}: the name is taken or not an identifier: choose another"
+        )
     if not made.doc or not made.signals:
-        raise ConfigError(f"pass {made.name!r} needs a docstring, and a signal that it leaves")
+        raise ConfigError(f"pass {made.name!r} needs a docstring and at least one signal")
     if wrong := set(made.signals.values()) - {WEIGHT_TENSOR, INPUT_TENSOR, OUTPUT_TENSOR}:
-        raise ConfigError(f"pass {made.name!r}: {', '.join(map(str, wrong))} is no kind of tensor")
+        raise ConfigError(
+            f"pass {made.name!r}: {', '.join(map(str, wrong))} is not a kind of tensor"
+        )
     for terminal in made.terminals:
         if terminal in TERMINALS or terminal in MODE_SIGNALS or terminal in vocabulary:
-            raise ConfigError(f"pass {made.name!r}: {terminal} has a meaning: choose another name")
+            raise ConfigError(f"pass {made.name!r}: {terminal} already exists: choose another name")
     PASSES[made.name] = made
     TERMINALS.update(made.terminals)
 
@@ -148,12 +152,12 @@ def _forget(gone: Callable[[str], bool]) -> None:
 
 
 def wanted_of(name: str, terminals: set[str]) -> set[str]:
-    """Return the signals that ``terminals`` ask of pass ``name``, without its prefix."""
+    """Return the signals of pass ``name`` that ``terminals`` contain, without the prefix."""
     return {signal for signal in PASSES[name].signals if f"{name}_{signal}" in terminals}
 
 
 def is_weight(name: str) -> bool:
-    """Whether terminal ``name`` has the shape of the weights (else that of feature maps)."""
+    """Return whether terminal ``name`` has the shape of the weights; else that of feature maps."""
     if name in MODE_SIGNALS:
         return MODE_SIGNALS[name][1].startswith("weight")
     return TERMINALS[name] == WEIGHT_TENSOR

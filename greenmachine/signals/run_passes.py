@@ -1,4 +1,4 @@
-"""Run the passes that an expression reads, and put their signals together."""
+"""Run the passes that an expression needs, and collect their signals."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ def run_passes(
     """Run the passes that ``terminals`` need and collect their signals by terminal name.
 
     Args:
-        model: the network; it is left as it was found.
+        model: the network; it is left unchanged.
         terminals: ``weight``, names such as ``noise_input`` or ``data_weight_grad``, and those
             of the paper language (``paper_passes.py``).
         shape: (B, C, H, W) of the noise images; ``ones`` takes batch 1 of it.
         images: (B, C, H, W), for the data pass.
         labels: (B,) class indices, for the data pass.
-        seed: of the noise, the perturbation, and randomness inside the network.
+        seed: seed of the noise, the perturbation, and randomness inside the network.
 
     Returns:
-        The layers in order of firing, ``signals`` keyed by terminal.
+        The layers in execution order; the keys of ``signals`` are terminals.
 
     Raises:
         ValueError: the data pass is needed and images or labels are missing, no convolution
-            or linear layer fired, or the layers that fire differ between passes.
+            or linear layer ran, or different layers run in different passes.
     """
     with untouched(model, seed):  # once for all passes
         merged = _run(model, terminals, shape, images, labels, seed)
@@ -61,12 +61,12 @@ def _run(
     labels: Tensor | None,
     seed: int,
 ) -> list[Layer]:
-    """Run the passes and return the layers with the signals that passes leave."""
+    """Run the passes and return the layers with the signals of all passes."""
     merged: list[Layer] = []
     inputs = Inputs(shape, images, labels)
     needed = {name: wanted_of(name, terminals) for name in PASSES}
     if not any(needed.values()) and not modes_of(terminals):
-        needed["noise"] = {"firing order"}  # no signal, but which layers fire, and when
+        needed["noise"] = {"firing order"}  # no signal; the pass shows which layers run, in order
     for name, wanted in needed.items():
         if wanted:
             layers = PASSES[name].function(model, inputs, wanted, seed)
@@ -74,18 +74,18 @@ def _run(
     for name, layers in mode_passes(model, terminals, shape, seed):
         merged = _merge(merged, layers, name)
     if not merged:
-        raise ValueError("no convolution or linear layer fired")
+        raise ValueError("no convolution or linear layer ran in the forward pass")
     return merged
 
 
 def _merge(merged: list[Layer], layers: list[Layer], name: str) -> list[Layer]:
-    """Return the layers of the passes so far with the signals of one more, by terminal name."""
+    """Add the signals of one more pass to the layers of the passes so far, by terminal name."""
     for layer in layers:
         layer.signals = {f"{name}_{key}": value for key, value in layer.signals.items()}
     if not merged:
         return layers
     if [layer.name for layer in layers] != [layer.name for layer in merged]:
-        raise ValueError(f"the layers that fire in the {name} pass differ from the others'")
+        raise ValueError(f"other layers run in the {name} pass than in the passes before it")
     for layer, more in zip(merged, layers, strict=True):
         layer.signals.update(more.signals)
     return merged

@@ -1,8 +1,8 @@
-"""Layers of equal shapes, of many networks, stacked into one tensor per signal.
+"""Stacks of layers with equal shapes, from many networks, with one tensor per signal.
 
-A primitive sees a stack, so Python runs once per stack and chunk instead of once per layer and
-network. A :class:`Shard` is what one worker holds of a sample: some networks, their stacks, and
-the errors of those that failed.
+A primitive is applied to a stack, so Python code runs once per stack and chunk instead of once per
+layer and network. A :class:`Shard` is the part of a sample that one worker handles: some networks,
+their stacks, and the error messages of networks that failed.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class Stack:
     """K layers with equal shapes and precisions.
 
     Attributes:
-        rows: (K,) int64, the place of each layer in the shard's order: networks in order,
-            then layers in order of firing.
+        rows: (K,) int64, the index of each layer in the order of the shard: networks in order, then
+            layers in execution order.
         tensors: contiguous, by terminal name: weights (K, O, I, kh, kw), maps (K, B, H, W, C),
             and those of the paper language in torch's shapes.
     """
@@ -40,11 +40,10 @@ class Stack:
     def signal(self, name: str, part: slice, batch: int) -> Tensor:
         """Return some layers of a signal in the layout of its kind.
 
-        A view; but what was stored in half precision is computed with in float32.
-
-        Weights are (k, O, I, kh, kw), maps (k, B, C, H, W), signals of the paper language have
-        the shape that torch gives them. The one image of the ``ones`` pass
-        is repeated to ``batch`` (stride 0): two tensors of one kind always have one shape.
+        The result is a view, except that signals stored in half precision are converted to float32.
+        Weights are (k, O, I, kh, kw), maps (k, B, C, H, W); signals of the paper language have
+        torch's shapes. The single image of the ``ones`` pass is repeated to ``batch`` (stride 0),
+        because two tensors of one kind must have the same shape.
         """
         stored = self.tensors[name][part]
         if stored.dtype in _HALF:
@@ -62,10 +61,10 @@ class Shard:
 
     Attributes:
         networks: positions of the networks in their sample.
-        layer_counts: layers of each network; 0 where the network failed.
-        batch: images a pass.
-        stacks: every layer of every network, once.
-        failures: message by position in the sample.
+        layer_counts: number of layers of each network; 0 if the network failed.
+        batch: number of images in each pass.
+        stacks: the stacks, which together contain every layer of every network once.
+        failures: error message by position in the sample.
     """
 
     networks: list[int]
@@ -82,14 +81,14 @@ class Shard:
 
 @dataclass
 class LayerGroups:
-    """The layers of some networks, those of equal shapes together: a shard before it is stacked.
+    """The layers of some networks, grouped by equal shapes: a shard before it is stacked.
 
     Attributes:
-        networks: see :class:`Shard`, as for all but ``groups``.
-        layer_counts: see there.
-        batch: see there.
-        groups: the rows of every stack, and its layers.
-        failures: see there.
+        networks: as for :class:`Shard`.
+        layer_counts: as for :class:`Shard`.
+        batch: as for :class:`Shard`.
+        groups: for each future stack, the indices of its layers, and the layers.
+        failures: as for :class:`Shard`.
     """
 
     networks: list[int]
@@ -106,7 +105,7 @@ class LayerGroups:
 
 
 def group_layers(networks: Mapping[int, list[Layer] | str], batch: int) -> LayerGroups:
-    """Group the layers of ``networks``: by position in the sample, layers or a failure."""
+    """Group layers by shape; ``networks`` has layers or an error message for each position."""
     groups: dict[tuple[object, ...], tuple[list[int], list[Layer]]] = {}
     counts: list[int] = []
     failures: dict[int, str] = {}
@@ -118,10 +117,10 @@ def group_layers(networks: Mapping[int, list[Layer] | str], batch: int) -> Layer
             continue
         counts.append(len(layers))
         for layer in layers:
-            # Sorted: the order of the signals tells whether a normalisation follows the layer.
+            # Sorted, because the order of signals depends on whether a normalisation follows.
             key = tuple(
                 sorted((n, tuple(v.shape), str(v.dtype)) for n, v in layer.signals.items())
-            )  # by precision too: networks may differ in it
+            )  # with the precision, in which networks may differ
             rows, members = groups.setdefault(key, ([], []))
             rows.append(row)
             members.append(layer)
@@ -130,7 +129,7 @@ def group_layers(networks: Mapping[int, list[Layer] | str], batch: int) -> Layer
 
 
 def stack_layers(networks: Mapping[int, list[Layer] | str], batch: int) -> Shard:
-    """Stack the layers of ``networks``: by position in the sample, layers or a failure."""
+    """Stack layers by shape; ``networks`` has layers or an error message for each position."""
     return stacked(group_layers(networks, batch))
 
 

@@ -1,12 +1,12 @@
-"""A shard on disk: its stacks in a safetensors file, their layout in a JSON file beside it.
+"""A shard on disk: its stacks in a safetensors file, and their layout in a JSON file beside it.
 
-The layers of a stack are written one after the other from where the passes left them: to stack
-them first and hand the stacks to ``safetensors.torch.save_file`` costs two more copies of
-everything, which measured as much as the passes themselves. Reading is the library's.
+The layers of a stack are written one after the other from where the passes stored them. To stack
+them first and call ``safetensors.torch.save_file`` would copy everything twice more, which takes as
+long as the passes themselves (measured). Files are read with the safetensors library.
 
-The layout is sealed and holds the SHA-256 of the tensors, which is taken while they are written.
-:func:`damage` compares both with what is on disk; opening a shard checks the layout alone, because
-that happens once a generation and shard.
+The layout contains its own checksum and the SHA-256 of the tensors, which is computed while they
+are written. :func:`damage` compares both with the files. Opening a shard checks only the layout,
+because it happens once per generation and shard.
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ _NAMES = {
     torch.float16: "F16",
     torch.bfloat16: "BF16",
 }
-_ALIGNMENT = 64  # bytes: where vector instructions read fastest
+_ALIGNMENT = 64  # bytes; vector instructions read aligned data fastest
 
 
 def write_shard(
     path: Path, groups: LayerGroups, precision: torch.dtype = torch.float32, recipe: str = ""
 ) -> None:
-    """Write a shard; ``path`` is its layout, the tensors lie beside it.
+    """Write a shard: its layout to ``path``, and its tensors to a file beside it.
 
-    The layout comes last and both atomically: a shard whose layout exists is whole.
+    Both files are written atomically, the layout last, so a shard whose layout exists is complete.
 
     Args:
         path: the JSON file.
         groups: the layers, by stack.
-        precision: in which float32 signals are stored.
+        precision: number format in which float32 signals are stored.
         recipe: digest of what was captured; see ``shard_recipe.py``.
 
     Raises:
@@ -65,7 +65,7 @@ def write_shard(
         nonlocal checksum
         checksum = write_tensors(temporary, pieces, precision)
 
-    # The folder is there: where it is gone, somebody removed the run.
+    # Parents are not created: if the folder is missing, the run was removed.
     replace_file(path.with_suffix(".safetensors"), write, parents=False)
     layout = {
         "recipe": recipe,
@@ -85,10 +85,10 @@ def write_tensors(
     """Write a safetensors file and return its SHA-256.
 
     Args:
-        path: of the file.
-        tensors: by name the slices of a tensor, all of one shape, along its first dimension.
-        precision: in which float32 tensors are stored; others keep theirs: the ones pass leaves
-            float64 that half precision cannot hold.
+        path: path of the file.
+        tensors: for each name, the slices of a tensor along its first dimension, all of one shape.
+        precision: number format in which float32 tensors are stored. Others are stored unchanged:
+            half precision cannot represent the float64 values of the ones pass.
 
     Raises:
         OSError: the disk is full.
@@ -101,7 +101,7 @@ def write_tensors(
         start, end = end, end + torch.Size(shape).numel() * dtype.itemsize
         header[name] = {"dtype": _NAMES[dtype], "shape": shape, "data_offsets": [start, end]}
     text = json.dumps(header).encode()
-    # The header is its length in eight bytes, then JSON, which blanks may follow.
+    # The header is its length in eight bytes, then JSON, padded with blanks.
     text += b" " * (-(len(text) + 8) % _ALIGNMENT)
     checksum = hashlib.sha256()
 
@@ -110,7 +110,7 @@ def write_tensors(
         _write(file, data)
 
     with path.open("wb", buffering=0) as file:
-        # Reserved whole: three times as fast, and a full disk says so before anything is written.
+        # Reserving the whole size is three times as fast, and a full disk fails before writing.
         _reserve(file.fileno(), 8 + len(text) + end)
         put(file.fileno(), memoryview(len(text).to_bytes(8, "little") + text))
         for slices in tensors.values():
@@ -128,23 +128,23 @@ def _reserve(file: int, size: int) -> None:
 
 
 def _write(file: int, data: memoryview) -> None:
-    while data:  # one call may take a part only
+    while data:  # one call may write only part of it
         data = data[os.write(file, data) :]
 
 
 def open_shard(path: Path, recipe: str | None = None) -> Shard:
-    """Open a shard of a store, its tensors memory-mapped.
+    """Open a shard of a store, with its tensors memory-mapped.
 
     Args:
         path: its layout file.
-        recipe: digest of what it should hold; None takes what is there.
+        recipe: digest that the shard must have; None accepts any.
 
     Raises:
-        RunError: a file is missing or damaged, or holds something else.
+        RunError: a file is missing or damaged, or has another digest.
     """
     layout = _layout(path)
     if recipe is not None and layout.get("recipe") != recipe:
-        raise DamagedError(f"{path} holds other networks: {_REMEDY}")
+        raise DamagedError(f"{path} contains other networks: {_REMEDY}")
     failures = _failures(path, layout)
     try:
         stacks = [Stack(torch.tensor(rows), {}) for rows in layout["stacks"]]
@@ -160,9 +160,9 @@ def open_shard(path: Path, recipe: str | None = None) -> Shard:
 
 
 def shard_failures(path: Path) -> dict[int, str]:
-    """Return the message of every network of a shard that failed, by place in the sample.
+    """Return the error message of every network of a shard that failed, by position in the sample.
 
-    From the layout alone: opening the tensors would read what nobody needs here.
+    It reads only the layout, because opening the tensors would be slower.
 
     Raises:
         RunError: the layout is missing or damaged.
@@ -171,13 +171,13 @@ def shard_failures(path: Path) -> dict[int, str]:
 
 
 def damage(path: Path) -> str | None:
-    """Return what is wrong with a shard, every byte of which is read; None where nothing is."""
+    """Read every byte of a shard; return what is wrong with it, or None."""
     try:
         if sha256(path.with_suffix(".safetensors")) == _layout(path).get("tensors"):
             return None
     except (DamagedError, OSError) as error:
         return one_line(error)
-    return f"{path.with_suffix('.safetensors')} is not as it was written"
+    return f"{path.with_suffix('.safetensors')} differs from its checksum"
 
 
 def _layout(path: Path) -> dict[str, Any]:
@@ -191,7 +191,7 @@ def _failures(path: Path, layout: Mapping[str, Any]) -> dict[int, str]:
         raise _damaged(path, error) from None
 
 
-_REMEDY = "go on with --resume, which captures it again"
+_REMEDY = "continue with --resume, which captures it again"
 _DAMAGE = (OSError, ValueError, TypeError, LookupError, AttributeError)
 
 

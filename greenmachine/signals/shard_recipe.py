@@ -1,15 +1,15 @@
-"""What a worker needs to open a shard, or to capture it again where it does not see the file.
+"""Everything a worker needs to open a shard, or to capture it again if it cannot see the file.
 
-A shard is a function of specification, seed and benchmark, so a worker of a cluster that does not
-see the run's folder captures the shard itself and keeps it in its own cache folder:
+A shard depends only on specification, seed and benchmark. A worker of a cluster that cannot see the
+run's folder therefore captures the shard itself and keeps it in its own cache folder:
 
-- The worker takes the run's file if it is there and holds what the recipe says. If not, it takes
-  the file in its cache folder, and if that is missing or damaged it captures the networks.
-- A lock (``filelock``) on each file keeps two workers of one machine from capturing it twice.
-- The cache is bounded (:data:`CACHE_LIMIT`, ``GREENMACHINE_CACHE_GB``). Where a shard does not fit
-  it is captured again each time, which takes longer and changes no result.
-- :func:`forget_stores` removes the shards of a run at its end. Those of a run that was killed stay
-  for ``--resume``; the next capture on that machine removes them after :data:`STALE` seconds.
+- The worker uses the run's file if it exists and has the right digest. If not, it uses the file in
+  its cache folder; if that is missing or damaged, it captures the networks.
+- A lock (``filelock``) on each file prevents two workers of one machine from capturing it twice.
+- The size of the cache is limited (:data:`CACHE_LIMIT`, ``GREENMACHINE_CACHE_GB``). A shard that
+  does not fit is captured again each time, which takes longer and does not change results.
+- :func:`forget_stores` removes the shards of a run at its end. Those of a killed run stay for
+  ``--resume``; the next capture on that machine removes them after :data:`STALE` seconds.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ CACHE_LIMIT = 50 * 10**9
 """Bytes that the shards of all runs may take in a worker's cache folder."""
 
 STALE = 7 * 86_400
-"""Seconds after which shards that nobody has opened are removed, when another is captured."""
+"""Seconds after which shards that were not opened are removed, when another one is captured."""
 
 _FREE = 2**30  # bytes that stay free on the disk of the cache
 
-_checked: set[Path] = set()  # files of the cache that this process has compared with their checksum
+_checked: set[Path] = set()  # cache files whose checksums this process has compared
 
 
 @dataclass(frozen=True)
@@ -51,15 +51,15 @@ class ShardRecipe:
     """A shard of a store.
 
     Attributes:
-        path: of its layout, in the run's folder.
+        path: path of its layout, in the run's folder.
         spec: what is captured.
-        places: the networks, as (place in the sample, index in the benchmark).
-        benchmark: for a worker.
-        store: digest of the whole store: names its folder in a worker's cache.
-        described: digest of the store's description, by which a worker tells the run's folder
-            from another one of the same name.
-        local: every worker runs on the sender's machine: one that does not find the folder stops
-            the run, because somebody removed it.
+        places: the networks, as (position in the sample, index in the benchmark).
+        benchmark: the benchmark, in the form that is sent to workers.
+        store: digest of the whole store, which names its folder in a worker's cache.
+        described: digest of the store's description; it tells a worker whether a folder is that of
+            this run or another one of the same name.
+        local: whether every worker runs on the sender's machine. A missing folder then means that
+            it was removed, and ends the run.
     """
 
     path: Path
@@ -72,16 +72,16 @@ class ShardRecipe:
 
     @property
     def digest(self) -> str:
-        """Digest of what the shard holds."""
+        """Digest of the content of the shard."""
         return hashlib.sha256(f"{self.store}{self.places}".encode()).hexdigest()
 
     @property
     def cached(self) -> Path:
-        """The layout in this machine's cache folder."""
+        """Path of the layout in this machine's cache folder."""
         return _store_folder(self.store) / self.path.name
 
     def sees_run(self) -> bool:
-        """Whether this process sees the run's folder."""
+        """Return whether this process can see the run's folder."""
         try:
             content = self.path.with_name("store.json").read_bytes()
         except OSError:
@@ -89,10 +89,10 @@ class ShardRecipe:
         return hashlib.sha256(content).hexdigest() == self.described
 
     def build(self) -> dict[int, str]:
-        """In a worker: capture the shard where it is not yet; return its failures by place.
+        """In a worker: capture the shard if it does not exist; return its failures by position.
 
         Raises:
-            GreenMachineError: the fault is not a network's: data, a build option, memory.
+            GreenMachineError: the cause is not a network, but data, a build option or memory.
         """
         if self.local or self.sees_run():
             groups = self._captured()
@@ -101,7 +101,7 @@ class ShardRecipe:
         return self._from_cache().failures
 
     def open(self) -> Shard:
-        """In a worker: return the shard, captured here if need be.
+        """In a worker: return the shard, capturing it here if necessary.
 
         Raises:
             GreenMachineError: as for :meth:`build`.
@@ -127,7 +127,7 @@ class ShardRecipe:
             path.parent.mkdir(parents=True, exist_ok=True)
             lock = FileLock(path.with_suffix(".lock"))
             lock.acquire()
-        except OSError:  # a home that nobody may write in
+        except OSError:  # the cache folder is not writable
             return self._in_memory(self._captured())
         try:
             with suppress(RunError):  # another worker may have captured it while we waited
@@ -144,7 +144,7 @@ class ShardRecipe:
             lock.release()
 
     def _open_cached(self, path: Path) -> Shard:
-        """Open a file of the cache; RunError where it is missing or damaged."""
+        """Open a file of the cache; raise a RunError if it is missing or damaged."""
         if path not in _checked:
             if (fault := damage(path)) is not None:
                 raise RunError(fault)
@@ -158,16 +158,16 @@ class ShardRecipe:
         shard = stacked(groups)
         for stack in shard.stacks:
             for name, tensor in stack.tensors.items():
-                if tensor.dtype == torch.float32:  # as it would be stored
+                if tensor.dtype == torch.float32:  # rounded as in a stored shard
                     stack.tensors[name] = tensor.to(self._precision)
         return shard
 
 
 def cache_limit() -> int:
-    """Return how many bytes of shards a worker's cache folder may hold.
+    """Return the number of bytes that the shards in a worker's cache folder may take.
 
     Raises:
-        ConfigError: ``GREENMACHINE_CACHE_GB`` is no number.
+        ConfigError: ``GREENMACHINE_CACHE_GB`` is not a number.
     """
     text = os.environ.get("GREENMACHINE_CACHE_GB")
     if not text:
@@ -189,13 +189,13 @@ def forget_stores(stores: Iterable[str]) -> None:
 
 
 def _store_folder(store: str) -> Path:
-    # Another version of torch may draw or round in another way.
+    # Another version of torch may draw other random numbers or round differently.
     whole = hashlib.sha256(f"{store}{torch.__version__}".encode()).hexdigest()
     return cache_folder() / "shards" / whole[:32]
 
 
 def _make_room(size: int, ours: Path) -> bool:
-    """Remove what nobody has used for long; return whether ``size`` bytes fit then."""
+    """Remove stores that were not used for long; return whether ``size`` bytes fit then."""
     used = 0
     for folder in ours.parent.iterdir():
         if folder != ours and time.time() - folder.stat().st_mtime > STALE:

@@ -1,8 +1,9 @@
-"""The signal store: what the passes leave in a sample of networks, on disk, memory-mapped.
+"""The signal store: the signals of a sample of networks, on disk and memory-mapped.
 
-A store is a folder: ``store.json`` says what was captured, and each shard of networks has a
-``shard-NNNN.safetensors`` and a ``shard-NNNN.json`` (see ``shard_io.py``). Building again after an
-interruption checks what is there against its checksums, and captures what is missing or damaged.
+A store is a folder. ``store.json`` describes what was captured, and each shard of networks has a
+``shard-NNNN.safetensors`` and a ``shard-NNNN.json`` (see ``shard_io.py``). After an interruption,
+building again checks the existing files against their checksums, and captures what is missing or
+damaged.
 """
 
 from __future__ import annotations
@@ -35,18 +36,18 @@ __all__ = ["SHARD_BYTES", "SHARD_NETWORKS", "Store", "shard_places"]
 DESCRIPTION = "store.json"
 
 SHARD_NETWORKS = 8
-"""Networks a shard at least; results do not depend on it, only the grain of parallel work does."""
+"""Least number of networks in a shard. Results do not depend on it; it sets the size of tasks."""
 
 SHARD_BYTES = 2**26
-"""Small networks share a shard up to this size, or up to a quarter of the sample: Python runs once
-a shard and operation."""
+"""Small networks share a shard up to this size, or up to a quarter of the sample, because Python
+code runs once per shard and operation."""
 
 
 class Store:
-    """A sample's signals in a folder.
+    """The signals of a sample, in a folder.
 
     Args:
-        folder: where the store is or will be.
+        folder: the folder, which need not exist yet.
         spec: what to capture.
         indices: the networks of the sample, as indices of the benchmark.
     """
@@ -63,14 +64,14 @@ class Store:
 
     @property
     def paths(self) -> list[Path]:
-        """The layout file of every shard, in order; once building has begun."""
+        """The layout file of every shard, in order; available once building has begun."""
         # Absolute: workers may have started in another folder.
         folder = self.folder.resolve()
         return [folder / f"shard-{i:04d}.json" for i in range(len(self._shards))]
 
     @property
     def sources(self) -> Sequence[Path | ShardRecipe]:
-        """What the workers open: a path where they run on this machine, else also a recipe."""
+        """The objects that workers open: paths on this machine, recipes on a cluster."""
         return self._recipes() if remote() else self.paths
 
     def _recipes(self) -> list[ShardRecipe]:
@@ -84,24 +85,24 @@ class Store:
         ]
 
     def forget(self) -> None:
-        """Remove what workers that do not see the folder have in their caches; once it is built."""
+        """Remove a built store from the caches of workers that cannot see the folder."""
         if remote() and (recipes := self._recipes()):
             on_every_worker(forget_stores, [recipes[0].store])
 
     def spread(self, networks: int) -> tuple[list[int], list[int]]:
-        """Return the numbers of some shards, evenly spread, and the places of their networks.
+        """Return the numbers of some evenly spread shards, and the positions of their networks.
 
         Args:
-            networks: at least so many of them, if there are.
+            networks: least number of networks in these shards, if there are so many.
         """
         count = min(len(self._shards), -(-networks // len(self._shards[0])))
         chosen = [number * len(self._shards) // count for number in range(count)]
         return chosen, [place for number in chosen for place, _ in self._shards[number]]
 
     def estimate_bytes(self, networks: int = 8) -> int:
-        """Return about how large the store will be, from some networks run at batch 2."""
+        """Return an estimate of the size of the store, from some networks run at batch 2."""
         benchmark = cached_benchmark(self.spec.benchmark)
-        # The size of a network varies tenfold over a space: an even choice of the sample.
+        # Sizes of networks vary tenfold over a space, so take evenly spaced ones of the sample.
         step = max(1, len(self.indices) // networks)
         chosen = self.indices[::step][:networks]
         small = replace(self.spec, batch=2)  # some normalisations refuse a single image
@@ -127,13 +128,13 @@ class Store:
         """Capture what is missing.
 
         Args:
-            workers: processes.
-            announce: told the size before anything is made.
-            progress: told after every shard.
-            check: called before the folder is made; raises where that must not be.
+            workers: number of processes.
+            announce: called with a line that states the size, before anything is written.
+            progress: called after every shard.
+            check: called before the folder is made; it may raise an error to prevent that.
 
         Raises:
-            RunError: the folder holds another sample, the disk is too small, or a worker died.
+            RunError: the folder contains another sample, the disk is too small, or a worker died.
         """
         identity = {**asdict(self.spec), "terminals": list(self.spec.terminals)}
         identity["indices"] = self.indices
@@ -142,7 +143,9 @@ class Store:
         whole = 0
         if (self.folder / DESCRIPTION).exists():
             if {**self._described(), "shard_networks": 0} != {**identity, "shard_networks": 0}:
-                raise RunError(f"{self.folder} holds signals of another sample: remove the folder")
+                raise RunError(
+                    f"{self.folder} contains signals of another sample: remove the folder"
+                )
         else:
             whole = self.estimate_bytes()
             check()
@@ -162,7 +165,7 @@ class Store:
             free = self._check_space(size)
             where = f"in {self.folder} ({free / 1e9:.0f} GB free)"
         else:
-            where = "in the cache folders of workers that do not see the run's folder"
+            where = "in the cache folders of workers that cannot see the run's folder"
         announce(
             f"capturing {sum(len(self._shards[i]) for i in missing)} networks: "
             f"about {size / 1e9:.2f} GB {where}"
@@ -174,13 +177,13 @@ class Store:
                 self._elsewhere[number] = failures
 
     def _seen(self, recipe: ShardRecipe, workers: int) -> bool:
-        """Whether the workers see the folder, as far as some that were asked know."""
+        """Return whether the workers see the folder; a sample of them is asked."""
         if not remote():
             return True
         return all(run_tasks(_sees_run, [(recipe,)] * count_workers(workers), workers))
 
     def _keep_whole(self, workers: int, announce: Callable[[str], None]) -> None:
-        """Remove what a killed build left, and what is not as it was written."""
+        """Remove the leftovers of a killed build, and files that differ from their checksums."""
         remove_leftovers(self.folder)
         if not (self.folder / DESCRIPTION).exists():
             return
@@ -192,7 +195,7 @@ class Store:
             for path in self.folder.glob("shard-*.json"):
                 path.unlink()
             return
-        # Workers elsewhere may not see the files.
+        # Workers on other machines may not see the files.
         tasks = [(path,) for path in paths]
         faults = [damage(path) for path in paths] if remote() else run_tasks(damage, tasks, workers)
         for path, fault in zip(paths, faults, strict=True):
@@ -203,12 +206,14 @@ class Store:
     def _check_space(self, size: int) -> int:
         free = shutil.disk_usage(self.folder).free
         if size > free:
-            raise RunError(f"{self.folder} has too little space: smaller samples or another --out")
+            raise RunError(
+                f"{self.folder} has too little space: use smaller samples or another --out"
+            )
         return free
 
     def _described(self) -> dict[str, Any]:
         path = self.folder / DESCRIPTION
-        described = read_sealed(path, "go on with --resume, which captures it again")
+        described = read_sealed(path, "continue with --resume, which captures it again")
         networks = described.get("shard_networks")
         if not isinstance(networks, int) or networks < 1:
             raise DamagedError(f"{path} is damaged (shard_networks is {networks!r})")
@@ -216,7 +221,9 @@ class Store:
 
     @property
     def failures(self) -> dict[int, str]:
-        """The message of every network that failed, by place in the sample; once it is built.
+        """The error message of every network that failed, by position in the sample.
+
+        It is available once the store is built.
 
         Raises:
             RunError: a file is missing or damaged.
@@ -231,7 +238,7 @@ class Store:
 def shard_places(
     indices: Sequence[int], networks: int | None = None
 ) -> list[list[tuple[int, int]]]:
-    """Split a sample into shards of (place in the sample, index in the benchmark)."""
+    """Split a sample into shards of (position in the sample, index in the benchmark)."""
     places = list(enumerate(int(i) for i in indices))
     size = networks or SHARD_NETWORKS
     return [places[i : i + size] for i in range(0, len(places), size)]

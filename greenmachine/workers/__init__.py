@@ -1,4 +1,4 @@
-"""Work in parallel: tasks through joblib, on processes here, on Dask or on Ray."""
+"""Parallel work: tasks run through joblib, in local processes, on Dask or on Ray."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _ELSEWHERE = {"backend": "backends", "keep_freed_memory": "memory"}
 
 
 def __getattr__(name: str) -> Any:
-    # At first use: the command line needs `memory` alone, and `tasks` imports joblib and torch.
+    # Imported at first use: the command line needs only `memory`; `tasks` imports joblib and torch.
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module = import_module(f"{__name__}.{_ELSEWHERE.get(name, 'tasks')}")

@@ -1,4 +1,4 @@
-"""joblib on Dask: a cluster on this machine, or a scheduler that runs already."""
+"""joblib on Dask: a cluster on this machine, or a running scheduler."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from greenmachine.errors import RunError
 __all__ = ["cluster"]
 
 _LOCAL = {"distributed.scheduler.no-workers-timeout": "300s"}
-"""A local cluster that cannot start workers any more, on a machine that is overloaded, ends the run
-in one line: without it, tasks would wait for ever."""
+"""If a local cluster can start no workers, on an overloaded machine, the run ends with a message of
+one line; without this timeout, tasks would wait for ever."""
 
-_PATIENCE = {"scheduler": 10, "worker": 30}  # seconds for an answer, and then for a first one
+_PATIENCE = {"scheduler": 10, "worker": 30}  # seconds to wait for the scheduler and for a worker
 
 
 class _Backend(DaskDistributedBackend):  # type: ignore[misc]  # joblib has no types
-    """joblib's, with two faults mended."""
+    """joblib's Dask backend, with two faults corrected."""
 
     def configure(self, *args: Any, **kwargs: Any) -> int:
-        # Of a cluster with one worker joblib makes no use: it would do the work in this process.
+        # joblib would not use a cluster with one worker, but do the work in this process.
         return max(2, int(super().configure(*args, **kwargs)))
 
     def submit(self, func: Any, callback: Callable[[Any], None]) -> Future[Any]:
-        # joblib is not told when Dask gives a task up, and would wait for ever.
+        # joblib does not notice when Dask gives up a task, and would wait for ever.
         future: Future[Any] = super().submit(func, callback)
 
         def failed(done: Future[Any]) -> None:
@@ -43,13 +43,13 @@ class _Backend(DaskDistributedBackend):  # type: ignore[misc]  # joblib has no t
         return future
 
     def run_everywhere(self, function: Callable[..., None], args: tuple[Any, ...]) -> None:
-        with suppress(OSError, TimeoutError):  # the scheduler is gone, and its workers with it
+        with suppress(OSError, TimeoutError):  # the scheduler and its workers are gone
             self.client.run(function, *args, on_error="ignore")
 
 
 @contextmanager
 def cluster(address: str, workers: int) -> Iterator[None]:
-    """Run joblib's tasks inside on the scheduler at ``address``; without one on a new cluster."""
+    """Run joblib's tasks inside the block on the scheduler at ``address``, or on a new cluster."""
     with ExitStack() as opened:
         where: Any = address
         if not address:
@@ -71,20 +71,20 @@ def cluster(address: str, workers: int) -> Iterator[None]:
             ) from None
         opened.enter_context(client)
         _check(client, address)
-        # Where all workers are gone for a moment, tasks wait until one is back.
+        # If all workers are gone for a moment, tasks wait until one is back.
         backend = _Backend(client=client, wait_for_workers_timeout=0)
         try:
             with joblib.parallel_config(backend=backend):
                 yield
         except (CancelledError, CommClosedError):
             raise RunError(
-                "the Dask scheduler is gone: start it again, or choose another --backend, and go "
-                "on with `evolve --resume` or the same `score` command"
+                "the Dask scheduler is gone: start it again, or choose another --backend, and "
+                "continue with `evolve --resume` or the same `score` command"
             ) from None
 
 
 def _check(client: Client, address: str) -> None:
-    """Refuse a cluster without workers, and workers that run several tasks in one process."""
+    """Reject a cluster without workers, and workers that run several tasks in one process."""
     try:
         client.wait_for_workers(1, timeout=_PATIENCE["worker"])
     except TimeoutError:
@@ -95,6 +95,6 @@ def _check(client: Client, address: str) -> None:
     for worker, threads in client.nthreads().items():
         if threads > 1:
             raise RunError(
-                f"the Dask worker at {worker} has {threads} threads, where one can work: start "
-                f"it with --nworkers {threads} --nthreads 1"
+                f"the Dask worker at {worker} has {threads} threads, of which only one can be "
+                f"used: start it with --nworkers {threads} --nthreads 1"
             )

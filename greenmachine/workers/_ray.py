@@ -1,6 +1,7 @@
-"""joblib on Ray: on this machine, or on a cluster that runs already.
+"""joblib on Ray: on this machine, or on a running cluster.
 
-Not Ray's own backend for joblib: it starts its processes anew for every call, seconds each time.
+Ray's own joblib backend is not used, because it starts its processes again for every call, which
+takes seconds each time.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _PATIENCE = 5  # seconds for an answer; Ray itself would wait for minutes
 
 
 class _Backend(MultiprocessingBackend):  # type: ignore[misc]  # joblib has no types
-    """A pool of Ray actors that stays from call to call, until an actor dies."""
+    """A pool of Ray actors that is kept between calls, until an actor dies."""
 
     supports_return_generator = True
     _pool: Any = None
@@ -40,9 +41,9 @@ class _Backend(MultiprocessingBackend):  # type: ignore[misc]  # joblib has no t
     def configure(self, n_jobs: int = 1, parallel: Any = None, **options: Any) -> int:
         self.parallel = parallel
         if self._pool is None:
-            # A CPU each: without one Ray puts all actors on one machine.
+            # One CPU each; otherwise Ray puts all actors on one machine.
             self._pool = Pool(self._processes, ray_remote_args={"num_cpus": 1})
-        return max(2, self._processes)  # joblib would do the work of one in this process
+        return max(2, self._processes)  # with 1, joblib would do the work in this process
 
     def run_everywhere(self, function: Callable[..., None], args: tuple[Any, ...]) -> None:
         with suppress(ray.exceptions.RayError, OSError):  # an actor is gone, or its machine
@@ -66,14 +67,14 @@ def _on(node: str) -> NodeAffinitySchedulingStrategy:
 
 @contextmanager
 def cluster(address: str, workers: int) -> Iterator[None]:
-    """Run joblib's tasks inside on the Ray at ``address``; without one on a new one, or yours."""
+    """Run joblib's tasks inside the block on the Ray cluster at ``address``, or a local one."""
     ours = not ray.is_initialized()
     if ours:
         _connect(address, workers)
     try:
         cpus = int(ray.cluster_resources().get("CPU", 0))
         if workers > cpus:
-            raise RunError(f"Ray has {cpus} CPUs for {workers} workers: ask for fewer workers")
+            raise RunError(f"Ray has {cpus} CPUs for {workers} workers: use fewer workers")
         backend = _Backend(cpus if workers < 0 else workers)
         try:
             with joblib.parallel_config(backend=backend):
@@ -103,6 +104,6 @@ def _connect(address: str, workers: int) -> None:
         ray.init(address=address, **quiet)
     except ConnectionError:
         raise RunError(
-            f"Ray at {address} does not let us in: if it asks for a token, set RAY_AUTH_MODE=token "
-            "and RAY_AUTH_TOKEN to that of the cluster"
+            f"Ray at {address} rejects the connection: if it needs a token, set "
+            "RAY_AUTH_MODE=token and RAY_AUTH_TOKEN to the token of the cluster"
         ) from None

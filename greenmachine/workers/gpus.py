@@ -1,7 +1,7 @@
-"""GPUs: which ones a device name means, and tasks in threads of this process, one thread a GPU.
+"""GPUs: the devices that a name refers to, and tasks in threads, one thread per GPU.
 
-Threads, because what is on a GPU belongs to one process: signals are uploaded once and stay there
-from call to call. A task always goes to the same GPU, by its number, so that it finds them again.
+Tasks run in threads because data on a GPU belong to one process: signals are uploaded once and stay
+there between calls. Task i always runs on the same GPU, so that it finds them again.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ Progress = Callable[[int, int], None]
 
 
 def is_gpu(device: str) -> bool:
-    """Whether ``device`` is one GPU of this project's, or all of them."""
+    """Return whether ``device`` is one GPU, or all of them."""
     return device.partition(":")[0] == "cuda"
 
 
 def resolve_device(device: str, *, local: bool = True) -> str:
-    """Return the device that ``device`` means: for ``auto`` GPUs where torch sees some, else cpu.
+    """Return the device for ``device``: ``auto`` becomes the GPUs if torch sees any, else cpu.
 
     Args:
         device: ``cpu``, ``cuda`` (all GPUs), ``cuda:1`` or ``auto``.
-        local: the work is done on this machine, so that a missing GPU is a mistake.
+        local: whether the work is done on this machine, so that a missing GPU is an error.
 
     Raises:
         ConfigError: there is no such GPU.
@@ -45,17 +45,17 @@ def resolve_device(device: str, *, local: bool = True) -> str:
         return device
     if not count:
         raise ConfigError(
-            f"device {device}: torch sees no GPU here; take --device cpu or auto, or install a "
-            "torch that is built for the GPU of this machine"
+            f"device {device}: torch finds no GPU on this machine; use --device cpu or auto, or "
+            "install a torch that is built for its GPU"
         )
     number = device.partition(":")[2]
     if number and int(number) >= count:
-        raise ConfigError(f"device {device}: torch sees {count} GPUs here, cuda:0 first")
+        raise ConfigError(f"device {device}: torch finds {count} GPUs on this machine, from cuda:0")
     return device
 
 
 def visible_gpus(device: str) -> list[str]:
-    """Return the names of the GPUs that ``device`` stands for, in order."""
+    """Return the names of the GPUs of ``device``, in order."""
     if ":" in device:
         return [device]
     return [f"{device}:{number}" for number in range(torch.cuda.device_count())]
@@ -70,11 +70,11 @@ def on_gpus(
     """Return ``function(*task, device)`` for every task, in order, computed in threads.
 
     Args:
-        function: takes a task's arguments and a device. It draws no random numbers and does not
-            call ``neutral``: that is done here, once for all threads.
-        tasks: arguments.
-        devices: a thread each; task i has device i modulo their number.
-        progress: told after every task, in this thread.
+        function: takes a task's arguments and a device. It must draw no random numbers, and must
+            not call ``neutral``, which this function does once for all threads.
+        tasks: the arguments of each call.
+        devices: one thread is started for each; task i runs on device i modulo their number.
+        progress: called after every task, in this thread.
     """
     stopped = threading.Event()
 
@@ -102,13 +102,13 @@ def on_gpus(
                     progress(count, len(tasks))
             lists = [future.result() for future in futures]
         finally:
-            stopped.set()  # on Ctrl-C, and where another thread failed
+            stopped.set()  # on Ctrl-C, and if another thread failed
     return [lists[place % len(devices)][place // len(devices)] for place in range(len(tasks))]
 
 
 @contextmanager
 def deterministic_gpu() -> Iterator[None]:
-    """Let convolutions on a GPU take kernels that give the same at every call."""
+    """Make convolutions on a GPU use deterministic kernels inside the block."""
     backend = torch.backends.cudnn
     before = backend.deterministic, backend.benchmark
     backend.deterministic, backend.benchmark = True, False

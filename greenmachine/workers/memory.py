@@ -1,4 +1,4 @@
-"""What the C library does with memory that tensors give back."""
+"""Control how the C library handles memory that tensors free."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ _KEPT = 2**29
 
 @cache
 def keep_freed_memory() -> None:
-    """Let this process keep up to half a gigabyte that it has freed, for the next tensors.
+    """Let this process keep up to half a gigabyte of freed memory for the next tensors.
 
-    By default glibc may hand every megabyte back to the system, which hands it out again page by
-    page, cleared. Does nothing where the C library is another one.
+    By default glibc may return every megabyte to the system, which then provides and clears it
+    again page by page. The function does nothing with another C library.
 
-    For processes of this project (workers, the command line): it holds for the whole process.
+    It is meant for processes of this project (workers, the command line), because it affects the
+    whole process.
     """
     if sys.platform != "linux":
         return

@@ -1,4 +1,4 @@
-"""What one of loky's workers does when the process that it works for is gone."""
+"""End a loky worker when the process that it works for is gone."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ _LOOK_SECONDS = 1.0
 
 @cache
 def end_with_parent(parent: int) -> None:
-    """Let this process, a worker of loky, end within about a second of its parent.
+    """Make this process, a loky worker, end within about a second of its parent.
 
-    A parent that is killed (``kill -9``, out of memory) cannot tell its workers: they would finish
-    what they were sent and wait for more, with all their memory, for five minutes. Called when a
-    worker starts, not with its first task: a parent may die before it has sent one. A worker of
-    Dask or Ray outlives the shell that started it, and its cluster looks after it.
+    A parent that is killed (``kill -9``, out of memory) cannot stop its workers: they would finish
+    their tasks and wait for more, with all their memory, for five minutes. This is called when a
+    worker starts and not with its first task, because a parent may die before it has sent one.
+    Workers of Dask and Ray are managed by their cluster.
 
     Args:
-        parent: its process id; one that died before this call is noticed too.
+        parent: process id of the parent; one that died before this call is detected too.
     """
     threading.Thread(target=_watch, args=(parent,), daemon=True).start()
 
@@ -30,4 +30,4 @@ def end_with_parent(parent: int) -> None:
 def _watch(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(_LOOK_SECONDS)
-    os._exit(1)  # nobody is left to read a result or a message
+    os._exit(1)  # no process is left to read a result or a message

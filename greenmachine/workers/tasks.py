@@ -1,11 +1,11 @@
 """Tasks in parallel through joblib, one thread each, with progress and clean interruption.
 
-Who runs them is joblib's active backend: loky's processes on this machine, or what
-:func:`greenmachine.workers.backend` or ``joblib.parallel_config`` chose. Results are the same.
+They run on joblib's active backend: loky's processes on this machine, or the backend chosen with
+:func:`greenmachine.workers.backend` or ``joblib.parallel_config``. Results are the same on all.
 
-A worker that dies loses no results: what had not come back runs again. On loky and Ray that
-happens here, once a call; Dask does it by itself, three times a task. After that the call stops
-with a ``RunError``, and a run goes on from its last checkpoint.
+If a worker dies, no results are lost: the missing tasks run again. On loky and Ray this module
+repeats them once per call; Dask repeats a task three times. After that the call ends with a
+``RunError``, and a run can be resumed from its last checkpoint.
 """
 
 from __future__ import annotations
@@ -49,12 +49,13 @@ __all__ = [
 
 Result = TypeVar("Result")
 Progress = Callable[[int, int], None]
-"""Called with (tasks done, tasks in all)."""
+"""Called with (tasks done, total tasks)."""
 
-_MOST = 1024  # processes; joblib makes a queue of as many
+_MOST = 1024  # most processes; joblib makes a queue of that length
 _GROWTH = 2**32  # bytes by which a worker may grow
 
-# What a dead worker raises, and whether to try again is up to us. Names: Dask and Ray are optional.
+# The error that a dead worker causes, and whether this module repeats the work. By name, because
+# Dask and Ray are optional.
 _DEATHS = {
     "TerminatedWorkerError": True,
     "RayActorError": True,
@@ -64,35 +65,35 @@ _DEATHS = {
 
 
 def check_workers(workers: int) -> None:
-    """Refuse what is no number of processes.
+    """Check that ``workers`` is a number of processes.
 
     Raises:
         ConfigError: it is neither 1 to 1024 nor -1.
     """
     if workers != -1 and not 1 <= workers <= _MOST:
-        raise ConfigError(f"workers {workers}: give 1 to {_MOST} processes, or -1 for every core")
+        raise ConfigError(f"workers {workers}: give 1 to {_MOST}, or -1 for one for each core")
 
 
 def count_workers(workers: int) -> int:
-    """Return the number of processes that ``workers`` means.
+    """Return the number of processes for ``workers``.
 
-    -1 is one for every core, or all workers of a cluster.
+    -1 means one for each core, or all workers of a cluster.
     """
     return int(joblib.effective_n_jobs(workers))
 
 
 def remote() -> bool:
-    """Whether workers of the active backend may run on other machines: on Dask and on Ray."""
+    """Return whether workers of the active backend may run on other machines (Dask and Ray)."""
     local = (LokyBackend, MultiprocessingBackend, ThreadingBackend, SequentialBackend)
     active = get_active_backend()[0]
     return hasattr(active, "run_everywhere") or not isinstance(active, local)
 
 
 def on_every_worker(function: Callable[..., None], *args: Any) -> None:
-    """Call ``function(*args)`` once in every worker process that there is on other machines.
+    """Call ``function(*args)`` once in every worker process on other machines.
 
-    For what may be left undone, such as the removal of files: a worker that is gone is left out,
-    and so is a backend of joblib's that is not one of :func:`greenmachine.workers.backend`.
+    It is for work that may be left undone, such as removing files: workers that are gone are
+    skipped, and so are joblib backends that are not those of :func:`greenmachine.workers.backend`.
     """
     active = get_active_backend()[0]
     if hasattr(active, "run_everywhere"):
@@ -107,17 +108,17 @@ def run_tasks(
     *,
     device: str = "cpu",
 ) -> list[Result]:
-    """Return what :func:`stream_tasks` yields, all of it.
+    """Return all results of :func:`stream_tasks`.
 
     Args:
-        function: see there, as for all but ``progress``.
-        tasks: see there.
-        workers: see there.
-        progress: told after every task.
-        device: see there.
+        function: as for :func:`stream_tasks`.
+        tasks: as for :func:`stream_tasks`.
+        workers: as for :func:`stream_tasks`.
+        progress: called after every task.
+        device: as for :func:`stream_tasks`.
 
     Raises:
-        RunError: a worker was killed from outside, and again.
+        RunError: a worker was killed twice.
     """
     results: list[Result] = []
     for result in stream_tasks(function, tasks, workers, device=device):
@@ -137,18 +138,18 @@ def stream_tasks(
     """Yield ``function(*task)`` for every task, in order, computed by ``workers`` processes.
 
     Args:
-        function: importable by a worker process.
-        tasks: arguments; small ones, because they are pickled (pass paths, not tensors).
-        workers: processes; -1 takes every core. 1 runs in this process, but for a cluster: there
-            all its workers run.
-        device: what the tasks compute on: with "cuda" they take turns at the GPUs that their
-            worker sees.
+        function: a function that a worker process can import.
+        tasks: the arguments of each call; small ones, because they are pickled (pass paths, not
+            tensors).
+        workers: number of processes; -1 means one for each core. 1 runs in this process, except on
+            a cluster, where all its workers are used.
+        device: device of the tasks; with "cuda" they take turns on the GPUs that their worker sees.
 
     Yields:
-        The results. Warns (``WorkerWarning``) where a worker died and its tasks run again.
+        The results. A ``WorkerWarning`` is given if a worker died and its tasks run again.
 
     Raises:
-        RunError: a worker was killed from outside, and again.
+        RunError: a worker was killed twice.
     """
     check_workers(workers)
     plugins = loaded_plugins()
@@ -170,9 +171,9 @@ def stream_tasks(
                 raise
             if last or not again:
                 raise RunError(
-                    "a worker process was killed, and again when its work was repeated, most "
-                    "likely for memory: use fewer workers or a smaller batch, and go on with "
-                    "`evolve --resume` or the same `score` command"
+                    "a worker process was killed, and killed again when its work was repeated, "
+                    "probably because memory ran out: use fewer workers or a smaller batch, and "
+                    "continue with `evolve --resume` or the same `score` command"
                 ) from None
         warnings.warn(
             f"a worker process was killed: repeating the last {len(jobs) - done} of "
@@ -183,18 +184,18 @@ def stream_tasks(
 
 
 def _alone(workers: int, tasks: int) -> bool:
-    """Whether this process may as well do the work: never that of a cluster."""
+    """Return whether this process does the work itself, which it never does on a cluster."""
     local = isinstance(get_active_backend()[0], LokyBackend)
     return local and 1 in (workers, tasks, count_workers(workers))
 
 
 def _parallel(jobs: Sequence[tuple[Any, ...]], workers: int) -> Iterator[Any]:
-    """Yield results in order; on any exception, Ctrl-C too, joblib ends its workers."""
-    # Ray's own backend has no generators: there the progress comes at the end.
+    """Yield results in order; on any exception, including Ctrl-C, joblib ends its workers."""
+    # Ray's own backend has no generators, so its progress is reported at the end.
     generator = get_active_backend()[0].supports_return_generator
-    # Processes inherit what is held back here: those who work for us end when we end them, and not
-    # with a traceback of their own when a signal is sent to the whole group (Ctrl-C, a closed
-    # terminal, a scheduler). What keeps track of semaphores must outlive us, to remove them.
+    # Child processes inherit the blocked signals: workers end when this process ends them, and not
+    # with their own traceback when a signal is sent to the whole group (Ctrl-C, a closed terminal,
+    # a scheduler). The tracker of semaphores must outlive this process, to remove them.
     loky = isinstance(get_active_backend()[0], LokyBackend)
     start = {"initializer": end_with_parent, "initargs": (os.getpid(),)} if loky else {}
     returned = "generator" if generator else "list"
@@ -207,13 +208,13 @@ def _parallel(jobs: Sequence[tuple[Any, ...]], workers: int) -> Iterator[Any]:
     finally:
         if generator:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of results that nobody takes: we were stopped
+                warnings.simplefilter("ignore")  # about unused results, if the caller stopped
                 found.close()
 
 
 @contextmanager
 def _signals_blocked() -> Iterator[None]:
-    """Hold back the signals that end a command inside, in the processes started there for good."""
+    """Block the signals that end a command, also in processes started inside the block."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
     try:
         yield
@@ -222,15 +223,15 @@ def _signals_blocked() -> Iterator[None]:
 
 
 def _again(error: Exception) -> bool | None:
-    """Return whether to try again what failed with ``error``; None if no worker died."""
+    """Return whether to repeat work that failed with ``error``; None if no worker died."""
     names = (kind.__name__ for kind in type(error).__mro__)
     return next((_DEATHS[name] for name in names if name in _DEATHS), None)
 
 
 def _in_worker(*job: Any) -> Any:
     keep_freed_memory()
-    # Where psutil is installed loky takes 300 MB of growth for a leak and starts another worker,
-    # which imports torch again; ours grow by the signals that they map and the memory they keep.
+    # If psutil is installed, loky treats 300 MB of growth as a leak and starts another worker,
+    # which imports torch again. These workers grow by mapped signals and by memory that they keep.
     process_executor._MAX_MEMORY_LEAK_SIZE = _GROWTH
     return _single(*job)
 
@@ -249,12 +250,12 @@ def _single(
 
 @contextmanager
 def _gpu(number: int, device: str) -> Iterator[None]:
-    """Inside, "cuda" is the GPU whose turn it is: task i has GPU i modulo their number.
+    """Make "cuda" the GPU of this task inside the block: task i has GPU i modulo their number.
 
-    Chosen in the worker, because another machine may have another number of them.
+    The GPU is chosen in the worker, because machines may have different numbers of GPUs.
     """
     count = torch.cuda.device_count() if device == "cuda" else 0
-    if count == 0:  # no GPU is wanted; or none is there, and torch will say so
+    if count == 0:  # no GPU is wanted; or there is none, and torch raises the error
         yield
         return
     with torch.cuda.device(number % count):

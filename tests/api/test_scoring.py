@@ -174,7 +174,7 @@ def test_function_proxies_score(
         ("sum_layers(noise_input)", {"shape": SHAPE}, ExpressionError, "sum_layers"),
         ("missing.py", {"shape": SHAPE}, ConfigError, "cannot read missing.py"),
         ("broken.py", {"shape": SHAPE}, ConfigError, "is not Python"),
-        ("other.py", {"shape": SHAPE}, ConfigError, "no exported proxy"),
+        ("other.py", {"shape": SHAPE}, ConfigError, "not an exported proxy"),
         (".", {"shape": SHAPE}, RunError, "holds no result.json"),
         ("synflow", {}, ConfigError, "give images, or the shape"),
         ("synflow", {"shape": (3,)}, ConfigError, "are no batch"),

@@ -194,7 +194,7 @@ def test_missing_images_name_the_command(tss: Benchmark, folder: Path) -> None:
 def test_truncated_images(tss: Benchmark, folder: Path, keep: int) -> None:
     path = folder / "images" / "cifar10.npz"
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(DataError, match="not a whole image file"):
+    with pytest.raises(DataError, match="not a complete image file"):
         tss.images("cifar10", 4)
 
 
@@ -205,9 +205,9 @@ def test_truncated_images(tss: Benchmark, folder: Path, keep: int) -> None:
         (np.zeros((4, 32, 32, 3), np.float32), np.zeros(4, np.int64), "images are float32"),
         (np.zeros((4, 32, 32, 3), np.uint8), np.zeros(3, np.int64), "labels are int64"),
         (np.zeros((4, 32, 32, 3), np.uint8), np.zeros(4), "labels are float64"),
-        (np.zeros((4, 32, 32, 3), np.uint8), np.full(4, 10), "should lie in 0 to 9"),
-        (np.zeros((0, 32, 32, 3), np.uint8), np.zeros(0, np.int64), "should lie in 0 to 9"),
-        (np.array([None]), np.zeros(1, np.int64), "not a whole image file"),
+        (np.zeros((4, 32, 32, 3), np.uint8), np.full(4, 10), "must be 0 to 9"),
+        (np.zeros((0, 32, 32, 3), np.uint8), np.zeros(0, np.int64), "must be 0 to 9"),
+        (np.array([None]), np.zeros(1, np.int64), "not a complete image file"),
     ],
 )
 def test_wrong_images(

@@ -188,7 +188,7 @@ def test_wrong_tables(name: str, files: tuple[Path, Path], text: str, says: str)
         ("def build(arch): ...\nINPUT_SHAPE = '88'", "INPUT_SHAPE is '88': write"),
         (
             "def build(arch): ...\nINPUT_SHAPE = (1,)\nNUM_CLASSES = 2.5",
-            "NUM_CLASSES is 2.5: write a whole number",
+            "NUM_CLASSES is 2.5: write an integer",
         ),
         ("x = 1\nimport no_such_module", ", line 2: ModuleNotFoundError: No module named"),
         ("\n\nraise ValueError('one\\ntwo')", ", line 3: ValueError: one two; correct"),
@@ -218,8 +218,8 @@ def test_wrong_python(name: str, files: tuple[Path, Path], text: str, says: str)
             "return normalised floats (n, 6)",
         ),
         ("def images(): return np.ones((4, 6), int), np.zeros(4, int)", "normalised floats (n, 6)"),
-        ("def images(): return np.ones((4, 6)), np.zeros(3, int)", "whole numbers (n,)"),
-        ("def images(): return np.ones((4, 6)), np.zeros(4)", "whole numbers (n,)"),
+        ("def images(): return np.ones((4, 6)), np.zeros(3, int)", "integers (n,)"),
+        ("def images(): return np.ones((4, 6)), np.zeros(4)", "integers (n,)"),
         ("def images(): return np.ones((4, 6)), np.full(4, 3)", "from 0 to NUM_CLASSES - 1 = 2"),
         ("def images(): return np.ones((0, 6)), np.zeros(0, int)", "labels from 0"),
     ],
@@ -331,7 +331,9 @@ def test_labels_beyond_the_outputs_fail_the_network(name: str, files: tuple[Path
     spec = CaptureSpec(name, "own", ("data_weight_grad",), batch=6)
     evaluator = Evaluator.of_networks(spec, [0])
     evaluator.scores([parse("sum_layers(l2_norm(data_weight_grad))")])
-    assert evaluator.failures == {0: "ValueError: label 2 is no class of a network of 2 outputs"}
+    assert evaluator.failures == {
+        0: "ValueError: label 2 is too large for a network with 2 outputs"
+    }
 
 
 def test_a_pickled_custom_benchmark_is_the_same(name: str) -> None:

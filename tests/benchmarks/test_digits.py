@@ -92,5 +92,5 @@ def test_damaged_installation_says_what_to_do(name: str, tmp_path: Path) -> None
     with pytest.raises(DataError, match="pip install --force-reinstall greenmachine"):
         LOAD[name](tmp_path)
     (tmp_path / f"{name}.parquet").write_bytes(b"PAR1 not really")
-    with pytest.raises(DataError, match="not a whole Parquet file"):
+    with pytest.raises(DataError, match="not a complete Parquet file"):
         LOAD[name](tmp_path)

@@ -107,7 +107,7 @@ def test_truncated_archive(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
-        (pickle.dumps(print), "refused.* asks to run (__builtin__|builtins).print"),
+        (pickle.dumps(print), "rejected.* would run (__builtin__|builtins).print"),
         (pickle.dumps({"labels": [1]}), "no batch of cifar10 images: 'data'"),
         (pickle.dumps([1, 2]), "no batch of cifar10 images"),
         (batch([1], "labels", 16), "pixels are uint8"),

@@ -189,7 +189,7 @@ def test_a_truncated_file_is_said(tmp_path: Path, cut: int) -> None:
 def test_a_record_of_something_else_is_said(tmp_path: Path, content: bytes) -> None:
     source = tmp_path / "other.tfrecord"
     source.write_bytes(record(content))
-    with pytest.raises(DataError, match="record 0 of .* is none of NAS-Bench-101"):
+    with pytest.raises(DataError, match="record 0 of .* is not from NAS-Bench-101"):
         import_nas_bench_101(source, tmp_path)
 
 
@@ -198,7 +198,7 @@ def test_empty_and_missing_files_are_said(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no file"):
         import_nas_bench_101(source, tmp_path)
     source.touch()
-    with pytest.raises(DataError, match="holds no cell"):
+    with pytest.raises(DataError, match="contains no cell"):
         import_nas_bench_101(source, tmp_path)
 
 
@@ -252,10 +252,10 @@ def test_imported_networks_are_a_benchmark(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
-        (lambda entries: entries.popitem(), "architectures, where"),
+        (lambda entries: entries.popitem(), "architectures, but"),
         (lambda entries: next(iter(entries.values())).pop("std"), "KeyError: 'std'"),
         (lambda entries: next(iter(entries.values())).update(params=1), "has 1 parameters"),
-        (lambda entries: next(iter(entries.values())).update(params="x"), "other figures"),
+        (lambda entries: next(iter(entries.values())).update(params="x"), "published format"),
         (lambda entries: entries.clear(), "has 0 architectures"),
     ],
 )
@@ -273,7 +273,8 @@ def test_a_file_that_is_not_whole_is_said(
 
 @EACH
 @pytest.mark.parametrize(
-    ("text", "fault"), [("{", "no JSON|not a JSON"), ("[]", "no object"), ("null", "no object")]
+    ("text", "fault"),
+    [("{", "no JSON|not a JSON"), ("[]", "does not contain architectures"), ("null", "no object")],
 )
 def test_a_file_of_something_else_is_said(name: str, text: str, fault: str, tmp_path: Path) -> None:
     source = tmp_path / "other.json"

@@ -86,7 +86,7 @@ def test_single_file_gives_a_whole_benchmark(single_file: Path, tmp_path: Path) 
 
 
 @pytest.mark.data
-def test_damaged_single_file_is_refused(single_file: Path, tmp_path: Path) -> None:
+def test_damaged_single_file_is_rejected(single_file: Path, tmp_path: Path) -> None:
     content = bytearray(single_file.read_bytes())
     content[len(content) // 2] ^= 1
     single_file.write_bytes(content)
@@ -108,7 +108,7 @@ def test_architecture_of_another_form(real_folder: Path, tmp_path: Path) -> None
 @pytest.mark.parametrize("name", ["NATS-tss-v1_0-aaaaa-simple", "NATS-tss-v1_0-3ffb9", "simple"])
 def test_folder_of_another_name(tmp_path: Path, name: str) -> None:
     (tmp_path / name).mkdir()
-    with pytest.raises(DataError, match="no official name.*NATS-tss-v1_0-3ffb9-simple/"):
+    with pytest.raises(DataError, match="not an official name.*NATS-tss-v1_0-3ffb9-simple/"):
         import_nats(tmp_path / name, tmp_path)
 
 
@@ -126,7 +126,7 @@ def test_folder_without_its_list(tmp_path: Path) -> None:
 def test_folder_without_architectures(tmp_path: Path) -> None:
     source = tmp_path / FOLDERS["sss"]
     write(source / "meta.pickle.pbz2", {"meta_archs": ["8:8:8:8:8"]})
-    with pytest.raises(DataError, match="holds no architecture"):
+    with pytest.raises(DataError, match="contains no architecture"):
         import_nats(source, tmp_path)
 
 
@@ -145,7 +145,7 @@ def test_forged_folder_runs_nothing(tmp_path: Path, trapped: str) -> None:
     source = tmp_path / FOLDERS["sss"]
     write(source / "meta.pickle.pbz2", {"meta_archs": ["8:8:8:8:8"]})
     write(source / trapped, Trap(tmp_path / "made-by-the-pickle"))
-    with pytest.raises(DataError, match=f"{trapped} is refused.*mkdir"):
+    with pytest.raises(DataError, match=f"{trapped} is rejected.*mkdir"):
         import_nats(source, tmp_path)
     assert not (tmp_path / "made-by-the-pickle").exists()
 
@@ -157,6 +157,6 @@ def test_forged_single_file_with_a_matching_checksum_runs_nothing(
     digest = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
     base = f"NATS-tss-v1_0-{digest[:5]}"
     monkeypatch.setattr(nats_files, "OFFICIAL", {base: (TOPOLOGY_TABLE, "200")})
-    with pytest.raises(DataError, match="is refused.*mkdir"):
+    with pytest.raises(DataError, match="is rejected.*mkdir"):
         import_nats(path.rename(tmp_path / f"{base}.pickle.pbz2"), tmp_path)
     assert not (tmp_path / "made-by-the-pickle").exists()

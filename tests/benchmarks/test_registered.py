@@ -106,9 +106,9 @@ def test_checksum_is_of_table_and_plugin(tmp_path: Path) -> None:
         ("'mine'", "needs table, build, input_shape; or give a loader"),
         (f"'mine', {BUILD}", "needs table; or"),
         (f"'mine', print, {FRAME}", "give a loader, or table without a loader"),
-        ("'mine', 3", "loader is 3, where a function should be"),
-        (f"'mine', {FRAME}, build=3, input_shape=(4,)", "build is 3, where a function"),
-        (f"'mine', {FRAME}, {BUILD}, images=3", "images is 3, where a function"),
+        ("'mine', 3", "loader is 3: give a function"),
+        (f"'mine', {FRAME}, build=3, input_shape=(4,)", "build is 3: give a function"),
+        (f"'mine', {FRAME}, {BUILD}, images=3", "images is 3: give a function"),
     ],
 )
 def test_what_cannot_be_registered(tmp_path: Path, arguments: str, says: str) -> None:
@@ -183,7 +183,7 @@ def test_outside_of_a_plugin_neither_can_be_used_in_workers() -> None:
         ("@greenmachine.register_proxy\ndef nwot(m, i, l, s): ...", "a proxy 'nwot' already"),
         ("@greenmachine.register_proxy\ndef mine(model, images): ...", "(model, images, labels"),
         ("greenmachine.register_proxy(lambda m, i, l, s: 0)", "proxy '<lambda>': a name has"),
-        ("greenmachine.register_proxy(3)", "3 is no proxy"),
+        ("greenmachine.register_proxy(3)", "3 is not a proxy"),
         (
             "greenmachine.register_proxy(passes='ones')(lambda m, i, l, s: 0)",
             "proxy '<lambda>': a name has",
@@ -200,7 +200,7 @@ def test_outside_of_a_plugin_neither_can_be_used_in_workers() -> None:
         (
             "greenmachine.register_proxy("
             "greenmachine.ExpressionProxy(name='a', expression='sum_layers(depth)'), name='c')",
-            "proxy 'a' describes itself",
+            "proxy 'a' has its own description",
         ),
     ],
 )

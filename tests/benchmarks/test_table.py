@@ -41,7 +41,7 @@ def test_truncated_file(tmp_path: Path, tss_frame: pd.DataFrame, keep: int) -> N
     path = tmp_path / "tss.parquet"
     save_table(tss_frame, path)
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(DataError, match="not a whole Parquet file .*import-nats"):
+    with pytest.raises(DataError, match="not a complete Parquet file .*import-nats"):
         load_table(path, SCHEMA)
 
 
@@ -79,8 +79,8 @@ def set_value(column: str, row: int, value: object) -> Callable[[pd.DataFrame], 
         (set_value("cifar10.test", 6, -0.5), "cifar10.test is -0.5 in row 6"),
         (set_value("imagenet16-120.test", 7, 100.5), "imagenet16-120.test is 100.5 in row 7"),
         (lambda f: f.assign(**{"cifar10.valid": 101.0}), "cifar10.valid is 101.0 in row 0"),
-        (lambda f: f.iloc[1:], "not a whole benchmark: row 0 has index 1"),
-        (lambda f: f.iloc[[0, 11, 20]], "not a whole benchmark: row 1 has index 11"),
+        (lambda f: f.iloc[1:], "not a complete benchmark: row 0 has index 1"),
+        (lambda f: f.iloc[[0, 11, 20]], "not a complete benchmark: row 1 has index 11"),
         (lambda f: f.iloc[::-1], "row 0 has index 26"),
     ],
 )

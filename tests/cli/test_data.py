@@ -121,15 +121,15 @@ def test_verify_reports_files_that_cannot_be_read(folder: Path) -> None:
     (folder / "images").mkdir(parents=True)
     (folder / "images" / "cifar10.npz").write_bytes(b"broken")
     found = failed(folder, cells().iloc[[0, 3]])
-    assert "not a whole benchmark" in found["nats-tss"]
-    assert "not a whole image file" in found["cifar10"]
+    assert "not a complete benchmark" in found["nats-tss"]
+    assert "not a complete image file" in found["cifar10"]
 
 
 def test_verify_says_that_a_partial_table_is_no_benchmark(folder: Path) -> None:
     save_table(cells().iloc[[0, 3]], folder / "nats-bench" / "tss.partial.parquet")
     result = RUN.invoke(app, ["verify"])
     assert result.exit_code == 1
-    assert "FAILED nats-tss.partial: 2 rows are not a whole benchmark" in result.stdout
+    assert "FAILED nats-tss.partial: 2 rows are not a complete benchmark" in result.stdout
 
 
 def test_verify_without_a_folder_checks_the_package_and_says_what_to_do() -> None:

@@ -101,7 +101,7 @@ def test_files_are_joined(call: Call, scores: pd.DataFrame, tmp_path: Path) -> N
             "no column 'mien' in the scores; there is mine",
             1,
         ),
-        (["sss.parquet", "--on", "digits-sss", "--live"], "knows no dead operations", 1),
+        (["sss.parquet", "--on", "digits-sss", "--live"], "unused operations are not defined", 1),
         (["two.parquet"], "2 networks cannot be ranked: 3 are the least", 1),
         (["scores.parquet", "--rows", "3"], "No such option", 2),
         ([], "Missing argument", 2),

@@ -98,7 +98,7 @@ def test_one_seed_one_file(call: Call, scores: pd.DataFrame, tmp_path: Path) -> 
         (["fit", "scores.parquet", "--trees", "0"], "--trees", 2),
         (["fit"], "Missing argument", 2),
         (["predict", "forest.json", "scores.parquet"], "forest.json", 1),
-        (["predict", "scores.parquet", "scores.parquet"], "is no whole forest", 1),
+        (["predict", "scores.parquet", "scores.parquet"], "is not a complete forest", 1),
         (["predict", "forest.json"], "Missing argument", 2),
     ],
 )

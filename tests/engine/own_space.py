@@ -156,7 +156,7 @@ BROKEN = {
 SAYS = {
     "raises": "ZeroDivisionError: division by zero",
     "no-module": "TypeError: build('no-module') returned int, not an nn.Module",
-    "no-layer": "ValueError: no convolution or linear layer fired",
+    "no-layer": "ValueError: no convolution or linear layer ran",
     "wrong-shape": "RuntimeError: Given groups=1, weight of size [2, 5, 3, 3]",
     "no-tensor": "ValueError: the network returned tuple with 0: (",
 }

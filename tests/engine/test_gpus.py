@@ -201,7 +201,7 @@ def test_device_names() -> None:
     assert resolve_device("auto") == resolve_device("cpu") == "cpu"
     assert resolve_device("cuda:3", local=False) == "cuda:3"
     for name in ("cuda", "cuda:0"):
-        with pytest.raises(ConfigError, match="torch sees no GPU here"):
+        with pytest.raises(ConfigError, match="torch finds no GPU"):
             resolve_device(name)
     automatic = load_config(None, {"capture.device": "auto"})
     assert fitted(automatic)[0].capture.device == "cpu"

@@ -181,7 +181,7 @@ def test_every_column_of_a_users_table_is_a_target(tmp_path: Path, own: str) -> 
     [
         ("valid@50", r"valid@50.*test, valid, test@12, valid@12"),
         ("tset", r"'tset'.*test, valid"),
-        ("valid@12", r"a\.valid@12 is not known of 1 of 30"),
+        ("valid@12", r"a\.valid@12 is missing for 1 of 30"),
     ],
 )
 def test_a_target_that_the_table_lacks_is_refused(

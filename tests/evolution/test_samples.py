@@ -104,5 +104,7 @@ def test_automatic_sizes_can_always_be_drawn(seed: int) -> None:
 
 def test_explicit_sizes_that_do_not_fit_say_how_many_there_are() -> None:
     config = settings(samples={"train": {"size": 12}, "validation": {"size": 20}})
-    with pytest.raises(ConfigError, match="validation sample: 20 networks asked for, 18 available"):
+    with pytest.raises(
+        ConfigError, match="validation sample: size 20, but 18 networks are available"
+    ):
         draw_samples(table(30), ["own"], config)

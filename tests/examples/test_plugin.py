@@ -243,7 +243,7 @@ FAULTS = {
     "raise SystemExit(3)": "SystemExit",
     "import greenmachine\n@greenmachine.register_pass()\ndef noise(m, i, w, s):\n  'x'": "taken",
     "import greenmachine\n@greenmachine.primitive((('WeightTensor',), 'LayerScalar'))\n"
-    "def bad_word(x):\n  'Sum over all layers.'\n  return x.sum()": "one number a layer",
+    "def bad_word(x):\n  'Sum over all layers.'\n  return x.sum()": "one number per layer",
     "import greenmachine\nclass S(greenmachine.Selection, scheme='nsga2'): pass": "two kinds",
 }
 

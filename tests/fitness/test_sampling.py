@@ -170,7 +170,7 @@ def test_equal_values_make_one_bin() -> None:
         ({"size": 10, "bins": 0}, "1 or more"),
         ({"size": 10, "kind": "best"}, "use random, equal_width or quantile"),
         ({"size": None, "kind": "quantile"}, "needs a size"),
-        ({"size": 10, "best": 0.0}, "more than 0, at most 1"),
+        ({"size": 10, "best": 0.0}, "above 0 and at most 1"),
     ],
 )
 def test_bad_specs(arguments: dict[str, Any], message: str) -> None:
@@ -181,8 +181,8 @@ def test_bad_specs(arguments: dict[str, Any], message: str) -> None:
 @pytest.mark.parametrize(
     ("specs", "message"),
     [
-        ({"train": SampleSpec(N + 1)}, "train sample: 301 networks asked for, 300 available"),
-        ({"train": SampleSpec(N)}, "validation sample: 20 networks asked for, 0 available"),
+        ({"train": SampleSpec(N + 1)}, "train sample: size 301, but 300 networks are available"),
+        ({"train": SampleSpec(N)}, "validation sample: size 20, but 0 networks are available"),
         ({"test": SampleSpec(N)}, "test sample"),
         ({"train": SampleSpec(None)}, "only the test sample"),
     ],
@@ -220,5 +220,5 @@ def test_a_sample_of_classes_holds_whole_ones(seed: int, classes: int, n: int) -
 
 
 def test_more_than_the_classes_hold() -> None:
-    with pytest.raises(ConfigError, match="5 networks asked for, 4 available"):
+    with pytest.raises(ConfigError, match="size 5, but 4 networks are available"):
         class_sample([0, 0, 1, 2], 5, np.random.default_rng(0))

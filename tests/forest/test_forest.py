@@ -150,21 +150,21 @@ DAMAGE: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "version": (lambda c: c.update(version=2), "version 2, not 1"),
     "key too many": (lambda c: c.update(extra=1), "wrong keys: extra"),
     "key too few": (lambda c: c.pop("facts"), "wrong keys: facts"),
-    "no features": (lambda c: c.update(features=[]), "no list of names"),
-    "feature twice": (lambda c: c.update(features=["a", "a", "b"]), "a feature twice"),
-    "importances": (lambda c: c["importances"].pop(), "one number a feature"),
-    "importances of text": (lambda c: c.update(importances=["a"] * 3), "one number a feature"),
-    "no trees": (lambda c: c.update(trees=[]), "no list of trees"),
+    "no features": (lambda c: c.update(features=[]), "not a list of names"),
+    "feature twice": (lambda c: c.update(features=["a", "a", "b"]), "a feature occurs twice"),
+    "importances": (lambda c: c["importances"].pop(), "one number per feature"),
+    "importances of text": (lambda c: c.update(importances=["a"] * 3), "one number per feature"),
+    "no trees": (lambda c: c.update(trees=[]), "not a list of trees"),
     "tree of another kind": (lambda c: c["trees"].append(3), "tree 12: its keys"),
     "tree with a key": (lambda c: _tree(c).update(more=[]), "tree 3: its keys"),
-    "empty": (lambda c: _tree(c).update(value=[]), "value is no list of numbers"),
+    "empty": (lambda c: _tree(c).update(value=[]), "value is not a list of numbers"),
     "length": (lambda c: _tree(c)["value"].pop(), "differ in length"),
-    "text": (lambda c: _tree(c)["value"].__setitem__(0, "x"), "value is no list of numbers"),
+    "text": (lambda c: _tree(c)["value"].__setitem__(0, "x"), "value is not a list of numbers"),
     "ragged": (lambda c: _tree(c)["value"].__setitem__(0, [1.0]), "tree 3"),
     "NaN": (lambda c: _tree(c)["threshold"].__setitem__(0, float("nan")), "not finite"),
     "infinity": (lambda c: _tree(c)["value"].__setitem__(1, float("inf")), "not finite"),
-    "half a node": (lambda c: _tree(c)["left"].__setitem__(0, 1.5), "other than integers"),
-    "feature": (lambda c: _tree(c)["feature"].__setitem__(0, 3), "other than the 3 features"),
+    "half a node": (lambda c: _tree(c)["left"].__setitem__(0, 1.5), "not integers"),
+    "feature": (lambda c: _tree(c)["feature"].__setitem__(0, 3), "features other than the 3"),
     "circle": (lambda c: _tree(c)["left"].__setitem__(0, 0), "not those of a tree"),
     "outside": (lambda c: _tree(c)["right"].__setitem__(0, 999), "not those of a tree"),
     "shared child": (lambda c: _tree(c).update(left=_tree(c)["right"]), "not those of a tree"),
@@ -190,10 +190,10 @@ def test_damaged_files_are_refused(damage: str, tmp_path: Path) -> None:
 def test_what_is_no_forest_is_refused(text: str, tmp_path: Path) -> None:
     path = tmp_path / "forest.json"
     path.write_text(text)
-    with pytest.raises(DataError, match="no whole forest"):
+    with pytest.raises(DataError, match="not a complete forest"):
         Forest.load(path)
     path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(DataError, match="no whole forest"):
+    with pytest.raises(DataError, match="not a complete forest"):
         Forest.load(path)
     with pytest.raises(DataError, match="cannot read"):
         Forest.load(tmp_path / "none.json")

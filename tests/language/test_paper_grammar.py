@@ -78,7 +78,7 @@ def test_signals_of_a_run_are_the_stored_ones() -> None:
         (["noise"], [], "none to choose in the paper language"),
         ([], ["layer_mean"], "unknown words: layer_mean"),
         ([], ["sum_layers"], "unknown words: sum_layers"),
-        ([], list(PAPER_TERMINALS), "leaves no way"),
+        ([], list(PAPER_TERMINALS), "no expression can be built"),
     ],
 )
 def test_errors(passes: list[str], exclude: list[str], message: str) -> None:

@@ -51,7 +51,7 @@ def test_both_languages_make_the_vocabulary() -> None:
     assert [item.name for item in vocabulary] != []
     assert {p.name for p in vocabulary} == {p.name for p in [*registry, *paper_registry]}
     assert len(vocabulary) == len(registry) + len(paper_registry)
-    with pytest.raises(ValueError, match="registered already"):
+    with pytest.raises(ValueError, match="already registered"):
         vocabulary.add(paper_registry["paper_log"])
 
 

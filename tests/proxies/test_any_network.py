@@ -402,7 +402,7 @@ class OwnCheckpoint(Net):
 
 @pytest.mark.parametrize("proxy", ["gm_any", "snip", "zico", "grasp", "ntk", "az_trainability"])
 def test_layers_without_a_graph_warn(proxy: str) -> None:
-    with pytest.warns(UserWarning, match="switches gradients off"):
+    with pytest.warns(UserWarning, match="turns gradients off"):
         score(plain(OwnCheckpoint), proxy)
 
 

@@ -216,7 +216,7 @@ def test_networks_without_successive_blocks_are_named(
     name: str, build: Callable[[], nn.Module]
 ) -> None:
     model = build()
-    with pytest.raises(ValueError, match=r"successive blocks: [01] of them give maps"):
+    with pytest.raises(ValueError, match=r"successive blocks: this network has [01]"):
         score(name, model)
     assert not any(module._forward_hooks for module in model.modules())
 
@@ -256,6 +256,6 @@ def test_az_nas_reads_ranks_alone(rows: list[tuple[float, float, float]]) -> Non
     ids=["none", "lengths", "number", "matrix"],
 )
 def test_az_nas_names_what_does_not_fit(components: dict[str, list[float]]) -> None:
-    with pytest.raises(ValueError, match="ranks need a vector a component") as caught:
+    with pytest.raises(ValueError, match="ranks need vectors") as caught:
         az_nas(components)
     assert "\n" not in str(caught.value)

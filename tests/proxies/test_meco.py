@@ -187,7 +187,7 @@ def test_tokens_have_their_features_for_channels(name: str) -> None:
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_a_network_without_layers_is_named(name: str) -> None:
-    with pytest.raises(ValueError, match="no convolution or linear layer fired"):
+    with pytest.raises(ValueError, match="no convolution or linear layer ran"):
         score(name, nn.Sequential(nn.ReLU()), correlated(0.6))
 
 

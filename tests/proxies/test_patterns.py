@@ -49,9 +49,9 @@ def test_more_than_eight_images_take_more_than_a_byte() -> None:
 
 def test_networks_without_maps_before_a_rectifier_are_said() -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(192, 3), nn.ReLU())
-    with pytest.raises(ValueError, match="no ReLU read maps"):
+    with pytest.raises(ValueError, match="no ReLU read feature maps"):
         pattern_count(model, batch()[0])
-    with pytest.raises(ValueError, match="no ReLU fired in a block"):
+    with pytest.raises(ValueError, match="no ReLU ran in a block"):
         weighted_correlation(nn.Sequential(nn.Flatten(), nn.Linear(192, 3)), *batch_of(3))
 
 

@@ -169,7 +169,7 @@ def test_what_resolves_to_nothing(text: str, error: type[Exception], message: st
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("x = 1\n", "no exported proxy"),
+        ("x = 1\n", "not an exported proxy"),
         ("EXPRESSION = \n", "not Python"),
         ("EXPRESSION = input()\nDIRECTION = 1\n", "not a constant"),
         (f"EXPRESSION = '{TEXT}'\nDIRECTION = 2\n", "not 1 or -1"),
@@ -181,7 +181,7 @@ def test_what_resolves_to_nothing(text: str, error: type[Exception], message: st
         ("EXPRESSION = 'x' + 1\nDIRECTION = 1\n", "not a constant"),
         (f"EXPRESSION = '{TEXT}'\nDIRECTION = [1]\n", "not 1 or -1"),
         (f"EXPRESSION = '{TEXT}'\nDIRECTION = True\n", "not 1 or -1"),
-        (f"EXPRESSION = ['{TEXT}']\nDIRECTION = 1\n", "no text"),
+        (f"EXPRESSION = ['{TEXT}']\nDIRECTION = 1\n", "not text"),
     ],
 )
 def test_files_that_are_no_proxy(tmp_path: Path, content: str, message: str) -> None:

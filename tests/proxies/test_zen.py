@@ -109,7 +109,7 @@ def test_a_pool_inside_a_gate_does_not_end_the_features(pool: bool) -> None:
 
 @pytest.mark.parametrize("model", [nn.Conv2d(3, 2, 3), nn.Sequential(), nn.AvgPool2d(2)])
 def test_a_network_without_an_end_of_features_is_named(model: nn.Module) -> None:
-    with pytest.raises(ValueError, match="no global pooling and no linear layer fired"):
+    with pytest.raises(ValueError, match="no global pooling and no linear layer ran"):
         zen(model)
 
 

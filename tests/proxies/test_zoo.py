@@ -78,7 +78,7 @@ def test_is_described(proxy: Proxy) -> None:
     if isinstance(proxy, ExpressionProxy):
         assert parse(proxy.expression).text == proxy.expression
     assert proxy.notes == "" or proxy.notes.endswith(".")
-    assert proxy.direction == 1 or "low is good" in proxy.words
+    assert proxy.direction == 1 or "low score is good" in proxy.words
     if "labelled mini-batch" in proxy.words:
         assert "data" in proxy.passes
 

@@ -366,7 +366,7 @@ def test_rows_that_are_not_images_are_refused() -> None:
 
 
 def test_no_layers_and_missing_images() -> None:
-    with pytest.raises(ValueError, match="no convolution or linear layer fired"):
+    with pytest.raises(ValueError, match="no convolution or linear layer ran"):
         run_passes(nn.Flatten(), {"noise_input", "ones_input"}, SHAPE)
     with pytest.raises(ValueError, match="labelled mini-batch"):
         run_passes(make(networks.Plain), {"data_input"}, SHAPE)
@@ -387,5 +387,5 @@ def test_what_the_network_returns() -> None:
             return x, super().forward(x)
 
     run_passes(make(Pair), {"noise_input"}, SHAPE)  # the output is not needed
-    with pytest.raises(ValueError, match="say which part is its output"):
+    with pytest.raises(ValueError, match="choose the part"):
         run_passes(make(Pair), {"noise_weight_grad"}, SHAPE)

@@ -320,7 +320,7 @@ def test_folder_of_another_sample_is_refused(
     built: Store, other: tuple[CaptureSpec, list[int]]
 ) -> None:
     before = contents(built.folder)
-    with pytest.raises(RunError, match="holds signals of another sample"):
+    with pytest.raises(RunError, match="contains signals of another sample"):
         Store(built.folder, *other).build(1)
     assert contents(built.folder) == before
 

@@ -23,7 +23,7 @@ from tests.workers.test_tasks import killed, power, span, threads
 
 @pytest.mark.parametrize("workers", [0, -2])
 def test_workers_are_a_number(workers: int) -> None:
-    with pytest.raises(ConfigError, match="neither a number of processes nor -1"):
+    with pytest.raises(ConfigError, match="give a number of processes, or -1"):
         load_config(None, {"workers": workers})
 
 
@@ -150,7 +150,7 @@ def test_ray_that_runs_already() -> None:
     finally:
         daemon.terminate()
         daemon.wait()
-    expected = ["Ray has 2 CPUs for 5 workers: ask for fewer workers", "2 False"]
+    expected = ["Ray has 2 CPUs for 5 workers: use fewer workers", "2 False"]
     assert done.stdout.splitlines() == expected, done.stderr
 
 

@@ -1,9 +1,8 @@
-"""Hand-made proxies of the literature, one family a file.
+"""Proxies of the literature, one family per file.
 
-They are expressions wherever the language can say them, and functions where it cannot. A proxy
-bears its published name only where it is the published formula on the passes of this project.
-Where what is measured differs (another tensor, another set of inputs) the name says so, and
-``notes`` says how.
+A proxy is an expression if the language can express it, else a function. It has its published name
+only if it computes the published formula on the passes of this project. If it reads another tensor
+or other inputs, its name differs and ``notes`` explains how.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""AZ-NAS: the ranks of four views of one network, put together.
+"""AZ-NAS: expressivity, progressivity, trainability and complexity, combined by their ranks.
 
 Lee and Ham, "AZ-NAS: assembling zero-cost proxies for network architecture search", CVPR 2024.
 
-Expressivity, progressivity and trainability are proxies; the fourth, complexity, is ``flops``.
-:func:`az_nas` joins the four: it ranks a sample, and says nothing of one network alone.
+Expressivity, progressivity and trainability are proxies here; complexity is the proxy ``flops``.
+:func:`az_nas` combines the four. It is defined on a sample of networks, not on a single network.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ from greenmachine.signals.capture import fresh_copy
 __all__ = ["PROXIES", "az_nas", "expressivity", "progressivity", "trainability"]
 
 _PLUMBING = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
-_EPSILON = 1e-6  # the authors': 1/sigma where no gradient comes back
+_EPSILON = 1e-6  # the authors' value; it keeps 1/sigma finite where there is no gradient
 
 
 def az_nas(components: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
     """Return the sum over the components of log(rank / networks), a score for every network.
 
     Args:
-        components: by name the scores of one proxy, (networks,), higher is better: in the paper
+        components: the scores of each proxy by name, (networks,), higher is better; in the paper
             ``az_expressivity``, ``az_progressivity``, ``az_trainability`` and ``flops``. A score
-            that is not finite = failed ranks below all others.
+            that is not finite ranks below all others.
 
     Returns:
         (networks,), at most 0, higher is better. Ties share the mean of their ranks, as in the
-        authors' code. It depends on the sample: scores of two samples do not compare.
+        authors' code. The values depend on the sample: those of two samples cannot be compared.
 
     Raises:
-        ValueError: there is no component, or they are no vectors of one length.
+        ValueError: there is no component, or they are not vectors of one length.
     """
     return log_rank_sum(components)
 
@@ -55,7 +55,7 @@ def expressivity(
         model: the network; run in train mode, with the statistics of the batch.
         images: (B, C, H, W).
         labels: not read.
-        seed: of randomness inside the network (dropout).
+        seed: seed of randomness inside the network (dropout).
 
     Returns:
         The score; NaN where a block gives the same features everywhere.
@@ -69,7 +69,7 @@ def expressivity(
 def progressivity(
     model: nn.Module, images: Tensor, labels: Tensor | None = None, seed: int = 0
 ) -> float:
-    """Return the smallest step of that entropy from one block to the next; see expressivity."""
+    """Return the smallest increase of that entropy between two blocks; see :func:`expressivity`."""
     return float(np.diff(_entropies(model, images, seed)).min())
 
 
@@ -78,23 +78,23 @@ def trainability(
 ) -> float:
     """Return the mean over successive blocks of 2 - sigma - 1/sigma.
 
-    sigma is the largest singular value of an estimate of the Jacobian between two blocks: random
-    signs at the outputs of the later one, what of them comes back to the earlier one, and the mean
-    over images and positions of the products of both.
+    sigma is the largest singular value of an estimate of the Jacobian between two blocks. Random
+    signs g at the output of the later block are backpropagated to the earlier one, which gives g';
+    the estimate is the mean over images and positions of g'·gᵀ.
 
     Args:
         model: the network; run in train mode, with the statistics of the batch.
         images: (B, C, H, W).
         labels: not read.
-        seed: of the signs, drawn on the CPU for every device, and of dropout.
+        seed: seed of the signs, drawn on the CPU for every device, and of dropout.
 
     Returns:
-        The score, at most 0; minus infinity where a block hands its input on unchanged.
+        The score, at most 0; minus infinity if a block returns its input unchanged.
 
     Raises:
         ValueError: fewer than two blocks give maps, or a map is larger than the one before.
     """
-    # Not `seed` itself: noise images of that seed would be the numbers behind the signs.
+    # Not `seed` itself: noise images of that seed are made of the same random numbers.
     generator = torch.Generator("cpu").manual_seed(seed + 1)
     values = []
     with untouched(model, seed):
@@ -103,7 +103,8 @@ def trainability(
             signs = torch.randint(2, after.shape, generator=generator).to(after) * 2 - 1
             back = None
             if after.requires_grad and before.requires_grad:
-                # Signs as grad_outputs would be the same, but make torch import sympy: a second.
+                # Passing the signs as grad_outputs would be equal, but make torch import sympy,
+                # which takes a second.
                 (back,) = torch.autograd.grad((after * signs).sum(), before, allow_unused=True)
             values.append(_balance(torch.zeros_like(before) if back is None else back, signs))
     return float(np.mean(values))
@@ -147,7 +148,9 @@ def _aligned(maps: Tensor, height: int, width: int) -> Tensor:
     """
     tall, wide = maps.shape[2] // height, maps.shape[3] // width
     if not tall or not wide:
-        raise ValueError("az_trainability reads no network whose maps grow from block to block")
+        raise ValueError(
+            "az_trainability is not defined for a network whose maps grow from block to block"
+        )
     top, left = (maps.shape[2] - tall * height) // 2, (maps.shape[3] - wide * width) // 2
     inner = maps[:, :, top : top + tall * height, left : left + wide * width]
     split = inner.reshape(*inner.shape[:2], height, tall, width, wide)
@@ -170,7 +173,7 @@ def _block_maps(model: nn.Module, images: Tensor) -> list[Tensor]:
         if maps.shape[2:].numel() == 1:
             return None
         seen.append((module, maps))
-        # The network goes on with a copy: it may work in place.
+        # The network continues with a copy, because it may change its tensors in place.
         return maps.permute(0, 2, 3, 1).clone() if turned else maps.clone()
 
     given: list[tuple[nn.Module, tuple[int, ...]]] = []  # the last layer that fired, its shape
@@ -193,23 +196,25 @@ def _block_maps(model: nn.Module, images: Tensor) -> list[Tensor]:
     composite = [maps for module, maps in seen if _has_children(module)]
     found = composite if len(composite) > 1 else [maps for _, maps in seen]
     if len(found) < 2:
-        raise ValueError(f"az_nas compares successive blocks: {len(found)} of them give maps")
+        raise ValueError(
+            f"az_nas compares successive blocks: this network has {len(found)} that give maps"
+        )
     return found
 
 
 def _channels_last(maps: Tensor, given: list[tuple[nn.Module, tuple[int, ...]]]) -> bool:
-    """Whether the maps of a block are (B, H, W, C), as Swin's are: what a linear layer gives."""
+    """Return whether a block's maps are (B, H, W, C), the layout of linear layers, as in Swin."""
     if not given or not isinstance(given[0][0], nn.Linear | nn.LayerNorm):
         return False
     last = given[0][1]
     if tuple(maps.shape) != last:
         return False
-    # As many channels as rows and columns: turned round, they would not be contiguous.
+    # There are as many channels as rows and columns; transposed maps would not be contiguous.
     return maps.is_contiguous() or last != (last[0], last[3], last[1], last[2])
 
 
 def blocks_of(model: nn.Module) -> list[nn.Module]:
-    """Return the modules that count as blocks: children, seen through plain containers."""
+    """Return the modules that count as blocks: children, with plain containers opened."""
     blocks = list(dict.fromkeys(_opened(model)))
     return blocks_of(blocks[0]) if len(blocks) == 1 else blocks
 
@@ -230,13 +235,13 @@ def _has_children(module: nn.Module) -> bool:
 
 _REFERENCE = "Lee and Ham, CVPR 2024"
 _BLOCKS = (
-    "N(0, 1) images, train mode, the network's own weights (the authors draw Kaiming normal ones). "
-    "Blocks, this project's choice: the children of the network; a plain Sequential of blocks and "
-    "lists of modules are opened, and so is a child that stands alone. Those count that give maps "
-    "(B, C, H, W), or (B, H, W, C) after a linear layer, of several positions, each time they "
-    "fire, and single layers only where there "
-    "are fewer than two others: in both spaces of NATS-Bench the stem, every cell and every "
-    "residual block. "
+    "N(0, 1) images, train mode, the network's own weights (the authors draw Kaiming-normal ones). "
+    "What counts as a block is this project's choice: the children of the network, where a plain "
+    "Sequential of blocks, a list of modules and an only child are replaced by their children. A "
+    "block counts each time it runs if its output is a feature map (B, C, H, W), or (B, H, W, C) "
+    "after a linear layer, with several positions. Single layers count only if there are fewer "
+    "than two other blocks. In both spaces of NATS-Bench the blocks are the stem, every cell and "
+    "every residual block. "
 )
 _JOIN = (
     "AZ-NAS is greenmachine.proxies.zoo.az_nas.az_nas of the scores of a sample by "
@@ -251,29 +256,28 @@ PROXIES = (
         reference=_REFERENCE,
         words="Sum over blocks of the entropy of the eigenvalues, normalised to sum 1, of the "
         "covariance of the output's channels over all positions of all images.",
-        notes=f"{_BLOCKS}Not a number, which counts as failed, where a block gives constants, as "
-        f"a cell without a path does. {_JOIN}",
+        notes=f"{_BLOCKS}NaN, which counts as failed, if the output of a block is constant, as "
+        f"that of a cell without a path is. {_JOIN}",
     ),
     FunctionProxy(
         name="az_progressivity",
         function=progressivity,
         passes=("noise",),
         reference=_REFERENCE,
-        words="Smallest difference of that entropy (az_expressivity) between a block and the one "
-        "before.",
-        notes=f"{_BLOCKS}Not a number where a block gives constants. {_JOIN}",
+        words="Smallest increase of the entropy of az_expressivity from a block to the next.",
+        notes=f"{_BLOCKS}NaN if the output of a block is constant. {_JOIN}",
     ),
     FunctionProxy(
         name="az_trainability",
         function=trainability,
         passes=("noise",),
         reference=_REFERENCE,
-        words="Mean over successive blocks of 2 - sigma - 1/sigma, sigma the largest singular "
-        "value of the mean over images and positions of g' g^T, where g are random signs at the "
-        "later block and g' their gradient at the earlier one.",
-        notes=f"{_BLOCKS}Where a map shrinks s times, s×s positions of the earlier one count as "
-        "channels; a border that does not divide is cut off. 1e-6 is added to sigma in 1/sigma. "
-        "Minus infinity, which counts as failed, where a block hands its input on unchanged, as "
-        f"in the authors' code. {_JOIN}",
+        words="Mean over successive blocks of 2 - sigma - 1/sigma, where sigma is the largest "
+        "singular value of the mean over images and positions of g' g^T, g are random signs at "
+        "the later block and g' their gradient at the earlier one.",
+        notes=f"{_BLOCKS}If a map shrinks by a factor s, s×s positions of the earlier one count as "
+        "channels; a border that s does not divide is cut off. 1e-6 is added to sigma in 1/sigma. "
+        "Minus infinity, which counts as failed, if a block returns its input unchanged, as in "
+        f"the authors' code. {_JOIN}",
     ),
 )

@@ -1,10 +1,11 @@
-"""Entropy of feature maps from the topology alone: SED, reconstructed.
+"""Entropy of feature maps, computed from the topology alone: a reconstruction of SED.
 
-After "suppression of local entropy decrease", arXiv 2411.06236, whose formula is not known to this
-project; ``docs/results/sed.md`` derives this one. A local operation that averages ``n`` values
-lowers the entropy of a Gaussian by ½·log n. A pool does so; a convolution mixes its n = k²·C values
-with random weights, and the batch normalisation behind it gives the variance back: that decrease is
-suppressed. The score is what live operations suppress, less what they let happen, in nats.
+It follows "suppression of local entropy decrease", arXiv 2411.06236. The paper's formula is not
+known to this project; ``docs/results/sed.md`` derives this one. A local operation that averages
+``n`` values lowers the entropy of a Gaussian by ½·log n. Average pooling does so. A convolution
+mixes its n = k²·C values with random weights, and the batch normalisation after it restores the
+variance, so it suppresses that decrease. The score is the decrease that connected operations
+suppress minus the decrease that they cause, in nats.
 """
 
 from __future__ import annotations
@@ -22,17 +23,17 @@ from greenmachine.networks.size import SIZE_CELL
 __all__ = ["CHANGES", "ON_PATH", "PATHS", "live_paths", "size_entropy", "topology_entropy"]
 
 PATHS: tuple[tuple[int, ...], ...] = ((3,), (0, 4), (1, 5), (0, 2, 5))
-"""The paths through a cell from its input to its output, as places in the order of the edges."""
+"""The paths through a cell from its input to its output, as indices of edges."""
 
 ON_PATH = np.array([[edge in path for edge in range(len(EDGES))] for path in PATHS])
-"""(4, 6): which edges each path goes through."""
+"""(4, 6) booleans: whether each path contains each edge."""
 
 _WIDTHS = np.array([16.0, 32.0, 64.0])  # of the three stages of NATS-Bench
-_DIGITS = 9  # sums that are equal but for the order of their terms tie
+_DIGITS = 9  # so that sums that differ only in the order of their terms are equal
 
 
 def _suppressed(kernel: int, channels: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return ½·log(k²·C): what averaging that many values would have lost, in nats."""
+    """Return ½·log(k²·C), the entropy lost by averaging k²·C values, in nats."""
     return log(kernel) + np.log(channels) / 2
 
 
@@ -43,15 +44,15 @@ CHANGES: dict[str, float] = {
     "nor_conv_3x3": float(_suppressed(3, _WIDTHS).mean()),
     "avg_pool_3x3": -log(3),
 }
-"""What a live operation of the topology space adds to the score, in nats."""
+"""The contribution of a connected operation of the topology space to the score, in nats."""
 
 
 def live_paths(archs: Sequence[str]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """Return the operations of cells and the paths on which something flows.
+    """Return the operations of cells and their connected paths.
 
     Returns:
-        (cells, 6) places in ``OPERATIONS``, in the order of the edges, and (cells, 4) whether each
-        of ``PATHS`` is free of ``none``.
+        (cells, 6): for each edge the index of its operation in ``OPERATIONS``; (cells, 4): whether
+        each of ``PATHS`` is connected, that is, has no operation ``none``.
 
     Raises:
         DataError: one of ``archs`` is not a cell.
@@ -72,7 +73,7 @@ def topology_entropy(archs: Sequence[str]) -> NDArray[np.float64]:
         DataError: one of ``archs`` is not a cell.
     """
     ops, paths = live_paths(archs)
-    live = paths @ ON_PATH  # of booleans: whether any live path goes through the edge
+    live = paths @ ON_PATH  # a product of booleans: whether any connected path has the edge
     changes = np.array([CHANGES[name] for name in OPERATIONS])
     total = (changes[ops] * live).sum(axis=1).round(_DIGITS)
     return np.where(paths.any(axis=1), total, -np.inf)

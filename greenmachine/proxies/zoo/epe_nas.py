@@ -1,4 +1,4 @@
-"""EPE-NAS: do images of one class pull the network in one direction?
+"""EPE-NAS: the correlation of input gradients between images of one class.
 
 Lopes et al., "EPE-NAS: efficient performance estimation without training for neural
 architecture search", ICANN 2021.
@@ -15,22 +15,22 @@ from greenmachine.proxies.zoo.gradients import given, image_correlation, input_g
 __all__ = ["PROXIES", "class_correlation"]
 
 _FLOOR = 1e-5
-_MANY = 100  # classes; above, the sums of the classes are compared instead of added
+_MANY = 100  # classes; with more, the sums of the classes are compared instead of added
 
 
 def class_correlation(
     model: nn.Module, images: Tensor, labels: Tensor | None = None, seed: int = 0
 ) -> float:
-    """Return the sum over the classes of |s|, s = sum of log(|r| + 1e-5) over the correlations r.
+    """Return Σ |s_c| over the classes c, where s_c = Σ log(|r| + 1e-5) over the correlations r.
 
-    Above 100 outputs it is the mean over pairs of classes of the distance between their s, each
-    divided by the images of its class.
+    With more than 100 outputs it is the mean over pairs of classes of |s_c/n_c - s_d/n_d|, where
+    n_c is the number of images of class c.
 
     Args:
         model: the network; run in train mode, with the statistics of the batch.
         images: (B, C, H, W).
         labels: (B,) class indices.
-        seed: of randomness inside the network (dropout).
+        seed: seed of randomness inside the network (dropout).
 
     Raises:
         ValueError: labels are missing, no class (above 100 outputs: fewer than two) has two
@@ -47,7 +47,9 @@ def class_correlation(
     if outputs <= _MANY:
         return float(sums.abs().sum())
     if len(members) < 2:
-        raise ValueError("epe_nas compares classes here: two need two images, use a larger batch")
+        raise ValueError(
+            "epe_nas compares classes: two classes need two images each, use a larger batch"
+        )
     means = sums / torch.tensor([len(places) for places in members])
     return float(torch.pdist(means[:, None]).mean())
 
@@ -59,12 +61,13 @@ PROXIES = (
         passes=("data",),
         needs_labels=True,
         reference="Lopes et al., ICANN 2021",
-        words="Sum over the classes of |s|, with s the sum of log(|r| + 1e-5) over the "
-        "correlations r of the gradients of the sum of outputs in the images of that class.",
-        notes="Above 100 classes, counted by the outputs, it is the mean over pairs of classes "
-        "of the distance between their s, each divided by the images of its class as in the "
-        "authors' code. Train mode, as in jacov: batch normalisation takes the statistics of "
-        "the batch. A class with one image says nothing and is left out; a batch without two "
-        "images of one class fails, so 16 images serve 10 classes, not 100.",
+        words="Sum over the classes of |s|, where s is the sum of log(|r| + 1e-5) over the "
+        "correlations r between the images of that class, of the gradients of the sum of outputs "
+        "with respect to the images.",
+        notes="For networks with more than 100 outputs it is the mean over pairs of classes of the "
+        "distance between their s, each divided by the number of images of its class, as in the "
+        "authors' code. Train mode, as in jacov: batch normalisation uses the statistics of the "
+        "batch. A class with one image is left out, and a batch without two images of one class "
+        "fails. So 16 images are enough for 10 classes, but not for 100.",
     ),
 )

@@ -24,7 +24,7 @@ PROXIES = (
         reference=_REFERENCE,
         words="Sum over all channels of half the mean over images of "
         "(sum over positions of a * dL/da) squared.",
-        notes=f"{_OUTPUT} Every channel counts once: not broadcast over its weights.",
+        notes=f"{_OUTPUT} Every channel counts once; it is not broadcast over its weights.",
     ),
     ExpressionProxy(
         name="fisher_broadcast",

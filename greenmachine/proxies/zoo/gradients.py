@@ -1,7 +1,7 @@
-"""What the gradient proxies of the zoo share: how they run a network, and whose gradients count.
+"""Functions that the gradient proxies of the zoo share: running a network, and taking gradients.
 
-All of it runs inside ``greenmachine.networks.untouched``: in train mode, so batch normalisation
-takes the statistics of the images that are sent through together.
+They run inside ``greenmachine.networks.untouched``, in train mode, so that batch normalisation uses
+the statistics of the batch.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ __all__ = [
 
 
 def weights(model: nn.Module) -> list[Tensor]:
-    """Return the weights of the convolutions and linear layers, shared ones once.
+    """Return the weights of the convolutions and linear layers; a shared weight occurs once.
 
-    Neither biases nor the scales of normalisation layers count, as everywhere in the zoo.
+    Biases and the scales of normalisation layers do not count, as everywhere in the zoo.
 
     Raises:
         ValueError: there are none.
     """
     layers = [module for module in model.modules() if isinstance(module, WEIGHTED)]
-    # One that a wrapper computes in its own forward is no parameter; `coverage` warns of it.
+    # A weight that a wrapper computes in its forward pass is not a parameter; `coverage` warns.
     found = [layer.weight for layer in layers if "weight" in layer._parameters]
     if not found:
         raise ValueError("no convolution or linear layer has weights to take gradients of")
@@ -65,7 +65,7 @@ def given(labels: Tensor | None) -> Tensor:
         ValueError: there are none.
     """
     if labels is None:
-        raise ValueError("labels are missing: give those of the images")
+        raise ValueError("labels are missing: give the labels of the images")
     return labels
 
 
@@ -81,17 +81,17 @@ def cross_entropy(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
 def gradients(
     scalar: Tensor, ends: Sequence[Tensor], *, create_graph: bool = False, keep_graph: bool = False
 ) -> list[Tensor]:
-    """Return the gradient of ``scalar`` in each of ``ends``, 0 where it does not depend on it.
+    """Return the gradient of ``scalar`` with respect to each of ``ends``; 0 if independent.
 
     Args:
-        scalar: of one element.
+        scalar: a tensor of one element.
         ends: weights or images.
-        create_graph: whether the gradients are to be differentiated again.
-        keep_graph: whether another gradient is taken through the same forward pass.
+        create_graph: whether the gradients will be differentiated again.
+        keep_graph: whether another gradient will be taken through the same forward pass.
 
     Raises:
-        ValueError: ``scalar`` depends on none of ``ends``, or a gradient is not finite, which
-            signs and ratios would hide.
+        ValueError: ``scalar`` depends on none of ``ends``, or a gradient is not finite (signs and
+            ratios would hide this).
     """
     if not scalar.requires_grad:
         raise ValueError(NO_GRADIENT)
@@ -116,15 +116,17 @@ def gradients(
 def input_gradients(model: nn.Module, images: Tensor, seed: int) -> tuple[Tensor, int]:
     """Return (B, values of an image) float64 on the CPU, and the number of classes.
 
-    Row i is the gradient of the sum of all outputs of all images in image i. In train mode a
-    network with batch normalisation lets image i move the outputs of the others too.
+    Row i is the gradient of the sum of all outputs of all images with respect to image i. In train
+    mode with batch normalisation, image i also changes the outputs of the other images.
 
     Raises:
         ValueError: the network returns no logits.
     """
     with untouched(model, seed):
         if not images.is_floating_point():
-            raise ValueError("token ids have no gradient: score the network behind its embedding")
+            raise ValueError(
+                "token ids have no gradient: score the part of the network after its embedding"
+            )
         leaf = images.detach().requires_grad_()
         outputs = logits(model, leaf)
         (found,) = gradients(outputs.sum(), [leaf])
@@ -139,7 +141,7 @@ def image_correlation(rows: Tensor) -> Tensor:
     """
     centred = rows - rows.mean(dim=1, keepdim=True)
     lengths = centred.norm(dim=1, keepdim=True)
-    # Of a row of equal values the mean leaves rounding, not always 0.
+    # A constant row minus its mean can be a rounding error instead of 0.
     if not (lengths > 1e-12 * rows.norm(dim=1, keepdim=True)).all():
         raise ValueError("the gradient of an image is 0 or constant: no correlation is defined")
     unit: Tensor = centred / lengths

@@ -1,4 +1,4 @@
-"""GradSign: do the images agree on the way in which each weight should move?
+"""GradSign: the agreement between images on the sign of each weight's gradient.
 
 Zhang and Jia, "GradSign: model performance inference with theoretical insights", ICLR 2022.
 """
@@ -21,10 +21,10 @@ def sign_agreement(
     """Return the sum over the weights of |sum over the images of sign(gradient)|.
 
     Args:
-        model: the network; run in train mode on one image after the other.
+        model: the network; run in train mode on one image at a time.
         images: (B, C, H, W).
         labels: (B,) class indices.
-        seed: of randomness inside the network (dropout).
+        seed: seed of randomness inside the network (dropout).
 
     Raises:
         ValueError: labels or weights are missing, or the network refuses a single image.
@@ -36,7 +36,7 @@ def sign_agreement(
             found = gradients(cross_entropy(model, image[None], label[None]), ends)
             for total, gradient in zip(signs, found, strict=True):
                 total += gradient.sign()
-    # Whole numbers: in float64 their sum is exact.
+    # These are integers, whose sum is exact in float64.
     return sum(float(total.abs().to("cpu", torch.float64).sum()) for total in signs)
 
 
@@ -50,9 +50,9 @@ PROXIES = (
         reference="Zhang and Jia, ICLR 2022",
         words="Sum over all weights of |sum over the images of the sign of the gradient of "
         "that image's cross-entropy|.",
-        notes="Every image goes forward and backward alone, in train mode: batch normalisation "
-        "takes the statistics of that image, and the images do not mix. A network that "
-        "normalises without positions to average over refuses that, and fails. Weights of "
-        "convolutions and linear layers; those without gradient add nothing.",
+        notes="Every image is passed forward and backward alone, in train mode, so batch "
+        "normalisation uses the statistics of that image. A network with a batch normalisation "
+        "over vectors cannot run on one image, and fails. Only weights of convolutions and linear "
+        "layers count; those without a gradient contribute nothing.",
     ),
 )

@@ -1,4 +1,4 @@
-"""GraSP: do the weights keep the gradient flowing?
+"""GraSP: how much each weight preserves the gradient flow.
 
 Wang et al., "Picking winning tickets before training by preserving gradient flow", ICLR 2020; as
 a score of networks: Abdelfattah et al., "Zero-cost proxies for lightweight NAS", ICLR 2021.
@@ -25,7 +25,7 @@ def gradient_flow(
         model: the network; run in train mode, with the statistics of the batch.
         images: (B, C, H, W).
         labels: (B,) class indices.
-        seed: of randomness inside the network (dropout).
+        seed: seed of randomness inside the network (dropout).
 
     Raises:
         ValueError: labels or weights are missing.
@@ -34,7 +34,7 @@ def gradient_flow(
         ends = weights(model)
         loss = cross_entropy(model, images, given(labels))
         found = gradients(loss, ends, create_graph=True)
-        # Half the squared length of g has the gradient Hg.
+        # The gradient of ½‖g‖² is Hg.
         squares = [gradient.square().sum() for gradient in found]
         products = gradients(sum(squares, loss.new_zeros(())) / 2, ends)
     return -sum(
@@ -51,12 +51,13 @@ PROXIES = (
         passes=("data",),
         needs_labels=True,
         reference="Wang et al., ICLR 2020; Abdelfattah et al., ICLR 2021",
-        words="Minus the sum over all weights of w * (Hg), with g the gradient and H the Hessian "
-        "of the cross-entropy on a labelled mini-batch.",
-        notes="The sign is that of both papers, high is good. Hg is the derivative of half of "
-        "|g|^2, by double backward through one forward pass in train mode, without the "
-        "temperature of GraSP. Weights of convolutions and linear layers, in g, H and sum; those "
-        "without gradient add nothing. Before a batch normalisation a layer's share is its own "
-        "|g|^2, because the loss does not depend on the scale of its weights.",
+        words="Minus the sum over all weights of w * (Hg), where g is the gradient and H the "
+        "Hessian of the cross-entropy on a labelled mini-batch.",
+        notes="The sign is that of both papers: high is good. Hg is the gradient of half of "
+        "|g|^2, computed by differentiating twice through one forward pass in train mode, without "
+        "the temperature of GraSP. Only weights of convolutions and linear layers count in g, H "
+        "and the sum; those without a gradient contribute nothing. A layer before a batch "
+        "normalisation contributes its own |g|^2, because the loss does not depend on the scale "
+        "of its weights.",
     ),
 )

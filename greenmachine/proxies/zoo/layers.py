@@ -1,7 +1,7 @@
-"""How many layers the network has: baselines that need no gradient.
+"""Numbers of layers: baselines that need no gradient.
 
 Tybl and Neumann, "Training-free neural architecture search through variance of knowledge of deep
-network weights", CVPR 2025, put the first beside parameters and FLOPs.
+network weights", CVPR 2025, use the first as a baseline beside parameters and FLOPs.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ PROXIES = (
         passes=(),
         reference="Tybl and Neumann, CVPR 2025",
         words="Number of parameter tensors: a convolution with its batch normalisation has three.",
-        notes="As the authors' code counts. A tensor that two modules share counts once, one that "
-        "never fires or is frozen counts too.",
+        notes="Counted as in the authors' code. A tensor that two modules share counts once. A "
+        "tensor that is frozen, or that the forward pass does not use, counts too.",
     ),
     ExpressionProxy(
         name="fired_layers",
         expression="layer_count(numel(noise_output))",
         reference="this project, after Tybl and Neumann, CVPR 2025",
-        words="Number of convolutions and linear layers that fire.",
-        notes="A module that fires twice counts twice, one that never fires does not count.",
+        words="Number of convolutions and linear layers that run in a forward pass.",
+        notes="A module that runs twice counts twice; a module that never runs does not count.",
     ),
 )

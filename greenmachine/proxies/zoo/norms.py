@@ -23,6 +23,6 @@ PROXIES = (
         expression="sum_layers(l2_norm(data_weight_grad))",
         reference=_REFERENCE,
         words="Sum over the layers of the Euclidean norm of the gradient of the cross-entropy "
-        "in the weights, on a labelled mini-batch.",
+        "with respect to the weights, on a labelled mini-batch.",
     ),
 )

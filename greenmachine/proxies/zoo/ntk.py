@@ -1,4 +1,4 @@
-"""Condition number of the neural tangent kernel: how evenly can the network be trained?
+"""Condition number of the neural tangent kernel, a measure of trainability.
 
 Chen et al., "Neural architecture search on ImageNet in four GPU hours: a theoretically inspired
 perspective" (TE-NAS), ICLR 2021.
@@ -16,28 +16,28 @@ from greenmachine.proxies.zoo.gradients import gradients, logits, weights
 __all__ = ["IMAGES", "PROXIES", "condition_number"]
 
 IMAGES = 8
-"""Images of the batch that are used: each costs a backward pass of all of them."""
+"""Number of images that are used; each needs its own backward pass through the whole batch."""
 
 
 def condition_number(
     model: nn.Module, images: Tensor, labels: Tensor | None = None, seed: int = 0
 ) -> float:
-    """Return the largest by the least eigenvalue of K, K_ij = <g_i, g_j>.
+    """Return λ_max/λ_min of the kernel K, K_ij = <g_i, g_j>.
 
-    g_i is the gradient of the sum of the logits of image i in all weights.
+    g_i is the gradient of the sum of the logits of image i with respect to all weights.
 
     Args:
         model: the network; run in train mode, with the statistics of the images used.
         images: (B, C, H, W), two or more; the first ``IMAGES`` are used.
         labels: not read.
-        seed: of randomness inside the network (dropout).
+        seed: seed of randomness inside the network (dropout).
 
     Returns:
-        The condition number; infinity where K is singular for the precision of the network, as
-        it is for two equal images.
+        The condition number; infinity if K is singular at the precision of the network, as it is
+        for two equal images.
 
     Raises:
-        ValueError: there is one image alone, or no weight.
+        ValueError: there is only one image, or no weight.
     """
     if len(images) < 2:
         raise ValueError("ntk compares images: give 2 or more")
@@ -51,8 +51,8 @@ def condition_number(
         rows = torch.stack(layer).flatten(1).to("cpu", torch.float64)
         kernel += rows @ rows.mT
     values = torch.linalg.eigvalsh(kernel)
-    # Rows that are equal differ by rounding: eps in the rows is eps squared in their products,
-    # and the products have a rounding of their own.
+    # Rows that should be equal differ by rounding: eps in the rows becomes eps² in their products,
+    # and the products are rounded themselves.
     eps = len(images) * torch.finfo(images.dtype).eps
     floor = max(eps**2, len(images) * torch.finfo(kernel.dtype).eps)
     if not values[0] > floor * values[-1]:
@@ -68,13 +68,14 @@ PROXIES = (
         passes=("data",),
         direction=-1,
         reference="Chen et al., ICLR 2021",
-        words="Largest by least eigenvalue of G * G^T, with a row of G the gradient of the "
-        "summed logits of one image in all weights; low is good.",
-        notes=f"The first {IMAGES} images of the batch alone. They go forward together in train "
-        "mode, as in the authors' code, so that batch normalisation couples them; then one "
-        "backward pass an image. Weights of convolutions and linear layers; the authors add the "
-        "scales of normalisation layers, and take the mean over several draws of the weights. "
-        "Layers without gradient count as 0. Infinite, which counts as failed, where the matrix "
-        "is singular.",
+        words="Largest eigenvalue divided by smallest eigenvalue of G * G^T, where each row of G "
+        "is the gradient of the summed logits of one image with respect to all weights. A low "
+        "score is good.",
+        notes=f"Only the first {IMAGES} images of the batch are used. They are passed forward "
+        "together in train mode, as in the authors' code, so batch normalisation couples them; "
+        "then one backward pass follows for each image. Only weights of convolutions and linear "
+        "layers count; the authors include the scales of normalisation layers, and take the mean "
+        "over several initialisations. Layers without a gradient count as 0. The score is "
+        "infinite, which counts as failed, if the matrix is singular.",
     ),
 )

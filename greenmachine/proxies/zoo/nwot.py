@@ -1,4 +1,4 @@
-"""Naswot: can the rectifiers tell the images apart?
+"""NASWOT: how well the binary codes of the ReLUs distinguish the images of a batch.
 
 Mellor et al., "Neural architecture search without training", ICML 2021.
 """
@@ -17,13 +17,13 @@ __all__ = ["PROXIES", "log_det_agreement"]
 
 
 class _Codes(ReluInputs):
-    """Counts for each two images the units on whose sign they agree."""
+    """Counts, for each pair of images, the ReLU units on whose sign they agree."""
 
     def __init__(self, batch: int) -> None:
         super().__init__()
         self.kernel = torch.zeros(batch, batch, dtype=torch.float64)
         self.units = 0
-        self.unclear: list[int] = []  # rectifiers whose shape does not tell where the images are
+        self.unclear: list[int] = []  # ReLUs whose shape does not show which axis is the batch
         self.shapes: list[tuple[int, ...]] = []
 
     def rectified(self, given: Tensor) -> None:
@@ -39,7 +39,7 @@ class _Codes(ReluInputs):
 
 
 class _Shapes(ReluInputs):
-    """Keeps the shapes of the inputs of rectifiers."""
+    """Keeps the shapes of the inputs of ReLUs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -52,35 +52,35 @@ class _Shapes(ReluInputs):
 def log_det_agreement(
     model: nn.Module, images: Tensor, labels: Tensor | None = None, seed: int = 0
 ) -> float:
-    """Return log|det K|, K = sum over the ReLUs of c·cᵀ + (1-c)·(1-c)ᵀ, c the codes (B, units).
+    """Return log|det K|, K = Σ c·cᵀ + (1-c)·(1-c)ᵀ over the ReLUs with binary codes c (B, units).
 
-    Warns where activations fire that are no rectifiers.
+    It warns if the network has activations other than rectifiers.
 
     Args:
         model: the network; run in train mode, with the statistics of the batch.
         images: (B, C, H, W).
         labels: not read.
-        seed: of randomness inside the network (dropout).
+        seed: seed of randomness inside the network (dropout).
 
     Returns:
-        The score; minus infinity where K is singular, as it is for two images with one code.
+        The score; minus infinity if K is singular, as it is if two images have equal codes.
 
     Raises:
-        ValueError: no rectifier fired, or one whose first dimension is not that of the images.
+        ValueError: no rectifier ran, or the first dimension of one is not the batch.
     """
     codes = _Codes(len(images))
     with untouched(model, seed), torch.no_grad():
         with codes:
             model(fresh_copy(images))
-        if codes.unclear:  # one more image shows which dimension is that of the images
+        if codes.unclear:  # running one more image shows which dimension is the batch
             with _Shapes() as more:
                 model(fresh_copy(torch.cat([images, images[:1]])))
             if any(more.shapes[place][0] == len(images) for place in codes.unclear):
-                raise ValueError("the first dimension of a ReLU is not that of the images")
+                raise ValueError("the first dimension of a ReLU's input is not the batch")
     if not codes.units:
-        raise ValueError("no ReLU fired (or ReLU6, LeakyReLU, PReLU): nwot reads nothing else")
+        raise ValueError("no ReLU, ReLU6, LeakyReLU or PReLU ran: nwot needs at least one")
     codes.warn("nwot")
-    # Counts are exact in float64. Of two equal rows elimination leaves rounding, not always 0.
+    # Counts are exact in float64, but elimination of two equal rows may give a rounding error.
     if (codes.kernel.triu(1) == codes.units).any():
         return -torch.inf
     return float(torch.linalg.slogdet(codes.kernel).logabsdet)
@@ -92,26 +92,26 @@ PROXIES = (
         function=log_det_agreement,
         passes=("data",),
         reference="Mellor et al., ICML 2021",
-        words="log|det K|, where K counts for each two images the units of all ReLUs that are "
-        "positive for both or for neither.",
+        words="log|det K|, where K counts, for each pair of images, the units of all ReLUs that "
+        "are positive for both or for neither.",
         notes="One forward pass in train mode; no labels. ReLU, ReLU6, LeakyReLU, PReLU and RReLU "
-        "count each time they fire, as modules or as functions, also where their result reaches "
-        "no output. A network without one fails; where other activations fire too (GELU, SiLU, "
-        "...) the score covers the rectifiers alone and warns. What a network computes "
-        "otherwise (a maximum with 0, a product with a sign) is not seen. Minus infinity, which "
-        "counts as failed, where two images have the same code at every ReLU.",
+        "count each time they run, as modules or as functions, even if their result does not reach "
+        "the output. A network without any of them fails. If it has other activations too (GELU, "
+        "SiLU, ...), the score covers only the rectifiers, and a warning says so. Rectification by "
+        "other code (a maximum with 0, a product with a sign) is not detected. The score is minus "
+        "infinity, which counts as failed, if two images have the same code at every ReLU.",
     ),
     ExpressionProxy(
         name="nwot_inputs",
         expression="logdet(sum_matrices(sign_agreement(noise_input)))",
         reference="Mellor et al., ICML 2021, at the layer inputs",
-        words="log|det K|, where K counts for each two images the inputs of convolutions and "
+        words="log|det K|, where K counts, for each pair of images, the inputs of convolutions and "
         "linear layers that are positive for both or for neither.",
-        notes="The paper counts the outputs of ReLUs, on images of the data set; here the images "
-        "are N(0, 1). Where a ReLU stands before a convolution (every cell of NATS-Bench) its "
-        "code is the sign of that convolution's input; but a ReLU that two layers read counts "
-        "twice, one that no layer reads directly (before the global pool) does not count, and "
-        "inputs that no ReLU made (the image, pooled shortcuts) count too. Eigenvalues are "
-        "floored at 1e-6 of the largest.",
+        notes="The paper counts the outputs of ReLUs on images of the data set; here the images "
+        "are N(0, 1). If a ReLU precedes a convolution (as in every cell of NATS-Bench), its code "
+        "is the sign of that convolution's input. But a ReLU that two layers read counts twice, a "
+        "ReLU that no layer reads directly (before the global pool) does not count, and inputs "
+        "that do not come from a ReLU (the image, pooled shortcuts) count too. Eigenvalues are "
+        "raised to at least 1e-6 of the largest.",
     ),
 )

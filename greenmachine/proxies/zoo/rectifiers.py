@@ -1,4 +1,4 @@
-"""Where a network rectifies: what the proxies that read ReLUs share."""
+"""Detect the rectifiers of a network; shared by the proxies that read ReLUs."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 __all__ = ["ReluInputs"]
 
-# Operators of ATen, which modules, functions and methods all end in, by the name without its "_".
+# ATen operators, which modules, functions and methods all call, by name without the final "_".
 _RELUS = {"relu", "leaky_relu", "_prelu_kernel", "rrelu_with_noise", "rrelu_with_noise_functional"}
-_CUTS = {"clamp_min": 1, "clamp": 1, "hardtanh": 1, "threshold": 1}  # place of the lower bound
+_CUTS = {"clamp_min": 1, "clamp": 1, "hardtanh": 1, "threshold": 1}  # index of the lower bound
 _OTHERS = {
     "gelu",
     "silu",
@@ -33,14 +33,14 @@ _OTHERS = {
 
 
 class ReluInputs(TorchDispatchMode):
-    """Hands every input of a rectifier to :meth:`rectified`, before it may be overwritten.
+    """Passes every input of a rectifier to :meth:`rectified`, before it can be overwritten.
 
-    Rectifiers are ReLU, ReLU6, LeakyReLU, PReLU, RReLU and what cuts at 0, whether they are
+    Rectifiers are ReLU, ReLU6, LeakyReLU, PReLU, RReLU and clamping at 0, whether they are
     modules, functions or methods.
 
     Attributes:
-        fired: how often rectifiers fired.
-        missed: how often other activations fired, by the name of their operator.
+        fired: number of times that a rectifier ran.
+        missed: number of times that other activations ran, by the name of their operator.
     """
 
     def __init__(self) -> None:
@@ -49,7 +49,7 @@ class ReluInputs(TorchDispatchMode):
         self.missed: dict[str, int] = {}
 
     def warn(self, proxy: str) -> None:
-        """Warn where other activations fired, which ``proxy`` does not read."""
+        """Warn if activations ran that ``proxy`` does not read."""
         if self.missed:
             names = ", ".join(f"{name} ({count}x)" for name, count in self.missed.items())
             warnings.warn(
@@ -58,12 +58,12 @@ class ReluInputs(TorchDispatchMode):
             )
 
     def rectified(self, given: Tensor) -> None:
-        """Take the input of a rectifier."""
+        """Receive the input of a rectifier."""
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        """Look at the arguments and call ``func``."""
+        """Inspect the arguments and call ``func``."""
         name = func.overloadpacket.__name__.rstrip("_")
         place = _CUTS.get(name)
         if name in _RELUS or (place is not None and _is_zero(args[place : place + 1])):
@@ -79,5 +79,5 @@ def _is_zero(bound: tuple[Any, ...]) -> bool:
 
 
 def _gates(given: Tensor) -> bool:
-    """Whether a tensor has one value a channel, as in squeeze-and-excite: a gate, no activation."""
+    """Return whether a tensor has one value per channel, as the gate of squeeze-and-excite has."""
     return given.dim() == 4 and given.shape[2:].numel() == 1

@@ -1,4 +1,4 @@
-"""Give a network other random weights: what the proxies share that do not read its own."""
+"""Draw new random weights for a network; shared by the proxies that ignore its own weights."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from greenmachine.networks.layers import WEIGHTED
 __all__ = ["redraw"]
 
 _NORMS = (_NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
-_MOMENTUM = 0.1  # of running variances; torch's default, which the networks of both authors keep
+_MOMENTUM = 0.1  # of running variances; torch's default, which both papers' networks use
 
 
 @torch.no_grad()
@@ -23,16 +23,16 @@ def redraw(
     generator: torch.Generator,
     scale: Callable[[Tensor], float] = lambda weight: 1.0,
 ) -> None:
-    """Draw the weights of convolutions and linear layers; make biases and norms neutral.
+    """Draw normal weights for convolutions and linear layers; reset biases and norms.
 
-    Running statistics become those of a network that has never run. Call it inside
-    ``greenmachine.networks.untouched``, which puts everything back.
+    Biases become 0, scales of normalisation layers 1, and running statistics those of a network
+    that has never run. Call it inside ``greenmachine.networks.untouched``, which restores all.
 
     Args:
         network: the network.
-        images: a batch, whose device and dtype the statistics take where a norm has no weight.
-        generator: on the CPU, for the same draws on every device.
-        scale: standard deviation of the normal draws of a weight.
+        images: a batch; its device and dtype are used for the statistics of a norm without weight.
+        generator: a generator on the CPU, so that the draws are equal on every device.
+        scale: returns the standard deviation of the draws for a weight.
     """
     for module in network.modules():
         if not isinstance(module, (*WEIGHTED, *_NORMS)):
@@ -46,7 +46,7 @@ def redraw(
         if bias is not None:
             bias.data = torch.zeros_like(bias)
         if isinstance(module, _BatchNorm):
-            like = images if weight is None else weight  # layers may differ in precision
+            like = images if weight is None else weight  # layers may have different precisions
             module.running_mean = like.new_zeros(module.num_features)
             module.running_var = like.new_ones(module.num_features)
             module.track_running_stats, module.momentum = True, _MOMENTUM

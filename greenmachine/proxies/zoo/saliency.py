@@ -1,4 +1,4 @@
-"""Saliency of weights: how much the loss changes where a weight is removed.
+"""Saliency of weights: how much the loss changes if a weight is removed.
 
 plain: Mozer and Smolensky, "Skeletonization", NeurIPS 1989; snip: Lee et al., "SNIP:
 single-shot network pruning", ICLR 2019; both as scores of networks: Abdelfattah et al., ICLR 2021.
@@ -17,9 +17,10 @@ PROXIES = (
         reference="Mozer and Smolensky, NeurIPS 1989; Abdelfattah et al., ICLR 2021",
         words="Sum over all weights of gradient times weight, cross-entropy on a labelled "
         "mini-batch.",
-        notes="Direction as published; measured tau is negative on the topology space. Before "
-        "a batch normalisation the sum of a layer is 0 but for rounding, because the loss does "
-        "not depend on the scale of its weights: only layers without one count.",
+        notes="The direction is that of the paper; the measured tau is negative on the topology "
+        "space. The sum over a layer before a batch normalisation is 0 except for rounding, "
+        "because the loss does not depend on the scale of its weights, so only layers without a "
+        "batch normalisation contribute.",
     ),
     ExpressionProxy(
         name="snip",

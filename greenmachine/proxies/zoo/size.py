@@ -1,4 +1,4 @@
-"""How large the network is: the trivial proxies that every other one must beat.
+"""The size of the network: baselines that every other proxy should exceed.
 
 White et al., "A deeper look at zero-cost proxies for lightweight NAS", ICLR blog track 2022.
 """
@@ -34,9 +34,9 @@ PROXIES = (
         passes=(),
         reference=_REFERENCE,
         words="Number of parameters: all weights and biases, those of normalisation too.",
-        notes="The column of the tables of NATS-Bench. A module that fires twice counts once, one "
-        "that never fires counts too, and so do parameters that are frozen. A weight that is "
-        "computed from others (weight normalisation, pruning) counts as itself, not as these.",
+        notes="Equal to the column of the tables of NATS-Bench. A module that runs twice counts "
+        "once. A module that never runs, and frozen parameters, count too. For a weight that is "
+        "computed from others (weight normalisation, pruning), the computed weight counts.",
     ),
     ExpressionProxy(
         name="weight_count",
@@ -44,15 +44,16 @@ PROXIES = (
         reference=_REFERENCE,
         words="Number of weights of convolutions and linear layers.",
         notes="The number of parameters without those of normalisation layers and without "
-        "biases, which the language does not see. A module that fires twice counts twice.",
+        "biases, which are not signals of the language. A module that runs twice counts twice.",
     ),
     ExpressionProxy(
         name="flops",
         expression="sum_layers(mul(numel(weight), position_count(noise_output)))",
         reference=_REFERENCE,
-        words="Multiply-accumulates of convolutions and linear layers for one image.",
-        notes="Depends on the size of the noise images, which should be that of the data. The "
-        "tables of NATS-Bench add one for each bias of the head. A transposed convolution counts "
-        "as if it filled its output with zeros first: stride times stride too much.",
+        words="Number of multiply-accumulate operations of convolutions and linear layers for one "
+        "image.",
+        notes="It depends on the size of the noise images, which should be that of the data. The "
+        "tables of NATS-Bench add one for each bias of the classifier. The count of a transposed "
+        "convolution is too high by a factor of stride times stride.",
     ),
 )

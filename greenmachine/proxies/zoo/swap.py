@@ -1,9 +1,9 @@
-"""SWAP: how many different patterns do the rectifiers draw over a batch of images?
+"""SWAP: the number of distinct sample-wise activation patterns of the ReLUs.
 
 Peng et al., "SWAP-NAS: sample-wise activation patterns for ultra-fast NAS", ICLR 2024.
 
-:func:`swap_regularised` favours networks near a size: it joins the scores of a sample with their
-numbers of parameters.
+:func:`swap_regularised` favours networks near a given size: it combines the scores of a sample with
+their numbers of parameters.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ def swap_regularised(
         params: (networks,), numbers of parameters, in the unit of ``mean``.
         mean: the favoured number of parameters. The authors set it for each space; the default,
             this project's choice, is the greatest of ``params``.
-        variance: how far networks may be from it, in squared parameters; default the square of
-            ``mean``, so that the unit of ``params`` does not matter.
+        variance: tolerance for the distance to ``mean``, in squared parameters; the default is the
+            square of ``mean``, so that the unit of ``params`` does not matter.
 
     Returns:
         (networks,), higher is better. With the defaults it depends on the sample.
 
     Raises:
-        ValueError: the two are no vectors of one length, or ``variance`` is not positive.
+        ValueError: the two are not vectors of one length, or ``variance`` is not positive.
     """
     scores, sizes = np.asarray(swap, dtype=np.float64), np.asarray(params, dtype=np.float64)
     if scores.ndim != 1 or scores.shape != sizes.shape:
@@ -60,33 +60,34 @@ def swap_regularised(
 def pattern_count(
     model: nn.Module, images: Tensor, labels: Tensor | None = None, seed: int = 0
 ) -> float:
-    """Return the number of different patterns of the units of all ReLUs over the images.
+    """Return the number of distinct activation patterns of the units of all ReLUs.
 
-    A unit is one channel at one position; its pattern says for which images it is positive.
+    A unit is one channel at one position. Its pattern is the set of images for which it is
+    positive.
 
     Args:
         model: the network; run in train mode, with the statistics of the batch.
         images: (B, C, H, W).
         labels: not read.
-        seed: of randomness inside the network (dropout).
+        seed: seed of randomness inside the network (dropout).
 
     Returns:
         Between 1 and 2^B.
 
     Raises:
-        ValueError: no rectifier read maps, or one whose first dimension is not the batch.
+        ValueError: no rectifier read maps, or the first dimension of one is not the batch.
     """
     patterns = _Patterns(len(images))
     with untouched(model, seed), torch.no_grad(), patterns:
         model(fresh_copy(images))
     if not patterns.seen:
-        raise ValueError("no ReLU read maps (B, C, H, W): swap reads nothing else")
+        raise ValueError("no ReLU read feature maps (B, C, H, W): swap needs at least one")
     patterns.warn("swap")
     return float(len(np.unique(np.concatenate(patterns.seen))))
 
 
 class _Patterns(ReluInputs):
-    """Keeps the distinct patterns of every rectifier of maps."""
+    """Keeps the distinct patterns of every rectifier that reads feature maps."""
 
     def __init__(self, batch: int) -> None:
         super().__init__()
@@ -99,7 +100,7 @@ class _Patterns(ReluInputs):
         if len(given) != self.batch:
             raise ValueError(f"a ReLU has {len(given)} rows for {self.batch} images")
         codes = (given > 0).flatten(1).T.cpu().numpy()
-        # 8 images a byte, a unit a row.
+        # One row per unit, 8 images per byte.
         rows = np.ascontiguousarray(np.packbits(codes, axis=1))
         self.seen.append(np.unique(rows.view(np.dtype((np.void, rows.shape[1])))[:, 0]))
 
@@ -110,12 +111,13 @@ PROXIES = (
         function=pattern_count,
         passes=("data",),
         reference="Peng et al., ICLR 2024",
-        words="Number of different patterns over the images of a batch that the units of all "
-        "ReLUs have, each unit positive or not for each image.",
+        words="Number of distinct patterns over the images of a batch among the units of all "
+        "ReLUs; the pattern of a unit records for which images it is positive.",
         notes="One forward pass in train mode with the network's own weights (the authors' code "
-        "draws N(0, 1) ones); no labels. Every ReLU that reads maps counts each time it fires, as "
-        "a module or a function; other activations are missed, with a warning. At most 2 to the "
-        "number of images: small batches saturate. The regularised form is "
-        "greenmachine.proxies.zoo.swap.swap_regularised of a sample's swap and params.",
+        "draws N(0, 1) weights); no labels. Every ReLU that reads feature maps counts each time it "
+        "runs, as a module or a function; other activations are not read, and give a warning. The "
+        "score is at most 2 to the power of the number of images, so small batches saturate. The "
+        "regularised form is greenmachine.proxies.zoo.swap.swap_regularised of a sample's swap "
+        "and params.",
     ),
 )

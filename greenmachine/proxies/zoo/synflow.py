@@ -1,4 +1,4 @@
-"""Synaptic flow: no data, an image of ones through absolute weights, batch norm off.
+"""Synaptic flow: gradients on an image of ones, with absolute weights and without batch norm.
 
 Tanaka et al., "Pruning neural networks without any data by iteratively conserving synaptic
 flow", NeurIPS 2020; logsynflow: Cavagnero et al., "FreeREA", WACV 2023.
@@ -12,8 +12,8 @@ __all__ = ["PROXIES"]
 
 _PASS = (
     "R is the sum of the outputs for one image of ones, with every parameter (biases too) "
-    "replaced by its magnitude and batch normalisation handing on what it gets, as in the "
-    "published code, in float64. Other normalisations work as ever."
+    "replaced by its absolute value and batch normalisation replaced by the identity, as in the "
+    "published code, in float64. Other normalisations stay."
 )
 
 PROXIES = (
@@ -21,16 +21,17 @@ PROXIES = (
         name="synflow",
         expression="sum_layers(l1_norm(mul(ones_weight_grad, weight)))",
         reference="Tanaka et al., NeurIPS 2020",
-        words="Sum over all weights of |w * dR/dw|, with R the sum of the outputs for ones.",
+        words="Sum over all weights of |w * dR/dw|, where R is the sum of the outputs for an image "
+        "of ones.",
         notes=_PASS,
     ),
     ExpressionProxy(
         name="logsynflow",
         expression="sum_layers(dot(abs(weight), log1p_abs(ones_weight_grad)))",
         reference="Cavagnero et al., WACV 2023",
-        words="Sum over all weights of |w| * log(1 + dR/dw), with R the sum of the outputs "
-        "for ones.",
-        notes=f"{_PASS} The logarithm takes |dR/dw|, which differs only where an activation "
-        "falls (ReLU, pooling and sums never make dR/dw negative).",
+        words="Sum over all weights of |w| * log(1 + dR/dw), where R is the sum of the outputs "
+        "for an image of ones.",
+        notes=f"{_PASS} The logarithm is that of 1 + |dR/dw|, which differs only if an activation "
+        "function decreases somewhere (with ReLU, pooling and sums, dR/dw is never negative).",
     ),
 )

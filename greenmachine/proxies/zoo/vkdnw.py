@@ -1,11 +1,11 @@
-"""VKDNW: does the training data pin every layer of the network down equally well?
+"""VKDNW: how evenly the data determine the parameters, by the spectrum of the Fisher information.
 
 Tybl and Neumann, "Training-free neural architecture search through variance of knowledge of deep
 network weights", CVPR 2025.
 
-The Fisher information of one entry of each parameter tensor has eigenvalues; the more even these
-are, the higher the score. :func:`vkdnw_agg` joins it with the components of AZ-NAS: it ranks a
-sample, and says nothing of one network alone.
+The Fisher information matrix is computed for one entry of each parameter tensor. The more equal its
+eigenvalues are, the higher is the score. :func:`vkdnw_agg` combines the score with the components
+of AZ-NAS; it is defined on a sample of networks, not on a single network.
 """
 
 from __future__ import annotations
@@ -30,28 +30,28 @@ from greenmachine.proxies.zoo.redraw import redraw
 __all__ = ["AGG", "PROXIES", "vkdnw", "vkdnw_agg", "vkdnw_entropy"]
 
 AGG = ("az_expressivity", "az_progressivity", "az_trainability", "flops", "vkdnw")
-"""Proxies whose ranks among the scored networks make the aggregate of the paper."""
+"""Proxies whose ranks among the scored networks form VKDNW_agg, the paper's aggregate."""
 
-_TENSORS = 256  # the authors' limit: of more, the first
-_MIXED = 0.05  # share of the uniform distribution in the class probabilities, the authors'
+_TENSORS = 256  # the authors' limit; only the first so many are used
+_MIXED = 0.05  # weight of the uniform distribution in the class probabilities, as the authors'
 
 
 def vkdnw_agg(components: Mapping[str, ArrayLike]) -> NDArray[Any]:
     """Return the sum over the components of log(rank / networks), a score for every network.
 
     Args:
-        components: by name the scores of one proxy, (networks,), higher is better: those of
-            ``AGG``. A score that is not finite = failed ranks below all others.
+        components: the scores of each proxy of ``AGG`` by name, (networks,), higher is better. A
+            score that is not finite ranks below all others.
 
     Returns:
-        (networks,), at most 0, higher is better; it depends on the sample.
+        (networks,), at most 0, higher is better. The values depend on the sample.
 
     Raises:
-        ValueError: a component is missing, or they are no vectors of one length.
+        ValueError: a component is missing, or they are not vectors of one length.
     """
     missing = [name for name in AGG if name not in components]
     if missing:
-        raise ValueError(f"vkdnw_agg lacks {', '.join(missing)}")
+        raise ValueError(f"vkdnw_agg needs the scores of {', '.join(missing)} too")
     return az_nas({name: components[name] for name in AGG})
 
 
@@ -69,16 +69,16 @@ def vkdnw_entropy(
         model: the network; it runs with Kaiming-normal weights, in evaluation mode.
         images: (B, C, H, W).
         labels: not read.
-        seed: of the weights, drawn on the CPU for every device.
+        seed: seed of the weights, drawn on the CPU for every device.
 
     Returns:
-        The score, between 0 and log 9; NaN where no parameter moves the outputs.
+        The score, between 0 and log 9; NaN if the outputs depend on no parameter.
 
     Raises:
         ValueError: the network has no parameters, or returns no logits.
     """
     with untouched(model, seed):
-        # Not `seed` itself: noise images of that seed would be the weights' own numbers.
+        # Not `seed` itself: noise images of that seed are made of the same random numbers.
         generator = torch.Generator("cpu").manual_seed(seed + 1)
         redraw(model, images, generator, lambda weight: math.sqrt(2 / weight[0].numel()))
         model.eval()
@@ -95,9 +95,9 @@ def vkdnw_entropy(
 def _cholesky(probabilities: Tensor) -> Tensor:
     """Return L (B, C, C), lower triangular, L Lᵀ = diag(p) - p pᵀ, for p (B, C) mixed with 1/C.
 
-    In closed form: that matrix is singular, since p sums to 1, and no solver would take it. With
-    q_k what is left of the probability after class k, L_kk² = p_k q_k / q_(k-1) and
-    L_ik = -L_kk p_i / q_k below the diagonal; the last column is 0.
+    The matrix is singular, because p sums to 1, so a numerical solver fails; this is the closed
+    form. Let q_k be the total probability of the classes after k. Then L_kk² = p_k q_k / q_(k-1)
+    and L_ik = -L_kk p_i / q_k below the diagonal; the last column is 0.
     """
     classes = probabilities.shape[1]
     p = probabilities * (1 - _MIXED) + _MIXED / classes
@@ -111,11 +111,11 @@ def _cholesky(probabilities: Tensor) -> Tensor:
 
 @dataclass
 class _Firing:
-    """One firing of a module that owns chosen parameters.
+    """One call of a module that has selected parameters.
 
     Attributes:
-        tangents: by column of the Jacobian: the channels of the output that the entry moves, and
-            their derivative, (B, channels, ...).
+        tangents: a column of the Jacobian, the channels of the output that depend on its entry,
+            and their derivative, (B, channels, ...).
         edge: where autograd delivers the gradient of the output.
     """
 
@@ -125,7 +125,7 @@ class _Firing:
 
 @dataclass
 class _Recorder:
-    """Hooks that differentiate a module's output in its own parameters, forward, as it fires."""
+    """Hooks that differentiate a module's output with respect to its own parameters (forward)."""
 
     columns: dict[int, int]
     firings: list[_Firing] = field(default_factory=list)
@@ -135,7 +135,7 @@ class _Recorder:
     def before(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if self.busy:
             return
-        self.busy = True  # the module runs again for each of its parameters: not to be seen
+        self.busy = True  # the module runs again for each of its parameters; not recorded
         try:
             given, named = _copied(args), _copied(kwargs)
             tangents = [
@@ -155,15 +155,15 @@ class _Recorder:
         if output.requires_grad:
             firing.edge = get_gradient_edge(output)
             return None
-        # What it read depends on no image, such as the zeros of an empty node: its own parameters
-        # move the network all the same.
+        # The module's input does not depend on the images, such as the zeros of an empty node, but
+        # the network's output still depends on the module's parameters.
         leaf = output.detach().requires_grad_()
         firing.edge = get_gradient_edge(leaf)
-        return leaf.clone()  # a ReLU that works in place may follow
+        return leaf.clone()  # the next module may change it in place
 
 
 def _copied(value: Any) -> Any:
-    """Return arguments whose tensors are outside the graph, for a module to work on."""
+    """Return the arguments with copies of their tensors that are outside the graph."""
     if isinstance(value, Tensor):
         return value.detach().clone()
     if isinstance(value, dict):
@@ -178,7 +178,7 @@ def _moved(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
 ) -> tuple[Tensor, Tensor]:
-    """Return the channels that the first entry of a parameter moves, and the derivative there."""
+    """Return the channels that depend on a parameter's first entry, and their derivative."""
     flat = parameter.detach().flatten()
 
     def run(entry: Tensor) -> Tensor:
@@ -197,15 +197,16 @@ def _moved(
 def _jacobian(network: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
     """Return d logits / d first entries, (B, C, entries), and the logits (B, C), on the CPU.
 
-    Forward through the module that owns an entry, backward through the rest: in evaluation mode
-    an image moves its own logits alone, so one backward pass a class serves all images.
+    It differentiates forward through the module that owns an entry, and backward through the rest.
+    In evaluation mode an image affects only its own logits, so one backward pass per class is
+    enough for all images.
 
     Raises:
         ValueError: there are no parameters, or the network returns no logits.
     """
     chosen: Sequence[Tensor] = list(network.parameters())[:_TENSORS]
     if not chosen:
-        raise ValueError("vkdnw reads parameters, and the network has none")
+        raise ValueError("vkdnw needs parameters, and the network has none")
     recorder = _Recorder({id(parameter): column for column, parameter in enumerate(chosen)})
     for parameter in network.parameters():
         parameter.requires_grad_(False)
@@ -222,7 +223,7 @@ def _jacobian(network: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
             handle.remove()
     jacobian = torch.zeros(*outputs.shape, len(chosen), dtype=torch.float64)
     edges = [firing.edge for firing in recorder.firings if firing.edge is not None]
-    # Outputs that depend on nothing have no graph, and a Jacobian of zeros.
+    # Constant outputs have no graph, and their Jacobian is zero.
     for index in range(outputs.shape[1] if outputs.requires_grad else 0):
         found = torch.autograd.grad(
             outputs[:, index].sum(), edges, retain_graph=True, allow_unused=True
@@ -243,18 +244,19 @@ PROXIES = (
         passes=("noise",),
         reference="Tybl and Neumann, CVPR 2025",
         words="Number of parameter tensors (trainable_layers), plus the entropy of the nine "
-        "deciles, normalised to sum 1, of the eigenvalues of F = mean over images of J'J, with J = "
-        "L dz/dw for the logits z, one entry w of each parameter tensor, and L L' = diag(p) - p p' "
-        "for p = softmax(z).",
-        notes="N(0, 1) images as in the authors' main table. The network runs in "
-        "evaluation mode, where batch normalisation takes mean 0 and variance 1. Weights of "
-        "convolutions and linear layers are Kaiming normal (fan-in), their biases 0, normalisation "
-        "1 and 0. Of the first 256 parameter tensors the first entry each; p is mixed with .05 of "
-        "the uniform distribution, and J is L dz/dw, as in the authors' code. In float64 from the "
-        "Jacobian on (float32 there). The entropy is at most log 9, so it decides between networks "
-        "of one size; the authors' code sorts by size and then by entropy. One backward pass a "
-        "class. Not a number, which counts as failed, where no parameter moves a logit. VKDNW agg "
-        "is greenmachine.proxies.zoo.vkdnw.vkdnw_agg of the scores of a sample by az_expressivity, "
+        "deciles, normalised to sum 1, of the eigenvalues of F = mean over images of J'J, where J "
+        "= L dz/dw for the logits z and one entry w of each parameter tensor, and L L' = diag(p) - "
+        "p p' for p = softmax(z).",
+        notes="N(0, 1) images, as in the authors' main table. The network runs in evaluation mode, "
+        "where batch normalisation uses mean 0 and variance 1. Weights of convolutions and linear "
+        "layers are Kaiming normal (fan-in), their biases 0; normalisation layers have scale 1 and "
+        "shift 0. As in the authors' code, the first entry of each of the first 256 parameter "
+        "tensors is used, p is mixed with .05 of the uniform distribution, and J is L dz/dw. "
+        "Computation after the Jacobian is in float64 (float32 in their code). The entropy is at "
+        "most log 9, so it only orders networks with equally many tensors; the authors' code sorts "
+        "by the number and then by entropy. One backward pass per class. The score is NaN, which "
+        "counts as failed, if no logit depends on a parameter. VKDNW_agg is "
+        "greenmachine.proxies.zoo.vkdnw.vkdnw_agg of the scores of a sample by az_expressivity, "
         "az_progressivity, az_trainability, flops and vkdnw.",
     ),
 )

@@ -1,4 +1,4 @@
-"""WRCor: do the rectifiers, and what comes back to them, tell the images apart?
+"""WRCor: how well ReLU inputs and their gradients distinguish the images of a batch.
 
 Jing et al., "Zero-shot neural architecture search with weighted response correlation",
 arXiv 2507.08841, 2025.
@@ -41,21 +41,21 @@ def weighted_correlation(
 ) -> float:
     """Return log|det K|, K = sum over blocks i and their ReLUs of 2^i (|corr a| + |corr da|).
 
-    a (B, units) is the input of a ReLU, da the gradient of the cross-entropy there, and both
-    correlations are between images, (B, B).
+    a (B, units) is the input of a ReLU, da the gradient of the cross-entropy with respect to it,
+    and both correlations are between images, (B, B).
 
     Args:
         model: the network; run in train mode, with the statistics of the batch.
         images: (B, C, H, W), two or more.
         labels: (B,) class indices.
-        seed: of randomness inside the network (dropout).
+        seed: seed of randomness inside the network (dropout).
 
     Returns:
-        The score; minus infinity where K is singular.
+        The score; minus infinity if K is singular.
 
     Raises:
-        ValueError: labels are missing, there is one image alone, no ReLU fired in a block, or
-            one was called in a way that is not watched.
+        ValueError: labels are missing, there is only one image, no ReLU ran in a block, or a ReLU
+            was called in a way that is not detected.
     """
     classes = given(labels)
     if len(images) < 2:
@@ -80,11 +80,11 @@ def weighted_correlation(
             handle.remove()
     if calls.fired > inputs.calls:
         raise ValueError(
-            f"wrcor reads ReLUs: {calls.fired - inputs.calls} of {calls.fired} rectifiers of this "
-            "network are called in another way"
+            f"wrcor cannot read {calls.fired - inputs.calls} of the {calls.fired} rectifiers of "
+            "this network: call them as ReLU modules or torch.nn.functional.relu"
         )
     if not inputs.fired:
-        raise ValueError("no ReLU fired in a block: wrcor reads nothing else")
+        raise ValueError("no ReLU ran in a block: wrcor needs at least one")
     calls.warn("wrcor")
     levels = {block: level for level, block in enumerate(sorted({b for b, *_ in inputs.fired}))}
     fired = [(levels[block], value, edge) for block, value, edge in inputs.fired]
@@ -98,11 +98,11 @@ def weighted_correlation(
 
 
 class _Inputs(TorchFunctionMode):
-    """Keeps the inputs of the ReLUs of every block, and where their gradients arrive.
+    """Keeps the inputs of the ReLUs of every block, and the edges that receive their gradients.
 
     Attributes:
-        calls: ReLUs that fired, outside of blocks too.
-        fired: the block, the input (B, units), and the edge of its gradient.
+        calls: number of calls of ReLUs, including those outside of blocks.
+        fired: for each call in a block: the block, the input (B, units), the gradient edge.
     """
 
     def __init__(self, batch: int) -> None:
@@ -113,17 +113,17 @@ class _Inputs(TorchFunctionMode):
         self._inside: list[int] = []
 
     def enter(self, number: int, module: nn.Module, args: object) -> None:
-        """Note that block ``number`` begins."""
+        """Record that block ``number`` begins."""
         self._inside.append(number)
 
     def leave(self, module: nn.Module, args: object, output: object) -> None:
-        """Note that it ends."""
+        """Record that the innermost block ends."""
         self._inside.pop()
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        """Look at the argument of a ReLU and call ``func``."""
+        """Inspect the argument of a ReLU and call ``func``."""
         kwargs = kwargs or {}
         if func in _RELUS:
             self.calls += 1
@@ -132,15 +132,15 @@ class _Inputs(TorchFunctionMode):
                 raise ValueError(f"a ReLU has {len(value)} rows for {self.batch} images")
             if self._inside:
                 edge = get_gradient_edge(value) if value.requires_grad else None
-                # A copy: a ReLU that works in place overwrites it.
+                # A copy, because an in-place ReLU overwrites it.
                 self.fired.append((self._inside[-1], value.detach().flatten(1).clone(), edge))
         return func(*args, **kwargs)
 
 
 def _correlation(response: Tensor) -> Tensor:
-    """Return |correlation| (B, B) of a response (B, ...) between images, 0 where one is constant.
+    """Return |correlation| (B, B) between images of a response (B, ...).
 
-    As in the authors' code, a response that is constant for one image is left out whole.
+    As in the authors' code, it is 0 everywhere if the response to one image is constant.
     """
     rows = response.flatten(1).to("cpu", torch.float64)
     centred = rows - rows.mean(dim=1, keepdim=True)
@@ -159,13 +159,13 @@ PROXIES = (
         passes=("data",),
         needs_labels=True,
         reference="Jing et al., arXiv 2507.08841, 2025",
-        words="log|det K|, where K adds up for every ReLU of block i 2^i times the absolute "
-        "correlations between images of its inputs, and of the gradients of the cross-entropy "
-        "there.",
+        words="log|det K|, where K is the sum over the ReLUs of block i of 2^i times the absolute "
+        "correlations between images of the ReLU's input, plus those of the gradient of the "
+        "cross-entropy with respect to it.",
         notes="One forward and one backward pass in train mode. Blocks are those of the AZ-NAS "
         "components that have a ReLU, counted from 0 in the order of the network (the authors "
-        "count the cells, residual blocks among them, and last the ReLU before the head). A "
-        "response that is constant for an image is left out, as in their code. Minus infinity, "
-        "which counts as failed, where K is singular.",
+        "count the cells, including residual blocks, and finally the ReLU before the classifier). "
+        "A response that is constant for an image is left out, as in their code. The score is "
+        "minus infinity, which counts as failed, if K is singular.",
     ),
 )

@@ -1,4 +1,4 @@
-"""Zen-score: how far a small move of the images carries the features of a Gaussian network.
+"""Zen-score: how much the features of a Gaussian network change if the images are perturbed.
 
 Lin et al., "Zen-NAS: a zero-shot NAS for high-performance image recognition", ICCV 2021.
 """
@@ -32,25 +32,25 @@ _POOLS = (_AdaptiveAvgPoolNd, _AdaptiveMaxPoolNd, _AvgPoolNd, _MaxPoolNd)
 def zen_score(
     model: nn.Module, images: Tensor, labels: Tensor | None = None, seed: int = 0
 ) -> float:
-    """Return log of the mean over images of ‖f(x) - f(x + 0.01 x')‖, plus the batch norms' scales.
+    """Return log(mean over images of ‖f(x) - f(x + 0.01 x')‖) plus the scales of the batch norms.
 
-    A batch norm adds log sqrt of the mean over channels of its running variance.
+    The scale of a batch norm is ½·log(mean over channels of its running variance).
 
     Args:
         model: the network; it runs with weights N(0, 1), in train mode.
         images: x, (B, C, H, W), N(0, 1) in the paper; x' is drawn here.
         labels: not read.
-        seed: of x' and of the weights, drawn on the CPU for every device; of dropout.
+        seed: seed of x' and of the weights, drawn on the CPU for every device; of dropout.
 
     Returns:
-        The score; minus infinity where the move changes nothing, not finite where N(0, 1)
+        The score; minus infinity if the perturbation changes nothing, not finite if N(0, 1)
         weights without normalisation overflow.
 
     Raises:
-        ValueError: no global pooling and no linear layer fired, so where features end is unknown;
-            or batch normalisation is called as a function, whose scale is not seen.
+        ValueError: no global pooling and no linear layer ran, so it is unknown where the features
+            end; or batch normalisation is called as a function, so its scale is unknown.
     """
-    # Not `seed` itself: noise images of that seed would be the weights' own numbers.
+    # Not `seed` itself: noise images of that seed are made of the same random numbers.
     generator = torch.Generator("cpu").manual_seed(seed + 1)
     moved = images + PERTURBATION * torch.randn(images.shape, generator=generator).to(images)
     with untouched(model, seed), torch.no_grad():
@@ -68,10 +68,10 @@ def zen_score(
 
 
 def _features(network: nn.Module, images: Tensor) -> Tensor:
-    """Return what the global pooling reads, or the last linear layer where none pools, (B, ...).
+    """Return the input of the global pooling, or else of the last linear layer, (B, ...).
 
     Raises:
-        ValueError: neither fired, or batch_norm was called as a function.
+        ValueError: the network has neither, or batch_norm was called as a function.
     """
     pooled: Tensor | None = None
     read: Tensor | None = None
@@ -96,7 +96,7 @@ def _features(network: nn.Module, images: Tensor) -> Tensor:
             if _positions(result) == 1 < _positions(given):
                 pooled = given.clone()
         elif _positions(given) > 1:
-            pooled = None  # maps go on: that pool was of a gate, as in squeeze-and-excite
+            pooled = None  # maps follow, so that pool belonged to a gate (squeeze-and-excite)
 
     handles = [
         module.register_forward_hook(hook, with_kwargs=True)
@@ -110,10 +110,12 @@ def _features(network: nn.Module, images: Tensor) -> Tensor:
         for handle in handles:
             handle.remove()
     if called > norms:
-        raise ValueError("zen adds batch norms that are modules: this network calls a function")
+        raise ValueError(
+            "zen needs batch norms as modules: this network calls batch_norm as a function"
+        )
     features = read if pooled is None else pooled
     if features is None:
-        raise ValueError("no global pooling and no linear layer fired: zen reads their input")
+        raise ValueError("no global pooling and no linear layer ran: zen reads their input")
     return features
 
 
@@ -129,16 +131,17 @@ PROXIES = (
         function=zen_score,
         passes=("noise",),
         reference="Lin et al., ICCV 2021",
-        words="log of the mean over images of the norm of f(x) - f(x + 0.01 x'), plus the sum over "
-        "batch norms of log sqrt(mean over channels of the running variance).",
-        notes="x and x' are N(0, 1). The network runs in train mode, with the "
-        "statistics of the batch: weights of convolutions and linear layers N(0, 1), their biases "
-        "0, normalisation 1 and 0, other parameters as they are. f is the input of the last "
-        "pooling module that leaves one position of several, unless a convolution reads a map of "
-        "several after it; without one, of the linear layer that fires last (so after a pooling "
-        "that is no module). The norm is Euclidean per image as in the paper; the authors' code "
-        "sums absolute values. Running variances are those of their code: from 1, with momentum "
-        "0.1, after both passes, so that a batch norm that sees a constant adds little instead "
-        "of minus infinity. A batch norm that never fires adds 0.",
+        words="Logarithm of the mean over images of the norm of f(x) - f(x + 0.01 x'), plus the "
+        "sum over batch norms of log sqrt(mean over channels of the running variance).",
+        notes="x and x' are N(0, 1). The network runs in train mode with the statistics of the "
+        "batch. Weights of convolutions and linear layers are N(0, 1), their biases 0, scales of "
+        "normalisation layers 1 and shifts 0; other parameters stay. f is the input of the last "
+        "pooling module that reduces several positions to one, unless a convolution reads a larger "
+        "map after it. Without such a module, f is the input of the last linear layer (which is "
+        "after the pooling, if that is not a module). The norm is Euclidean per image, as in the "
+        "paper; the authors' code sums absolute values. Running variances are those of their code: "
+        "they start at 1, have momentum 0.1, and are read after both passes, so a batch norm with "
+        "a constant input adds a small term instead of minus infinity. A batch norm that never "
+        "runs adds 0.",
     ),
 )

@@ -1,4 +1,4 @@
-"""ZiCo: are gradients large, and alike from one mini-batch to the next?
+"""ZiCo: the inverse coefficient of variation of gradients over mini-batches.
 
 Li et al., "ZiCo: zero-shot NAS via inverse coefficient of variation on gradients", ICLR 2023.
 """
@@ -21,16 +21,16 @@ def inverse_variation(
     """Return the sum over the layers of log(sum over the weights of mean|g| / std(g)).
 
     Args:
-        model: the network; run in train mode on either half of the images.
+        model: the network; run in train mode, once on each half of the images.
         images: (B, C, H, W), two or more; the mini-batches are the first B // 2 and the rest.
         labels: (B,) class indices.
-        seed: of randomness inside the network (dropout).
+        seed: seed of randomness inside the network (dropout).
 
     Returns:
-        The score; 0 where no weight has a gradient that varies.
+        The score; 0 if no weight has a gradient that varies.
 
     Raises:
-        ValueError: there is one image alone, or labels or weights are missing.
+        ValueError: there is only one image, or labels or weights are missing.
     """
     if len(images) < 2:
         raise ValueError("zico needs two mini-batches: give 2 images or more")
@@ -45,7 +45,7 @@ def inverse_variation(
 
 
 def _log_ratio(found: Tensor) -> float:
-    """Return a layer's share of the score from its gradients (mini-batches, ...)."""
+    """Return the contribution of a layer from its gradients (mini-batches, ...)."""
     found = found.flatten(1).to("cpu", torch.float64)
     spread = found.std(dim=0, correction=0)
     varies = spread > 0
@@ -61,12 +61,12 @@ PROXIES = (
         passes=("data",),
         needs_labels=True,
         reference="Li et al., ICLR 2023",
-        words="Sum over the layers of the logarithm of the sum over the weights of mean |g| by "
-        "standard deviation of g, with g the gradient of the cross-entropy on each mini-batch.",
-        notes="Two mini-batches: the first half of the batch and the rest. With two, the "
-        "standard deviation (divided by their number, not one less) is half the difference. "
-        "Train mode. Weights of convolutions and linear layers; one whose gradient does not "
-        "vary is left out, and so is a layer of such weights alone. Deviations close to 0 weigh "
-        "most, so in float32 rounding alone moves a score by about a percent.",
+        words="Sum over the layers of the logarithm of the sum over the weights of mean|g| / "
+        "std(g), where g is the gradient of the cross-entropy on each mini-batch.",
+        notes="The two mini-batches are the first half of the batch and the rest, so the standard "
+        "deviation (without Bessel's correction) is half the difference. Train mode. Only weights "
+        "of convolutions and linear layers count; a weight whose gradient does not vary is left "
+        "out, and so is a layer that has only such weights. Standard deviations close to 0 "
+        "dominate, so rounding in float32 alone changes a score by about one percent.",
     ),
 )
