@@ -26,11 +26,11 @@ def unseen(scored: Scored, indices: npt.NDArray[np.int64]) -> npt.NDArray[np.boo
     """Return for networks of a space (n,) whether their accuracies chose no evolved proxy.
 
     Those that did are the training and validation networks of any run that found one, and the
-    networks that are isomorphic to them.
+    networks that compute the same function as one of them.
     """
-    groups = scored.benchmark.groups
+    functions = scored.benchmark.functions
     chose = [index for proxy in EVOLVED for index in proxy.seen(scored.benchmark.name)]
-    return ~np.isin(groups[indices], groups[np.isin(np.arange(len(groups)), chose)])
+    return ~np.isin(functions[indices], functions[np.isin(np.arange(len(functions)), chose)])
 
 
 def _measure(scored: Scored) -> Iterator[dict[str, object]]:
@@ -71,8 +71,8 @@ never saw. Names in brackets are trivial scores of the same networks.
   beside what is published for a space. Those of what evolved elsewhere alone are the zoo's, fewer;
   ± is the jackknife standard error.
 - `unseen`: what is left of those without networks that were in the training or validation sample
-  of any run that found one of these proxies, or that are isomorphic to such a network. Leaving out
-  whole classes of isomorphic cells leaves more cells of small classes than the space has, so this
+  of any run that found one of these proxies, or that compute the same function as one. Leaving out
+  whole classes of equal cells leaves more cells of small classes than the space has, so this
   is another population, not just fewer.
 - `random`, `stratified`: {DRAWS} draws from those of `unseen`, of {SIZE} or of {SIZE // BINS} in
   each of {BINS} bins of equal width in accuracy; mean and standard deviation.
