@@ -117,12 +117,38 @@ def print_ranking(table: pd.DataFrame) -> None:
         "proxy": table["proxy"],
         "better": table["direction"].map({1: "high", -1: "low"}),
         "tau": _spread(table["tau"], table["standard_error"]),
-        "Spearman": ["–" if math.isnan(v) else f"{v:6.3f}" for v in table["spearman"]],
+        "Spearman": _numbers(table["spearman"]),
         "nDCG": table["ndcg"].map("{:.3f}".format),
         "tau of best 10 %": _spread(table["tau_best"], table["standard_error_best"]),
         "failed": table["failed"],
     }
     print_frame(pd.DataFrame(shown))
+    if "seeds" in table:
+        _print_seeds(table[table["seeds"].notna()])
+
+
+def _print_seeds(table: pd.DataFrame) -> None:
+    """Print what the noise of one seed costs, the columns of ``seed_table``."""
+    typer.echo(
+        "\ntau above is of the mean score over the seeds. One seed alone (± is the standard "
+        "deviation over the seeds):\n"
+    )
+    shown = {
+        "proxy": table["proxy"],
+        "seeds": table["seeds"].astype(int),
+        "tau of one seed": _spread(table["tau_one_seed"], table["deviation_one_seed"]),
+        "the mean gains": _signed(table["cost_one_seed"]),
+        "tau between two seeds": _numbers(table["tau_between_seeds"]),
+    }
+    print_frame(pd.DataFrame(shown))
+
+
+def _numbers(values: pd.Series[float]) -> list[str]:
+    return ["–" if math.isnan(value) else f"{value:6.3f}" for value in values]
+
+
+def _signed(values: pd.Series[float]) -> list[str]:
+    return ["–" if math.isnan(value) else f"{value:+.3f}" for value in values]
 
 
 def _spread(values: pd.Series[float], errors: pd.Series[float]) -> list[str]:

@@ -3,13 +3,15 @@
 ``rank_sum(a, b, ...)`` is the sum of the ranks over the number of networks, ``log_rank_sum(a, b,
 ...)`` that of their logarithms: a network that is bad by one of them stays behind. AZ-NAS and VKDNW
 agg are sums of logarithms (Lee and Ham, CVPR 2024; Tybl and Neumann, CVPR 2025).
+
+A joined score depends on the set of networks that is ranked: scores of two sets do not compare.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,7 +21,8 @@ from greenmachine.errors import ConfigError
 
 __all__ = ["RANK_SUMS", "RankSum", "log_rank_sum", "parse_rank_sum", "rank_sum", "split_commas"]
 
-_CALL = re.compile(r"(rank_sum|log_rank_sum)\s*\((.*)\)", re.S)
+_CALL = re.compile(r"(rank_sum|log_rank_sum)\s*\(")
+_DEEPEST = 20  # rank sums in each other
 
 
 def rank_sum(components: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
@@ -30,8 +33,8 @@ def rank_sum(components: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
             not finite = failed ranks below all others; ties share the mean of their ranks.
 
     Returns:
-        (networks,), higher is better. It depends on the sample: scores of two samples do not
-        compare.
+        (networks,), higher is better. It depends on the set of networks that is ranked: scores of
+        two sets do not compare.
 
     Raises:
         ValueError: there is no component, or they are no vectors of one length.
@@ -70,47 +73,100 @@ class RankSum:
     """A text such as ``rank_sum(nwot, -synflow)``, read.
 
     Attributes:
-        text: as it was given.
         kind: a key of ``RANK_SUMS``.
-        components: what is ranked.
+        components: what is ranked: names, or rank sums of the same networks.
         signs: -1 where ``-`` stands before the component: low is good; else 1, the component's own
             direction.
+        name: of a published rank sum, such as ``az_nas``; empty for others.
     """
 
-    text: str
     kind: str
-    components: tuple[str, ...]
+    components: tuple[str | RankSum, ...]
     signs: tuple[int, ...]
+    name: str = ""
+
+    @property
+    def text(self) -> str:
+        """Its name, or how it is written: the same for every way to set spaces."""
+        if self.name:
+            return self.name
+        signed = ("-" * (s < 0) + str(c) for c, s in zip(self.components, self.signs, strict=True))
+        return f"{self.kind}({', '.join(signed)})"
+
+    @property
+    def leaves(self) -> tuple[str, ...]:
+        """The names that it reads, each once."""
+        found = [c.leaves if isinstance(c, RankSum) else (c,) for c in self.components]
+        return tuple(dict.fromkeys(name for names in found for name in names))
+
+    def renamed(self, names: Mapping[str, str]) -> RankSum:
+        """Return the same rank sum of leaves with other names."""
+        components = tuple(
+            c.renamed(names) if isinstance(c, RankSum) else names.get(c, c) for c in self.components
+        )
+        return replace(self, components=components)
 
     def __call__(self, scores: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
         """Return the joined score, (networks,), higher is better.
 
         Args:
-            scores: by component, (networks,), higher is better.
+            scores: by leaf, (networks,), higher is better. See :func:`rank_sum` for what failed.
         """
-        pairs = zip(self.components, self.signs, strict=True)
-        signed = {name: sign * np.asarray(scores[name], dtype=np.float64) for name, sign in pairs}
+        signed = {}
+        for component, sign in zip(self.components, self.signs, strict=True):
+            inner = isinstance(component, RankSum)
+            values = component(scores) if inner else scores[str(component)]
+            signed[str(component)] = sign * np.asarray(values, dtype=np.float64)
         return RANK_SUMS[self.kind](signed)
 
+    def __str__(self) -> str:
+        return self.text
 
-def parse_rank_sum(text: str) -> RankSum | None:
+
+def parse_rank_sum(text: str, named: Mapping[str, RankSum] | None = None) -> RankSum | None:
     """Return the rank sum that ``text`` is; None where it is something else.
 
+    Args:
+        text: such as ``rank_sum(nwot, -synflow)``; a component may be a rank sum.
+        named: rank sums that have a name.
+
     Raises:
-        ConfigError: it has fewer than two components, or one twice.
+        ConfigError: brackets do not match, or it has fewer than two components, or one twice.
     """
-    text = text.strip()
-    found = _CALL.fullmatch(text)
+    return _parse(text.strip(), named or {}, 0)
+
+
+def _parse(text: str, named: Mapping[str, RankSum], depth: int) -> RankSum | None:
+    if text in named:
+        return named[text]
+    found = _CALL.match(text)
     if found is None:
         return None
-    parts = split_commas(found[2])
+    inner = text[found.end() : -1]
+    shown = text[:200]
+    if not text.endswith(")") or not _balanced(inner):
+        raise ConfigError(f"{shown}: its brackets do not match: write {found[1]}(nwot, synflow)")
+    if depth > _DEEPEST:
+        raise ConfigError(f"{shown}: rank sums are nested in more than {_DEEPEST} others")
+    parts = split_commas(inner)
     signs = tuple(-1 if part.startswith("-") else 1 for part in parts)
-    names = tuple(part.removeprefix("-").strip() for part in parts)
-    if len(names) < 2 or "" in names or len(set(names)) < len(names):
+    names = [part.removeprefix("-").strip() for part in parts]
+    components = tuple(_parse(name, named, depth + 1) or name for name in names)
+    if len(names) < 2 or "" in names or len(set(map(str, components))) < len(names):
         raise ConfigError(
-            f"{text}: give two or more different proxies, such as {found[1]}(nwot, synflow)"
+            f"{shown}: give two or more different proxies, such as {found[1]}(nwot, synflow)"
         )
-    return RankSum(text, found[1], names, signs)
+    return RankSum(found[1], components, signs)
+
+
+def _balanced(text: str) -> bool:
+    """Whether every bracket of ``text`` closes one that was opened before it."""
+    depth = 0
+    for sign in text:
+        depth += (sign == "(") - (sign == ")")
+        if depth < 0:
+            return False
+    return depth == 0
 
 
 def split_commas(text: str) -> list[str]:

@@ -1,0 +1,166 @@
+"""Scores over several seeds: their mean and spread, and what the noise of one seed costs in tau.
+
+A seed draws the initial weights of a network, the noise that passes through it, and its
+mini-batch. One seed ranks networks by the proxy and by that noise; the mean over seeds has less of
+it. :func:`seed_table` measures how much.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.stats import rankdata
+
+from greenmachine.errors import ConfigError
+from greenmachine.evaluation.score_file import seed_column, seed_columns
+from greenmachine.fitness import directed_tau
+
+__all__ = [
+    "OF_SEEDS",
+    "SeedScore",
+    "check_seeds",
+    "columns_of_seeds",
+    "deviation",
+    "seed_spread",
+    "seed_table",
+]
+
+Floats = npt.NDArray[np.float64]
+
+OF_SEEDS = ("seeds", "tau_one_seed", "deviation_one_seed", "cost_one_seed", "tau_between_seeds")
+"""Columns of :func:`seed_table`, after that of the proxy."""
+
+
+def check_seeds(seeds: int) -> int:
+    """Return the number of seeds.
+
+    Raises:
+        ConfigError: it is no whole number, or less than 1.
+    """
+    if isinstance(seeds, bool) or not isinstance(seeds, int | np.integer) or seeds < 1:
+        raise ConfigError(f"seeds is {seeds!r}: give how many there are, 1 or more, such as 5")
+    return int(seeds)
+
+
+def deviation(values: npt.ArrayLike) -> float:
+    """Return the standard deviation of a sample of numbers (n - 1); NaN of fewer than two."""
+    found = np.asarray(values, dtype=np.float64)
+    return float(found.std(ddof=1)) if len(found) > 1 else float("nan")
+
+
+@dataclass(frozen=True)
+class SeedScore:
+    """The scores of one network with several seeds; ``float()`` of it is the mean.
+
+    Attributes:
+        scores: by seed; NaN where the proxy has no value.
+    """
+
+    scores: Mapping[int, float]
+
+    @property
+    def mean(self) -> float:
+        """The mean; NaN where one seed has no score."""
+        return float(np.mean([*self.scores.values()]))
+
+    @property
+    def deviation(self) -> float:
+        """The standard deviation over the seeds (n - 1); NaN of one seed."""
+        return deviation([*self.scores.values()])
+
+    def __float__(self) -> float:
+        return self.mean
+
+    def __repr__(self) -> str:
+        return f"<SeedScore {self.mean:.6g} ± {self.deviation:.2g} over {len(self.scores)} seeds>"
+
+
+def columns_of_seeds(name: str, scores: Floats, seeds: Sequence[int]) -> dict[str, Floats]:
+    """Return the columns of a score file for one proxy.
+
+    Args:
+        name: of the proxy.
+        scores: (seeds, networks), NaN = failed.
+        seeds: of the rows.
+
+    Returns:
+        The mean, NaN where one seed failed, and the scores of each seed where there are several.
+    """
+    if len(seeds) == 1:
+        return {name: scores[0]}
+    return {
+        name: scores.mean(axis=0),
+        **{seed_column(name, seed): row for seed, row in zip(seeds, scores, strict=True)},
+    }
+
+
+def seed_table(
+    frame: pd.DataFrame, accuracy: Floats, directions: Mapping[str, int]
+) -> pd.DataFrame:
+    """Return what one seed of each proxy ranks like, of those proxies that have several.
+
+    Args:
+        frame: with a column a proxy, and columns of seeds (``score_file.py``).
+        accuracy: (networks,) true accuracies in percent.
+        directions: of the proxies.
+
+    Returns:
+        ``proxy``; ``seeds``, their number; ``tau_one_seed`` and ``deviation_one_seed``, mean and
+        standard deviation over the seeds of tau-b of one seed's scores; ``cost_one_seed``, by how
+        much tau of the mean score is higher than that mean; ``tau_between_seeds``, the mean over
+        all pairs of seeds of tau-b between their scores: 1 where the seed does not matter. Failed
+        networks rank below all others. NaN where all scores of a seed are tied.
+    """
+    rows: list[dict[str, Any]] = []
+    for name, columns in seed_columns(frame).items():
+        if name not in directions or len(columns) < 2:
+            continue
+        direction = directions[name]
+        scores = frame[columns].to_numpy(dtype=np.float64).T
+        taus = directed_tau(scores, accuracy, direction)
+        mean = frame[name].to_numpy(dtype=np.float64)
+        together = float(directed_tau(mean[None], accuracy, direction)[0])
+        rows.append(
+            {
+                "proxy": name,
+                "seeds": len(columns),
+                "tau_one_seed": float(taus.mean()),
+                "deviation_one_seed": deviation(taus),
+                "cost_one_seed": together - float(taus.mean()),
+                "tau_between_seeds": _between(scores, direction),
+            }
+        )
+    return pd.DataFrame(rows, columns=["proxy", *OF_SEEDS])
+
+
+def _between(scores: Floats, direction: int) -> float:
+    ranks = rankdata(np.where(np.isfinite(scores), direction * scores, -np.inf), axis=1)
+    pairs = combinations(range(len(ranks)), 2)
+    taus = [directed_tau(ranks[i][None], ranks[j], 1)[0] for i, j in pairs]
+    return float(np.mean(taus))
+
+
+def seed_spread(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a row for each network and proxy of few networks: mean, deviation, scores of seeds.
+
+    Args:
+        frame: with ``index``, and columns of seeds.
+    """
+    rows = [
+        {
+            "index": network["index"],
+            "proxy": name,
+            "mean": network[name],
+            "deviation": deviation([network[column] for column in columns]),
+            **{column.removeprefix(f"{name}."): network[column] for column in columns},
+        }
+        for network in frame.to_dict("records")
+        for name, columns in seed_columns(frame).items()
+    ]
+    return pd.DataFrame(rows)
