@@ -15,7 +15,7 @@ from greenmachine.errors import ConfigError
 from greenmachine.evaluation.score_file import direction_of, score_columns, seed_columns
 from greenmachine.proxies import Proxy, resolve
 from greenmachine.proxies.joins import read_rank_sum
-from greenmachine.proxies.rank_sums import RankSum, parse_rank_sum
+from greenmachine.proxies.rank_sums import RankSum
 
 __all__ = ["proxies_and_sums", "rank_sums_of", "stored_sums", "with_rank_sums"]
 
@@ -69,7 +69,7 @@ def stored_sums(frame: pd.DataFrame) -> list[RankSum]:
     found = []
     for name in frame.columns:
         try:
-            joined = parse_rank_sum(str(name))
+            joined = read_rank_sum(str(name))
         except ConfigError:
             continue  # somebody's own name of a column
         if joined is not None and joined.text == name and {*joined.leaves} <= {*frame.columns}:

@@ -7,7 +7,7 @@ it. :func:`seed_table` measures how much.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -16,17 +16,22 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from scipy.stats import rankdata
+from torch import nn
 
 from greenmachine.errors import ConfigError
 from greenmachine.evaluation.score_file import seed_column, seed_columns
 from greenmachine.fitness import directed_tau
+from greenmachine.neutral import neutral, seeded
+from greenmachine.proxies.functions import NetworkScore
 
 __all__ = [
     "OF_SEEDS",
     "SeedScore",
+    "SeedScorer",
     "check_seeds",
     "columns_of_seeds",
     "deviation",
+    "initialised",
     "seed_spread",
     "seed_table",
 ]
@@ -67,7 +72,8 @@ class SeedScore:
     @property
     def mean(self) -> float:
         """The mean; NaN where one seed has no score."""
-        return float(np.mean([*self.scores.values()]))
+        with np.errstate(invalid="ignore"):  # infinities of both signs
+            return float(np.mean([*self.scores.values()]))
 
     @property
     def deviation(self) -> float:
@@ -79,6 +85,60 @@ class SeedScore:
 
     def __repr__(self) -> str:
         return f"<SeedScore {self.mean:.6g} ± {self.deviation:.2g} over {len(self.scores)} seeds>"
+
+
+def initialised(model: nn.Module | Callable[[], nn.Module], seed: int) -> nn.Module:
+    """Return ``model``, or the network that it builds, with initial weights of ``seed``.
+
+    Raises:
+        ConfigError: it is neither a network nor a function that builds one.
+    """
+    if isinstance(model, nn.Module):
+        return model
+    if not callable(model):
+        raise ConfigError(
+            f"the network is {type(model).__name__}, not a torch.nn.Module, nor a function that "
+            "builds one"
+        )
+    with neutral(), seeded(seed):
+        built = model()
+    if not isinstance(built, nn.Module):
+        raise ConfigError(f"{model!r} returns {type(built).__name__}, not a torch.nn.Module")
+    return built
+
+
+class SeedScorer:
+    """Scores networks with several seeds.
+
+    Args:
+        scorers: by seed, what scores a network with it.
+
+    Attributes:
+        found: the scores of each network that was scored, in order; NaN where it raised.
+    """
+
+    def __init__(self, scorers: Mapping[int, Callable[[nn.Module], NetworkScore]]) -> None:
+        self.found: list[SeedScore] = []
+        self._scorers = scorers
+
+    def __call__(self, model: nn.Module | Callable[[], nn.Module]) -> NetworkScore:
+        """Return the mean score, and the coverage.
+
+        Args:
+            model: the same network for every seed, or a function that builds one: its weights are
+                then drawn anew with every seed.
+
+        Raises:
+            Exception: what building or scoring it raises.
+        """
+        scores = dict.fromkeys(self._scorers, float("nan"))
+        covered = None
+        try:
+            for seed, scorer in self._scorers.items():
+                scores[seed], covered = scorer(initialised(model, seed))
+        finally:
+            self.found.append(SeedScore(scores))
+        return NetworkScore(self.found[-1].mean, covered)
 
 
 def columns_of_seeds(name: str, scores: Floats, seeds: Sequence[int]) -> dict[str, Floats]:

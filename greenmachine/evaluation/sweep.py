@@ -202,9 +202,9 @@ class Sweep:
         held: list[Row] = []
         alive = bool(scored)
         stream = stream_tasks(score_shard, tasks, workers, device=self.spec.device)
-        for shard, results in zip(shards, stream, strict=True):
-            held += [self._row(*of) for of in zip(shard, results, strict=True)]
-            done += len(shard)
+        for rows, results in zip(shards, stream, strict=True):
+            held += [self._row(*of) for of in zip(rows, results, strict=True)]
+            done += len(rows)
             alive = alive or any(NETWORK not in found.failures for found in results)
             if not alive and (len(held) >= PART_NETWORKS or done == self.places):
                 why = json.loads(held[0][_FAILURES])[NETWORK]

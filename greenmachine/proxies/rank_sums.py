@@ -114,8 +114,7 @@ class RankSum:
         """
         signed = {}
         for component, sign in zip(self.components, self.signs, strict=True):
-            inner = isinstance(component, RankSum)
-            values = component(scores) if inner else scores[str(component)]
+            values = component(scores) if isinstance(component, RankSum) else scores[component]
             signed[str(component)] = sign * np.asarray(values, dtype=np.float64)
         return RANK_SUMS[self.kind](signed)
 
