@@ -21,7 +21,7 @@ from rich.text import Text
 from greenmachine.cli.console import plain_console
 from greenmachine.workers import Progress as Tasks
 
-__all__ = ["bar", "print_cost", "print_frame", "print_ranking"]
+__all__ = ["bar", "print_cost", "print_frame", "print_ranking", "print_seed_runs"]
 
 
 @contextmanager
@@ -94,6 +94,9 @@ def print_cost(facts: Mapping[str, Any], as_json: bool = False) -> None:
     console.print(table)
     spent = f"estimated from a calibration of {facts['calibration_seconds']:.0f} s; nothing was run"
     console.print(spent, soft_wrap=True, highlight=False)
+    if "runs" in facts:
+        total = timedelta(seconds=round(facts["runs"] * facts["total_seconds"]))
+        console.print(f"this is one run; {facts['runs']} runs, one after the other, take {total}")
 
 
 def print_frame(frame: pd.DataFrame, as_json: bool = False) -> None:
@@ -108,6 +111,50 @@ def print_frame(frame: pd.DataFrame, as_json: bool = False) -> None:
     for row in frame.itertuples(index=False):
         table.add_row(*(Text(f"{v:.6g}" if isinstance(v, float) else str(v)) for v in row))
     plain_console().print(table)
+
+
+def print_seed_runs(facts: Mapping[str, Any]) -> None:
+    """Print the summary of runs that differ in their seed (``SeedRuns.facts``)."""
+    from greenmachine.api.seed_runs import spread_text, tau_text
+
+    console = plain_console()
+    samples = list(facts["tau"])
+    for task in facts["tasks"]:
+        console.print(
+            f"\nKendall's tau on {task}, mean ± standard deviation over {facts['finished']} runs:",
+            soft_wrap=True,
+        )
+        table = Table(box=None, header_style="", pad_edge=False)
+        table.add_column("")
+        for sample in samples:
+            table.add_column(sample, justify="right")
+        for name in facts["tau"]["test"][task]:
+            cells = [spread_text(facts["tau"][sample][task][name]) for sample in samples]
+            table.add_row(f"  {name}", *cells, style="bold" if name == "champion" else "")
+        console.print(table)
+        if (scheme := facts["objective"]["scheme"]) != "kendall":
+            values = facts["objective_values"]
+            shown = ", ".join(
+                f"{spread_text(values[sample][task]['champion'])} on {sample}" for sample in samples
+            )
+            console.print(f"{scheme} of the champion: {shown}", soft_wrap=True, highlight=False)
+    rows = [
+        {
+            "seed": run["seed"],
+            "size": run["size"],
+            "better": "high" if run["direction"] > 0 else "low",
+            "tau on test": ", ".join(map(tau_text, run["tau"]["test"].values())),
+            "seconds": f"{run['seconds']:.0f}",
+            "champion": run["expression"],
+        }
+        for run in facts["runs"]
+    ]
+    console.print("")
+    print_frame(pd.DataFrame(rows))
+    seconds = facts["seconds"]
+    console.print(
+        f"\na run took {spread_text(seconds, 0)} s, all together {seconds['total']:.0f} s"
+    )
 
 
 def print_ranking(table: pd.DataFrame) -> None:

@@ -56,7 +56,17 @@ def check_seeds(seeds: int) -> int:
 def deviation(values: npt.ArrayLike) -> float:
     """Return the standard deviation of a sample of numbers (n - 1); NaN of fewer than two."""
     found = np.asarray(values, dtype=np.float64)
-    return float(found.std(ddof=1)) if len(found) > 1 else float("nan")
+    if len(found) < 2:
+        return float("nan")
+    with np.errstate(invalid="ignore"):  # infinities
+        return float((found - found[0]).std(ddof=1))  # exactly 0 of equal numbers
+
+
+def _mean(scores: Floats) -> Floats:
+    """Return the mean over the first axis; of equal scores exactly these."""
+    with np.errstate(invalid="ignore"):  # infinities of both signs
+        found: Floats = np.where((scores == scores[0]).all(axis=0), scores[0], scores.mean(axis=0))
+    return found
 
 
 @dataclass(frozen=True)
@@ -72,8 +82,7 @@ class SeedScore:
     @property
     def mean(self) -> float:
         """The mean; NaN where one seed has no score."""
-        with np.errstate(invalid="ignore"):  # infinities of both signs
-            return float(np.mean([*self.scores.values()]))
+        return float(_mean(np.array([*self.scores.values()], dtype=np.float64)))
 
     @property
     def deviation(self) -> float:
@@ -155,7 +164,7 @@ def columns_of_seeds(name: str, scores: Floats, seeds: Sequence[int]) -> dict[st
     if len(seeds) == 1:
         return {name: scores[0]}
     return {
-        name: scores.mean(axis=0),
+        name: _mean(scores),
         **{seed_column(name, seed): row for seed, row in zip(seeds, scores, strict=True)},
     }
 
