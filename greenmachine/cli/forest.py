@@ -82,7 +82,7 @@ def fit(
         check_rows,
         read_scores,
         score_columns,
-        stored_sums,
+        sums_among,
         try_forest,
     )
     from greenmachine.manifest import manifest
@@ -90,7 +90,7 @@ def fit(
     frame = read_scores(scores)
     names = score_columns(frame, features)
     if features is None:
-        joined = {found.text for found in stored_sums(frame)}
+        joined = {found.text for found in sums_among(names, frame.columns)}
         names = [name for name in names if name not in joined]
     benchmark = load_benchmark(on)
     check_rows(frame, benchmark)

@@ -1,6 +1,6 @@
 """Evaluation: scores of whole spaces, how well they rank, forests under stated protocols."""
 
-from greenmachine.evaluation.combining import proxies_and_sums, rank_sums_of, stored_sums
+from greenmachine.evaluation.combining import proxies_and_sums, rank_sums_of, sums_among
 from greenmachine.evaluation.cost_model import estimate_sweep
 from greenmachine.evaluation.keeping import keep_scores
 from greenmachine.evaluation.protocols import Trial, try_forest
@@ -43,7 +43,7 @@ __all__ = [
     "score_to_file",
     "seed_spread",
     "seed_table",
-    "stored_sums",
+    "sums_among",
     "tau_table",
     "try_forest",
 ]

@@ -17,7 +17,7 @@ from greenmachine.proxies import Proxy, resolve
 from greenmachine.proxies.joins import read_rank_sum
 from greenmachine.proxies.rank_sums import RankSum
 
-__all__ = ["proxies_and_sums", "rank_sums_of", "stored_sums", "with_rank_sums"]
+__all__ = ["proxies_and_sums", "rank_sums_of", "sums_among", "with_rank_sums"]
 
 
 def proxies_and_sums(texts: Sequence[str]) -> tuple[dict[str, Proxy], list[RankSum]]:
@@ -64,15 +64,18 @@ def rank_sums_of(frame: pd.DataFrame, texts: Iterable[str]) -> list[RankSum]:
     return list(dict.fromkeys(sums))
 
 
-def stored_sums(frame: pd.DataFrame) -> list[RankSum]:
-    """Return the rank sums that are columns of ``frame`` and whose components are there too."""
-    found = []
-    for name in frame.columns:
+def sums_among(names: Iterable[str], columns: Iterable[str]) -> list[RankSum]:
+    """Return the rank sums among ``names`` whose components are all among ``columns``.
+
+    A name that is no rank sum, or not written as rank sums are, is somebody's own: it is left out.
+    """
+    known, found = {*columns}, []
+    for name in names:
         try:
-            joined = read_rank_sum(str(name))
+            joined = read_rank_sum(name)
         except ConfigError:
-            continue  # somebody's own name of a column
-        if joined is not None and joined.text == name and {*joined.leaves} <= {*frame.columns}:
+            continue
+        if joined is not None and joined.text == name and {*joined.leaves} <= known:
             found.append(joined)
     return found
 

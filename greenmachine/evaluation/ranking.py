@@ -10,10 +10,10 @@ import pandas as pd
 
 from greenmachine.benchmarks import Benchmark
 from greenmachine.errors import ConfigError
-from greenmachine.evaluation.combining import stored_sums, with_rank_sums
+from greenmachine.evaluation.combining import sums_among, with_rank_sums
 from greenmachine.evaluation.seeds import seed_table
 from greenmachine.fitness import rank_row
-from greenmachine.proxies.joins import joined_scores, read_rank_sum
+from greenmachine.proxies.joins import joined_scores
 
 __all__ = ["LEAST_RANKED", "ONE_SEED", "seed_row", "tau_table"]
 
@@ -50,9 +50,7 @@ def tau_table(
         raise ConfigError(f"{len(frame)} networks cannot be ranked: {LEAST_RANKED} are the least")
     indices = frame["index"].to_numpy()
     accuracy = benchmark.accuracy(dataset)[indices]
-    asked = [found for found in map(read_rank_sum, directions) if found is not None]
-    known = {*stored_sums(frame)}
-    sums = [found for found in asked if found.text not in frame or found in known]
+    sums = sums_among(directions, frame.columns)
     frame = with_rank_sums(frame, sums, directions) if sums else frame
     columns = {
         name: (frame[name].to_numpy(dtype=np.float64), direction)

@@ -173,7 +173,7 @@ def _read(path: Path) -> pd.DataFrame:
     index = frame["index"]
     if not types.is_integer_dtype(index) or index.isna().any() or not index.is_unique:
         raise DataError(f"{path}: column index must hold integers, each once")
-    names += [name for of_seeds in seed_columns(frame).values() for name in of_seeds]
+    names = [name for name in frame.columns if name not in KEYS]  # those of seeds too
     for name in names:
         held = frame[name].dtype
         if not types.is_numeric_dtype(held) or types.is_bool_dtype(held):
