@@ -39,26 +39,31 @@ def rank_sum(components: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
     Raises:
         ValueError: there is no component, or they are no vectors of one length.
     """
-    total: NDArray[np.float64] = _ranks(components).sum(axis=0)
+    ranks = _ranks(components)
+    # Halves add up exactly: networks of the same ranks, in whatever order, tie.
+    total: NDArray[np.float64] = ranks.sum(axis=0) / ranks.shape[1]
     return total
 
 
 def log_rank_sum(components: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
     """Return the sum over the components of log(rank / networks), as :func:`rank_sum` does."""
-    total: NDArray[np.float64] = np.log(_ranks(components)).sum(axis=0)
+    ranks = _ranks(components)
+    total: NDArray[np.float64] = np.log(ranks / ranks.shape[1]).sum(axis=0)
     return total
 
 
 def _ranks(components: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
+    """Return (components, networks), 1 the lowest."""
     scores = {name: np.asarray(values, dtype=np.float64) for name, values in components.items()}
     shapes = {values.shape for values in scores.values()}
     if len(shapes) != 1 or len(next(iter(shapes))) != 1:
         found = ", ".join(f"{name} {values.shape}" for name, values in scores.items()) or "none"
         raise ValueError(f"ranks need a vector a component, all of one length; found {found}")
     stack = np.stack(list(scores.values()))
-    ranks = rankdata(np.where(np.isfinite(stack), stack, -np.inf), axis=1)
-    shares: NDArray[np.float64] = ranks / stack.shape[1]
-    return shares
+    ranks: NDArray[np.float64] = rankdata(
+        np.where(np.isfinite(stack), stack, -np.inf), axis=1
+    ).astype(np.float64)
+    return ranks
 
 
 RANK_SUMS: dict[str, Callable[[Mapping[str, ArrayLike]], NDArray[np.float64]]] = {

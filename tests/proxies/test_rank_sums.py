@@ -107,3 +107,13 @@ def test_small_ranks_weigh_more_in_a_log_rank_sum() -> None:
     scores = {"a": np.array([1.0, 2, 3, 4]), "b": np.array([4.0, 3, 2, 1])}
     assert len(set(rank_sum(scores).tolist())) == 1
     assert log_rank_sum(scores).argmax() in (1, 2)
+
+
+@pytest.mark.parametrize("networks", [3, 7, 49, 1000])
+def test_equal_sums_of_ranks_are_ties(networks: int) -> None:
+    """Else rounding would rank networks that three proxies do not tell apart."""
+    rng = np.random.default_rng(networks)
+    scores = {name: rng.permutation(networks) for name in "abc"}
+    found = rank_sum(scores)
+    whole = sum(rankdata(values) for values in scores.values())
+    assert len(set(found.tolist())) == len(set(whole.tolist()))
