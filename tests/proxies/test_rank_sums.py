@@ -9,6 +9,7 @@ import pytest
 from scipy.stats import rankdata
 
 from greenmachine.errors import ConfigError
+from greenmachine.proxies import resolve
 from greenmachine.proxies.joins import PUBLISHED, read_rank_sum
 from greenmachine.proxies.rank_sums import log_rank_sum, rank_sum
 from greenmachine.proxies.zoo.az_nas import az_nas
@@ -117,3 +118,9 @@ def test_equal_sums_of_ranks_are_ties(networks: int) -> None:
     found = rank_sum(scores)
     whole = sum(rankdata(values) for values in scores.values())
     assert len(set(found.tolist())) == len(set(whole.tolist()))
+
+
+@pytest.mark.parametrize("text", ["rank_sum(nwot, synflow)", " az_nas ", "log_rank_sum(a, -b)"])
+def test_a_rank_sum_is_no_proxy_of_one_network(text: str) -> None:
+    with pytest.raises(ConfigError, match="ranks a set of networks"):
+        resolve(text)
