@@ -5,9 +5,11 @@ from greenmachine.api.result import Result
 from greenmachine.api.runs import evolve
 from greenmachine.api.scoring import rank, score
 from greenmachine.api.search import Search
+from greenmachine.api.seed_runs import SeedRuns
 from greenmachine.benchmarks import Benchmark, load_benchmark, register_benchmark
 from greenmachine.callbacks import Callback
 from greenmachine.errors import GreenMachineError
+from greenmachine.evaluation import SeedScore
 from greenmachine.fitness import objectives
 from greenmachine.fitness.objectives import Objective, objective
 from greenmachine.plugins import load_plugin
@@ -34,6 +36,8 @@ __all__ = [
     "Proxy",
     "Result",
     "Search",
+    "SeedRuns",
+    "SeedScore",
     "Selection",
     "callbacks",
     "evolve",

@@ -4,14 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from greenmachine.api.result import Result
-from greenmachine.api.search import CallbacksLike, PluginsLike, Search
+from greenmachine.api.search import CallbacksLike, PluginsLike, Search, warn
+from greenmachine.api.seed_runs import SeedRuns, evolve_seeds
 from greenmachine.config import RunConfig
 from greenmachine.errors import ConfigError
 
 __all__ = ["evolve"]
+
+
+@overload
+def evolve(
+    tasks: str | Iterable[str] | None = None,
+    *,
+    config: str | Path | RunConfig | None = None,
+    settings: Mapping[str, Any] | None = None,
+    out: str | Path | None = None,
+    seed: int | None = None,
+    seeds: None = None,
+    resume: str | Path | None = None,
+    plugins: PluginsLike = (),
+    callbacks: CallbacksLike = (),
+    verbose: bool = False,
+) -> Result: ...
+
+
+@overload
+def evolve(
+    tasks: str | Iterable[str] | None = None,
+    *,
+    config: str | Path | RunConfig | None = None,
+    settings: Mapping[str, Any] | None = None,
+    out: str | Path | None = None,
+    seed: int | None = None,
+    seeds: int,
+    plugins: PluginsLike = (),
+    callbacks: CallbacksLike = (),
+    verbose: bool = False,
+) -> SeedRuns: ...
 
 
 def evolve(
@@ -21,11 +53,12 @@ def evolve(
     settings: Mapping[str, Any] | None = None,
     out: str | Path | None = None,
     seed: int | None = None,
+    seeds: int | None = None,
     resume: str | Path | None = None,
     plugins: PluginsLike = (),
     callbacks: CallbacksLike = (),
     verbose: bool = False,
-) -> Result:
+) -> Result | SeedRuns:
     """Evolve a proxy: capture signals, breed expressions, test the champion.
 
     One call for what :class:`~greenmachine.Search` does with an object.
@@ -35,15 +68,19 @@ def evolve(
             ``"my_space.py:accuracies.csv"``, or several.
         config: settings to start from: a YAML file, or a ``RunConfig``.
         settings: changes of settings by dotted key, such as ``{"evolution.population": 50}``.
-        out: folder of the run; default ``runs/NAME-SEED``.
+        out: folder of the run; default ``runs/NAME-SEED``. With ``seeds`` the folder of all runs;
+            default ``runs/NAME-seeds``.
         seed: of everything random; default that of ``config``.
+        seeds: how many runs to make, one after the other, with the seeds from ``seed`` on. The same
+            call goes on where it was interrupted.
         resume: folder of a run to go on with; see ``Search.resume``.
         plugins: as of ``Search``.
         callbacks: as of ``Search``.
         verbose: show progress on standard error, as the command line does.
 
     Returns:
-        The result. Warns where networks of the test sample failed, or tau is undefined there.
+        The result; with ``seeds`` the results, with mean and deviation of tau. Warns where networks
+        of the test sample failed, or tau is undefined there.
 
     Raises:
         ConfigError: a setting is unknown, out of range, or does not fit the benchmark.
@@ -56,6 +93,7 @@ def evolve(
         >>> greenmachine.evolve(config="experiments/single/nats_tss_cifar10.yaml", out="runs/tss")
         >>> greenmachine.evolve(["nats-tss", "nats-sss"])  # one proxy for both spaces
         >>> greenmachine.evolve(resume="runs/tss", verbose=True)
+        >>> greenmachine.evolve("digits-tss", seeds=5).tau  # mean and deviation over five runs
         >>> greenmachine.evolve(callbacks=[greenmachine.callbacks.EarlyStopping(patience=5)])
     """
     if resume is None:
@@ -67,7 +105,11 @@ def evolve(
             callbacks=callbacks,
             seed=seed,
         )
+        if seeds is not None:
+            return evolve_seeds(search, seeds, out, verbose=verbose, finished=warn)
         return search.run(out, verbose=verbose)
+    if seeds is not None:
+        raise ConfigError("seeds goes on by the same call: give it without resume")
     if any(given is not None for given in (config, out, seed)):
         raise ConfigError("resume takes the settings of its run: give no config, out or seed")
     search = Search.resume(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias, overload
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,7 @@ from torch import nn
 
 from greenmachine.engine import evaluate_model
 from greenmachine.errors import ConfigError, GreenMachineError, NetworkError, one_line
+from greenmachine.evaluation import SeedScore, SeedScorer, check_seeds
 from greenmachine.language import parse
 from greenmachine.networks.batches import label_batch
 from greenmachine.networks.outputs import Output
@@ -24,17 +25,51 @@ from greenmachine.signals.passes import noise_images
 
 __all__ = ["rank", "score"]
 
+Builder: TypeAlias = Callable[[], nn.Module]
+"""Builds a network whose initial weights torch draws."""
 
+Network: TypeAlias = nn.Module | Builder
+
+
+@overload
 def score(
-    model: nn.Module,
+    model: nn.Module | Builder,
     proxy: Proxy | str | Path,
     *,
     images: Any = None,
     labels: Any = None,
     shape: Sequence[int] | None = None,
     seed: int = 0,
+    seeds: None = None,
     output: Output | None = None,
-) -> float:
+) -> float: ...
+
+
+@overload
+def score(
+    model: nn.Module | Builder,
+    proxy: Proxy | str | Path,
+    *,
+    images: Any = None,
+    labels: Any = None,
+    shape: Sequence[int] | None = None,
+    seed: int = 0,
+    seeds: int,
+    output: Output | None = None,
+) -> SeedScore: ...
+
+
+def score(
+    model: nn.Module | Builder,
+    proxy: Proxy | str | Path,
+    *,
+    images: Any = None,
+    labels: Any = None,
+    shape: Sequence[int] | None = None,
+    seed: int = 0,
+    seeds: int | None = None,
+    output: Output | None = None,
+) -> float | SeedScore:
     """Return the score of one network: the same, bit for bit, as in a search or an export.
 
     The model is left as it was found: weights, gradients, running statistics, mode, attributes.
@@ -42,7 +77,8 @@ def score(
     around the call: else the score would move with the cores.
 
     Args:
-        model: any network with convolutions or linear layers.
+        model: any network with convolutions or linear layers, or a function without arguments
+            that builds one: its initial weights are then those of the seed.
         proxy: a proxy, the name of one, an expression, or the path of an exported ``.py`` or of
             a finished run.
         images: (B, C, H, W), a mini-batch as the network takes it: a tensor or an array. Proxies
@@ -52,17 +88,20 @@ def score(
         labels: (B,) class indices; needed by proxies of the data pass alone.
         shape: (B, C, H, W) of the noise where no images are given.
         seed: of the noise, and of randomness inside the network.
+        seeds: how many seeds to score with, from ``seed`` on. A network keeps its weights with all
+            of them; give a function that builds it to average over initialisations.
         output: which part of what the network returns is its output: an index, a key, an
             attribute or a function. None takes a tensor, ``logits``, or the only tensor there is.
 
     Returns:
-        The score; NaN where the formula has no value or a weight is not finite.
+        The score; NaN where the formula has no value or a weight is not finite. With ``seeds``
+        their scores, with ``mean`` and ``deviation``.
         ``Proxy.direction`` says whether high or low is good. Warns where the network uses weights
         that belong to no convolution or linear layer.
 
     Raises:
-        ConfigError: no such proxy, it scores architectures and no networks, or images, labels or
-            shape are missing or do not fit together.
+        ConfigError: no such proxy, it scores architectures and no networks, ``seeds`` is less than
+            1, or images, labels or shape are missing or do not fit together.
         ExpressionError: the expression has a fault.
         RunError: the folder holds no finished run.
         NetworkError: the network raised, or the proxy cannot read it.
@@ -71,47 +110,53 @@ def score(
         >>> greenmachine.score(model, "synflow", shape=(1, 3, 32, 32))
         >>> greenmachine.score(model, "snip", images=x, labels=y)
         >>> greenmachine.score(model, "sum_layers(l2_norm(noise_weight_grad))", images=x)
+        >>> found = greenmachine.score(lambda: Net(), "synflow", shape=(1, 3, 32, 32), seeds=5)
+        >>> found.mean, found.deviation
     """
-    if not isinstance(model, nn.Module):
-        raise ConfigError(
-            f"the network is {type(model).__name__}, not a torch.nn.Module: score(model, proxy)"
-        )
-    scorer = _scorer(_proxy(proxy), images, labels, shape, seed, output)
+    scorers = _scorers(_proxy(proxy), images, labels, shape, seed, seeds, output)
+    scorer = SeedScorer(scorers)
     try:
         judged = scorer(model)
     except GreenMachineError:
         raise
     except Exception as error:  # a network may raise anything
-        raise NetworkError(f"{scorer.given}: {type(error).__name__}: {one_line(error)}") from error
+        raise NetworkError(
+            f"{scorers[seed].given}: {type(error).__name__}: {one_line(error)}"
+        ) from error
     if judged.coverage is not None:
         judged.coverage.warn()
-    return judged.value
+    return judged.value if seeds is None else scorer.found[0]
 
 
 def rank(
-    models: Mapping[str, nn.Module] | Iterable[nn.Module | tuple[str, nn.Module]],
+    models: Mapping[str, Network] | Iterable[Network | tuple[str, Network]],
     proxy: Proxy | str | Path,
     *,
     images: Any = None,
     labels: Any = None,
     shape: Sequence[int] | None = None,
     seed: int = 0,
+    seeds: int | None = None,
     output: Output | None = None,
 ) -> pd.DataFrame:
     """Return the networks, the best by ``proxy`` first.
 
     Args:
         models: networks by name, or an iterable of them or of (name, network). From a generator
-            they come and go one by one, so that they need not fit into memory together.
+            they come and go one by one, so that they need not fit into memory together. A function
+            that builds a network stands for it, with initial weights of the seed.
         proxy: see :func:`score`, as for the other arguments.
         images: (B, C, H, W).
         labels: (B,) class indices.
         shape: (B, C, H, W) of the noise where no images are given.
         seed: of the noise, and of randomness inside the networks.
+        seeds: how many seeds to score with; see :func:`score`. The networks are ranked by their
+            mean scores.
         output: which part of what the networks return is their output.
 
     Returns:
-        A row a network with ``name`` (its place, from 0, where it has none), ``score``, ``rank``
+        A row a network with ``name`` (its place, from 0, where it has none), ``score``, with
+        ``seeds`` ``deviation`` (``score`` is the mean then, this the standard deviation), ``rank``
         (1 is the best, ties share one), ``coverage`` (the share of the weights it uses that
         belong to convolutions and linear layers; 1 where the proxy reads more than layers) and
         ``failure``: why there is no score, else empty. A network that raises has the score NaN;
@@ -129,7 +174,7 @@ def rank(
         >>> greenmachine.rank(some, "synflow", shape=(1, 3, 32, 32))
     """
     chosen = _proxy(proxy)
-    scorer = _scorer(chosen, images, labels, shape, seed, output)
+    scorer = SeedScorer(_scorers(chosen, images, labels, shape, seed, seeds, output))
     rows: list[tuple[str | int, float, float, str]] = []
     for name, model in _named(models):
         try:
@@ -147,6 +192,8 @@ def rank(
     merit = (chosen.direction * frame["score"]).where(np.isfinite(frame["score"]))
     places = merit.rank(ascending=False, method="min", na_option="bottom").astype(int)
     frame.insert(2, "rank", places)
+    if seeds is not None:
+        frame.insert(2, "deviation", [found.deviation for found in scorer.found])
     return frame.sort_values("rank", kind="stable", ignore_index=True)
 
 
@@ -155,8 +202,8 @@ def _proxy(proxy: Proxy | str | Path) -> Proxy:
 
 
 def _named(
-    models: Mapping[str, nn.Module] | Iterable[nn.Module | tuple[str, nn.Module]],
-) -> Iterator[tuple[str | int, nn.Module]]:
+    models: Mapping[str, Network] | Iterable[Network | tuple[str, Network]],
+) -> Iterator[tuple[str | int, Network]]:
     if isinstance(models, nn.Module):  # iterating over a Sequential would rank its layers
         raise ConfigError("rank takes several networks: a mapping, a list or a generator of them")
     if isinstance(models, Mapping):
@@ -166,9 +213,22 @@ def _named(
         yield item if isinstance(item, tuple) else (place, item)
 
 
-def _scorer(*of: Any) -> _Scorer:
+def _scorers(
+    proxy: Proxy,
+    images: Any,
+    labels: Any,
+    shape: Sequence[int] | None,
+    seed: int,
+    seeds: int | None,
+    output: Output | None,
+) -> dict[int, _Scorer]:
+    """Return a scorer for each seed, by seed."""
+    number = check_seeds(1 if seeds is None else seeds)
     with neutral():  # a default device would move images and labels
-        return _Scorer(*of)
+        return {
+            one: _Scorer(proxy, images, labels, shape, one, output)
+            for one in range(seed, seed + number)
+        }
 
 
 class _Scorer:

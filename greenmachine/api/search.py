@@ -24,7 +24,7 @@ from greenmachine.plugins import load_plugin
 from greenmachine.proxies import resolve
 from greenmachine.signals.registry import PASSES, Pass
 
-__all__ = ["Search", "execute"]
+__all__ = ["Search", "execute", "warn"]
 
 PluginsLike: TypeAlias = str | Path | ModuleType | Iterable[str | Path | ModuleType]
 CallbacksLike: TypeAlias = (
@@ -195,7 +195,7 @@ class Search:
             RunError: the folder holds another run, or is damaged; workers died again and again.
         """
         result = execute(self, folder, verbose=verbose)
-        _warn(result)
+        warn(result)
         return result
 
     def cost(self) -> Forecast:
@@ -286,7 +286,8 @@ def _pass_names(passes: str | Iterable[str | Pass | Callable[..., Any]]) -> list
     return names
 
 
-def _warn(result: Result) -> None:
+def warn(result: Result) -> None:
+    """Warn where networks of the test sample failed, or tau is undefined there."""
     for dataset, rows in result.facts["test"].items():
         if rows["champion"]["tau"] is None:
             warnings.warn(

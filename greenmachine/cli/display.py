@@ -22,7 +22,7 @@ from greenmachine.callbacks.progress import TimeLeft
 from greenmachine.cli.console import plain_console
 from greenmachine.workers import Progress as Tasks
 
-__all__ = ["bar", "print_cost", "print_frame", "print_ranking"]
+__all__ = ["bar", "print_cost", "print_frame", "print_ranking", "print_seed_runs"]
 
 
 @contextmanager
@@ -95,6 +95,9 @@ def print_cost(facts: Mapping[str, Any], as_json: bool = False) -> None:
     console.print(table)
     spent = f"estimated from a calibration of {facts['calibration_seconds']:.0f} s; nothing was run"
     console.print(spent, soft_wrap=True, highlight=False)
+    if "runs" in facts:
+        total = timedelta(seconds=round(facts["runs"] * facts["total_seconds"]))
+        console.print(f"this is one run; {facts['runs']} runs, one after the other, take {total}")
 
 
 def print_frame(frame: pd.DataFrame, as_json: bool = False) -> None:
@@ -111,6 +114,50 @@ def print_frame(frame: pd.DataFrame, as_json: bool = False) -> None:
     plain_console().print(table)
 
 
+def print_seed_runs(facts: Mapping[str, Any]) -> None:
+    """Print the summary of runs that differ in their seed (``SeedRuns.facts``)."""
+    from greenmachine.api.seed_runs import spread_text, tau_text
+
+    console = plain_console()
+    samples = list(facts["tau"])
+    for task in facts["tasks"]:
+        console.print(
+            f"\nKendall's tau on {task}, mean ± standard deviation over {facts['finished']} runs:",
+            soft_wrap=True,
+        )
+        table = Table(box=None, header_style="", pad_edge=False)
+        table.add_column("")
+        for sample in samples:
+            table.add_column(sample, justify="right")
+        for name in facts["tau"]["test"][task]:
+            cells = [spread_text(facts["tau"][sample][task][name]) for sample in samples]
+            table.add_row(f"  {name}", *cells, style="bold" if name == "champion" else "")
+        console.print(table)
+        if (scheme := facts["objective"]["scheme"]) != "kendall":
+            values = facts["objective_values"]
+            shown = ", ".join(
+                f"{spread_text(values[sample][task]['champion'])} on {sample}" for sample in samples
+            )
+            console.print(f"{scheme} of the champion: {shown}", soft_wrap=True, highlight=False)
+    rows = [
+        {
+            "seed": run["seed"],
+            "size": run["size"],
+            "better": "high" if run["direction"] > 0 else "low",
+            "tau on test": ", ".join(map(tau_text, run["tau"]["test"].values())),
+            "seconds": f"{run['seconds']:.0f}",
+            "champion": run["expression"],
+        }
+        for run in facts["runs"]
+    ]
+    console.print("")
+    print_frame(pd.DataFrame(rows))
+    seconds = facts["seconds"]
+    console.print(
+        f"\na run took {spread_text(seconds, 0)} s, all together {seconds['total']:.0f} s"
+    )
+
+
 def print_ranking(table: pd.DataFrame) -> None:
     """Print what ``greenmachine.evaluation.tau_table`` returns, errors beside their values."""
     typer.echo(f"{table['networks'][0]} networks; ± is the standard error, (…) a baseline\n")
@@ -118,12 +165,38 @@ def print_ranking(table: pd.DataFrame) -> None:
         "proxy": table["proxy"],
         "better": table["direction"].map({1: "high", -1: "low"}),
         "tau": _spread(table["tau"], table["standard_error"]),
-        "Spearman": ["–" if math.isnan(v) else f"{v:6.3f}" for v in table["spearman"]],
+        "Spearman": _numbers(table["spearman"]),
         "nDCG": table["ndcg"].map("{:.3f}".format),
         "tau of best 10 %": _spread(table["tau_best"], table["standard_error_best"]),
         "failed": table["failed"],
     }
     print_frame(pd.DataFrame(shown))
+    if "seeds" in table:
+        _print_seeds(table[table["seeds"].notna()])
+
+
+def _print_seeds(table: pd.DataFrame) -> None:
+    """Print what the noise of one seed costs, the columns of ``seed_table``."""
+    typer.echo(
+        "\ntau above is of the mean score over the seeds. One seed alone (± is the standard "
+        "deviation over the seeds):\n"
+    )
+    shown = {
+        "proxy": table["proxy"],
+        "seeds": table["seeds"].astype(int),
+        "tau of one seed": _spread(table["tau_one_seed"], table["deviation_one_seed"]),
+        "the mean gains": _signed(table["cost_one_seed"]),
+        "tau between two seeds": _numbers(table["tau_between_seeds"]),
+    }
+    print_frame(pd.DataFrame(shown))
+
+
+def _numbers(values: pd.Series[float]) -> list[str]:
+    return ["–" if math.isnan(value) else f"{value:6.3f}" for value in values]
+
+
+def _signed(values: pd.Series[float]) -> list[str]:
+    return ["–" if math.isnan(value) else f"{value:+.3f}" for value in values]
 
 
 def _spread(values: pd.Series[float], errors: pd.Series[float]) -> list[str]:

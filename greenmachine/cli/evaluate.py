@@ -37,6 +37,13 @@ def evaluate(
     columns: Annotated[
         str | None, typer.Option(help="proxies, with commas between them [default: all]")
     ] = None,
+    combine: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="join columns by their ranks: rank_sum(a, b, ...), log_rank_sum(a, -b), az_nas; "
+            "it depends on the set of networks that is ranked; again for another"
+        ),
+    ] = None,
     live: Annotated[
         bool, typer.Option("--live", help="only cells without dead operations (topology spaces)")
     ] = False,
@@ -52,6 +59,14 @@ def evaluate(
     the accuracy of one ranks like the mean of the others. A proxy may do better, because its score
     has not the noise of a training.
 
+    A rank sum is the sum of the networks' ranks by each column, a log rank sum that of the ranks'
+    logarithms, in the directions of the columns; `-` before a column turns it. Ties share the mean
+    of their ranks, and failed networks the lowest one. It depends on the set of networks that is
+    ranked.
+
+    Where a proxy was scored with several seeds (`greenmachine score --seeds 5`), its mean score is
+    ranked, and a second table says what one seed alone achieves.
+
     Examples:
 
       greenmachine evaluate scores.parquet
@@ -59,6 +74,10 @@ def evaluate(
       greenmachine evaluate scores.parquet --dataset cifar100 --live --json
 
       greenmachine evaluate scores.parquet --target valid
+
+      greenmachine evaluate scores.parquet --combine "rank_sum(gm_tss, synflow)"
+
+      greenmachine evaluate scores.parquet --columns synflow.seed0,synflow.seed1
     """
     if on is not None:
         check_benchmark(on)
@@ -69,6 +88,7 @@ def evaluate(
     from greenmachine.evaluation import (
         check_rows,
         direction_of,
+        rank_sums_of,
         read_scores,
         score_columns,
         tau_table,
@@ -76,6 +96,7 @@ def evaluate(
 
     frame = read_scores(scores)
     names = score_columns(frame, columns)
+    sums = rank_sums_of(frame, combine or [])
     name = on or str(frame.attrs.get("benchmark", "digits-tss"))
     refuse_unnamed_code([name], scores[0], [on] if on else [])
     benchmark = load_benchmark(name)
@@ -84,6 +105,7 @@ def evaluate(
     told = frame.attrs.get("dataset")
     known = told if told in benchmark.datasets else benchmark.datasets[0]
     directions = {name: direction_of(frame, name) for name in names}
+    directions |= {joined.text: 1 for joined in sums}
     if live:
         frame = frame[benchmark.live[frame["index"]]]
     table = tau_table(frame, benchmark, dataset or known, directions)

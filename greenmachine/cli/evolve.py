@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +19,7 @@ from greenmachine.plugins import loaded_plugins
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from greenmachine.api import Result, Search
     from greenmachine.config import RunConfig
 
 __all__ = ["evolve"]
@@ -62,6 +64,14 @@ def evolve(
     out: Annotated[Path | None, typer.Option(help="run folder [default: runs/NAME-SEED]")] = None,
     resume: Annotated[Path | None, typer.Option(help="go on with the run in this folder")] = None,
     seed: Annotated[int | None, typer.Option(help="seed of everything random")] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="so many runs, one after the other, with the seeds from --seed on: folders "
+            "seed-0, seed-1, ... in --out [default: runs/NAME-seeds], and one summary",
+        ),
+    ] = None,
     backend: Annotated[
         str | None,
         typer.Option(
@@ -95,7 +105,9 @@ def evolve(
     Without arguments it runs on the embedded benchmark digits-tss, in about a minute. Ctrl-C
     loses nothing: --resume goes on after the last whole generation, bit for bit. A finished run
     goes on where --set gives it more evolution.generations, or where the callback that ended it is
-    replaced, or removed with --set callbacks=[].
+    replaced, or removed with --set callbacks=[]. With --seeds 5 it runs five times, and prints
+    mean and standard deviation of tau over the runs (summary.json, summary.md); stopped, the same
+    command goes on.
 
     Examples:
 
@@ -104,6 +116,8 @@ def evolve(
       greenmachine evolve experiments/single/nats_tss_cifar10.yaml --out runs/tss
 
       greenmachine evolve --on nats-sss --set evolution.generations=5 --seed 3
+
+      greenmachine evolve --on nats-tss --seeds 5 --out runs/tss-seeds
 
       greenmachine evolve experiments/paper_language/tss_cifar10.yaml --language typed
 
@@ -131,6 +145,8 @@ def evolve(
     """
     if dry_run and resume is not None:
         raise ConfigError("--dry-run is for a run that has not begun: give it without --resume")
+    if seeds is not None and resume is not None:
+        raise ConfigError("--seeds goes on by the same command: give it without --resume")
     changes = _settings(change or [])
     changes |= {} if bank is None else {"bank": str(bank)}
     changes |= {} if language is None else {"language.name": language}
@@ -161,7 +177,10 @@ def evolve(
 
         with say_when_stopped("stopped; nothing was written"):
             found = search.cost()
-        print_cost(found.facts(), as_json)
+        print_cost(found.facts() | ({} if seeds is None else {"runs": seeds}), as_json)
+        return
+    if seeds is not None:
+        _run_seeds(search, seeds, out, as_json)
         return
     with say_when_stopped(f"stopped; go on with: {_resume_line(search.settings, folder)}"):
         result = execute(search, folder, verbose=not as_json)
@@ -169,6 +188,38 @@ def evolve(
         typer.echo(json.dumps(result.facts))
     else:
         _show(plain_console(), result.facts, _export_line(search.settings, folder))
+
+
+def _run_seeds(search: Search, seeds: int, out: Path | None, as_json: bool) -> None:
+    """Run a search with several seeds, and print what they found."""
+    from greenmachine.api.seed_runs import evolve_seeds
+    from greenmachine.cli.console import plain_console
+    from greenmachine.cli.display import print_seed_runs
+
+    told = plain_console(stderr=True)
+    say = partial(told.print, soft_wrap=True, highlight=False)
+
+    def finished(result: Result) -> None:
+        taus = ", ".join(f"{name} {_tau(rows)}" for name, rows in _champions(result.facts))
+        say(f"tau on test: {taus}, in {result.seconds:.0f} s")
+
+    with say_when_stopped("stopped; the same command goes on from here"):
+        found = evolve_seeds(
+            search, seeds, out, verbose=not as_json, announce=say, finished=finished
+        )
+    if as_json:
+        typer.echo(json.dumps(found.facts))
+    else:
+        print_seed_runs(found.facts)
+    say(f"{found.folder / 'summary.md'}; compare the runs: {_compare_line(found.folder)}")
+
+
+def _champions(facts: Mapping[str, Any]) -> list[tuple[str, Mapping[str, float | None]]]:
+    return [(task, rows["champion"]) for task, rows in facts["test"].items()]
+
+
+def _compare_line(folder: Path) -> str:
+    return shlex.join(["greenmachine", "report", "--compare", str(folder)])
 
 
 def _check(config: Path | None, changes: Mapping[str, Any], on: list[str]) -> None:

@@ -47,7 +47,11 @@ def fit(
     seed: Annotated[int, typer.Option(min=0, help="of samples and forest")] = 0,
     trees: Annotated[int, typer.Option(min=1, help="of the forest")] = 100,
     features: Annotated[
-        str | None, typer.Option(help="proxies, with commas between them [default: all]")
+        str | None,
+        typer.Option(
+            help="proxies, with commas between them [default: all but rank sums, which depend on "
+            "the set of networks]"
+        ),
     ] = None,
     out: Annotated[Path, typer.Option(help="file of the forest, JSON")] = Path("forest.json"),
     workers: Annotated[int, typer.Option(help="threads; -1 takes every core")] = -1,
@@ -74,11 +78,20 @@ def fit(
     from greenmachine.benchmarks import load_benchmark, short_name
     from greenmachine.cli.console import plain_console
     from greenmachine.cli.display import bar, print_frame
-    from greenmachine.evaluation import check_rows, read_scores, score_columns, try_forest
+    from greenmachine.evaluation import (
+        check_rows,
+        read_scores,
+        score_columns,
+        sums_among,
+        try_forest,
+    )
     from greenmachine.manifest import manifest
 
     frame = read_scores(scores)
     names = score_columns(frame, features)
+    if features is None:
+        joined = {found.text for found in sums_among(names, frame.columns)}
+        names = [name for name in names if name not in joined]
     benchmark = load_benchmark(on)
     check_rows(frame, benchmark)
     dataset = dataset or benchmark.datasets[0]

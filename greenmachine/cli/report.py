@@ -14,7 +14,10 @@ __all__ = ["report"]
 
 def report(
     runs: Annotated[
-        list[Path], typer.Argument(help="folder of the run; with --compare of several")
+        list[Path],
+        typer.Argument(
+            help="folder of the run; with --compare of several, or that of `evolve --seeds`"
+        ),
     ],
     compare: Annotated[bool, typer.Option("--compare", help="runs beside each other")] = False,
     out: Annotated[
@@ -25,13 +28,15 @@ def report(
     """Write a run's report: champion, formula, charts, cost, settings.
 
     The report is one HTML file that needs no network connection. An unfinished run is reported up
-    to its last whole generation.
+    to its last whole generation. A comparison says in which settings the runs differ.
 
     Examples:
 
       greenmachine report runs/tss
 
       greenmachine report --compare runs/tss runs/sss --out both.html
+
+      greenmachine report --compare runs/tss-seeds
     """
     if out is not None and out.is_dir():
         raise ConfigError(f"--out {out} is a folder: name an HTML file")
@@ -42,7 +47,36 @@ def report(
     from greenmachine.reports import write_comparison, write_report
 
     if compare:
-        made = write_comparison(runs, out or Path("comparison.html"))
+        folders = [folder for run in runs for folder in _runs_in(run)]
+        made = write_comparison(folders, out or Path("comparison.html"))
+        _print_settings(folders)
     else:
         made = write_report(runs[0], out)
     plain_console(stderr=True).print(f"{made}: open it in a browser", soft_wrap=True)
+
+
+def _runs_in(folder: Path) -> list[Path]:
+    """Return the folders of the runs that `evolve --seeds` made in ``folder``; else itself."""
+    from greenmachine.evolution import RunFolder
+
+    if RunFolder(folder).holds_run or not folder.is_dir():
+        return [folder]
+    inside = [path for path in folder.glob("seed-*") if path.name.removeprefix("seed-").isdecimal()]
+    begun = [path for path in inside if RunFolder(path).holds_run]
+    return sorted(begun, key=lambda path: int(path.name.removeprefix("seed-"))) or [folder]
+
+
+def _print_settings(folders: list[Path]) -> None:
+    """Print the settings in which the runs differ."""
+    import pandas as pd
+
+    from greenmachine.cli.display import print_frame
+    from greenmachine.evolution import RunFolder
+    from greenmachine.reports.comparison import differing_settings, labels
+
+    configs = [RunFolder(f).description().config.model_dump(mode="json") for f in folders]
+    differing = differing_settings(configs)
+    if not differing:
+        typer.echo("the runs have the same settings")
+        return
+    print_frame(pd.DataFrame(differing, index=labels(folders)).T.reset_index(names="setting"))

@@ -31,8 +31,9 @@ def score(
         list[str],
         typer.Argument(
             metavar="PROXY...",
-            help="zoo names, expressions, exported .py files or run folders",
-            autocompletion=completed("proxies"),
+            help="zoo names, expressions, exported .py files, run folders, or rank_sum(a, b) and "
+            "log_rank_sum(a, b) of such",
+            autocompletion=completed("proxies", "az_nas", "vkdnw_agg"),
         ),
     ],
     on: Annotated[
@@ -55,6 +56,14 @@ def score(
     seed: Annotated[
         int, typer.Option(min=0, max=2**63 - 1, help="of sample, weights and noise")
     ] = 0,
+    seeds: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="score with so many seeds, from --seed on: weights, noise and mini-batch are "
+            "drawn anew, and the mean is ranked",
+        ),
+    ] = 1,
     option: Annotated[
         list[str] | None, typer.Option(help="build option of the benchmark: --option cells=2")
     ] = None,
@@ -91,6 +100,11 @@ def score(
 ) -> None:
     """Score networks with proxies, and say how well the scores rank them.
 
+    A rank sum joins proxies of any magnitude by the networks' ranks, in the proxies' directions;
+    `-` before one turns it, and failed networks have the lowest rank. It depends on the set of
+    networks that is ranked. With --seeds 5 the file has the mean score of each proxy and the
+    scores of the seeds, and a second table says what the noise of one seed costs in tau.
+
     Examples:
 
       greenmachine score nwot nwot_inputs --on nats-tss --arch 42
@@ -103,13 +117,17 @@ def score(
 
       greenmachine score sed --on nats-tss --sample all
 
+      greenmachine score gm_tss --on nats-tss --sample 1000 --seeds 5 --out seeds.parquet
+
+      greenmachine score "rank_sum(gm_tss, synflow)" --on nats-tss --sample 1000
+
       greenmachine score "sum_layers(min_eigenvalue(channel_correlation(noise_input)))"
     """
     check_benchmark(on)
     options = build_options(option or [])
     if not _DEVICE.fullmatch(device):
         raise ConfigError(f"--device {device}: choose cpu, cuda, cuda:0, cuda:1, ... or auto")
-    for text in proxies:
+    for text in proxies:  # those in a rank sum are found missing later
         if text.strip().endswith(".py"):
             check_file(Path(text.strip()), "exported proxy", "give the .py of an export")
 
@@ -122,30 +140,37 @@ def score(
         LEAST_RANKED,
         capture_spec,
         estimate_sweep,
+        proxies_and_sums,
         score_networks,
         score_to_file,
+        seed_spread,
         tau_table,
     )
     from greenmachine.language import parse
-    from greenmachine.proxies import ExpressionProxy, resolve
+    from greenmachine.proxies import ExpressionProxy
     from greenmachine.workers import backend
     from greenmachine.workers.gpus import resolve_device
 
-    resolved = [resolve(text) for text in proxies]
-    found = _columns(resolved)
+    resolved, sums = proxies_and_sums(proxies)
+    found = _columns([*resolved.values()])
     benchmark = load_benchmark(on)
     benchmark = benchmark if target is None else benchmark.with_target(target)
     dataset = dataset or benchmark.datasets[0]
     benchmark.accuracy(dataset)  # refuses an unknown data set or target before any work
     console = plain_console(stderr=True)
     say = partial(console.print, soft_wrap=True, highlight=False)
-    selected = _selected(dict(zip(proxies, resolved, strict=True)), benchmark, say)
+    selected = _selected(resolved, benchmark, say)
     left_out = selected if held_out else np.zeros_like(selected)
     indices = _indices(benchmark, arch, sample, seed, left_out)
     if (seen := int(selected[indices].sum())) and not held_out:
         say(
             f"{seen} of these {len(indices)} networks were used in the search of a proxy here, or "
             "compute the same function as one: --held-out leaves them out"
+        )
+    if sums and len(indices) < LEAST_RANKED:
+        raise ConfigError(
+            f"{sums[0].text} ranks a set of networks: score {LEAST_RANKED} or more, not "
+            f"{len(indices)}"
         )
     spec = capture_spec(
         on,
@@ -159,7 +184,13 @@ def score(
     if dry_run:
         with say_when_stopped("stopped; nothing was written"):
             cost = estimate_sweep(
-                found, spec, indices, distinct=distinct, workers=workers, backend=on_backend
+                found,
+                spec,
+                indices,
+                distinct=distinct,
+                seeds=seeds,
+                workers=workers,
+                backend=on_backend,
             )
         print_cost(cost.facts(), as_json)
         return
@@ -171,13 +202,17 @@ def score(
             spec,
             indices,
             distinct=distinct,
+            seeds=seeds,
+            combined=sums,
             workers=workers,
             progress=told,
             announce=say,
         )
     directions = {name: proxy.direction for name, proxy in found.items()}
+    directions |= {joined.text: 1 for joined in sums}
     if len(indices) < LEAST_RANKED:
-        print_frame(frame, as_json)
+        spread = seed_spread(frame)
+        print_frame(frame if as_json or spread.empty else spread, as_json)
         return
     table = tau_table(frame, benchmark, dataset, directions)
     if as_json:
@@ -185,7 +220,8 @@ def score(
     else:
         print_ranking(table)
     if out is not None:
-        console.print(f"{len(frame)} networks x {len(found)} proxies in {out}")
+        times = f" x {seeds} seeds" if seeds > 1 else ""
+        console.print(f"{len(frame)} networks x {len(found)} proxies{times} in {out}")
 
 
 def _columns(proxies: list[Proxy]) -> dict[str, Proxy]:

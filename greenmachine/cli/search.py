@@ -22,7 +22,9 @@ def search(
             metavar="OBJECTIVE...",
             help="proxies, params, flops, accuracy, file.py:function, rank_sum(a, b), "
             "log_rank_sum(a, b); max: or min: before one turns its direction",
-            autocompletion=completed("proxies", "params", "flops", "accuracy"),
+            autocompletion=completed(
+                "proxies", "params", "flops", "accuracy", "az_nas", "vkdnw_agg"
+            ),
         ),
     ],
     on: Annotated[
@@ -92,6 +94,9 @@ def search(
 
     Several objectives give the Pareto front. Stopped, the same command goes on from there. The
     folder holds result.json, trials.parquet, trials.csv, front.svg and report.html.
+
+    A rank sum depends on the networks that the search has scored so far. A network that fails by
+    one of its proxies counts as failed.
 
     Examples:
 

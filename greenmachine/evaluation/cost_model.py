@@ -36,6 +36,7 @@ def estimate_sweep(
     indices: Sequence[int],
     *,
     distinct: bool = False,
+    seeds: int = 1,
     workers: int = -1,
     backend: str = "loky",
 ) -> Forecast:
@@ -46,6 +47,7 @@ def estimate_sweep(
         spec: see there.
         indices: see there.
         distinct: see there.
+        seeds: see there.
         workers: see there.
         backend: see ``greenmachine.workers.backend``.
 
@@ -53,7 +55,7 @@ def estimate_sweep(
         GreenMachineError: see there.
     """
     began = time.monotonic()
-    sweep = Sweep(proxies, spec, indices, distinct)
+    sweep = Sweep(proxies, spec, indices, distinct, seeds)
     start, task = times(backend, workers)
     networks = len(sweep.firsts)
     chosen = [sweep.firsts[place] for place in _spread(networks, _SCORED)]
@@ -68,11 +70,11 @@ def estimate_sweep(
             score_shard(*work, chosen, packed)
             seconds = (clock() - started) / len(chosen)
     count = working(backend, workers)
-    shards = -(-networks // SHARD_NETWORKS)
+    shards = -(-networks // SHARD_NETWORKS) * len(sweep.seeds)
     busy = max(1, min(count, shards))
     phases = {
         "start": start,
-        "score": networks * seconds / speed_up(busy),
+        "score": sweep.places * seconds / speed_up(busy),
         "communication": -(-shards // count) * task,
     }
     base = process_memory()
@@ -80,7 +82,7 @@ def estimate_sweep(
         plan=Plan(0, 0, len(sweep.indices), 0, 0, 0, 0, count, 0, shards, 0, 0),
         seconds=phases,
         total_seconds=sum(phases.values()),
-        disk_bytes=8 * len(sweep.indices) * (2 + len(sweep.columns)),
+        disk_bytes=8 * len(sweep.indices) * (2 + len(sweep.columns) * (len(sweep.seeds) + 1)),
         memory_bytes=round(base * (1 + (count if count > 1 else 0))),
         calibration_seconds=time.monotonic() - began,
     )

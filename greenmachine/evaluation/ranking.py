@@ -10,6 +10,8 @@ import pandas as pd
 
 from greenmachine.benchmarks import Benchmark
 from greenmachine.errors import ConfigError
+from greenmachine.evaluation.combining import sums_among, with_rank_sums
+from greenmachine.evaluation.seeds import seed_table
 from greenmachine.fitness import rank_row
 from greenmachine.proxies.joins import joined_scores
 
@@ -31,12 +33,15 @@ def tau_table(
         frame: with ``index`` and a column a proxy.
         benchmark: where the accuracies come from.
         dataset: its data set.
-        directions: of the proxies; baselines count as higher is better.
+        directions: of the proxies; baselines count as higher is better. Rank sums of columns rank
+            the networks of ``frame``, whatever set a column of theirs was made on.
 
     Returns:
         ``proxy``, ``direction``, and what ``greenmachine.fitness.rank_row`` says, for what the
         columns can be joined to as well (``greenmachine.proxies.joins``). Baselines are in
-        brackets; they are of the same networks. So is :func:`seed_row`.
+        brackets; they are of the same networks. So is :func:`seed_row`. Where a proxy has several
+        seeds, these are of its mean score, and the columns of
+        ``greenmachine.evaluation.seeds.seed_table`` follow, NaN for the others.
 
     Raises:
         ConfigError: ``frame`` has fewer than ``LEAST_RANKED`` rows.
@@ -45,6 +50,8 @@ def tau_table(
         raise ConfigError(f"{len(frame)} networks cannot be ranked: {LEAST_RANKED} are the least")
     indices = frame["index"].to_numpy()
     accuracy = benchmark.accuracy(dataset)[indices]
+    sums = sums_among(directions, frame.columns)
+    frame = with_rank_sums(frame, sums, directions) if sums else frame
     columns = {
         name: (frame[name].to_numpy(dtype=np.float64), direction)
         for name, direction in directions.items()
@@ -61,6 +68,8 @@ def tau_table(
     if len(seeds) > 1:
         rows.append({"proxy": ONE_SEED, "direction": 1, **seed_row(seeds)})
     table = pd.DataFrame(rows)
+    if len(of_seeds := seed_table(frame, accuracy, directions)):
+        table = table.merge(of_seeds, on="proxy", how="left", validate="1:1")
     return table.sort_values("tau", ascending=False, ignore_index=True, na_position="last")
 
 

@@ -3,10 +3,15 @@
 A file has the column ``index`` (of the architecture in its benchmark), maybe ``arch`` (its
 string), and one column of numbers a proxy. A score that is missing or not finite is a failure. What
 a file tells of itself (``Sweep.facts``: benchmark, data set, directions, ...) is in ``attrs``.
+
+Where a proxy was scored with several seeds, its column has the mean, NaN where one seed failed, and
+the columns ``NAME.seed0``, ``NAME.seed1``, ... beside it have the scores of the seeds. So whatever
+reads columns of proxies reads means.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -23,7 +28,16 @@ from greenmachine.errors import ConfigError, DataError, one_line
 from greenmachine.proxies import PROXIES
 from greenmachine.proxies.rank_sums import split_commas
 
-__all__ = ["COVERAGE", "check_rows", "direction_of", "joined_attrs", "read_scores", "score_columns"]
+__all__ = [
+    "COVERAGE",
+    "check_rows",
+    "direction_of",
+    "joined_attrs",
+    "read_scores",
+    "score_columns",
+    "seed_column",
+    "seed_columns",
+]
 
 _BY_COLUMN = ("proxies", "directions")  # attributes that tell something of every column
 
@@ -35,6 +49,8 @@ It is there only where that is less than 1 for a network.
 
 KEYS = ("index", "arch", COVERAGE)
 """Columns that tell of a network and are no scores."""
+
+_SEED = re.compile(r"(.+)\.seed\d+", re.S)
 
 _COMMAND = "greenmachine score PROXY... --out FILE"
 
@@ -97,14 +113,16 @@ def score_columns(frame: pd.DataFrame, chosen: str | None = None) -> list[str]:
 
     Args:
         frame: of :func:`read_scores`.
-        chosen: names with commas between them. A comma in brackets belongs to an expression.
+        chosen: names with commas between them. A comma in brackets belongs to an expression. The
+            column of a seed (``nwot.seed0``) may be chosen too.
 
     Raises:
         ConfigError: a chosen one is not there; the message names close matches.
     """
     known = [name for name in frame.columns if name not in KEYS]
     if chosen is None:
-        return known
+        of_seeds = {name for names in seed_columns(frame).values() for name in names}
+        return [name for name in known if name not in of_seeds]
     names = split_commas(chosen)
     for name in names:
         if name not in known:
@@ -113,12 +131,32 @@ def score_columns(frame: pd.DataFrame, chosen: str | None = None) -> list[str]:
     return list(dict.fromkeys(names))
 
 
+def seed_column(name: str, seed: int) -> str:
+    """Return the name of the column with the scores of proxy ``name`` with ``seed``."""
+    return f"{name}.seed{seed}"
+
+
+def seed_columns(frame: pd.DataFrame) -> dict[str, list[str]]:
+    """Return the columns of seeds by the name of their proxy, of those proxies that have some."""
+    found: dict[str, list[str]] = {}
+    for column in frame.columns:
+        told = _SEED.fullmatch(str(column))
+        if told is not None and told[1] in frame.columns and told[1] not in KEYS:
+            found.setdefault(told[1], []).append(str(column))
+    return found
+
+
 def direction_of(frame: pd.DataFrame, name: str) -> int:
     """Return the direction of a column of :func:`read_scores`.
 
     It is what the file says; else that of the zoo's proxy of this name; else 1, higher is better.
+    The column of a seed has the direction of its proxy.
     """
-    told = frame.attrs.get("directions", {}).get(name)
+    known = frame.attrs.get("directions", {})
+    told = known.get(name)
+    of_seed = _SEED.fullmatch(name)
+    if told is None and of_seed is not None and of_seed[1] in frame.columns:
+        return direction_of(frame, of_seed[1])
     if told is not None:
         return int(told)
     return PROXIES.find(name).direction if name in PROXIES else 1
@@ -135,6 +173,7 @@ def _read(path: Path) -> pd.DataFrame:
     index = frame["index"]
     if not types.is_integer_dtype(index) or index.isna().any() or not index.is_unique:
         raise DataError(f"{path}: column index must hold integers, each once")
+    names = [name for name in frame.columns if name not in KEYS]  # those of seeds too
     for name in names:
         held = frame[name].dtype
         if not types.is_numeric_dtype(held) or types.is_bool_dtype(held):

@@ -18,6 +18,7 @@ from greenmachine.evaluation.sweep import Sweep
 from greenmachine.files import alone_in, refuse_foreign, remove_leftovers, replace_file
 from greenmachine.language import Expression
 from greenmachine.proxies import Proxy
+from greenmachine.proxies.rank_sums import RankSum
 from greenmachine.signals import CaptureSpec
 from greenmachine.workers import Progress
 
@@ -48,6 +49,8 @@ def score_networks(
     indices: Sequence[int],
     *,
     distinct: bool = False,
+    seeds: int = 1,
+    combined: Sequence[RankSum] = (),
     workers: int = -1,
     progress: Progress | None = None,
     announce: Callable[[str], None] = lambda line: None,
@@ -61,8 +64,13 @@ def score_networks(
         indices: architectures of the benchmark.
         distinct: build architectures that compute the same once, and score them as the first of
             them. Scores of architectures are each one's own.
+        seeds: how many seeds every network is built and scored with, from that of ``spec`` on. With
+            several a column has the mean, and those of the seeds stand beside it
+            (``greenmachine.evaluation.score_file``).
+        combined: rank sums of the columns, each a column too, over all of ``indices``.
         workers: processes.
-        progress: told how many networks are scored, after every shard.
+        progress: told how many networks are scored, after every shard; with several seeds each
+            network counts once a seed.
         announce: told what failed, on how many networks, and the first reason.
 
     Raises:
@@ -70,7 +78,7 @@ def score_networks(
             reads the architectures of another space, a build option is wrong, images are missing,
             a worker died, or no network could be sent through the passes.
     """
-    sweep = Sweep(proxies, spec, indices, distinct)
+    sweep = Sweep(proxies, spec, indices, distinct, seeds, combined)
     rows = [row for shard in sweep.rows(set(), workers, progress) for row in shard]
     return sweep.table(pd.DataFrame(rows, columns=[PLACE, *sweep.columns]), announce)
 
@@ -82,6 +90,8 @@ def score_to_file(
     out: Path,
     *,
     distinct: bool = False,
+    seeds: int = 1,
+    combined: Sequence[RankSum] = (),
     workers: int = -1,
     progress: Progress | None = None,
     announce: Callable[[str], None] = lambda line: None,
@@ -96,20 +106,21 @@ def score_to_file(
             command writes them.
     """
     refuse_foreign(out, b'"proxies"', "score file")
-    sweep = Sweep(proxies, spec, indices, distinct)
+    sweep = Sweep(proxies, spec, indices, distinct, seeds, combined)
     folder = out.with_name(f"{out.name}.parts")
     with alone_in(folder, IDENTITY, "parts of a sweep") as held:
         remove_leftovers(out.parent, out.name)
-        parts = Parts(held, sweep.identity(), sweep.columns, len(sweep.firsts))
+        parts = Parts(held, sweep.identity(), sweep.columns, sweep.places)
         scored = {int(place) for place in parts.read()[PLACE]}
         if sweep.firsts:
+            times = f", {len(sweep.seeds)} seeds" if len(sweep.seeds) > 1 else ""
             announce(
-                f"{len(sweep.copies)} networks, {len(sweep.firsts)} distinct: "
-                f"{len(scored)} scored before, {len(sweep.firsts) - len(scored)} to go"
+                f"{len(sweep.copies)} networks, {len(sweep.firsts)} distinct{times}: "
+                f"{len(scored)} scored before, {sweep.places - len(scored)} to go"
             )
         parts.collect(sweep.rows(scored, workers, progress))
         rows = parts.read()
-        if len(rows) < len(sweep.firsts):
+        if len(rows) < sweep.places:
             raise RunError(f"parts are gone from {folder}: run the same command again")
         table = sweep.table(rows, announce)
         table.attrs.update(sweep.facts())  # Parquet keeps them

@@ -3,6 +3,9 @@
 Scores of architectures need no network: they are not in the rows but join the table at its end, and
 where no other proxy is asked nothing is built.
 
+With several seeds every network is built, and scored, once with each: weights, noise and mini-batch
+are those of the seed. A proxy's score is the mean (see ``score_file.py``).
+
 Every architecture has weights of its own, drawn from the seed and its index, so no two networks
 leave the same signals. ``distinct`` shares them where nothing else differs: architectures that
 compute the same from the same weights (``Benchmark.twins``) get the score of the first of them,
@@ -14,7 +17,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +26,9 @@ from numpy.typing import NDArray
 
 from greenmachine.errors import ConfigError, RunError
 from greenmachine.evaluation.checkpoint import PART_NETWORKS, PLACE, Row
+from greenmachine.evaluation.combining import with_rank_sums
 from greenmachine.evaluation.score_file import COVERAGE
+from greenmachine.evaluation.seeds import check_seeds, columns_of_seeds
 from greenmachine.evaluation.worker import NETWORK, Scored, score_shard
 from greenmachine.language import parse
 from greenmachine.plugins import loaded_plugins
@@ -38,6 +43,7 @@ from greenmachine.proxies import (
     checked_space,
     resolve,
 )
+from greenmachine.proxies.rank_sums import RankSum
 from greenmachine.signals import CaptureSpec
 from greenmachine.signals.network_capture import cached_benchmark, packed_benchmark
 from greenmachine.signals.registry import PASSES
@@ -54,10 +60,14 @@ class Sweep:
     """What is to be scored.
 
     Attributes:
-        firsts: the networks to build, each once; a row's place is the place here. None where every
-            proxy scores architectures alone.
+        firsts: the networks to build, each once with a seed. None where every proxy scores
+            architectures alone.
         copies: for every architecture asked for the place of its network in ``firsts``.
         columns: of a row, without its place.
+        seeds: that are scored, from the seed of the specification on.
+        places: number of rows: a row's place is that in ``firsts``, and one round of these follows
+            the other, a round for each seed.
+        combined: rank sums whose scores are added to the table.
     """
 
     def __init__(
@@ -66,6 +76,8 @@ class Sweep:
         spec: CaptureSpec,
         indices: Sequence[int],
         distinct: bool,
+        seeds: int = 1,
+        combined: Sequence[RankSum] = (),
     ) -> None:
         self.proxies: dict[str, Proxy] = {
             name: resolve(proxy) if isinstance(proxy, str) else proxy
@@ -98,6 +110,9 @@ class Sweep:
         self.copies = [places.setdefault(int(twins[i]), len(places)) for i in built]
         self.firsts = list(places)
         self.columns = [_FAILURES, _COVERAGE, *self._of_networks]
+        self.seeds = range(spec.seed, spec.seed + check_seeds(seeds))
+        self.places = len(self.firsts) * len(self.seeds)
+        self.combined = tuple(combined)
 
     @property
     def _of_networks(self) -> list[str]:
@@ -111,6 +126,7 @@ class Sweep:
             "proxies": {name: proxy.text for name, proxy in self.proxies.items()},
             "indices": self.indices,
             "distinct": self.distinct,
+            "seeds": len(self.seeds),
             "spec": {**asdict(self.spec), "terminals": list(self.spec.terminals)},
             "checksum": self.benchmark.checksum,
             "plugins": sorted(self._plugins().values()),
@@ -123,14 +139,23 @@ class Sweep:
             "dataset": self.spec.dataset,
             "batch": self.spec.batch,
             "seed": self.spec.seed,
+            "seeds": len(self.seeds),
             "options": dict(self.spec.options),
             "device": self.spec.device,
             "distinct": self.distinct,
             "checksum": self.benchmark.checksum,
             "plugins": self._plugins(),
-            "proxies": {name: proxy.text for name, proxy in self.proxies.items()},
-            "directions": {name: proxy.direction for name, proxy in self.proxies.items()},
+            "proxies": {
+                **{name: proxy.text for name, proxy in self.proxies.items()},
+                **{found.text: found.text for found in self.combined},
+            },
+            "directions": self._directions,
         }
+
+    @property
+    def _directions(self) -> dict[str, int]:
+        told = {name: proxy.direction for name, proxy in self.proxies.items()}
+        return told | {found.text: 1 for found in self.combined}
 
     def _plugins(self) -> dict[str, str]:
         """Return the plugins that define a proxy, or what it is made of: SHA-256 by name."""
@@ -160,33 +185,34 @@ class Sweep:
         """
         if not self.firsts:
             return
-        missing = [place for place in range(len(self.firsts)) if place not in scored]
-        shards = [
-            [missing[number] for number, _ in shard]
-            for shard in shard_places([self.firsts[place] for place in missing])
-        ]
         packed = packed_benchmark(self.spec.benchmark)
-        tasks = [
-            (self.spec, self.expressions, self.functions, [self.firsts[p] for p in shard], packed)
-            for shard in shards
-        ]
+        shards: list[list[int]] = []
+        tasks = []
+        for number, seed in enumerate(self.seeds):
+            first = number * len(self.firsts)
+            missing = [p for p in range(first, first + len(self.firsts)) if p not in scored]
+            spec = replace(self.spec, seed=seed)
+            for shard in shard_places([self.firsts[place - first] for place in missing]):
+                shards.append([missing[at] for at, _ in shard])
+                networks = [network for _, network in shard]
+                tasks.append((spec, self.expressions, self.functions, networks, packed))
         told = progress or (lambda done, total: None)
         done = len(scored)
-        told(done, len(self.firsts))
+        told(done, self.places)
         held: list[Row] = []
         alive = bool(scored)
         stream = stream_tasks(score_shard, tasks, workers, device=self.spec.device)
-        for shard, results in zip(shards, stream, strict=True):
-            held += [self._row(*of) for of in zip(shard, results, strict=True)]
-            done += len(shard)
+        for rows, results in zip(shards, stream, strict=True):
+            held += [self._row(*of) for of in zip(rows, results, strict=True)]
+            done += len(rows)
             alive = alive or any(NETWORK not in found.failures for found in results)
-            if not alive and (len(held) >= PART_NETWORKS or done == len(self.firsts)):
-                first = json.loads(held[0][_FAILURES])[NETWORK]
-                raise RunError(f"all {len(held)} networks failed; the first: {first}")
+            if not alive and (len(held) >= PART_NETWORKS or done == self.places):
+                why = json.loads(held[0][_FAILURES])[NETWORK]
+                raise RunError(f"all {len(held)} networks failed; the first: {why}")
             if alive:  # until then there is nothing worth keeping
                 yield held
                 held = []
-            told(done, len(self.firsts))
+            told(done, self.places)
 
     def _row(self, place: int, found: Scored) -> Row:
         texts = {name: self.proxies[name].text for name in self._of_networks}
@@ -196,30 +222,43 @@ class Sweep:
 
     def table(self, rows: pd.DataFrame, announce: Callable[[str], None]) -> pd.DataFrame:
         """Return the rows of all architectures, in their order, and tell what failed."""
-        whole = rows.iloc[self.copies].reset_index(drop=True)
+        # The networks of one seed after those of the other.
+        whole = rows.iloc[
+            [
+                number * len(self.firsts) + copy
+                for number in range(len(self.seeds))
+                for copy in self.copies
+            ]
+        ].reset_index(drop=True)
+        asked = f"{len(whole)} networks"
+        if len(self.seeds) > 1:
+            asked = f"{len(whole)} scorings ({len(self.copies)} networks, {len(self.seeds)} seeds)"
         failures = [json.loads(text) for text in whole[_FAILURES] if text]
         said = [failure[NETWORK] for failure in failures if NETWORK in failure]
         if said:
-            announce(f"{len(said)} of {len(whole)} networks failed; the first: {said[0]}")
+            announce(f"{len(said)} of {asked} failed; the first: {said[0]}")
         archs = [self.benchmark.archs[index] for index in self.indices]
-        frame = pd.DataFrame({"index": self.indices, "arch": archs})
-        shares = whole[_COVERAGE].to_numpy(dtype=np.float64)
+        columns: dict[str, Any] = {"index": self.indices, "arch": archs}
+        shares = whole[_COVERAGE].to_numpy(dtype=np.float64)[: len(self.copies)]
         if (shares < 1).any():  # of the built-in spaces it is 1 everywhere
-            frame[COVERAGE] = shares
+            columns[COVERAGE] = shares
             announce(
-                f"{int((shares < 1).sum())} of {len(whole)} networks use weights outside of "
+                f"{int((shares < 1).sum())} of {len(archs)} networks use weights outside of "
                 f"convolutions and linear layers: column {COVERAGE} ({shares.min():.1%} or more)"
             )
         for name, proxy in self.proxies.items():
             if isinstance(proxy, ArchitectureProxy):
-                scores, said = self._of_architectures(proxy, archs)
+                columns[name], said = self._of_architectures(proxy, archs)
+                of = f"{len(archs)} networks"
             else:
-                scores = whole[name].to_numpy(dtype=np.float64)
+                scores = whole[name].to_numpy(dtype=np.float64).reshape(len(self.seeds), -1)
+                columns |= columns_of_seeds(name, scores, self.seeds)
                 said = [failure[proxy.text] for failure in failures if proxy.text in failure]
+                of = asked
             if said:
-                announce(f"{name} failed on {len(said)} of {len(archs)} networks: {said[0]}")
-            frame[name] = scores
-        return frame
+                announce(f"{name} failed on {len(said)} of {of}: {said[0]}")
+        frame = pd.DataFrame(columns)
+        return with_rank_sums(frame, self.combined, self._directions) if self.combined else frame
 
     def _of_architectures(
         self, proxy: ArchitectureProxy, archs: list[str]

@@ -125,6 +125,16 @@ class Run:
         """Return the settings of the run that ``folder`` holds; RunError where it holds none."""
         return RunFolder(folder).description().config
 
+    def check(self) -> None:
+        """Refuse a folder that holds another run, before it is executed.
+
+        Raises:
+            RunError: it holds another run, or one on other data.
+        """
+        if self.folder.holds_run:
+            self._differs()
+            self._check_data()
+
     def execute(self) -> dict[str, Any]:
         """Run, or go on, to the end and return the content of ``result.json``.
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from greenmachine.proxies.zoo.az_nas import az_nas
+from greenmachine.proxies.rank_sums import RankSum, parse_rank_sum
+from greenmachine.proxies.zoo.az_nas import COMPONENTS
 from greenmachine.proxies.zoo.swap import swap_regularised
-from greenmachine.proxies.zoo.vkdnw import AGG, vkdnw_agg
+from greenmachine.proxies.zoo.vkdnw import AGG
 
-__all__ = ["JOINS", "Join", "joined_scores"]
+__all__ = ["JOINS", "PUBLISHED", "Join", "joined_scores", "read_rank_sum"]
 
 Scores = Mapping[str, NDArray[np.float64]]
 
@@ -31,14 +32,28 @@ class Join:
     function: Callable[[Scores], NDArray[np.float64]]
 
 
+PUBLISHED: dict[str, RankSum] = {
+    name: RankSum("log_rank_sum", components, (1,) * len(components), name)
+    for name, components in (("az_nas", COMPONENTS), ("vkdnw_agg", AGG))
+}
+"""Rank sums of the literature by name."""
+
 JOINS: dict[str, Join] = {
-    "az_nas": Join(("az_expressivity", "az_progressivity", "az_trainability", "flops"), az_nas),
-    "vkdnw_agg": Join(AGG, vkdnw_agg),
+    **{name: Join(found.leaves, found) for name, found in PUBLISHED.items()},
     "swap_regularised": Join(
         ("swap", "params"), lambda scores: swap_regularised(scores["swap"], scores["params"])
     ),
 }
 """Combinations of the literature, by name."""
+
+
+def read_rank_sum(text: str) -> RankSum | None:
+    """Return the rank sum that ``text`` is, or the published one of this name; None for others.
+
+    Raises:
+        ConfigError: see ``parse_rank_sum``.
+    """
+    return parse_rank_sum(text, PUBLISHED)
 
 
 def joined_scores(scores: Scores) -> dict[str, NDArray[np.float64]]:

@@ -3,13 +3,16 @@
 ``rank_sum(a, b, ...)`` is Σ rank/n over the components, for n networks. ``log_rank_sum(a, b, ...)``
 is Σ log(rank/n), which penalises a network that ranks low by any one component. AZ-NAS and
 VKDNW_agg are sums of logarithms (Lee and Ham, CVPR 2024; Tybl and Neumann, CVPR 2025).
+
+A combined score depends on the set of networks that is ranked, so those of two sets cannot be
+compared.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,7 +22,8 @@ from greenmachine.errors import ConfigError
 
 __all__ = ["RANK_SUMS", "RankSum", "log_rank_sum", "parse_rank_sum", "rank_sum", "split_commas"]
 
-_CALL = re.compile(r"(rank_sum|log_rank_sum)\s*\((.*)\)", re.S)
+_CALL = re.compile(r"(rank_sum|log_rank_sum)\s*\(")
+_DEEPEST = 20  # rank sums in each other
 
 
 def rank_sum(components: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
@@ -36,26 +40,31 @@ def rank_sum(components: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
     Raises:
         ValueError: there is no component, or they are not vectors of one length.
     """
-    total: NDArray[np.float64] = _ranks(components).sum(axis=0)
+    ranks = _ranks(components)
+    # Halves add up exactly: networks of the same ranks, in whatever order, tie.
+    total: NDArray[np.float64] = ranks.sum(axis=0) / ranks.shape[1]
     return total
 
 
 def log_rank_sum(components: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
     """Return the sum over the components of log(rank / networks); see :func:`rank_sum`."""
-    total: NDArray[np.float64] = np.log(_ranks(components)).sum(axis=0)
+    ranks = _ranks(components)
+    total: NDArray[np.float64] = np.log(ranks / ranks.shape[1]).sum(axis=0)
     return total
 
 
 def _ranks(components: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
+    """Return (components, networks), 1 the lowest."""
     scores = {name: np.asarray(values, dtype=np.float64) for name, values in components.items()}
     shapes = {values.shape for values in scores.values()}
     if len(shapes) != 1 or len(next(iter(shapes))) != 1:
         found = ", ".join(f"{name} {values.shape}" for name, values in scores.items()) or "none"
         raise ValueError(f"ranks need vectors of one length, one per component; found {found}")
     stack = np.stack(list(scores.values()))
-    ranks = rankdata(np.where(np.isfinite(stack), stack, -np.inf), axis=1)
-    shares: NDArray[np.float64] = ranks / stack.shape[1]
-    return shares
+    ranks: NDArray[np.float64] = rankdata(
+        np.where(np.isfinite(stack), stack, -np.inf), axis=1
+    ).astype(np.float64)
+    return ranks
 
 
 RANK_SUMS: dict[str, Callable[[Mapping[str, ArrayLike]], NDArray[np.float64]]] = {
@@ -70,47 +79,98 @@ class RankSum:
     """A parsed text such as ``rank_sum(nwot, -synflow)``.
 
     Attributes:
-        text: the text as given.
         kind: a key of ``RANK_SUMS``.
-        components: names of the proxies that are ranked.
+        components: what is ranked: names of proxies, or rank sums of the same networks.
         signs: -1 if ``-`` stands before the component, so low scores rank high; else 1, which means
             the component's own direction.
+        name: of a published rank sum, such as ``az_nas``; empty for others.
     """
 
-    text: str
     kind: str
-    components: tuple[str, ...]
+    components: tuple[str | RankSum, ...]
     signs: tuple[int, ...]
+    name: str = ""
+
+    @property
+    def text(self) -> str:
+        """Its name, or how it is written: the same for every way to set spaces."""
+        if self.name:
+            return self.name
+        signed = ("-" * (s < 0) + str(c) for c, s in zip(self.components, self.signs, strict=True))
+        return f"{self.kind}({', '.join(signed)})"
+
+    @property
+    def leaves(self) -> tuple[str, ...]:
+        """The names that it reads, each once."""
+        found = [c.leaves if isinstance(c, RankSum) else (c,) for c in self.components]
+        return tuple(dict.fromkeys(name for names in found for name in names))
+
+    def renamed(self, names: Mapping[str, str]) -> RankSum:
+        """Return the same rank sum of leaves with other names."""
+        components = tuple(
+            c.renamed(names) if isinstance(c, RankSum) else names.get(c, c) for c in self.components
+        )
+        return replace(self, components=components)
 
     def __call__(self, scores: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
         """Return the combined score, (networks,), higher is better.
 
         Args:
-            scores: the scores of each component, (networks,), higher is better.
+            scores: the scores of each leaf, (networks,), higher is better.
         """
-        pairs = zip(self.components, self.signs, strict=True)
-        signed = {name: sign * np.asarray(scores[name], dtype=np.float64) for name, sign in pairs}
+        signed = {}
+        for component, sign in zip(self.components, self.signs, strict=True):
+            values = component(scores) if isinstance(component, RankSum) else scores[component]
+            signed[str(component)] = sign * np.asarray(values, dtype=np.float64)
         return RANK_SUMS[self.kind](signed)
 
+    def __str__(self) -> str:
+        return self.text
 
-def parse_rank_sum(text: str) -> RankSum | None:
+def parse_rank_sum(text: str, named: Mapping[str, RankSum] | None = None) -> RankSum | None:
     """Parse ``text`` as a rank sum; return None if it is something else.
 
+    Args:
+        text: such as ``rank_sum(nwot, -synflow)``; a component may be a rank sum.
+        named: rank sums that have a name.
+
     Raises:
-        ConfigError: it has fewer than two components, or a component twice.
+        ConfigError: brackets do not match, it has fewer than two components, or one twice.
     """
-    text = text.strip()
-    found = _CALL.fullmatch(text)
+    return _parse(text.strip(), named or {}, 0)
+
+
+def _parse(text: str, named: Mapping[str, RankSum], depth: int) -> RankSum | None:
+    if text in named:
+        return named[text]
+    found = _CALL.match(text)
     if found is None:
         return None
-    parts = split_commas(found[2])
+    inner = text[found.end() : -1]
+    shown = text[:200]
+    if not text.endswith(")") or not _balanced(inner):
+        raise ConfigError(f"{shown}: its brackets do not match: write {found[1]}(nwot, synflow)")
+    if depth > _DEEPEST:
+        raise ConfigError(f"{shown}: rank sums are nested in more than {_DEEPEST} others")
+    parts = split_commas(inner)
     signs = tuple(-1 if part.startswith("-") else 1 for part in parts)
-    names = tuple(part.removeprefix("-").strip() for part in parts)
-    if len(names) < 2 or "" in names or len(set(names)) < len(names):
+    names = [part.removeprefix("-").strip() for part in parts]
+    components = tuple(_parse(name, named, depth + 1) or name for name in names)
+    if len(names) < 2 or "" in names or len(set(map(str, components))) < len(names):
         raise ConfigError(
-            f"{text}: give two or more different proxies, such as {found[1]}(nwot, synflow)"
+            f"{shown}: give two or more different proxies, such as {found[1]}(nwot, synflow)"
         )
-    return RankSum(text, found[1], names, signs)
+    return RankSum(found[1], components, signs)
+
+
+def _balanced(text: str) -> bool:
+    """Whether every bracket of ``text`` closes one that was opened before it."""
+    depth = 0
+    for sign in text:
+        depth += (sign == "(") - (sign == ")")
+        if depth < 0:
+            return False
+    return depth == 0
 
 
 def split_commas(text: str) -> list[str]:

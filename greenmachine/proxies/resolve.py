@@ -11,6 +11,7 @@ from typing import Any
 
 from greenmachine.errors import ConfigError, ExpressionError, RunError, one_line
 from greenmachine.language import parse
+from greenmachine.proxies.joins import read_rank_sum
 from greenmachine.proxies.registry import PROXIES
 from greenmachine.proxies.types import ExpressionProxy, Proxy
 
@@ -30,13 +31,19 @@ def resolve(text: str) -> Proxy:
             expression, for which a high score counts as good.
 
     Raises:
-        ConfigError: there is no proxy of that name, or the file is not an exported proxy.
+        ConfigError: there is no proxy of that name, the file is not an exported proxy, or the text
+            is a rank sum.
         RunError: the folder does not contain a finished run.
         ExpressionError: the expression is invalid; the message points at the place.
     """
     text = text.strip()
     if text in PROXIES:
         return PROXIES.find(text)
+    if read_rank_sum(text) is not None:
+        raise ConfigError(
+            f"{text[:200]} ranks a set of networks, so it is no proxy of one network: give it to "
+            "`greenmachine score`, `evaluate --combine` or `search`"
+        )
     if "(" not in text or text.endswith(".py"):
         path = Path(text)
         if text.endswith(".py"):

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from greenmachine.errors import ConfigError
 from greenmachine.files import refuse_foreign, write_text
-from greenmachine.reports.page import PAGE_MARK, render
+from greenmachine.reports.page import PAGE_MARK, leaves, render, shown
 from greenmachine.reports.reading import read_record
 from greenmachine.reports.record import SAMPLES, Record
 
-__all__ = ["write_comparison"]
+__all__ = ["differing_settings", "labels", "write_comparison"]
+
+_ABSENT = object()
 
 
 def write_comparison(folders: Sequence[Path], out: Path) -> Path:
@@ -33,7 +36,7 @@ def write_comparison(folders: Sequence[Path], out: Path) -> Path:
         raise ConfigError("a comparison needs at least two runs")
     from greenmachine.reports.charts import comparison, comparison_table
 
-    runs = dict(zip(_labels(folders), map(read_record, folders), strict=True))
+    runs = dict(zip(labels(folders), map(read_record, folders), strict=True))
     refuse_foreign(out, PAGE_MARK, "report of greenmachine")
     first, *others = runs.values()
     page = render(
@@ -43,16 +46,38 @@ def write_comparison(folders: Sequence[Path], out: Path) -> Path:
         comparable=all(run.identity == first.identity for run in others),
         taus=[(label, *_taus(run, name)) for label, run in runs.items() for name in run.datasets],
         convergence=comparison(list(runs)),
+        settings=differing_settings([run.config for run in runs.values()]),
     )
     write_text(out, page)
     return out
 
 
-def _labels(folders: Sequence[Path]) -> list[str]:
+def differing_settings(configs: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Return the settings in which runs differ: by dotted key, of each run, to be read.
+
+    Args:
+        configs: settings of the runs (``config.json``). One that lacks a key, because a part of
+            another kind stands there, has an empty text.
+    """
+    flat = [dict(leaves(config)) for config in configs]
+    differing = {}
+    for key in dict.fromkeys(key for settings in flat for key in settings):
+        values = [settings.get(key, _ABSENT) for settings in flat]
+        if all(value == values[0] for value in values):
+            continue
+        texts = ["" if value is _ABSENT else shown(value) for value in values]
+        if len(set(texts)) == 1:  # long lists of one length
+            kinds = [values.index(value) + 1 for value in values]
+            texts = [f"{text}, as run {kind}" for text, kind in zip(texts, kinds, strict=True)]
+        differing[key] = texts
+    return differing
+
+
+def labels(folders: Sequence[Path]) -> list[str]:
     """Return what the runs are called: the folders' names, or numbered paths where two agree."""
-    for labels in ([f.resolve().name for f in folders], [str(f) for f in folders]):
-        if len(set(labels)) == len(labels):
-            return labels
+    for named in ([f.resolve().name for f in folders], [str(f) for f in folders]):
+        if len(set(named)) == len(named):
+            return named
     return [f"{place}: {folder}" for place, folder in enumerate(folders, start=1)]
 
 

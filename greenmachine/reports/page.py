@@ -17,7 +17,7 @@ from greenmachine.reports import vega
 from greenmachine.reports.record import Score
 from greenmachine.reports.vocabulary import KIND_GROUPS, doc_of
 
-__all__ = ["PAGE_MARK", "duration", "environment", "flat", "render", "tau_text"]
+__all__ = ["PAGE_MARK", "duration", "environment", "flat", "leaves", "render", "shown", "tau_text"]
 
 PAGE_MARK = b'name="generator" content="GreenMachine"'
 """What every page of ours has among its bytes."""
@@ -113,13 +113,22 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
-def flat(settings: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
-    """Yield nested settings by dotted key; of long lists the length."""
+def flat(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield nested settings by dotted key, to be read; of long lists the length."""
+    return ((key, shown(value)) for key, value in leaves(settings))
+
+
+def leaves(settings: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield nested settings by dotted key."""
     for key, value in settings.items():
         if isinstance(value, Mapping) and value:
-            yield from flat(value, f"{path}{key}.")
-        elif isinstance(value, list) and len(value) > _LONGEST:
-            yield f"{path}{key}", f"{len(value)} values"
+            yield from leaves(value, f"{path}{key}.")
         else:
-            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-            yield f"{path}{key}", text
+            yield f"{path}{key}", value
+
+
+def shown(value: Any) -> str:
+    """Return the value of a setting to be read."""
+    if isinstance(value, list) and len(value) > _LONGEST:
+        return f"{len(value)} values"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

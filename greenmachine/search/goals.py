@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from greenmachine.errors import ConfigError
 from greenmachine.proxies import ArchitectureProxy, resolve
-from greenmachine.proxies.joins import JOINS
-from greenmachine.proxies.rank_sums import RankSum, parse_rank_sum
+from greenmachine.proxies.joins import read_rank_sum
+from greenmachine.proxies.rank_sums import RankSum
 
 __all__ = ["ACCURACY", "COSTS", "Column", "Constraint", "Goal", "columns_of", "read_goal"]
 
@@ -142,8 +142,8 @@ def read_goal(text: str) -> Goal:
     """Return the objective that ``text`` means.
 
     Args:
-        text: a column, ``rank_sum(...)``, ``log_rank_sum(...)``, or the name of a join of the zoo
-            (``az_nas``, ``vkdnw_agg``); ``max:`` or ``min:`` before it turns its direction.
+        text: a column, ``rank_sum(...)``, ``log_rank_sum(...)``, or the name of a published rank
+            sum (``az_nas``, ``vkdnw_agg``); ``max:`` or ``min:`` before it turns its direction.
 
     Raises:
         ConfigError: it means none.
@@ -152,12 +152,8 @@ def read_goal(text: str) -> Goal:
     turned, _, rest = text.partition(":")
     wanted = {"max": 1, "min": -1}.get(turned)
     bare = rest.strip() if wanted else text
-    join = parse_rank_sum(bare)
-    if join is None and bare in JOINS and bare != "swap_regularised":
-        join = RankSum(
-            bare, "log_rank_sum", JOINS[bare].components, (1,) * len(JOINS[bare].components)
-        )
-    names: Sequence[str] = join.components if join else [bare]
+    join = read_rank_sum(bare)
+    names: Sequence[str] = join.leaves if join else [bare]
     columns = tuple(map(Column.read, names))
     direction = 1 if join else columns[0].direction
     return Goal(text, wanted or direction, columns, join)

@@ -309,3 +309,66 @@ def test_exported_proxy_of_vectors_gives_the_engine_s_score(tmp_path: Path) -> N
     exported = load(tmp_path / "vectors.py")
     with neutral():
         assert exported.score(model) == greenmachine.score(model, text, shape=(8, 64))
+
+
+def build() -> nn.Module:
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 5))
+
+
+def test_seeds_of_a_network_change_its_noise_and_those_of_a_function_its_weights() -> None:
+    model = build()
+    before = [parameter.clone() for parameter in model.parameters()]
+    for proxy in ("l2_norm", EXPRESSIONS[0], "vkdnw"):
+        alone = [greenmachine.score(model, proxy, shape=SHAPE, seed=seed) for seed in (7, 8, 9)]
+        found = greenmachine.score(model, proxy, shape=SHAPE, seed=7, seeds=3)
+        assert list(found.scores.items()) == list(zip((7, 8, 9), alone, strict=True))
+        assert float(found) == found.mean == pytest.approx(sum(alone) / 3)
+        assert found.deviation == pytest.approx(pd.Series(alone).std(), abs=1e-12)
+    weights = greenmachine.score(model, "l2_norm", shape=SHAPE, seeds=3)
+    assert weights.deviation == 0  # the weights are those of the network
+    assert all(map(torch.equal, before, model.parameters()))
+    torch.manual_seed(1)
+    drawn = greenmachine.score(build, "l2_norm", shape=SHAPE, seeds=3)
+    state = torch.get_rng_state()
+    assert len(set(drawn.scores.values())) == 3 and drawn.deviation > 0
+    assert greenmachine.score(build, "l2_norm", shape=SHAPE, seeds=3) == drawn
+    assert greenmachine.score(build, "l2_norm", shape=SHAPE, seed=1) == drawn.scores[1]
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_one_seed_has_no_deviation_and_a_failing_one_no_mean() -> None:
+    one = greenmachine.score(build, "l2_norm", shape=SHAPE, seed=4, seeds=1)
+    assert one.mean == greenmachine.score(build, "l2_norm", shape=SHAPE, seed=4)
+    assert math.isnan(one.deviation)
+    undefined = greenmachine.SeedScore({0: 1.0, 1: math.nan})
+    assert math.isnan(undefined.mean) and math.isnan(undefined.deviation)
+    assert greenmachine.SeedScore({0: 0.1, 1: 0.1, 2: 0.1}).mean == 0.1
+
+
+def test_rank_orders_by_the_mean_over_seeds() -> None:
+    models = {"small": build, "large": lambda: nn.Conv2d(3, 400, 3), "broken": Broken()}
+    table = greenmachine.rank(models, "l2_norm", shape=SHAPE, seed=2, seeds=3)
+    assert table["name"].tolist() == ["large", "small", "broken"]
+    for name in ("small", "large"):
+        found = greenmachine.score(models[name], "l2_norm", shape=SHAPE, seed=2, seeds=3)
+        row = table.set_index("name").loc[name]
+        assert (row["score"], row["deviation"]) == (found.mean, found.deviation)
+    assert table.iloc[2][["score", "deviation"]].isna().all()
+    assert "no way" in table["failure"][2]
+    assert "deviation" not in greenmachine.rank(models, "l2_norm", shape=SHAPE)
+
+
+@pytest.mark.parametrize("seeds", [0, -2, 1.5, "3", True])
+def test_a_number_of_seeds_that_is_none_is_refused(seeds: Any) -> None:
+    for call in (
+        lambda: greenmachine.score(build, "l2_norm", shape=SHAPE, seeds=seeds),
+        lambda: greenmachine.rank([build], "l2_norm", shape=SHAPE, seeds=seeds),
+    ):
+        with pytest.raises(ConfigError, match="1 or more"):
+            call()
+
+
+@pytest.mark.parametrize("model", [3, "resnet", lambda: 3, None])
+def test_what_is_no_network_and_builds_none_is_refused(model: Any) -> None:
+    with pytest.raises(ConfigError, match="Module"):
+        greenmachine.score(model, "l2_norm", shape=SHAPE)

@@ -132,3 +132,68 @@ def test_another_accuracy_of_the_table_counts(call: Call, tmp_path: Path) -> Non
     assert refused.returncode == 1 and "valid@7" in refused.stderr and "test" in refused.stderr
     for words in (("score", "params"), ("evaluate", "one.parquet")):
         assert call(*words, "--target", "nothing").returncode == 1
+
+
+def test_columns_are_combined(call: Call, scores: pd.DataFrame) -> None:
+    texts = ["rank_sum(mine,-opposite)", "log_rank_sum(mine, l2_norm, broken)"]
+    words = [word for text in texts for word in ("--combine", text)]
+    done = call("evaluate", "scores.parquet", *words, "--columns", "mine", "--json")
+    assert done.returncode == 0, done.stderr
+    rows = {row["proxy"]: row for row in json.loads(done.stdout)}
+    accuracy = TSS.accuracy("digits")[scores["index"]]
+    ranks = [scores["mine"].rank(), (-scores["opposite"]).rank()]
+    tau = stats.kendalltau(sum(ranks), accuracy)[0]
+    assert rows["rank_sum(mine, -opposite)"]["tau"] == pytest.approx(tau)
+    low = scores["l2_norm"].fillna(-1e9).rank()
+    joined = np.log(scores["mine"].rank()) + np.log(low)  # what always fails decides nothing
+    row = rows["log_rank_sum(mine, l2_norm, broken)"]
+    assert row["tau"] == pytest.approx(stats.kendalltau(joined, accuracy)[0])
+    assert row["failed"] == 0 and "opposite" not in rows
+    few = call("evaluate", "scores.parquet", *words, "--live", "--json")
+    rows = {row["proxy"]: row for row in json.loads(few.stdout)}
+    live = TSS.live[scores["index"]]
+    part = scores[live]
+    tau = stats.kendalltau(part["mine"].rank() + (-part["opposite"]).rank(), accuracy[live])[0]
+    assert rows["rank_sum(mine, -opposite)"]["tau"] == pytest.approx(tau)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("rank_sum(mine, wrong)", "no column 'wrong'"),
+        ("rank_sum(mine, rank_sum(wrong, broken))", "no column 'wrong'"),
+        ("rank_sum(mine, mine)", "different"),
+        ("rank_sum(mine", "brackets"),
+        ("mine", "rank_sum(a, b)"),
+        ("", "rank_sum(a, b)"),
+        ("az_nas", "no column 'az_expressivity'"),
+    ],
+)
+def test_what_cannot_be_combined_is_one_line(
+    call: Call, scores: pd.DataFrame, text: str, says: str
+) -> None:
+    done = call("evaluate", "scores.parquet", "--combine", text)
+    assert done.returncode == 1
+    (line,) = done.stderr.strip().splitlines()
+    assert says in line
+
+
+def test_a_file_with_seeds_shows_their_noise(
+    call: Call, scores: pd.DataFrame, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(3)
+    for seed in range(3):
+        scores[f"mine.seed{seed}"] = scores["mine"] + rng.normal(0, 3, 120)
+    scores.to_parquet(tmp_path / "scores.parquet", index=False)
+    done = call("evaluate", "scores.parquet", "--json")
+    rows = {row["proxy"]: row for row in json.loads(done.stdout)}
+    assert rows["mine"]["seeds"] == 3 and rows["opposite"]["seeds"] is None
+    assert rows["mine"]["tau_one_seed"] < rows["mine"]["tau"]
+    assert "mine.seed0" not in rows
+    shown = call("evaluate", "scores.parquet").stdout
+    assert f"{rows['mine']['tau_between_seeds']:.3f}" in shown
+    one = call("evaluate", "scores.parquet", "--columns", "mine.seed2", "--json")
+    rows = {row["proxy"]: row for row in json.loads(one.stdout)}
+    accuracy = TSS.accuracy("digits")[scores["index"]]
+    tau = stats.kendalltau(scores["mine.seed2"], accuracy)[0]
+    assert rows["mine.seed2"]["tau"] == pytest.approx(tau)

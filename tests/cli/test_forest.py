@@ -119,3 +119,18 @@ def test_scores_that_the_forest_does_not_know(
     scores.drop(columns="fair").to_parquet(tmp_path / "less.parquet")
     done = call("forest", "predict", "forest.json", "less.parquet")
     assert done.returncode == 1 and "the forest needs scores of fair" in done.stderr
+
+
+def test_rank_sums_are_no_features_unless_they_are_asked_for(
+    call: Call, scores: pd.DataFrame, tmp_path: Path
+) -> None:
+    joined = "rank_sum(good, noise)"
+    scores[joined] = scores["good"].rank() + scores["noise"].rank()
+    scores.to_parquet(tmp_path / "scores.parquet", index=False)
+    for words, features in (
+        ((), ("good", "fair", "noise")),
+        (("--features", f"good,{joined}"), ("good", joined)),
+    ):
+        done = call("forest", "fit", "scores.parquet", *words, *FAST)
+        assert done.returncode == 0, done.stderr
+        assert Forest.load(tmp_path / "forest.json").features == features

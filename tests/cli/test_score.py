@@ -161,3 +161,51 @@ def test_backend_is_named(call: Call) -> None:
     refused = call("score", "l2_norm", "--backend", "abacus", *FAST)
     assert refused.returncode == 1
     assert "unknown backend 'abacus'" in refused.stderr
+
+
+def test_rank_sums_and_seeds_in_one_sweep(call: Call, tmp_path: Path) -> None:
+    words = ("score", "rank_sum(params, -l2_norm, sed)", "l2_norm", "--sample", "6", "--seeds", "2")
+    done = call(*words, "--out", "s.parquet", "--json", *FAST)
+    assert done.returncode == 0, done.stderr
+    frame = pd.read_parquet(tmp_path / "s.parquet")
+    text = "rank_sum(params, -l2_norm, sed)"
+    ranks = [frame["params"].rank(), (-frame["l2_norm"]).rank(), frame["sed"].fillna(-1e9).rank()]
+    assert frame[text].tolist() == pytest.approx((sum(ranks) / 6).tolist())
+    assert (frame["l2_norm.seed0"] != frame["l2_norm.seed1"]).any()
+    rows = {row["proxy"]: row for row in json.loads(done.stdout)}
+    assert rows["l2_norm"]["seeds"] == rows[text]["seeds"] == 2
+    assert rows["params"]["tau_between_seeds"] == pytest.approx(1)
+    again = call("evaluate", "s.parquet", "--json")
+    assert {row["proxy"]: row for row in json.loads(again.stdout)} == rows
+
+
+def test_spread_of_one_architecture(call: Call) -> None:
+    done = call("score", "l2_norm", "--arch", "5", "--seeds", "3", *FAST)
+    assert done.returncode == 0, done.stderr
+    head, row = (line.split() for line in done.stdout.splitlines())
+    assert head == ["index", "proxy", "mean", "deviation", "seed0", "seed1", "seed2"]
+    mean, _, *seeds = map(float, row[2:])
+    assert mean == pytest.approx(sum(seeds) / 3, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["nwot", "--seeds", "0"], 2, "--seeds"),
+        (["nwot", "--seeds", "two"], 2, "--seeds"),
+        (["rank_sum(nwot, synflw)"], 1, "did you mean synflow"),
+        (["rank_sum(nwot, rank_sum(params, sedd))"], 1, "sedd"),
+        (["rank_sum(nwot)"], 1, "two or more"),
+        (["rank_sum(nwot, nwot)"], 1, "different"),
+        (["rank_sum(nwot, synflow"], 1, "brackets"),
+        (["rank_sum(nwot, missing.py)"], 1, "missing.py"),
+        (["rank_sum(nwot, synflow)", "--arch", "3"], 1, "3 or more"),
+    ],
+)
+def test_mistakes_in_seeds_and_rank_sums_are_one_line(
+    call: Call, words: list[str], code: int, says: str
+) -> None:
+    done = call("score", *words)
+    assert done.returncode == code
+    (line,) = done.stderr.strip().splitlines()
+    assert says in line

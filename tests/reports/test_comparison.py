@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from greenmachine.errors import ConfigError, RunError
-from greenmachine.reports import write_comparison
+from greenmachine.reports import differing_settings, write_comparison
 from greenmachine.reports.vega import colour
 from tests.sealed import edit
 
@@ -23,7 +23,7 @@ DIFFER = ("p", "id", "differ")
 def test_two_runs_beside_each_other(runs: dict[str, Path], tmp_path: Path) -> None:
     page = Page(write_comparison(list(runs.values()), tmp_path / "both.html"))
     page.assert_alone()
-    assert page.ids == ["runs", "tau", "convergence", "champions"]
+    assert page.ids == ["runs", "settings", "tau", "convergence", "champions"]
     assert DIFFER in page.attributes  # another seed, other samples
     result = json.loads((runs["finished"] / "result.json").read_text())
     for dataset in ("cifar10", "cifar100"):
@@ -40,6 +40,31 @@ def test_two_runs_beside_each_other(runs: dict[str, Path], tmp_path: Path) -> No
         hall = json.loads((folder / "hall_of_fame.json").read_text())
         assert hall[0]["expression"] in page.text
     assert "kWh" not in page.text
+
+
+def test_settings_that_differ_are_shown(runs: dict[str, Path], tmp_path: Path) -> None:
+    page = Page(write_comparison(list(runs.values()), tmp_path / "both.html"))
+    configs = [json.loads((f / "config.json").read_text())["config"] for f in runs.values()]
+    differing = differing_settings(configs)
+    assert differing["seed"] == [str(config["seed"]) for config in configs]
+    for key, values in differing.items():
+        assert [key, *values] in page.rows
+    same = {key for key in configs[0] if all(c[key] == configs[0][key] for c in configs)}
+    assert same and not same & {key.partition(".")[0] for key in differing}
+    alone = Page(write_comparison([runs["finished"]] * 2, tmp_path / "one.html"))
+    assert "settings" in alone.ids and "seed" not in [row[0] for row in alone.rows]
+
+
+def test_settings_of_other_parts_and_long_lists_differ() -> None:
+    first = {"seed": 1, "selection": {"scheme": "tournament", "size": 3}, "long": [*range(20)]}
+    second = {"seed": 1, "selection": {"scheme": "lexicase"}, "long": [*range(1, 21)]}
+    found = differing_settings([first, second, first])
+    assert found == {
+        "selection.scheme": ["tournament", "lexicase", "tournament"],
+        "selection.size": ["3", "", "3"],
+        "long": ["20 values, as run 1", "20 values, as run 2", "20 values, as run 1"],
+    }
+    assert differing_settings([first, first]) == {}
 
 
 def test_curves_are_the_histories(runs: dict[str, Path], tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ import pytest
 import greenmachine
 from greenmachine.benchmarks import SPACES, load_benchmark
 from greenmachine.errors import ConfigError, DataError, GreenMachineError, RunError
+from greenmachine.evaluation.combining import rank_sums_of, with_rank_sums
 from greenmachine.networks import parse_101
 from greenmachine.search.enumeration import enumerate_space
 from greenmachine.search.goals import Constraint, read_goal
@@ -253,6 +254,14 @@ def test_rank_sums_of_a_search_are_those_of_all_its_networks() -> None:
     assert np.allclose(scored[goal], np.log(ranks[0]) + np.log(ranks[1]))
 
 
+def test_nested_rank_sums_are_those_of_score_files() -> None:
+    goal = "rank_sum(log_rank_sum(flops,params), -params)"
+    result = greenmachine.search_networks(goal, on="digits-sss", trials=20, sampler="exhaustive")
+    columns = result.best[["flops", "params"]].astype(float)
+    (joined,) = rank_sums_of(columns, [goal])
+    assert np.allclose(result.best[goal], with_rank_sums(columns, [joined])[joined.text])
+
+
 def test_evolution_mutates_one_parameter_of_a_young_parent() -> None:
     space = SPACES["sss"].suggest
     study = optuna.create_study(
@@ -344,6 +353,9 @@ def test_a_killed_command_goes_on(number: int, space: Path, tmp_path: Path) -> N
         ("costs.py:nothing", {}, ConfigError),
         ("costs.py:broken", {}, RunError),
         ("rank_sum(nwot)", {}, ConfigError),
+        ("rank_sum(nwot, nwott)", {}, ConfigError),
+        ("rank_sum(nwot, rank_sum(params, params))", {}, ConfigError),
+        ("rank_sum(nwot, params", {}, ConfigError),
         ("nwot", {"storage": "sqlite:////nowhere/at/all.db"}, ConfigError),
         ("az_nas", {"trials": 0}, ConfigError),
     ],

@@ -22,7 +22,10 @@ from greenmachine.proxies.rank_sums import log_rank_sum
 from greenmachine.proxies.types import FunctionProxy
 from greenmachine.signals.capture import fresh_copy
 
-__all__ = ["PROXIES", "az_nas", "expressivity", "progressivity", "trainability"]
+__all__ = ["COMPONENTS", "PROXIES", "az_nas", "expressivity", "progressivity", "trainability"]
+
+COMPONENTS = ("az_expressivity", "az_progressivity", "az_trainability", "flops")
+"""Proxies whose ranks among the scored networks make AZ-NAS."""
 
 _PLUMBING = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 _EPSILON = 1e-6  # the authors' value; it keeps 1/sigma finite where there is no gradient

@@ -21,15 +21,16 @@ from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from greenmachine.networks.untouched import untouched
+from greenmachine.proxies.rank_sums import log_rank_sum
 from greenmachine.proxies.types import FunctionProxy
-from greenmachine.proxies.zoo.az_nas import az_nas
+from greenmachine.proxies.zoo.az_nas import COMPONENTS
 from greenmachine.proxies.zoo.gradients import logits
 from greenmachine.proxies.zoo.layers import parameter_tensors
 from greenmachine.proxies.zoo.redraw import redraw
 
 __all__ = ["AGG", "PROXIES", "vkdnw", "vkdnw_agg", "vkdnw_entropy"]
 
-AGG = ("az_expressivity", "az_progressivity", "az_trainability", "flops", "vkdnw")
+AGG = (*COMPONENTS, "vkdnw")
 """Proxies whose ranks among the scored networks form VKDNW_agg, the paper's aggregate."""
 
 _TENSORS = 256  # the authors' limit; only the first so many are used
@@ -52,7 +53,7 @@ def vkdnw_agg(components: Mapping[str, ArrayLike]) -> NDArray[Any]:
     missing = [name for name in AGG if name not in components]
     if missing:
         raise ValueError(f"vkdnw_agg needs the scores of {', '.join(missing)} too")
-    return az_nas({name: components[name] for name in AGG})
+    return log_rank_sum({name: components[name] for name in AGG})
 
 
 def vkdnw(model: nn.Module, images: Tensor, labels: Tensor | None = None, seed: int = 0) -> float:

@@ -1,0 +1,313 @@
+"""The same search with several seeds: runs in sequence, side by side in one folder, one summary.
+
+``FOLDER/seed-0``, ``FOLDER/seed-1``, ... are run folders as any other. ``summary.json`` and
+``summary.md`` are written after every run, so that a search that was stopped has one too; what they
+hold is read from the runs.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from greenmachine.api.result import Result
+from greenmachine.api.search import Search, execute
+from greenmachine.config import load_config, with_plugins
+from greenmachine.errors import RunError
+from greenmachine.evaluation import check_seeds
+from greenmachine.evaluation.seeds import deviation
+from greenmachine.evolution import RunFolder
+from greenmachine.files import alone_in, read_sealed, remove_leftovers, write_sealed, write_text
+
+__all__ = [
+    "SUMMARY",
+    "SeedRuns",
+    "evolve_seeds",
+    "seeds_folder",
+    "spread_text",
+    "tau_text",
+]
+
+SUMMARY = "summary.json"
+"""The file that tells what the runs of a folder found."""
+
+_SAMPLES = ("train", "validation", "test")
+
+
+@dataclass(frozen=True, repr=False)
+class SeedRuns:
+    """Finished runs that differ in the seed alone.
+
+    Attributes:
+        folder: that holds the folders of the runs.
+        facts: the content of its ``summary.json``.
+
+    Examples:
+        >>> found = greenmachine.evolve("digits-tss", seeds=5)
+        >>> found.tau.loc[("digits", "champion")]  # mean and deviation by sample
+        >>> found.runs[0].best, found.table["expression"]
+        >>> found.best.export("proxy.py")
+    """
+
+    folder: Path
+    facts: Mapping[str, Any] = field(compare=False)
+
+    @classmethod
+    def open(cls, folder: str | Path) -> SeedRuns:
+        """Return what ``folder`` holds; of a search that was stopped, the runs that are finished.
+
+        Raises:
+            RunError: there is no ``summary.json``.
+            DamagedError: it is damaged.
+        """
+        path = Path(folder)
+        if not (path / SUMMARY).is_file():
+            raise RunError(
+                f"{path} holds no {SUMMARY}: make one with `greenmachine evolve --seeds`"
+            )
+        return cls(path, read_sealed(path / SUMMARY, "run the same search again"))
+
+    @cached_property
+    def runs(self) -> list[Result]:
+        """The results of the runs, by seed."""
+        return [Result.open(self.folder / run["folder"]) for run in self.facts["runs"]]
+
+    @property
+    def best(self) -> Result:
+        """The run whose champion has the highest mean tau on validation.
+
+        The validation networks of two seeds differ, so this is a choice and no measurement: quote
+        :attr:`tau`.
+        """
+        merits = [_mean_tau(run["tau"]["validation"].values()) for run in self.facts["runs"]]
+        return self.runs[int(np.argmax(merits))]
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """A row a run, by seed: size, direction, tau as ``test.cifar10``, seconds, expression."""
+        rows = [
+            {
+                "seed": run["seed"],
+                "size": run["size"],
+                "direction": run["direction"],
+                **{
+                    f"{sample}.{task}": math.nan if tau is None else tau
+                    for sample in _SAMPLES
+                    for task, tau in run["tau"][sample].items()
+                },
+                "seconds": run["seconds"],
+                "expression": run["expression"],
+            }
+            for run in self.facts["runs"]
+        ]
+        return pd.DataFrame(rows).set_index("seed")
+
+    @cached_property
+    def tau(self) -> pd.DataFrame:
+        """Mean and standard deviation (n - 1) over the runs of Kendall's tau-b.
+
+        The index is (dataset, score), the champion and then the baselines; the columns are
+        (sample, ``mean`` or ``deviation``). Undefined taus are left out of a mean.
+        """
+        taus = self.facts["tau"]
+        rows = {
+            (task, name): {
+                (sample, what): _number(taus[sample][task][name][what])
+                for sample in _SAMPLES
+                for what in ("mean", "deviation")
+            }
+            for task in self.facts["tasks"]
+            for name in taus["test"][task]
+        }
+        index = pd.MultiIndex.from_tuples(rows, names=["dataset", "score"])
+        columns = pd.MultiIndex.from_product([_SAMPLES, ("mean", "deviation")])
+        return pd.DataFrame([*rows.values()], index, columns)
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of all runs together, in seconds."""
+        return float(self.facts["seconds"]["total"])
+
+    def __repr__(self) -> str:
+        taus = "; ".join(
+            f"{task} {spread_text(rows['champion'])}"
+            for task, rows in self.facts["tau"]["test"].items()
+        )
+        return (
+            f"<SeedRuns {str(self.folder)!r}: {len(self.facts['runs'])} runs, tau of the champion "
+            f"on the test sample, mean ± deviation: {taus}>"
+        )
+
+
+def seeds_folder(search: Search) -> Path:
+    """Return where the runs of a search lie unless another folder is given."""
+    own = search.folder
+    return own.with_name(f"{own.name.removesuffix(str(search.settings.seed))}seeds")
+
+
+def evolve_seeds(
+    search: Search,
+    seeds: int,
+    folder: str | Path | None = None,
+    *,
+    verbose: bool = False,
+    announce: Callable[[str], None] = lambda line: None,
+    finished: Callable[[Result], None] = lambda result: None,
+) -> SeedRuns:
+    """Run ``search`` with several seeds, from its own on, one after the other.
+
+    Interrupted, the same call goes on in the run that was at work; finished runs are read.
+
+    Args:
+        search: a new one.
+        seeds: how many.
+        folder: of the folders of the runs, made if missing; default :func:`seeds_folder`.
+        verbose: show the progress of each run on standard error.
+        announce: told which run begins.
+        finished: told each result.
+
+    Raises:
+        ConfigError: ``seeds`` is less than 1, or the settings do not fit the benchmarks.
+        RunError: the folder, or that of a seed, holds another run or somebody else's files.
+    """
+    first, number = search.settings.seed, check_seeds(seeds)
+    path = seeds_folder(search) if folder is None else Path(folder)
+    if RunFolder(path).holds_run:
+        raise RunError(
+            f"{path} holds a run: runs with several seeds need a folder for all of them, choose "
+            "another --out"
+        )
+    searches = {
+        path / f"seed-{seed}": _with_seed(search, seed) for seed in range(first, first + number)
+    }
+    with alone_in(path, SUMMARY, "runs with several seeds") as held:
+        remove_leftovers(path)
+        # Another run in the folder of the last seed is to be known before the first one begins.
+        for place, each in searches.items():
+            if RunFolder(place).holds_run:
+                each._run(place, False)[1].check()
+        results: list[Result] = []
+        for count, (place, each) in enumerate(searches.items(), start=1):
+            announce(f"seed {each.settings.seed} ({count} of {number}): {place}")
+            results.append(execute(each, place, verbose=verbose))
+            finished(results[-1])
+            if count < number and RunFolder([*searches][count]).finished:
+                continue  # a summary of all that is finished follows
+            held.check()
+            facts = _summary(results, [one.settings.seed for one in searches.values()])
+            write_sealed(path / SUMMARY, facts, parents=False)
+            write_text(path / "summary.md", "\n".join(_markdown(facts)), parents=False)
+    return SeedRuns(path, facts)
+
+
+def _with_seed(search: Search, seed: int) -> Search:
+    other = copy.copy(search)
+    other.settings = with_plugins(load_config(search.settings, {"seed": seed}))
+    return other
+
+
+def _summary(results: Sequence[Result], asked: Sequence[int]) -> dict[str, Any]:
+    """Return the content of ``summary.json``."""
+    first = results[0].facts
+    seconds = [result.seconds for result in results]
+    runs = [
+        {
+            "seed": seed,
+            "folder": result.folder.name,
+            **{name: result.facts["best"][name] for name in ("expression", "direction", "size")},
+            "tau": result.facts["best"]["tau"],
+            "objective": result.facts["best"]["objective"],
+            "individuals": result.facts["individuals"],
+            "generations": result.facts["generations"],
+            "seconds": result.seconds,
+        }
+        for seed, result in zip(asked, results, strict=False)
+    ]
+    return {
+        **{name: first[name] for name in ("name", "benchmarks", "tasks", "objective", "targets")},
+        "seeds": list(asked),
+        "finished": len(results),
+        "tau": _means(results, "tau"),
+        "objective_values": _means(results, "objective"),
+        "seconds": {**_moments(seconds), "total": round(sum(seconds), 1)},
+        "runs": runs,
+    }
+
+
+def _means(results: Sequence[Result], what: str) -> dict[str, Any]:
+    """Return the moments of a value of the champions and baselines, by sample, task and name."""
+    return {
+        sample: {
+            task: {
+                name: _moments([r.facts[sample][task][name][what] for r in results])
+                for name in rows
+            }
+            for task, rows in results[0].facts[sample].items()
+        }
+        for sample in _SAMPLES
+    }
+
+
+def _moments(values: Sequence[float | None]) -> dict[str, float | int | None]:
+    """Return mean and deviation of the numbers among ``values``; None where they are undefined."""
+    found = [value for value in values if value is not None]
+    numbers = {"mean": float(np.mean(found)) if found else math.nan, "deviation": deviation(found)}
+    plain = {k: round(v, 6) if math.isfinite(v) else None for k, v in numbers.items()}
+    return {**plain, "runs": len(found)}
+
+
+def _markdown(facts: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the lines of ``summary.md``."""
+    done, asked = facts["finished"], facts["seeds"]
+    yield f"# {facts['name']}: seeds {', '.join(map(str, asked[:done]))}"
+    yield ""
+    if done < len(asked):
+        yield f"{done} of {len(asked)} runs are finished.\n"
+    for task in facts["tasks"]:
+        yield f"Kendall's τ on {task}, mean ± standard deviation over the runs:\n"
+        yield "| | train | validation | test |"
+        yield "|---|---|---|---|"
+        for name in facts["tau"]["test"][task]:
+            cells = [spread_text(facts["tau"][sample][task][name]) for sample in _SAMPLES]
+            yield f"| {name} | {' | '.join(cells)} |"
+        yield ""
+    seconds = facts["seconds"]
+    yield f"Seconds of a run: {spread_text(seconds, 0)}; of all runs {seconds['total']}.\n"
+    yield "| seed | size | test τ | seconds | champion |"
+    yield "|---|---|---|---|---|"
+    for run in facts["runs"]:
+        taus = ", ".join(map(tau_text, run["tau"]["test"].values()))
+        better = "" if run["direction"] > 0 else " (low is good)"
+        formula = f"`{run['expression']}`{better}"
+        yield f"| {run['seed']} | {run['size']} | {taus} | {run['seconds']} | {formula} |"
+    yield ""
+
+
+def tau_text(tau: float | None) -> str:
+    """Return a tau to be read."""
+    return "undefined" if tau is None else f"{tau:.3f}"
+
+
+def spread_text(row: Mapping[str, float | None], digits: int = 3) -> str:
+    """Return mean ± deviation to be read."""
+    if row["mean"] is None:
+        return "undefined"
+    spread = "undefined" if row["deviation"] is None else f"{row['deviation']:.{digits}f}"
+    return f"{row['mean']:.{digits}f} ± {spread}"
+
+
+def _mean_tau(taus: Any) -> float:
+    known = [tau for tau in taus if tau is not None]
+    return float(np.mean(known)) if known else -math.inf
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value

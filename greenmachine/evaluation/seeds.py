@@ -1,0 +1,235 @@
+"""Scores over several seeds: their mean and spread, and what the noise of one seed costs in tau.
+
+A seed draws the initial weights of a network, the noise that passes through it, and its
+mini-batch. One seed ranks networks by the proxy and by that noise; the mean over seeds has less of
+it. :func:`seed_table` measures how much.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.stats import rankdata
+from torch import nn
+
+from greenmachine.errors import ConfigError
+from greenmachine.evaluation.score_file import seed_column, seed_columns
+from greenmachine.fitness import directed_tau
+from greenmachine.neutral import neutral, seeded
+from greenmachine.proxies.functions import NetworkScore
+
+__all__ = [
+    "OF_SEEDS",
+    "SeedScore",
+    "SeedScorer",
+    "check_seeds",
+    "columns_of_seeds",
+    "deviation",
+    "initialised",
+    "seed_spread",
+    "seed_table",
+]
+
+Floats = npt.NDArray[np.float64]
+
+OF_SEEDS = ("seeds", "tau_one_seed", "deviation_one_seed", "cost_one_seed", "tau_between_seeds")
+"""Columns of :func:`seed_table`, after that of the proxy."""
+
+
+def check_seeds(seeds: int) -> int:
+    """Return the number of seeds.
+
+    Raises:
+        ConfigError: it is no whole number, or less than 1.
+    """
+    if isinstance(seeds, bool) or not isinstance(seeds, int | np.integer) or seeds < 1:
+        raise ConfigError(f"seeds is {seeds!r}: give how many there are, 1 or more, such as 5")
+    return int(seeds)
+
+
+def deviation(values: npt.ArrayLike) -> float:
+    """Return the standard deviation of a sample of numbers (n - 1); NaN of fewer than two."""
+    found = np.asarray(values, dtype=np.float64)
+    if len(found) < 2:
+        return float("nan")
+    with np.errstate(invalid="ignore"):  # infinities
+        return float((found - found[0]).std(ddof=1))  # exactly 0 of equal numbers
+
+
+def _mean(scores: Floats) -> Floats:
+    """Return the mean over the first axis; of equal scores exactly these."""
+    with np.errstate(invalid="ignore"):  # infinities of both signs
+        found: Floats = np.where((scores == scores[0]).all(axis=0), scores[0], scores.mean(axis=0))
+    return found
+
+
+@dataclass(frozen=True)
+class SeedScore:
+    """The scores of one network with several seeds; ``float()`` of it is the mean.
+
+    Attributes:
+        scores: by seed; NaN where the proxy has no value.
+    """
+
+    scores: Mapping[int, float]
+
+    @property
+    def mean(self) -> float:
+        """The mean; NaN where one seed has no score."""
+        return float(_mean(np.array([*self.scores.values()], dtype=np.float64)))
+
+    @property
+    def deviation(self) -> float:
+        """The standard deviation over the seeds (n - 1); NaN of one seed."""
+        return deviation([*self.scores.values()])
+
+    def __float__(self) -> float:
+        return self.mean
+
+    def __repr__(self) -> str:
+        return f"<SeedScore {self.mean:.6g} ± {self.deviation:.2g} over {len(self.scores)} seeds>"
+
+
+def initialised(model: nn.Module | Callable[[], nn.Module], seed: int) -> nn.Module:
+    """Return ``model``, or the network that it builds, with initial weights of ``seed``.
+
+    Raises:
+        ConfigError: it is neither a network nor a function that builds one.
+    """
+    if isinstance(model, nn.Module):
+        return model
+    if not callable(model):
+        raise ConfigError(
+            f"the network is {type(model).__name__}, not a torch.nn.Module, nor a function that "
+            "builds one"
+        )
+    with neutral(), seeded(seed):
+        built = model()
+    if not isinstance(built, nn.Module):
+        raise ConfigError(f"{model!r} returns {type(built).__name__}, not a torch.nn.Module")
+    return built
+
+
+class SeedScorer:
+    """Scores networks with several seeds.
+
+    Args:
+        scorers: by seed, what scores a network with it.
+
+    Attributes:
+        found: the scores of each network that was scored, in order; NaN where it raised.
+    """
+
+    def __init__(self, scorers: Mapping[int, Callable[[nn.Module], NetworkScore]]) -> None:
+        self.found: list[SeedScore] = []
+        self._scorers = scorers
+
+    def __call__(self, model: nn.Module | Callable[[], nn.Module]) -> NetworkScore:
+        """Return the mean score, and the coverage.
+
+        Args:
+            model: the same network for every seed, or a function that builds one: its weights are
+                then drawn anew with every seed.
+
+        Raises:
+            Exception: what building or scoring it raises.
+        """
+        scores = dict.fromkeys(self._scorers, float("nan"))
+        covered = None
+        try:
+            for seed, scorer in self._scorers.items():
+                scores[seed], covered = scorer(initialised(model, seed))
+        finally:
+            self.found.append(SeedScore(scores))
+        return NetworkScore(self.found[-1].mean, covered)
+
+
+def columns_of_seeds(name: str, scores: Floats, seeds: Sequence[int]) -> dict[str, Floats]:
+    """Return the columns of a score file for one proxy.
+
+    Args:
+        name: of the proxy.
+        scores: (seeds, networks), NaN = failed.
+        seeds: of the rows.
+
+    Returns:
+        The mean, NaN where one seed failed, and the scores of each seed where there are several.
+    """
+    if len(seeds) == 1:
+        return {name: scores[0]}
+    return {
+        name: _mean(scores),
+        **{seed_column(name, seed): row for seed, row in zip(seeds, scores, strict=True)},
+    }
+
+
+def seed_table(
+    frame: pd.DataFrame, accuracy: Floats, directions: Mapping[str, int]
+) -> pd.DataFrame:
+    """Return what one seed of each proxy ranks like, of those proxies that have several.
+
+    Args:
+        frame: with a column a proxy, and columns of seeds (``score_file.py``).
+        accuracy: (networks,) true accuracies in percent.
+        directions: of the proxies.
+
+    Returns:
+        ``proxy``; ``seeds``, their number; ``tau_one_seed`` and ``deviation_one_seed``, mean and
+        standard deviation over the seeds of tau-b of one seed's scores; ``cost_one_seed``, by how
+        much tau of the mean score is higher than that mean; ``tau_between_seeds``, the mean over
+        all pairs of seeds of tau-b between their scores: 1 where the seed does not matter. Failed
+        networks rank below all others. NaN where all scores of a seed are tied.
+    """
+    rows: list[dict[str, Any]] = []
+    for name, columns in seed_columns(frame).items():
+        if name not in directions or len(columns) < 2:
+            continue
+        direction = directions[name]
+        scores = frame[columns].to_numpy(dtype=np.float64).T
+        taus = directed_tau(scores, accuracy, direction)
+        mean = frame[name].to_numpy(dtype=np.float64)
+        together = float(directed_tau(mean[None], accuracy, direction)[0])
+        rows.append(
+            {
+                "proxy": name,
+                "seeds": len(columns),
+                "tau_one_seed": float(taus.mean()),
+                "deviation_one_seed": deviation(taus),
+                "cost_one_seed": together - float(taus.mean()),
+                "tau_between_seeds": _between(scores, direction),
+            }
+        )
+    return pd.DataFrame(rows, columns=["proxy", *OF_SEEDS])
+
+
+def _between(scores: Floats, direction: int) -> float:
+    ranks = rankdata(np.where(np.isfinite(scores), direction * scores, -np.inf), axis=1)
+    pairs = combinations(range(len(ranks)), 2)
+    taus = [directed_tau(ranks[i][None], ranks[j], 1)[0] for i, j in pairs]
+    return float(np.mean(taus))
+
+
+def seed_spread(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a row for each network and proxy of few networks: mean, deviation, scores of seeds.
+
+    Args:
+        frame: with ``index``, and columns of seeds.
+    """
+    rows = [
+        {
+            "index": network["index"],
+            "proxy": name,
+            "mean": network[name],
+            "deviation": deviation([network[column] for column in columns]),
+            **{column.removeprefix(f"{name}."): network[column] for column in columns},
+        }
+        for network in frame.to_dict("records")
+        for name, columns in seed_columns(frame).items()
+    ]
+    return pd.DataFrame(rows)
