@@ -92,7 +92,8 @@ def search_networks(
     """
     try:  # here: it is an extra
         from greenmachine.search.result import SearchResult
-        from greenmachine.search.study import NetworkSearch, Settings, open_storage
+        from greenmachine.search.storage import open_storage
+        from greenmachine.search.study import NetworkSearch, Settings
     except ImportError as error:
         if error.name != "optuna":
             raise

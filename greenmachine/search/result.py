@@ -18,6 +18,7 @@ from optuna.trial import TrialState
 from greenmachine.files import replace_file, write_json, write_text
 from greenmachine.manifest import manifest
 from greenmachine.search.study import NetworkSearch
+from greenmachine.search.trials import ARCH, FAILURE, INVALID, SCORES
 
 __all__ = ["SearchResult", "pareto_front"]
 
@@ -57,16 +58,16 @@ class SearchResult:
         (percent); then the parameters. ``why`` says what was wrong.
         """
         search = self.search
-        told = [t for t in search._all() if t.state in _STATES and "arch" in t.user_attrs]
+        told = [t for t in search._all() if t.state in _STATES and ARCH in t.user_attrs]
         texts = [column.text for column in search.columns]
         rows = []
         for trial in told:
-            scores = trial.user_attrs.get("scores", {})
-            why = trial.user_attrs.get("failure", trial.user_attrs.get("invalid", ""))
+            scores = trial.user_attrs.get(SCORES, {})
+            why = trial.user_attrs.get(FAILURE, trial.user_attrs.get(INVALID, ""))
             rows.append(
                 {
                     "trial": trial.number,
-                    "arch": trial.user_attrs["arch"],
+                    "arch": trial.user_attrs[ARCH],
                     "state": _STATES[trial.state],
                     **{text: scores.get(text) for text in texts if text != "accuracy"},
                     **{f"param: {name}": value for name, value in trial.params.items()},

@@ -125,7 +125,7 @@ def test_a_stopped_search_finds_what_the_unbroken_one_finds(
 
     monkeypatch.setattr(RegularisedEvolution.__init__, "__defaults__", (8, 4, 0))
     whole = run(None)
-    import greenmachine.search.study as module
+    import greenmachine.search.evaluator as module
 
     score = module.score_arch
     for moment in stop:
@@ -156,7 +156,7 @@ def test_the_number_of_workers_changes_nothing(space: Path) -> None:
 
 
 def test_nothing_is_scored_twice(space: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import greenmachine.search.study as module
+    import greenmachine.search.evaluator as module
 
     seen: list[str] = []
     score = module.score_arch
