@@ -135,7 +135,10 @@ class NetworkEvaluator:
 
     def _at_once(self, columns: Sequence[Column], arch: str) -> tuple[dict[str, float], str]:
         """Return what is known of ``arch`` without its network, and the first failure."""
-        said = score_arch(self._spec, columns, arch, self._packed)
+        computed = [column for column in columns if column.kind != "accuracy"]
+        said = Columns({})
+        if computed:
+            said = score_arch(self._spec, computed, arch, self._packed)
         values = dict(said.values)
         if self._reads_accuracy and (index := self.benchmark.find(arch)) is not None:
             values["accuracy"] = float(self.benchmark.accuracy(self._spec.dataset)[index])

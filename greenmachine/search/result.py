@@ -189,7 +189,7 @@ class SearchResult:
         }
 
     def __repr__(self) -> str:
-        goals = ", ".join(self.search.settings.objectives)
+        goals = ", ".join(goal.text for goal in self.search.goals)
         first = f", the first {self.best['arch'].iloc[0]}" if len(self.best) else ""
         return (
             f"<SearchResult {goals} on {self.search.settings.benchmark}: "

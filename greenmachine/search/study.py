@@ -14,7 +14,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import optuna
@@ -23,11 +23,13 @@ from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from greenmachine.benchmarks import Benchmark, load_benchmark
+from greenmachine.benchmarks.suggestions import Suggest
 from greenmachine.errors import ConfigError, DataError, GreenMachineError, RunError, one_line
 from greenmachine.interrupts import interrupts_held
 from greenmachine.search.enumeration import enumerate_space
 from greenmachine.search.evaluator import Evaluated, NetworkEvaluator
-from greenmachine.search.goals import Constraint, columns_of, read_goal
+from greenmachine.search.functions import name_of
+from greenmachine.search.goals import Constraint, Objective, columns_of, read_goal
 from greenmachine.search.samplers import ABANDONED, make_sampler
 from greenmachine.search.scoring import check_columns, spec_of
 from greenmachine.search.trials import (
@@ -76,7 +78,7 @@ class Settings:
     """
 
     benchmark: str
-    objectives: tuple[str, ...]
+    objectives: tuple[Objective, ...]
     constraints: tuple[str, ...] = ()
     dataset: str | None = None
     target: str | None = None
@@ -98,6 +100,7 @@ class NetworkSearch:
         storage: of Optuna.
         study: name of the study there.
         scores: a table of ``read_scores``: what it knows is not scored again.
+        suggest: chooses an architecture in place of the benchmark's own: of a part of its space.
 
     Attributes:
         benchmark: that is searched.
@@ -117,6 +120,7 @@ class NetworkSearch:
         storage: BaseStorage | None = None,
         study: str = "greenmachine",
         scores: pd.DataFrame | None = None,
+        suggest: Suggest | None = None,
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         benchmark = load_benchmark(settings.benchmark)
@@ -131,10 +135,12 @@ class NetworkSearch:
         if settings.ask < 1 or (trials is not None and trials < 1):
             raise ConfigError("a search has 1 or more trials, and asks for 1 or more at once")
         self.goals = [read_goal(text) for text in settings.objectives]
-        self.constraints = [Constraint.read(text) for text in settings.constraints]
+        known = [column for goal in self.goals for column in goal.columns]
+        self.constraints = [Constraint.read(text, known) for text in settings.constraints]
         self.columns = columns_of(self.goals, self.constraints)
         check_columns(self.columns, self.benchmark, self.dataset)
-        self._suggest = suggest_of(self.benchmark)
+        self._suggest = suggest or suggest_of(self.benchmark)
+        self._chosen_by = "" if suggest is None else f"{suggest.__module__}:{name_of(suggest)}"
         self.sampler = settings.sampler or ("evolution" if len(self.goals) == 1 else "nsga2")
         entries: list[dict[str, Any]] = []
         if self.sampler == "exhaustive":
@@ -163,13 +169,15 @@ class NetworkSearch:
 
     def identity(self) -> dict[str, Any]:
         """Return what makes two searches the same; JSON."""
-        told = asdict(self.settings) | {
+        told = {each.name: getattr(self.settings, each.name) for each in fields(Settings)} | {
+            "objectives": [goal.text for goal in self.goals],
             "benchmark": self.benchmark.name,
             "dataset": self.dataset,
             "target": self.benchmark.truth,
             "sampler": self.sampler,
             "checksum": self.benchmark.checksum,
             "columns": {column.text: column.source for column in self.columns},
+            **({"suggest": self._chosen_by} if self._chosen_by else {}),
         }
         return {name: list(v) if isinstance(v, tuple) else v for name, v in told.items()}
 
@@ -332,7 +340,7 @@ class NetworkSearch:
             self.study.tell(trial, values)
 
 
-def suggest_of(benchmark: Benchmark) -> Callable[[Any], str]:
+def suggest_of(benchmark: Benchmark) -> Suggest:
     """Return how an architecture of ``benchmark`` is chosen.
 
     Raises:
