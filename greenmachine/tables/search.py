@@ -148,8 +148,9 @@ in the whole space. The searches are those of `greenmachine search --sampler ran
 random sample of the space whose scores are stored. All proxies choose among the same trials, so
 they can be compared pairwise. Two trials may come to the same network. "Of all" is the
 exhaustive search, for what scored every network of the space. Where several networks tie, the
-accuracy is their mean. The figure shows the regret: the best accuracy of the search minus that of the choice. A
-regret of 0 has no dot. `(oracle)` knows the accuracies, and `(random)` takes any network. The
+accuracy is their mean. The figure shows the regret: the best accuracy of the search
+minus that of the choice. A regret of 0 has no dot. `(oracle)` knows the accuracies, and
+`(random)` takes any network. The
 other names in brackets are baselines. Seconds are of one core and of this proxy alone, from the
 measured mean of a network (table `cost`), and include building it. What the papers' proxies find
 is not known here.
