@@ -24,7 +24,7 @@ def evolve(
     resume: str | Path | None = None,
     plugins: PluginsLike = (),
     callbacks: CallbacksLike = (),
-    verbose: bool = False,
+    verbose: bool | None = None,
 ) -> Result:
     """Evolve a proxy: capture signals, breed expressions, test the champion.
 
@@ -40,7 +40,8 @@ def evolve(
         resume: folder of a run to go on with; see ``Search.resume``.
         plugins: as of ``Search``.
         callbacks: as of ``Search``.
-        verbose: show progress on standard error, as the command line does.
+        verbose: show progress, as the command line does; None shows it in a notebook and on a
+            terminal.
 
     Returns:
         The result. Warns where networks of the test sample failed, or tau is undefined there.
@@ -55,7 +56,7 @@ def evolve(
         >>> result.best.expression, result.history, result.export("proxy.py")
         >>> greenmachine.evolve(config="experiments/single/nats_tss_cifar10.yaml", out="runs/tss")
         >>> greenmachine.evolve(["nats-tss", "nats-sss"])  # one proxy for both spaces
-        >>> greenmachine.evolve(resume="runs/tss", verbose=True)
+        >>> greenmachine.evolve(resume="runs/tss", verbose=False)
         >>> greenmachine.evolve(callbacks=[greenmachine.callbacks.EarlyStopping(patience=5)])
     """
     if resume is None:

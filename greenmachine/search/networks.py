@@ -11,6 +11,7 @@ from greenmachine.benchmarks.suggestions import Suggest
 from greenmachine.errors import ConfigError
 from greenmachine.evaluation import read_scores
 from greenmachine.files import alone_in
+from greenmachine.live import bar
 from greenmachine.proxies import Proxy
 from greenmachine.search.goals import Objective
 from greenmachine.workers import Progress, backend, check_workers
@@ -44,6 +45,7 @@ def search_networks(
     on_backend: str = "loky",
     progress: Progress | None = None,
     announce: Callable[[str], None] = lambda line: None,
+    verbose: bool | None = None,
 ) -> SearchResult:
     """Search a space for the networks that are best by proxies, costs or true accuracies.
 
@@ -85,6 +87,8 @@ def search_networks(
         on_backend: see ``greenmachine.workers.backend``.
         progress: called with (networks scored, networks in all).
         announce: called with lines about failures.
+        verbose: draw a progress bar; None draws one in a notebook and on a terminal unless
+            ``progress`` is given.
 
     Returns:
         The result: ``best``, ``front``, ``trials`` as data frames, ``study`` of Optuna.
@@ -137,8 +141,10 @@ def search_networks(
             scores=known,
             suggest=suggest,
         )
-        with backend(on_backend, workers):
-            search.run(workers=workers, progress=progress, announce=announce)
+        shown = progress is None if verbose is None else verbose
+        drawn = bar("networks") if shown else nullcontext(progress)
+        with drawn as told, backend(on_backend, workers):
+            search.run(workers=workers, progress=told, announce=announce)
         result = SearchResult(search)
         if folder is not None:
             result.save(folder)
