@@ -50,7 +50,10 @@ class Listing(pd.DataFrame):
         for name, row in self.head(_PRINTED).iterrows():
             table.add_row(Text(str(name)), Text(_plain(row["description"])))
         out = StringIO()
-        console = Console(file=out, width=_WIDTH, force_terminal=False, color_system=None)
+        # Of any kind: in a notebook Rich would display the table and leave the text empty.
+        console = Console(
+            file=out, width=_WIDTH, force_terminal=False, force_jupyter=False, color_system=None
+        )
         console.print(table)
         lines = [line.rstrip() for line in out.getvalue().splitlines()]
         if len(self) > _PRINTED:

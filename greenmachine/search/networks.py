@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -106,9 +107,11 @@ def search_networks(
         >>> greenmachine.search_networks(lambda model: len(list(model.modules())), trials=20)
     """
     try:  # here: it is an extra
-        from greenmachine.search.result import SearchResult
-        from greenmachine.search.storage import open_storage
-        from greenmachine.search.study import NetworkSearch, Settings
+        with warnings.catch_warnings():  # Optuna's tqdm misses ipywidgets in a notebook
+            warnings.filterwarnings("ignore", "IProgress not found")
+            from greenmachine.search.result import SearchResult
+            from greenmachine.search.storage import open_storage
+            from greenmachine.search.study import NetworkSearch, Settings
     except ImportError as error:
         if error.name != "optuna":
             raise

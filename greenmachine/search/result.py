@@ -197,7 +197,7 @@ class SearchResult:
         )
 
     def _repr_html_(self) -> str:
-        return self.shown(self.best.head(10)).to_html(index=False)
+        return self.shown(self.best.head(10)).to_html(index=False, border=0, na_rep="–")
 
 
 def pareto_front(values: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
