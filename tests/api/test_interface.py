@@ -62,7 +62,7 @@ def test_lists_say_what_a_proxy_is() -> None:
     assert set(forms) == {"function", "expression", "architecture"}
 
 
-def test_evaluate_says_what_the_command_says(scores: Path, capsys: Any) -> None:
+def test_evaluate_says_what_the_command_says(scores: Path) -> None:
     from typer.testing import CliRunner
 
     from greenmachine.cli.app import app
@@ -73,7 +73,7 @@ def test_evaluate_says_what_the_command_says(scores: Path, capsys: Any) -> None:
         pytest.approx(row, nan_ok=True) for row in json.loads(printed)
     ]
     rows = table.set_index("proxy")
-    assert rows.loc["bad", "tau"] == -1 and rows.loc["good", "failed"] == 1
+    assert rows.loc["bad", "tau"] == pytest.approx(-1) and rows.loc["good", "failed"] == 1
     some = greenmachine.evaluate([str(scores)], columns=["good"], live=True)
     assert "bad" not in set(some["proxy"]) and some["networks"][0] < table["networks"][0]
 
@@ -100,8 +100,7 @@ def test_runs_are_loaded_and_reported(run: greenmachine.Result, tmp_path: Path) 
     known = greenmachine.load_run(str(run.folder))
     assert known == run and known.tau == run.tau
     assert greenmachine.report(run) == run.folder / "report.html"
-    one = greenmachine.report([str(run.folder)], tmp_path / "one.html")
-    assert one.read_text() == (run.folder / "report.html").read_text()
+    assert run.best.expression in (run.folder / "report.html").read_text()
     both = greenmachine.report([run, run.folder], out=str(tmp_path / "both.html"))
     assert both.read_text().count("tiny") > 1
     for wrong in ([], tmp_path):
