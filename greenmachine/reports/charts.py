@@ -180,7 +180,9 @@ def front_table(front: Sequence[Equation]) -> pd.DataFrame:
 def front_chart() -> _Layers:
     """Return the Pareto front of a :func:`front_table` that the page calls ``front``."""
     base = _chart("front", 260).encode(
-        x=alt.X("size:Q", title="nodes", axis=alt.Axis(tickMinStep=1, format="d")),
+        x=alt.X("size:Q", title="nodes", axis=alt.Axis(tickMinStep=1, format="d")).scale(
+            zero=False, padding=14
+        ),
         y=alt.Y("tau:Q", title="Kendall's τ").scale(zero=False),
         color=alt.Color("sample:N").scale(domain=["train", "validation"]),
     )
