@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import altair as alt
 import pandas as pd
@@ -72,6 +72,7 @@ def _chart(result: SearchResult, data: Any) -> Any:
         if len(goals) > 2:  # the front of all objectives is no line in the plane of two
             return dots
         # Between two networks of the front only the next better one reaches the first objective.
+        steps: Literal["step-before", "step-after"]
         steps = "step-before" if goals[0].direction > 0 else "step-after"
         front = (
             alt.Chart(data)
