@@ -1,6 +1,9 @@
 """The Python interface: score and rank networks, evolve proxies. ``import greenmachine`` has it."""
 
 from greenmachine import callbacks, selection
+from greenmachine.api.evaluating import evaluate
+from greenmachine.api.listing import list_benchmarks, list_primitives, list_proxies
+from greenmachine.api.reporting import load_run, report
 from greenmachine.api.result import Result
 from greenmachine.api.runs import evolve
 from greenmachine.api.scoring import rank, score
@@ -40,9 +43,14 @@ __all__ = [
     "SeedScore",
     "Selection",
     "callbacks",
+    "evaluate",
     "evolve",
+    "list_benchmarks",
+    "list_primitives",
+    "list_proxies",
     "load_benchmark",
     "load_plugin",
+    "load_run",
     "objective",
     "objectives",
     "primitive",
@@ -50,6 +58,7 @@ __all__ = [
     "register_benchmark",
     "register_pass",
     "register_proxy",
+    "report",
     "score",
     "search_networks",
     "selection",

@@ -6,12 +6,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
+from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from greenmachine.errors import RunError
+from greenmachine.errors import ConfigError, RunError
 from greenmachine.evolution import Famous, RunFolder
 from greenmachine.evolution.equations import Equation, equations
 from greenmachine.evolution.run_folder import Checkpoint
@@ -19,6 +20,10 @@ from greenmachine.export.run_export import export_run
 from greenmachine.fitness import KendallTau
 from greenmachine.proxies import ExpressionProxy
 from greenmachine.proxies.resolve import read_run
+from greenmachine.reports.plots import plot_front, plot_history, plot_scores
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["Result"]
 
@@ -37,7 +42,7 @@ class Result:
         >>> result = greenmachine.Result.open("runs/tss")
         >>> result.best.expression, result.tau["validation"]["cifar10"]
         >>> result.test.loc["cifar10"]  # the champion beside the baselines
-        >>> result.history.plot("generation", ["best", "best_validation"])
+        >>> result.plot_history(), result.plot_front(), result.plot_scores()
         >>> greenmachine.score(model, result.best, shape=(8, 3, 32, 32))
         >>> result.equations()  # the best formula of each size
         >>> result.best.latex(), result.best.sympy(), result.best.tree().save("tree.svg")
@@ -122,6 +127,66 @@ class Result:
         rows = [asdict(equation) for equation in equations(self._checkpoint())]
         return pd.DataFrame(rows, columns=[each.name for each in fields(Equation)])
 
+    def plot_history(self, ax: Axes | None = None) -> Axes:
+        """Draw the best and the mean fitness of every generation with matplotlib.
+
+        Args:
+            ax: to draw into; None makes a figure.
+
+        Returns:
+            The axes; their ``figure`` has ``savefig``.
+
+        Raises:
+            ConfigError: matplotlib is not installed.
+            RunError: the folder has lost its checkpoint.
+        """
+        return plot_history(self.history, self.facts["objective"]["scheme"], ax)
+
+    def plot_front(self, ax: Axes | None = None) -> Axes:
+        """Draw the Pareto front of tau against size, see :meth:`equations`.
+
+        Args:
+            ax: to draw into; None makes a figure.
+
+        Returns:
+            The axes.
+
+        Raises:
+            ConfigError: matplotlib is not installed.
+            RunError: the folder has lost its checkpoint.
+        """
+        return plot_front(self.equations(), ax)
+
+    def plot_scores(
+        self, task: str | None = None, *, sample: str = "test", ax: Axes | None = None
+    ) -> Axes:
+        """Draw the champion's score of every network of a sample against its accuracy.
+
+        Args:
+            task: data set, as in :attr:`tau`; None takes the first.
+            sample: ``"train"``, ``"validation"`` or ``"test"``.
+            ax: to draw into; None makes a figure.
+
+        Returns:
+            The axes. Far outliers are drawn on the edge.
+
+        Raises:
+            ConfigError: there is no such task or sample, or matplotlib is not installed.
+            RunError: the folder has lost its scores.
+        """
+        tasks = list(self.facts["tasks"])
+        task = tasks[0] if task is None else task
+        if task not in tasks or sample not in self.tau:
+            raise ConfigError(
+                f"the run has no {task!r} {sample!r}: its tasks are {', '.join(tasks)}, its "
+                f"samples {', '.join(self.tau)}"
+            )
+        scores = RunFolder(self.folder).scores()
+        chosen = scores[(scores["task"] == task) & (scores["sample"] == sample)]
+        tau = self.tau[sample][task]
+        title = f"{task}, {sample}: tau {'undefined' if math.isnan(tau) else f'{tau:.3f}'}"
+        return plot_scores(chosen, self.best.direction, title, ax)
+
     @property
     def seconds(self) -> float:
         """Wall time of the whole run, in seconds."""
@@ -152,6 +217,24 @@ class Result:
             raise RunError(f"{self.folder} has lost its checkpoint.json: run again")
         return saved
 
+    def _repr_html_(self) -> str:
+        best = self.facts["best"]
+        better = "higher is better" if best["direction"] > 0 else "lower is better"
+        samples = list(self.tau)
+        rows = [
+            f"<tr><th>{escape(task)}</th><td>{escape(name)}</td>"
+            + "".join(f"<td>{_tau(self.facts[sample][task].get(name))}</td>" for sample in samples)
+            + "</tr>"
+            for task in self.facts["tasks"]
+            for name in self.facts["test"][task]
+        ]
+        head = "".join(f"<th>{sample}</th>" for sample in ("", "Kendall's tau", *samples))
+        return (
+            f"<p><code>{escape(best['expression'])}</code><br>{better}; {best['size']} nodes; "
+            f"{escape(str(self.folder))}</p><table><thead><tr>{head}</tr></thead>"
+            f"<tbody>{''.join(rows)}</tbody></table>"
+        )
+
     def __repr__(self) -> str:
         champions = self.test.xs("champion", level="score")
         taus = "; ".join(
@@ -164,6 +247,13 @@ class Result:
             f"<Result {str(self.folder)!r}: {best['expression']}, {better} is better, "
             f"tau on the test sample: {taus}>"
         )
+
+
+def _tau(row: Mapping[str, Any] | None) -> str:
+    if row is None or row["tau"] is None:
+        return "undefined" if row else ""
+    error = row["standard_error"]
+    return f"{row['tau']:.3f}" if error is None else f"{row['tau']:.3f} ± {error:.3f}"
 
 
 def _number(value: float | None) -> float:

@@ -27,7 +27,7 @@ def evolve(
     resume: str | Path | None = None,
     plugins: PluginsLike = (),
     callbacks: CallbacksLike = (),
-    verbose: bool = False,
+    verbose: bool | None = None,
 ) -> Result: ...
 
 
@@ -42,7 +42,7 @@ def evolve(
     seeds: int,
     plugins: PluginsLike = (),
     callbacks: CallbacksLike = (),
-    verbose: bool = False,
+    verbose: bool | None = None,
 ) -> SeedRuns: ...
 
 
@@ -57,7 +57,7 @@ def evolve(
     resume: str | Path | None = None,
     plugins: PluginsLike = (),
     callbacks: CallbacksLike = (),
-    verbose: bool = False,
+    verbose: bool | None = None,
 ) -> Result | SeedRuns:
     """Evolve a proxy: capture signals, breed expressions, test the champion.
 
@@ -76,7 +76,8 @@ def evolve(
         resume: folder of a run to go on with; see ``Search.resume``.
         plugins: as of ``Search``.
         callbacks: as of ``Search``.
-        verbose: show progress on standard error, as the command line does.
+        verbose: show progress, as the command line does; None shows it in a notebook and on a
+            terminal.
 
     Returns:
         The result; with ``seeds`` the results, with mean and deviation of tau. Warns where networks
@@ -92,7 +93,7 @@ def evolve(
         >>> result.best.expression, result.history, result.export("proxy.py")
         >>> greenmachine.evolve(config="experiments/single/nats_tss_cifar10.yaml", out="runs/tss")
         >>> greenmachine.evolve(["nats-tss", "nats-sss"])  # one proxy for both spaces
-        >>> greenmachine.evolve(resume="runs/tss", verbose=True)
+        >>> greenmachine.evolve(resume="runs/tss", verbose=False)
         >>> greenmachine.evolve("digits-tss", seeds=5).tau  # mean and deviation over five runs
         >>> greenmachine.evolve(callbacks=[greenmachine.callbacks.EarlyStopping(patience=5)])
     """

@@ -20,6 +20,7 @@ from greenmachine.errors import ConfigError, one_line
 from greenmachine.evolution import Run
 from greenmachine.evolution.cost_model import Forecast, estimate
 from greenmachine.language import parse
+from greenmachine.live import watched
 from greenmachine.plugins import load_plugin
 from greenmachine.proxies import resolve
 from greenmachine.signals.registry import PASSES, Pass
@@ -176,7 +177,7 @@ class Search:
         name = re.sub(r"[^\w+.-]+", "_", self.settings.name).strip("._")[:100] or "run"
         return Path("runs") / f"{name}-{self.settings.seed}"
 
-    def run(self, folder: str | Path | None = None, *, verbose: bool = False) -> Result:
+    def run(self, folder: str | Path | None = None, *, verbose: bool | None = None) -> Result:
         """Run, or go on, to the end.
 
         Interrupted, the same call goes on after the last whole generation, bit for bit; finished,
@@ -184,7 +185,8 @@ class Search:
 
         Args:
             folder: of the run; made if missing. Default :attr:`folder`.
-            verbose: show progress on standard error, as the command line does.
+            verbose: show progress, as the command line does; None shows it in a notebook and on a
+                terminal.
 
         Returns:
             The result. Warns where networks of the test sample failed, or tau is undefined there.
@@ -210,12 +212,12 @@ class Search:
             raise ConfigError("the cost is that of a whole run: ask before it is begun")
         return estimate(self._run(None, False)[1])
 
-    def _run(self, folder: str | Path | None, verbose: bool) -> tuple[Path, Run]:
+    def _run(self, folder: str | Path | None, verbose: bool | None) -> tuple[Path, Run]:
         """Return where the search runs, and its run."""
         path = self.folder if folder is None else Path(folder)
         own = list(self._own)
         shown = any(isinstance(each, Progress) for each in (*self.settings.callbacks, *own))
-        if verbose and not shown:
+        if (watched() if verbose is None else verbose) and not shown:
             own.insert(0, Progress())
         if self._resumed is not None:
             if path != self._resumed:
@@ -248,7 +250,9 @@ class Search:
         self.settings = with_plugins(config)
 
 
-def execute(search: Search, folder: str | Path | None = None, *, verbose: bool = False) -> Result:
+def execute(
+    search: Search, folder: str | Path | None = None, *, verbose: bool | None = None
+) -> Result:
     """Do what :meth:`Search.run` does, without its warnings: who prints the result tells more."""
     path, run = search._run(folder, verbose)
     return Result(path, run.execute())

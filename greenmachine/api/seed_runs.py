@@ -158,7 +158,7 @@ def evolve_seeds(
     seeds: int,
     folder: str | Path | None = None,
     *,
-    verbose: bool = False,
+    verbose: bool | None = None,
     announce: Callable[[str], None] = lambda line: None,
     finished: Callable[[Result], None] = lambda result: None,
 ) -> SeedRuns:

@@ -21,6 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from greenmachine.callbacks.base import Callback, Generation, Row, RunInfo
+from greenmachine.live import NotebookLive, open_live
 
 __all__ = ["Progress", "TimeLeft"]
 
@@ -37,10 +38,10 @@ class TimeLeft(TimeRemainingColumn):
 
 
 class Progress(Callback, scheme="progress"):
-    """Show the run on standard error: a live table on a terminal, plain lines elsewhere."""
+    """Show the run: a live table on a terminal and in a notebook, plain lines elsewhere."""
 
     _generations: int = 0
-    _live: Live | None = None
+    _live: Live | NotebookLive | None = None
     _bars: Bars | None = None
     _tasks: dict[str, TaskID] = PrivateAttr(default_factory=dict)
 
@@ -48,14 +49,13 @@ class Progress(Callback, scheme="progress"):
         """Start to draw, with what a resumed run has so far."""
         self._generations = run.settings["evolution"]["generations"]
         console = _console()
-        if console.is_terminal:
+        self._live = open_live(console)
+        if self._live is not None:
             columns = (BarColumn(), MofNCompleteColumn(), TimeLeft())
             self._bars = Bars(
                 TextColumn("{task.description}", markup=False), *columns, console=console
             )
             self._tasks = {}
-            self._live = Live(console=console, refresh_per_second=4, transient=True)
-            self._live.start()
             self._draw(run.history)
 
     def on_message(self, line: str) -> None:
@@ -95,6 +95,8 @@ class Progress(Callback, scheme="progress"):
         if what not in self._tasks:
             self._tasks[what] = self._bars.add_task(what, total=total)
         self._bars.update(self._tasks[what], completed=done, visible=done < total)
+        if isinstance(self._live, NotebookLive):  # a terminal is drawn by a thread
+            self._live.refresh()
 
     def _draw(self, history: Sequence[Row], champion: str = "") -> None:
         assert self._live is not None

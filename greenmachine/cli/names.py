@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from greenmachine.errors import DataError
-from greenmachine.plugins import loaded_plugins, origin
+from greenmachine.plugins import loaded_plugins
 
 if TYPE_CHECKING:
     from greenmachine.proxies import Proxy
@@ -151,6 +151,7 @@ def proxy_facts(proxy: Proxy) -> dict[str, Any]:
 
 def registered() -> dict[str, Any]:
     """Return what the registries hold, as ``names.json`` has it."""
+    from greenmachine.api.listing import KINDS
     from greenmachine.benchmarks import BENCHMARKS
     from greenmachine.benchmarks.tables import TABLES as DATA
     from greenmachine.proxies import PROXIES
@@ -161,73 +162,8 @@ def registered() -> dict[str, Any]:
         "data": list(DATA),
         "tables": list(TABLES),
         "proxies": [proxy_facts(proxy) for proxy in PROXIES],
-        "listed": _listed(),
+        "listed": {kind: rows() for kind, rows in KINDS.items()},
     }
-
-
-def _listed() -> dict[str, list[dict[str, Any]]]:
-    """Return the rows of :func:`listed` by kind."""
-    from greenmachine.benchmarks import BENCHMARKS
-    from greenmachine.callbacks import Callback
-    from greenmachine.fitness import Objective
-    from greenmachine.parts import Part
-    from greenmachine.primitives import paper_registry, vocabulary
-    from greenmachine.proxies import PROXIES
-    from greenmachine.selection import Selection
-    from greenmachine.signals.registry import PASSES
-
-    def parts(family: type[Part]) -> list[dict[str, Any]]:
-        return [
-            {
-                "name": name,
-                "origin": origin(kind.__module__),
-                "settings": [f"{k}={f.default!r}" for k, f in kind.model_fields.items()],
-                "description": _first_line(kind),
-            }
-            for name, kind in family.members.items()
-        ]
-
-    return {
-        "primitives": [
-            {
-                "name": item.name,
-                "origin": origin(item.function.__module__),
-                "language": "paper" if item.name in paper_registry else "typed",
-                "signatures": [str(signature) for signature in item.signatures],
-                "description": item.doc,
-            }
-            for item in vocabulary
-        ],
-        "passes": [
-            {
-                "name": each.name,
-                "origin": origin(each.function.__module__),
-                "signals": list(each.signals),
-                "description": each.doc,
-            }
-            for each in PASSES.values()
-        ],
-        "objectives": parts(Objective),
-        "selections": parts(Selection),
-        "callbacks": parts(Callback),
-        "proxies": [
-            {
-                "name": proxy.name,
-                "origin": origin(PROXIES.module(proxy.name)),
-                "direction": proxy.direction,
-                "description": proxy.words,
-            }
-            for proxy in PROXIES
-        ],
-        "benchmarks": [
-            {"name": name, "origin": origin(getattr(loader, "module", "greenmachine"))}
-            for name, loader in BENCHMARKS.items()
-        ],
-    }
-
-
-def _first_line(thing: Any) -> str:
-    return (thing.__doc__ or "").strip().partition("\n")[0]
 
 
 def _kept() -> dict[str, Any]:

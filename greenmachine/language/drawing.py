@@ -15,7 +15,8 @@ from greenmachine.language.expression import Expression
 
 __all__ = ["Tree", "tree_of"]
 
-_ROW, _COLUMN = 26, 190  # height of a leaf and width of a level, in pixels
+_ROW = 26  # height of a leaf, in pixels
+_LETTER = 6.6  # approximate width of a letter, in pixels
 
 
 @dataclass(frozen=True)
@@ -92,13 +93,14 @@ def _tidy(expression: Expression) -> str:
     import vl_convert
 
     rows = _rows(expression)
+    column = 40 + round(_LETTER * max(len(row["name"]) for row in rows))
     leaves = sum(not row["inner"] for row in rows)
     text = {"align": {"value": "left"}, "baseline": {"value": "middle"}, "fontSize": {"value": 12}}
     spec = {
         "$schema": "https://vega.github.io/schema/vega/v5.json",
-        "width": _COLUMN * expression.height,
+        "width": column * expression.height,
         "height": _ROW * leaves,
-        "padding": {"left": 10, "right": 170, "top": 10, "bottom": 10},
+        "padding": {"left": 10, "right": column, "top": 10, "bottom": 10},
         "autosize": "none",
         "background": "white",
         "data": [
@@ -158,4 +160,5 @@ def _tidy(expression: Expression) -> str:
         ],
     }
     drawn: str = vl_convert.vega_to_svg(spec)
-    return drawn
+    # A wide tree shrinks to the width of a page or a notebook.
+    return drawn.replace("<svg ", '<svg style="max-width:100%;height:auto" ', 1)

@@ -127,6 +127,7 @@ class RankSum:
     def __str__(self) -> str:
         return self.text
 
+
 def parse_rank_sum(text: str, named: Mapping[str, RankSum] | None = None) -> RankSum | None:
     """Parse ``text`` as a rank sum; return None if it is something else.
 

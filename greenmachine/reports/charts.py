@@ -14,10 +14,10 @@ from typing import Any, NamedTuple, TypeAlias
 import altair as alt
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from greenmachine.evolution.equations import Equation
+from greenmachine.reports.plots import without_outliers
 from greenmachine.reports.vega import colour
 
 __all__ = [
@@ -134,7 +134,7 @@ def scatter(
     """
     values = scores.loc[scores["sample"] == sample, "champion"].to_numpy(np.float64)
     finite = values[np.isfinite(values)].clip(-_LARGEST, _LARGEST)
-    near = _without_outliers(finite)
+    near = without_outliers(finite)
     ends = [float(near.min()), float(near.max())] if len(near) else [0.0, 1.0]
     x = alt.X("champion:Q", title="score of the champion", axis=alt.Axis(tickCount=4))
     chart = _dots(source, sample, colour(place), 200).encode(
@@ -180,7 +180,9 @@ def front_table(front: Sequence[Equation]) -> pd.DataFrame:
 def front_chart() -> _Layers:
     """Return the Pareto front of a :func:`front_table` that the page calls ``front``."""
     base = _chart("front", 260).encode(
-        x=alt.X("size:Q", title="nodes", axis=alt.Axis(tickMinStep=1, format="d")),
+        x=alt.X("size:Q", title="nodes", axis=alt.Axis(tickMinStep=1, format="d")).scale(
+            zero=False, padding=14
+        ),
         y=alt.Y("tau:Q", title="Kendall's τ").scale(zero=False),
         color=alt.Color("sample:N").scale(domain=["train", "validation"]),
     )
@@ -314,12 +316,3 @@ def _hover(marks: alt.Chart, fields: list[str], values: list[Any]) -> alt.Chart:
     )
     opacity = alt.condition(near, alt.value(0.8), alt.value(0))
     return marks.encode(opacity=opacity, tooltip=values).add_params(near).properties(name="hover")
-
-
-def _without_outliers(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    if len(values) == 0:
-        return values
-    low, high = np.quantile(values, [0.25, 0.75])
-    reach = 3 * (high - low) or np.inf  # half of them are tied: no distance to go by
-    near: NDArray[np.float64] = values[(values >= low - reach) & (values <= high + reach)]
-    return near

@@ -3,31 +3,52 @@
 A column is one number for each architecture: the score of a proxy, ``params``, ``flops`` (in
 millions), ``accuracy`` (the true one, from the benchmark's table), or the value of a user's
 function, ``FILE.py:FUNCTION``. An objective is a column, or a rank sum of several
-(``greenmachine/proxies/rank_sums.py``); a constraint compares a column with a number.
+(``greenmachine/proxies/rank_sums.py``); a constraint compares a column with a number. In Python a
+column may also be a proxy, or a function of the network (``functions.py``).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from greenmachine.errors import ConfigError
-from greenmachine.proxies import ArchitectureProxy, resolve
+from greenmachine.proxies import (
+    PROXIES,
+    ArchitectureProxy,
+    ExpressionProxy,
+    FunctionProxy,
+    Proxy,
+    resolve,
+)
 from greenmachine.proxies.joins import read_rank_sum
 from greenmachine.proxies.rank_sums import RankSum
+from greenmachine.search.functions import ArchFunction
 
-__all__ = ["ACCURACY", "COSTS", "Column", "Constraint", "Goal", "columns_of", "read_goal"]
+__all__ = [
+    "ACCURACY",
+    "COSTS",
+    "Column",
+    "Constraint",
+    "Goal",
+    "Objective",
+    "columns_of",
+    "read_goal",
+]
 
 COSTS = ("params", "flops")
 ACCURACY = "accuracy"
 
 Kind: TypeAlias = Literal["proxy", "cost", "accuracy", "function"]
+
+Objective: TypeAlias = str | Proxy | Callable[..., float]
+"""What a search is for: a text of :func:`read_goal`, a proxy, or a function of the network."""
 
 _FUNCTION = re.compile(r"(.+\.py):([A-Za-z_]\w*)")
 _CONSTRAINT = re.compile(r"(.+?)\s*(<=|>=)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)")
@@ -43,6 +64,7 @@ class Column:
         source: what a worker reads: the expression or name of a proxy, the file of a function.
         direction: 1 where more is better, -1 where less is.
         at_once: whether it is known without a network, in the built-in spaces at least.
+        function: that was given as an object; it travels to the workers with the column.
     """
 
     text: str
@@ -50,6 +72,7 @@ class Column:
     source: str
     direction: int
     at_once: bool
+    function: ArchFunction | None = None
 
     @classmethod
     def read(cls, text: str) -> Column:
@@ -65,7 +88,36 @@ class Column:
         if found := _FUNCTION.fullmatch(text):
             path = Path(found[1]).expanduser().resolve()
             return cls(text, "function", f"{path}:{found[2]}", -1, False)
-        proxy = resolve(text)
+        return cls._of_named(text, resolve(text))
+
+    @classmethod
+    def of(cls, given: Proxy | Callable[..., Any]) -> Column:
+        """Return the column of a proxy, or of a function, of which a high value is good.
+
+        Raises:
+            ConfigError: it is neither, or a function that takes something unknown.
+        """
+        if isinstance(given, Proxy):
+            known = given.name in PROXIES and PROXIES.find(given.name) == given
+            if known or isinstance(given, ExpressionProxy):
+                return cls._of_named(given.name, given)
+        if isinstance(given, ArchitectureProxy):
+            raise ConfigError(
+                f"workers would not find {given.name!r}: call greenmachine.register_proxy first"
+            )
+        if not isinstance(given, FunctionProxy) and not callable(given):
+            raise ConfigError(
+                f"{given!r} is no objective: give a text, a proxy, or a function of the network"
+            )
+        function = ArchFunction.of(given)
+        inner: Any = given.function if isinstance(given, FunctionProxy) else given
+        source = f"{getattr(inner, '__module__', '')}:{getattr(inner, '__qualname__', '')}"
+        return cls(
+            function.proxy.name, "function", source, function.proxy.direction, False, function
+        )
+
+    @classmethod
+    def _of_named(cls, text: str, proxy: Proxy) -> Column:
         at_once = isinstance(proxy, ArchitectureProxy)
         return cls(text, "proxy", proxy.text, proxy.direction, at_once)
 
@@ -118,8 +170,12 @@ class Constraint:
     bound: float
 
     @classmethod
-    def read(cls, text: str) -> Constraint:
+    def read(cls, text: str, known: Sequence[Column] = ()) -> Constraint:
         """Read a constraint such as ``params<=1e6``.
+
+        Args:
+            text: of the constraint.
+            known: columns of the objectives: a constraint may name those that are objects.
 
         Raises:
             ConfigError: the text is no constraint.
@@ -130,7 +186,9 @@ class Constraint:
                 f"constraint {text!r}: write COLUMN<=NUMBER or COLUMN>=NUMBER, such as "
                 "params<=1e6 or flops<=100"
             )
-        return cls(text.strip(), Column.read(found[1].strip()), found[2] == "<=", float(found[3]))
+        name = found[1].strip()
+        column = next((each for each in known if each.text == name), None) or Column.read(name)
+        return cls(text.strip(), column, found[2] == "<=", float(found[3]))
 
     def violation(self, value: float) -> float:
         """Return by how much ``value`` breaks it: at most 0 where it is kept, NaN breaks it."""
@@ -138,16 +196,20 @@ class Constraint:
         return over if over == over else float("inf")
 
 
-def read_goal(text: str) -> Goal:
+def read_goal(text: Objective) -> Goal:
     """Return the objective that ``text`` means.
 
     Args:
-        text: a column, ``rank_sum(...)``, ``log_rank_sum(...)``, or the name of a published rank
-            sum (``az_nas``, ``vkdnw_agg``); ``max:`` or ``min:`` before it turns its direction.
+        text: a proxy or a function, see :meth:`Column.of`; or a column, ``rank_sum(...)``,
+            ``log_rank_sum(...)``, or the name of a published rank sum (``az_nas``, ``vkdnw_agg``);
+            ``max:`` or ``min:`` before it turns its direction.
 
     Raises:
         ConfigError: it means none.
     """
+    if not isinstance(text, str):
+        column = Column.of(text)
+        return Goal(column.text, column.direction, (column,))
     text = text.strip()
     turned, _, rest = text.partition(":")
     wanted = {"max": 1, "min": -1}.get(turned)
@@ -160,7 +222,15 @@ def read_goal(text: str) -> Goal:
 
 
 def columns_of(goals: Sequence[Goal], constraints: Sequence[Constraint]) -> list[Column]:
-    """Return the columns that are read, each once."""
+    """Return the columns that are read, each once.
+
+    Raises:
+        ConfigError: two of them have one name.
+    """
     read: list[Column] = [column for goal in goals for column in goal.columns]
     read += [constraint.column for constraint in constraints]
-    return list(dict.fromkeys(read))
+    columns: dict[str, Column] = {}
+    for column in read:
+        if columns.setdefault(column.text, column) != column:
+            raise ConfigError(f"two objectives are called {column.text!r}: name them differently")
+    return list(columns.values())

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from greenmachine.benchmarks.suggestions import Suggest
 from greenmachine.errors import ConfigError
 from greenmachine.evaluation import read_scores
 from greenmachine.files import alone_in
+from greenmachine.live import bar
+from greenmachine.proxies import Proxy
+from greenmachine.search.goals import Objective
 from greenmachine.workers import Progress, backend, check_workers
 
 if TYPE_CHECKING:
@@ -19,7 +24,7 @@ __all__ = ["search_networks"]
 
 
 def search_networks(
-    objectives: str | Sequence[str],
+    objectives: Objective | Sequence[Objective],
     *,
     on: str = "digits-tss",
     constraints: str | Sequence[str] = (),
@@ -32,6 +37,7 @@ def search_networks(
     ask: int = 10,
     options: Mapping[str, int] | None = None,
     device: str = "cpu",
+    suggest: Suggest | None = None,
     scores: str | Path | None = None,
     storage: str | None = None,
     study: str = "greenmachine",
@@ -40,6 +46,7 @@ def search_networks(
     on_backend: str = "loky",
     progress: Progress | None = None,
     announce: Callable[[str], None] = lambda line: None,
+    verbose: bool | None = None,
 ) -> SearchResult:
     """Search a space for the networks that are best by proxies, costs or true accuracies.
 
@@ -51,11 +58,15 @@ def search_networks(
             ``params``, ``flops`` (millions), ``accuracy`` (of the table), a function of yours as
             ``file.py:function``, which takes any of ``model``, ``arch`` and ``images`` by name,
             or ``rank_sum(a, b)``, ``log_rank_sum(a, b)``, ``az_nas``, ``vkdnw_agg``. Proxies and
-            accuracies are maximised by their direction, costs and functions are minimised;
-            ``max:`` or ``min:`` before one says otherwise.
+            accuracies are maximised by their direction, costs and functions of files are minimised;
+            ``max:`` or ``min:`` before one says otherwise. A proxy may be an object, such as
+            ``Result.best``. A function that is an object is a proxy of which a high value is good;
+            it takes any of ``model``, ``arch``, ``images``, ``labels`` and ``seed`` by name, or
+            (model, images, labels). ``FunctionProxy(direction=-1, ...)`` minimises one.
         on: a benchmark, ``my_space.py:accuracies.csv``, or ``my_space.py`` alone. The file has
             ``suggest(trial)``, which returns an architecture, beside ``build(arch)``.
-        constraints: such as ``"params<=1e6"``: networks that break one are not scored.
+        constraints: such as ``"params<=1e6"``: networks that break one are not scored. It may name
+            an objective that is an object.
         dataset: data set of the benchmark; None takes its first.
         target: which accuracy of the table is the true one.
         trials: networks to score in all; None is 500, or all of them (``exhaustive``).
@@ -66,6 +77,8 @@ def search_networks(
         ask: networks asked for at once; results depend on it.
         options: build options of the benchmark.
         device: of the passes.
+        suggest: takes a trial and returns an architecture, in place of the space's own: to search a
+            part of a space.
         scores: a score file: its scores are used and not computed again.
         storage: database URL, such as ``sqlite:///search.db``; several processes may share it.
             None keeps the trials in ``out``, or in memory.
@@ -75,6 +88,8 @@ def search_networks(
         on_backend: see ``greenmachine.workers.backend``.
         progress: called with (networks scored, networks in all).
         announce: called with lines about failures.
+        verbose: draw a progress bar; None draws one in a notebook and on a terminal unless
+            ``progress`` is given.
 
     Returns:
         The result: ``best``, ``front``, ``trials`` as data frames, ``study`` of Optuna.
@@ -89,10 +104,14 @@ def search_networks(
         >>> greenmachine.search_networks(
         ...     ["synflow", "params"], on="my_space.py", constraints="flops<=100", out="found"
         ... )
+        >>> greenmachine.search_networks(lambda model: len(list(model.modules())), trials=20)
     """
     try:  # here: it is an extra
-        from greenmachine.search.result import SearchResult
-        from greenmachine.search.study import NetworkSearch, Settings, open_storage
+        with warnings.catch_warnings():  # Optuna's tqdm misses ipywidgets in a notebook
+            warnings.filterwarnings("ignore", "IProgress not found")
+            from greenmachine.search.result import SearchResult
+            from greenmachine.search.storage import open_storage
+            from greenmachine.search.study import NetworkSearch, Settings
     except ImportError as error:
         if error.name != "optuna":
             raise
@@ -103,7 +122,7 @@ def search_networks(
     folder = None if out is None else Path(out)
     settings = Settings(
         benchmark=on,
-        objectives=(objectives,) if isinstance(objectives, str) else tuple(objectives),
+        objectives=_listed(objectives),
         constraints=(constraints,) if isinstance(constraints, str) else tuple(constraints),
         dataset=dataset,
         target=target,
@@ -123,10 +142,21 @@ def search_networks(
             storage=open_storage(storage, folder),
             study=study,
             scores=known,
+            suggest=suggest,
         )
-        with backend(on_backend, workers):
-            search.run(workers=workers, progress=progress, announce=announce)
+        shown = progress is None if verbose is None else verbose
+        drawn = bar("networks") if shown else nullcontext(progress)
+        with drawn as told, backend(on_backend, workers):
+            search.run(workers=workers, progress=told, announce=announce)
         result = SearchResult(search)
         if folder is not None:
             result.save(folder)
     return result
+
+
+def _listed(objectives: Objective | Sequence[Objective]) -> tuple[Objective, ...]:
+    if isinstance(objectives, str | Proxy) or callable(objectives):
+        return (objectives,)
+    if not isinstance(objectives, Iterable):
+        raise ConfigError(f"objectives are {objectives!r}: give texts, proxies or functions")
+    return tuple(objectives)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import altair as alt
 import pandas as pd
@@ -68,7 +68,19 @@ def _table(result: SearchResult) -> pd.DataFrame:
 def _chart(result: SearchResult, data: Any) -> Any:
     goals = result.search.goals
     if len(goals) > 1:
-        return _dots(data, "goal_0", goals[0].text, "goal_1", goals[1].text)
+        dots = _dots(data, "goal_0", goals[0].text, "goal_1", goals[1].text)
+        if len(goals) > 2:  # the front of all objectives is no line in the plane of two
+            return dots
+        # Between two networks of the front only the next better one reaches the first objective.
+        steps: Literal["step-before", "step-after"]
+        steps = "step-before" if goals[0].direction > 0 else "step-after"
+        front = (
+            alt.Chart(data)
+            .transform_filter("datum.on == 'front'")
+            .mark_line(color=colour("c1"), opacity=0.5, interpolate=steps)
+            .encode(x=alt.X("goal_0:Q"), y=alt.Y("goal_1:Q"))
+        )
+        return alt.layer(front, dots).properties(width="container", height=300)
     dots = _dots(data, "trial", "trial", "goal_0", goals[0].text)
     line = (
         alt.Chart(data)
@@ -83,7 +95,7 @@ def _dots(data: Any, x: str, x_title: str, y: str, y_title: str) -> alt.Chart:
         alt.Chart(data, width="container", height=300)
         .mark_circle(size=28, opacity=0.7)
         .encode(
-            x=alt.X(f"{x}:Q", title=x_title[:60]).scale(zero=False),
+            x=alt.X(f"{x}:Q", title=x_title[:60], axis=alt.Axis(tickCount=8)).scale(zero=False),
             y=alt.Y(f"{y}:Q", title=y_title[:60]).scale(zero=False),
             color=alt.Color("on:N", legend=None).scale(
                 domain=["front", "other"], range=[colour("c1"), colour("soft")]
@@ -96,8 +108,17 @@ def _dots(data: Any, x: str, x_title: str, y: str, y_title: str) -> alt.Chart:
 
 def _cells(result: SearchResult, frame: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     shown = result.shown(frame)
-    rows = [
-        [f"{v:.6g}" if isinstance(v, float) else str(v) for v in row]
-        for row in shown.itertuples(index=False)
-    ]
-    return [str(name) for name in shown.columns], rows
+    percent = {name: f"{name}, %" for name in ("accuracy", "regret")}
+    texts = {
+        name: [_number(value, name in percent) for value in shown[name]] for name in shown.columns
+    }
+    rows = [list(row) for row in zip(*texts.values(), strict=True)]
+    return [str(percent.get(name, name)) for name in shown.columns], rows
+
+
+def _number(value: Any, percent: bool) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    if value != value:
+        return "–"
+    return f"{value:.2f}" if percent else f"{value:.6g}"

@@ -18,6 +18,7 @@ from optuna.trial import TrialState
 from greenmachine.files import replace_file, write_json, write_text
 from greenmachine.manifest import manifest
 from greenmachine.search.study import NetworkSearch
+from greenmachine.search.trials import ARCH, FAILURE, INVALID, SCORES
 
 __all__ = ["SearchResult", "pareto_front"]
 
@@ -57,16 +58,16 @@ class SearchResult:
         (percent); then the parameters. ``why`` says what was wrong.
         """
         search = self.search
-        told = [t for t in search._all() if t.state in _STATES and "arch" in t.user_attrs]
+        told = [t for t in search._all() if t.state in _STATES and ARCH in t.user_attrs]
         texts = [column.text for column in search.columns]
         rows = []
         for trial in told:
-            scores = trial.user_attrs.get("scores", {})
-            why = trial.user_attrs.get("failure", trial.user_attrs.get("invalid", ""))
+            scores = trial.user_attrs.get(SCORES, {})
+            why = trial.user_attrs.get(FAILURE, trial.user_attrs.get(INVALID, ""))
             rows.append(
                 {
                     "trial": trial.number,
-                    "arch": trial.user_attrs["arch"],
+                    "arch": trial.user_attrs[ARCH],
                     "state": _STATES[trial.state],
                     **{text: scores.get(text) for text in texts if text != "accuracy"},
                     **{f"param: {name}": value for name, value in trial.params.items()},
@@ -188,7 +189,7 @@ class SearchResult:
         }
 
     def __repr__(self) -> str:
-        goals = ", ".join(self.search.settings.objectives)
+        goals = ", ".join(goal.text for goal in self.search.goals)
         first = f", the first {self.best['arch'].iloc[0]}" if len(self.best) else ""
         return (
             f"<SearchResult {goals} on {self.search.settings.benchmark}: "
@@ -196,7 +197,7 @@ class SearchResult:
         )
 
     def _repr_html_(self) -> str:
-        return self.shown(self.best.head(10)).to_html(index=False)
+        return self.shown(self.best.head(10)).to_html(index=False, border=0, na_rep="–")
 
 
 def pareto_front(values: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
-from pathlib import Path
-from typing import Any
+from functools import partial
 
 from greenmachine.benchmarks import Benchmark
 from greenmachine.benchmarks.packed import PackedBenchmark
-from greenmachine.benchmarks.user_file import UserFile
-from greenmachine.errors import ConfigError
 from greenmachine.evaluation import capture_spec
 from greenmachine.evaluation.worker import NETWORK, Scorer
 from greenmachine.language import parse
@@ -26,14 +21,12 @@ from greenmachine.proxies import (
     checked_space,
     resolve,
 )
+from greenmachine.search.functions import by_file, check_file_function
 from greenmachine.search.goals import Column
 from greenmachine.signals import CaptureSpec
-from greenmachine.signals.network_capture import attempt, build_network, cached_benchmark
-from greenmachine.signals.passes import noise_images
+from greenmachine.signals.network_capture import attempt, cached_benchmark
 
 __all__ = ["Columns", "check_columns", "score_arch", "spec_of"]
-
-_ARGUMENTS = ("model", "arch", "images")
 
 
 @dataclass(frozen=True)
@@ -84,7 +77,8 @@ def check_columns(columns: Sequence[Column], benchmark: Benchmark, dataset: str)
         if column.kind == "accuracy":
             benchmark.accuracy(dataset)
         elif column.kind == "function":
-            _user_function(column.source)
+            if column.function is None:
+                check_file_function(column.source)
         elif column.kind == "proxy":
             proxy = resolve(column.source)
             if isinstance(proxy, ArchitectureProxy):
@@ -118,7 +112,9 @@ def score_arch(
                 0
             ]
         elif column.kind == "function":
-            value = attempt(arch, partial(_by_function, column.source, benchmark, spec, arch))
+            own = column.function
+            function = partial(by_file, column.source) if own is None else own.value
+            value = attempt(arch, partial(function, benchmark, spec, arch))
             values[column.text] = math.nan if isinstance(value, str) else value
             said += [f"{column.text}: {value}"] if isinstance(value, str) else []
         elif column.kind == "proxy":
@@ -141,39 +137,3 @@ def score_arch(
         values[text] = float(value) if finite else math.nan
         said += [] if finite else [f"{text} is {value}"]
     return Columns(values, said[0] if said else "")
-
-
-def _by_function(source: str, benchmark: Benchmark, spec: CaptureSpec, arch: str) -> float:
-    file, function = _user_function(source)
-    given: dict[str, Any] = {}
-    for name in inspect.signature(function).parameters:
-        if name == "model":
-            given[name] = build_network(benchmark, arch, spec).eval()
-        elif name == "images":
-            shape = (spec.batch, *benchmark.input_shape(spec.dataset))
-            given[name] = noise_images(shape, spec.seed).to(spec.device)
-        elif name == "arch":
-            given[name] = arch
-    return float(file.run(function, **given))
-
-
-def _user_function(source: str) -> tuple[UserFile, Callable[..., Any]]:
-    path, _, name = source.rpartition(":")
-    stamp = Path(path).stat().st_mtime_ns if Path(path).is_file() else 0
-    return _read_function(Path(path), name, stamp)
-
-
-@lru_cache(maxsize=16)  # by time: the user may edit the file between two searches of a session
-def _read_function(path: Path, name: str, stamp: int) -> tuple[UserFile, Callable[..., Any]]:
-    file = UserFile(path)
-    function = getattr(file.module, name, None)
-    if not callable(function):
-        raise ConfigError(f"{path} has no function {name}")
-    for parameter in inspect.signature(function).parameters.values():
-        needed = parameter.default is inspect.Parameter.empty
-        if needed and parameter.name not in _ARGUMENTS:
-            raise ConfigError(
-                f"{path}: {name} takes {parameter.name}; it may take {', '.join(_ARGUMENTS)}, by "
-                "these names"
-            )
-    return file, function

@@ -1,4 +1,4 @@
-"""The tables of the papers, made from stored scores in seconds: a table a module."""
+"""The tables of the papers, made from stored scores: a table a module."""
 
 from __future__ import annotations
 
@@ -24,5 +24,6 @@ def reproduce(table: Table, stored: Stored, out: Path) -> list[Path]:
     Raises:
         DataError: nothing is stored that it needs, a file is damaged or does not fit its space, or
             the tables of NATS-Bench are missing.
+        ConfigError: a package that the table needs is missing.
     """
     return write_table(table, table.rows(stored), out, stored.files)

@@ -8,20 +8,27 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from itertools import count
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from torch import nn
 
 import greenmachine
 from greenmachine.benchmarks import SPACES, load_benchmark
 from greenmachine.errors import ConfigError, DataError, GreenMachineError, RunError
+from greenmachine.evaluation import capture_spec
 from greenmachine.evaluation.combining import rank_sums_of, with_rank_sums
 from greenmachine.networks import parse_101
+from greenmachine.proxies import PROXIES
 from greenmachine.search.enumeration import enumerate_space
 from greenmachine.search.goals import Constraint, read_goal
+from greenmachine.signals.network_capture import build_network
 
 optuna = pytest.importorskip("optuna")
 from greenmachine.search.result import SearchResult, pareto_front  # noqa: E402
@@ -126,7 +133,7 @@ def test_a_stopped_search_finds_what_the_unbroken_one_finds(
 
     monkeypatch.setattr(RegularisedEvolution.__init__, "__defaults__", (8, 4, 0))
     whole = run(None)
-    import greenmachine.search.study as module
+    import greenmachine.search.evaluator as module
 
     score = module.score_arch
     for moment in stop:
@@ -157,7 +164,7 @@ def test_the_number_of_workers_changes_nothing(space: Path) -> None:
 
 
 def test_nothing_is_scored_twice(space: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import greenmachine.search.study as module
+    import greenmachine.search.evaluator as module
 
     seen: list[str] = []
     score = module.score_arch
@@ -408,3 +415,101 @@ def test_goals_and_constraints_read_texts() -> None:
 def test_the_front_is_what_nothing_beats() -> None:
     values = np.array([[1, 1], [2, 0], [0, 2], [1, 0], [1, 1], [2, 0]], dtype=float)
     assert pareto_front(values).tolist() == [True, True, True, False, True, True]
+
+
+def widths(arch: str) -> int:
+    return sum(map(int, arch.split("-")))
+
+
+class Layers:
+    def __call__(self, model: nn.Module) -> int:
+        return len(list(model.modules()))
+
+
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [
+        (widths, "widths"),
+        (lambda net, x, y: net(x).var(), "<lambda>"),
+        (lambda model, images, seed=7: model(images).std() + seed, "<lambda>"),
+        (Layers(), "Layers"),
+        (partial(lambda arch, factor: factor * len(arch), factor=-1), "<lambda>"),
+    ],
+)
+def test_a_function_is_a_proxy_of_which_more_is_better(
+    function: Callable[..., float], name: str, space: Path
+) -> None:
+    result = greenmachine.search_networks(function, on=str(space), sampler="exhaustive")
+    assert len(result.best) == 12
+    assert result.best[name].iloc[0] == result.best[name].max() > result.best[name].min()
+    if function is widths:
+        assert result.best["arch"].iloc[0] == "6-6"
+        assert (result.best[name] == result.best["arch"].map(widths)).all()
+
+
+def test_a_function_scores_as_it_does_in_score(space: Path) -> None:
+    def spread(net: nn.Module, images: torch.Tensor, labels: None) -> torch.Tensor:
+        return net(images).var().detach()
+
+    proxy = greenmachine.FunctionProxy(
+        name="own", function=lambda m, x, y, seed: float(spread(m, x, y)), passes=("noise",)
+    )
+    result = greenmachine.search_networks([spread, proxy], on=str(space), trials=3, seed=2)
+    benchmark = load_benchmark(str(space))
+    spec = capture_spec(str(space), "images", [], batch=8, seed=2, options={})
+    for row in result.trials.itertuples():
+        model = build_network(benchmark, row.arch, spec)
+        value = greenmachine.score(model, proxy, shape=(8, 3, 8, 8), seed=2)
+        assert row.spread == row.own == pytest.approx(value, rel=1e-6)
+
+
+def test_proxies_are_objectives_with_their_direction(space: Path) -> None:
+    def low(model: nn.Module, images: object, labels: object, seed: int) -> float:
+        return float(sum(p.numel() for p in model.parameters()))
+
+    few = greenmachine.FunctionProxy(name="few", function=low, passes=(), direction=-1)
+    norm = greenmachine.ExpressionProxy(
+        name="norm", expression="sum_layers(l2_norm(weight))", direction=-1
+    )
+    for proxy in (few, norm, PROXIES.find("params")):
+        result = greenmachine.search_networks(
+            proxy, on=str(space), sampler="exhaustive", constraints=f"{proxy.name}<=1e6"
+        )
+        values = result.best[proxy.name]
+        assert values.iloc[0] == (values.min() if proxy.direction < 0 else values.max())
+
+
+@pytest.mark.parametrize(
+    "objectives",
+    [3, [None], lambda model, watts: 1, [lambda arch: 1, lambda arch: 2]],
+    ids=["number", "none", "argument", "two of one name"],
+)
+def test_what_is_no_objective_is_refused_in_one_line(objectives: object, space: Path) -> None:
+    with pytest.raises(ConfigError) as raised:
+        greenmachine.search_networks(objectives, on=str(space), trials=2)  # type: ignore[arg-type]
+    assert "\n" not in str(raised.value)
+
+
+def test_a_part_of_a_space_is_searched(space: Path, tmp_path: Path) -> None:
+    def narrow(trial: optuna.Trial) -> str:
+        return f"{trial.suggest_categorical('width', [2, 4])}"
+
+    storage = f"sqlite:///{tmp_path}/study.db"
+    settings = {"on": str(space), "sampler": "exhaustive", "storage": storage}
+    result = greenmachine.search_networks("params", suggest=narrow, **settings)
+    assert list(result.best["arch"]) == ["2", "4"]
+    with pytest.raises(ConfigError):
+        greenmachine.search_networks("params", **settings)
+
+
+@pytest.mark.slow
+def test_functions_of_a_script_reach_the_workers(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import greenmachine\n"
+        "def words(arch):\n    return len(arch)\n"
+        "if __name__ == '__main__':\n"
+        "    found = [greenmachine.search_networks(words, trials=6, workers=n) for n in (1, 2)]\n"
+        "    assert found[0].trials.equals(found[1].trials) and len(found[0].best) > 1\n"
+    )
+    subprocess.run([sys.executable, str(script)], check=True)

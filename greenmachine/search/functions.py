@@ -1,0 +1,146 @@
+"""Functions of the user as columns: of a Python file, or as objects.
+
+A function of a file, ``costs.py:milliseconds``, takes any of ``model``, ``arch`` and ``images`` by
+these names. A function that is given as an object is a proxy: it takes these names too, with
+``labels`` and ``seed``, or else the network, its images and their labels in this order.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from greenmachine.benchmarks import Benchmark
+from greenmachine.benchmarks.user_file import UserFile
+from greenmachine.errors import ConfigError
+from greenmachine.proxies import FunctionProxy
+from greenmachine.proxies.functions import evaluate_function
+from greenmachine.signals import CaptureSpec
+from greenmachine.signals.network_capture import build_network
+from greenmachine.signals.passes import noise_images
+
+__all__ = ["ArchFunction", "by_file", "check_file_function", "name_of"]
+
+_OF_FILES = ("model", "arch", "images")
+_OF_OBJECTS = (*_OF_FILES, "labels", "seed")
+_ORDER = ("model", "images", "labels")
+
+
+@dataclass(frozen=True, eq=False)  # a function is equal to itself alone
+class ArchFunction:
+    """A number of one architecture that a function computes.
+
+    Attributes:
+        proxy: that holds the function.
+        names: parameters that the function takes by name, none where it takes them in order; None
+            where ``proxy`` is the user's own.
+    """
+
+    proxy: FunctionProxy
+    names: tuple[str, ...] | None = None
+
+    @classmethod
+    def of(cls, function: Callable[..., Any] | FunctionProxy) -> ArchFunction:
+        """Return ``function`` as a column of a search; a function gets noise, and high is good.
+
+        Raises:
+            ConfigError: it takes something that no network has.
+        """
+        if isinstance(function, FunctionProxy):
+            return cls(function)
+        name = name_of(function)
+        try:
+            parameters = inspect.signature(function).parameters.values()
+        except (TypeError, ValueError):  # a function of C does not say
+            parameters = {}.values()
+        kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+        needed = [p.name for p in parameters if p.default is p.empty and p.kind not in kinds]
+        if parameters and all(each in _OF_OBJECTS for each in needed):
+            names = tuple(each.name for each in parameters if each.name in _OF_OBJECTS)
+        elif not parameters or len(needed) <= len(_ORDER) <= len(parameters):
+            names = ()  # in order
+        else:
+            raise ConfigError(
+                f"{name} takes {', '.join(needed)}: write a function of any of "
+                f"{', '.join(_OF_OBJECTS)}, by these names, or of ({', '.join(_ORDER)})"
+            )
+        return cls(FunctionProxy(name=name, function=function, passes=("noise",)), names)
+
+    def value(self, benchmark: Benchmark, spec: CaptureSpec, arch: str) -> float:
+        """Return the number of ``arch``; whatever the function raises goes through."""
+        proxy, names = self.proxy, self.names
+        if names is not None:
+            bare: Any = proxy.function
+
+            def called(model: nn.Module, images: Any, labels: Any, seed: int) -> float:
+                have = dict(zip(_OF_OBJECTS, (model, arch, images, labels, seed), strict=True))
+                by_name = {name: have[name] for name in names}
+                said = bare(**by_name) if names else bare(*(have[name] for name in _ORDER))
+                return float(said.detach() if isinstance(said, Tensor) else said)
+
+            proxy = replace(proxy, function=called)
+        model = build_network(benchmark, arch, spec)
+        images = labels = None
+        if proxy.passes == ("data",):
+            images, labels = benchmark.images(spec.dataset, spec.batch, seed=spec.seed)
+        elif proxy.passes:
+            images = noise_images((spec.batch, *benchmark.input_shape(spec.dataset)), spec.seed)
+        return evaluate_function(proxy, model, images, labels, spec.seed).value
+
+
+def name_of(function: Callable[..., Any]) -> str:
+    """Return the name of a function: of a partial that of its function, of an object its class."""
+    inner = getattr(function, "func", function)
+    return str(getattr(inner, "__name__", type(inner).__name__))
+
+
+def by_file(source: str, benchmark: Benchmark, spec: CaptureSpec, arch: str) -> float:
+    """Return what the function ``FILE.py:FUNCTION`` says of ``arch``."""
+    file, function = _user_function(source)
+    given: dict[str, Any] = {}
+    for name in inspect.signature(function).parameters:
+        if name == "model":
+            given[name] = build_network(benchmark, arch, spec).eval()
+        elif name == "images":
+            shape = (spec.batch, *benchmark.input_shape(spec.dataset))
+            given[name] = noise_images(shape, spec.seed).to(spec.device)
+        elif name == "arch":
+            given[name] = arch
+    return float(file.run(function, **given))
+
+
+def check_file_function(source: str) -> None:
+    """Refuse ``FILE.py:FUNCTION`` that is missing or takes something unknown.
+
+    Raises:
+        ConfigError: it is.
+    """
+    _user_function(source)
+
+
+def _user_function(source: str) -> tuple[UserFile, Callable[..., Any]]:
+    path, _, name = source.rpartition(":")
+    stamp = Path(path).stat().st_mtime_ns if Path(path).is_file() else 0
+    return _read_function(Path(path), name, stamp)
+
+
+@lru_cache(maxsize=16)  # by time: the user may edit the file between two searches of a session
+def _read_function(path: Path, name: str, stamp: int) -> tuple[UserFile, Callable[..., Any]]:
+    file = UserFile(path)
+    function = getattr(file.module, name, None)
+    if not callable(function):
+        raise ConfigError(f"{path} has no function {name}")
+    for parameter in inspect.signature(function).parameters.values():
+        needed = parameter.default is inspect.Parameter.empty
+        if needed and parameter.name not in _OF_FILES:
+            raise ConfigError(
+                f"{path}: {name} takes {parameter.name}; it may take {', '.join(_OF_FILES)}, by "
+                "these names"
+            )
+    return file, function
