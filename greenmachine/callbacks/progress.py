@@ -1,4 +1,4 @@
-"""Show a run to a person."""
+"""Show the progress of a run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from greenmachine.callbacks.base import Callback, Generation, Row, RunInfo
 __all__ = ["Progress"]
 
 _SHOWN = 12  # generations in the live table
-_PACE = 6  # generations that the time left is estimated from
+_PACE = 6  # generations from which the remaining time is estimated
 
 
 class Progress(Callback, scheme="progress"):
@@ -30,7 +30,7 @@ class Progress(Callback, scheme="progress"):
     _tasks: dict[str, TaskID] = PrivateAttr(default_factory=dict)
 
     def on_start(self, run: RunInfo) -> None:
-        """Start to draw, with what a resumed run has so far."""
+        """Start drawing, with the generations that a resumed run has."""
         self._generations = run.settings["evolution"]["generations"]
         console = _console()
         if console.is_terminal:

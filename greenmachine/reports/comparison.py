@@ -1,4 +1,4 @@
-"""Several runs beside each other."""
+"""The report of several runs side by side."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["write_comparison"]
 
 
 def write_comparison(folders: Sequence[Path], out: Path) -> Path:
-    """Write a comparison of runs as one HTML file that needs nothing else.
+    """Write a comparison of runs as one self-contained HTML file.
 
     Args:
-        folders: of at least two runs, finished or not.
+        folders: folders of at least two runs, finished or not.
         out: the file.
 
     Returns:
@@ -49,7 +49,7 @@ def write_comparison(folders: Sequence[Path], out: Path) -> Path:
 
 
 def _labels(folders: Sequence[Path]) -> list[str]:
-    """Return what the runs are called: the folders' names, or numbered paths where two agree."""
+    """Return labels of the runs: names of the folders, or numbered paths if two are equal."""
     for labels in ([f.resolve().name for f in folders], [str(f) for f in folders]):
         if len(set(labels)) == len(labels):
             return labels

@@ -1,4 +1,4 @@
-"""Search by a proxy alone: the accuracy that it finds among some networks, and what it costs."""
+"""Search by a proxy alone: the accuracy of the network that it finds, and the cost."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ __all__ = ["SIZES", "TABLE", "found"]
 Floats = npt.NDArray[np.float64]
 
 SIZES = (100, 1000)
-"""Networks that a search looks at, beside the whole space."""
+"""Numbers of networks that a search scores, besides the whole space."""
 
 _ORACLE, _RANDOM = "(oracle)", "(random)"
 
 
 def found(pool: Pool, size: int) -> dict[str, Floats]:
-    """Return by proxy the accuracy of its first choice among ``size`` random networks.
+    """Return the accuracy of each proxy's first choice among ``size`` random networks.
 
-    It is (draws,), or (1,) where ``size`` takes them all. Networks that tie for the first place
-    give their mean. ``(oracle)`` chooses by the accuracy itself, ``(random)`` takes any of them.
+    The values are (draws,), or (1,) if ``size`` is the whole pool. If several networks tie for the
+    first place, it is their mean. ``(oracle)`` chooses by accuracy, ``(random)`` chooses at random.
     """
     if size == len(pool):
         tops = {name: top_accuracy(scores, pool.accuracy) for name, scores in pool.scores.items()}
@@ -46,7 +46,7 @@ def found(pool: Pool, size: int) -> dict[str, Floats]:
 
 
 def _measure(scored: Scored, stored: Stored) -> Iterator[dict[str, object]]:
-    """Yield the rows of one space and data set, every proxy on the most networks that it scored."""
+    """Yield the rows of one space and data set, each proxy on all networks that it scored."""
     space = scored.space
     sample = scored.pool.only(lambda name: name not in space.scores)
     costs = seconds_of(stored.folder, scored.benchmark.name)
@@ -87,16 +87,16 @@ TABLE = Table(
     name="nas",
     title="Search by a proxy alone",
     words=f"""\
-Test accuracy, in percent, of the network that a proxy ranks first among 100 or 1,000 random ones
-(mean and standard deviation over {DRAWS} draws), and in the whole space. What scored every network
-draws from the space, another proxy from the random sample that it scored: a thousand only where
-that is larger, and never all. Where several tie it is their mean. The figure shows what the choice
-lacks of the best of its draw; one that lacks nothing has no dot.
-`(oracle)` knows the accuracies, `(random)` takes any network; the other names in brackets are
-trivial scores. Seconds are of one core and of this proxy alone, from the measured mean of a network
-(table `cost`), building it included. What the papers' proxies find is not known here.
-Evolved proxies (`gm_...`, `nats_...`) have seen the accuracies of some of these networks: see the
-table of generalisation.""",
+Test accuracy, in percent, of the network that a proxy ranks first among 100 or 1,000 random
+networks (mean and standard deviation over {DRAWS} draws), and in the whole space. Draws come from
+the whole space for a proxy that scored every network, and otherwise from the random sample that it
+scored. If several networks tie for the first rank, the value is their mean. The figure shows the
+regret: the distance to the best accuracy of the draw. A regret of zero has no dot.
+`(oracle)` ranks by accuracy, `(random)` picks a random network; the other names in brackets are
+baselines. Seconds are those of one core for this proxy alone, computed from its mean time per
+network (table `cost`), including building the network. Results of the papers' own searches are not
+known here. The searches of evolved proxies (`gm_...`, `nats_...`) used the accuracies of some of
+these networks; see the table of generalisation.""",
     rows=_rows,
     columns=(
         Column("of 100, %", "of 100", "accuracy", ".2f"),
