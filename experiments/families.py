@@ -3,10 +3,17 @@
     greenmachine bank build BANK --on nats-tss --on nats-sss --on nas-bench-101 ...
     python -m experiments.families --bank BANK --runs runs/families --out results/families
 
-Every fold searches on all families of the bank but one, with equal settings, seeded with hand-made
-proxies alone. Its champion, chosen on validation, then scores all networks of the bank that belong
-to the family left out. One more search, ``all``, has every family; it is tested on networks of the
-test samples. Runs are kept under ``--runs``: the same command continues after a kill.
+Every fold searches on all families of the bank but one, seeded with hand-made proxies alone. Its
+champion, chosen on validation, then scores all networks of the bank that belong to the family left
+out. One more search, ``all``, has every family; it is tested on networks of the test samples.
+
+The settings of a fold are chosen without the family left out, too. With every variant of the
+settings in ``VARIANTS``, a search is made for each pair of families, on all families but these two,
+and its champion is tested on both. The fold without family A then takes the variant with the best
+mean tau on the other families B, each measured by the search without A and B. The search ``all``
+takes the variant that is best over all pairs.
+
+Runs are kept under ``--runs``: the same command continues after a kill.
 
 The random expressions of a bank are from the grammar. If the bank also holds parts of earlier
 discoveries, folds of the families on which these were found are not clean; the table says which
@@ -18,6 +25,7 @@ from __future__ import annotations
 import argparse
 import sys
 from functools import partial
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
@@ -37,29 +45,64 @@ from greenmachine.tables.writing import grid
 say = partial(print, file=sys.stderr, flush=True)
 
 ALL = "all"
+DATASET = "cifar10"
 BASELINES = ("l2_norm", "nwot_inputs", "synflow", "meco_inputs", "gm_any", "gm_tss")
 SEEDS = ("l2_norm", "nwot_inputs", "synflow", "meco_inputs", "jacov_noise", "weight_count")
 SETTINGS: dict[str, Any] = {
     "selection": {"scheme": "lexicase"},
-    "evolution": {"population": 400, "generations": 50, "validate_best": 24, "brood": 24},
-    "samples": {"train": {"size": 120}, "validation": {"size": 80}, "test": {"size": "rest"}},
-    "objective": {"scheme": "kendall", "aggregate": "mean"},
+    "evolution": {"population": 400, "generations": 30, "validate_best": 24, "brood": 24},
+    "samples": {"train": {"size": 180}, "validation": {"size": 80}, "test": {"size": "rest"}},
 }
+VARIANTS: dict[str, dict[str, Any]] = {
+    "mean": {"objective": {"scheme": "kendall", "aggregate": "mean"}},
+    "worst-short": {"objective": {"scheme": "kendall", "aggregate": "min", "parsimony": 0.004}},
+}
+"""The mean counts; or the worst family, less the tau that a longer expression has to pay for."""
+
 USED_BEFORE = ("nats-tss", "nats-sss")
 """Families on which the earlier discoveries were found."""
 
 
-def fold(bank: Bank, families: list[Family], folder: Path, seed: int) -> Result:
+def search_on(bank: Bank, families: list[Family], folder: Path, seed: int, variant: str) -> Result:
     """Return the result of a search on ``families``; read it if the run has finished."""
     search = Search(
         [f"{family.benchmark}/{family.dataset}" for family in families],
         bank=bank.path,
         seed=seed,
         name=folder.name,
-        settings={**SETTINGS, "evolution.seeds": list(SEEDS)},
+        settings={**SETTINGS, **VARIANTS[variant], "evolution.seeds": list(SEEDS)},
     )
     say(f"{folder.name}: {', '.join(family.task for family in families)}")
     return search.run(folder)
+
+
+def pairs(bank: Bank, families: list[Family], runs: Path, seed: int) -> pd.DataFrame:
+    """Return tau of the champions of all variants on both families that they did not see."""
+    found = []
+    for variant, (first, second) in product(VARIANTS, combinations(families, 2)):
+        names = short_name(first.benchmark), short_name(second.benchmark)
+        seen = [family for family in families if family not in (first, second)]
+        folder = runs / f"{'+'.join(names)}-{variant}-{seed}"
+        best = search_on(bank, seen, folder, seed, variant).best
+        form = [canonical(parse(best.expression))]
+        for name, other, family in (
+            (names[0], names[1], first),
+            (names[1], names[0], second),
+        ):
+            places = list(range(len(family.indices)))
+            accuracy = load_benchmark(family.benchmark).accuracy(family.dataset)[
+                np.array(family.indices)
+            ]
+            (values,) = scores(bank, family, places, form)
+            tau = tau_row(values, accuracy, best.direction)["tau"]
+            found.append({"variant": variant, "family": name, "also_left_out": other, "tau": tau})
+    return pd.DataFrame(found)
+
+
+def chosen(pairs: pd.DataFrame, left: str | None) -> str:
+    """Return the variant that is best where ``left`` was neither seen nor tested on."""
+    own = pairs if left is None else pairs[pairs["also_left_out"] == left]
+    return str(own.groupby("variant")["tau"].mean().idxmax())
 
 
 def scores(bank: Bank, family: Family, places: list[int], texts: list[Expression]) -> Any:
@@ -93,15 +136,19 @@ def rows(
 
 def report(bank: Bank, runs: Path, out: Path, seed: int) -> None:
     """Run every fold, and write the results."""
-    families = bank.facts.families
+    families = [family for family in bank.facts.families if family.dataset == DATASET]
+    inner = pairs(bank, families, runs, seed)
     table: list[dict[str, Any]] = []
     facts: dict[str, Any] = {}
     for left in [*families, None]:
         name = ALL if left is None else short_name(left.benchmark)
         seen = [family for family in families if family is not left]
-        result = fold(bank, seen, runs / f"{name}-{seed}", seed)
+        variant = chosen(inner, None if left is None else name)
+        folder = runs / f"{name}-{variant}-{seed}"
+        result = search_on(bank, seen, folder, seed, variant)
         best = result.best
         facts[name] = {
+            "variant": variant,
             "expression": best.expression,
             "direction": best.direction,
             "size": parse(best.expression).size,
@@ -111,7 +158,7 @@ def report(bank: Bank, runs: Path, out: Path, seed: int) -> None:
         if left is not None:
             tested = {name: (left, list(range(len(left.indices))))}
         else:
-            scored = pd.read_parquet(runs / f"{name}-{seed}" / "scores.parquet")
+            scored = pd.read_parquet(folder / "scores.parquet")
             tested = {}
             for family in families:
                 short = short_name(family.benchmark)
@@ -124,7 +171,14 @@ def report(bank: Bank, runs: Path, out: Path, seed: int) -> None:
     frame = pd.DataFrame(table)
     out.mkdir(parents=True, exist_ok=True)
     frame.to_csv(out / f"families-{seed}.csv", index=False, float_format="%.6g")
-    known = {"bank": bank.summary(), "settings": SETTINGS, "seeds": SEEDS, "searches": facts}
+    inner.to_csv(out / f"families-pairs-{seed}.csv", index=False, float_format="%.6g")
+    known = {
+        "bank": bank.summary(),
+        "settings": SETTINGS,
+        "variants": VARIANTS,
+        "seeds": SEEDS,
+        "searches": facts,
+    }
     known["bank"].pop("path")
     write_json(out / f"families-{seed}.json", manifest(seed=seed, **known))
     write_text(out / f"families-{seed}.md", page(frame, facts, seed))

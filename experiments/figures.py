@@ -12,7 +12,8 @@ of this module. The address of a figure is its place in ``results/tables``:
     TABLE/PROTOCOL/PROXY/tss/cifar10    one value
     TABLE/PROTOCOL/PROXY/mean           the mean over the six
 
-``PROTOCOL:METRIC`` takes another metric of the table than tau: ``scored:tau_best``.
+``PROTOCOL:METRIC`` takes another metric of the table than tau: ``scored:tau_best``;
+``PROTOCOL:networks`` is how many networks tau is of, ``unseen:networks/(params)/tss``.
 """
 
 from __future__ import annotations
@@ -109,6 +110,10 @@ def figure(address: str) -> str:
     """Return the figure at an address in results/tables."""
     name, protocol, proxy, *place = address.split("/")
     protocol, _, metric = protocol.partition(":")
+    if metric == "networks":
+        long = measured(name)
+        chosen = (long["protocol"] == protocol) & (long["proxy"] == proxy)
+        return f"{long[chosen & (long['space'] == f'nats-{place[0]}')]['networks'].iloc[0]:,}"
     values = six(name, protocol, proxy, metric or "tau")
     if place == ["mean"]:
         return rounded(float(np.mean(values)))

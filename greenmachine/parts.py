@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from reprlib import repr as short
 from typing import Any, ClassVar, Self
 
@@ -100,7 +101,7 @@ class Part(BaseModel):
         try:
             made = cls.members[scheme].model_validate(settings)
         except ValidationError as error:
-            raise ValueError(f"{scheme}: {told_faults(error)}") from None
+            raise ValueError(f"{scheme}: {told_faults(error, cls.members[scheme])}") from None
         assert isinstance(made, cls)
         return made
 
@@ -117,14 +118,31 @@ class Part(BaseModel):
         return {"scheme": self.scheme, **self.model_dump(mode="json")}
 
 
-def told_faults(error: ValidationError) -> str:
-    """Return one line that describes invalid settings, each error after its location."""
-    faults = (
-        (
-            ".".join(str(part) for part in fault["loc"]),
-            _WORDS.get(fault["type"], fault["msg"].removeprefix("Value error, ")),
-        )
-        for fault in error.errors()
-    )
-    lines = [f"{where}: {what}" if where else what for where, what in faults]
+def told_faults(error: ValidationError, settings: type[BaseModel] | None = None) -> str:
+    """Return one line that describes invalid settings, each error after its location.
+
+    Args:
+        error: the error of pydantic.
+        settings: the class of the settings; if given, the message suggests the setting whose name
+            is closest to an unknown one.
+    """
+    lines = []
+    for fault in error.errors():
+        where = ".".join(str(part) for part in fault["loc"])
+        what = _WORDS.get(fault["type"], fault["msg"].removeprefix("Value error, "))
+        if fault["type"] == "extra_forbidden" and settings is not None:
+            what += _nearest(settings, [str(part) for part in fault["loc"]])
+        lines.append(f"{where}: {what}" if where else what)
     return one_line(ValueError("; ".join(lines)))
+
+
+def _nearest(settings: type[BaseModel], names: list[str]) -> str:
+    """Return the end of a message that suggests the setting closest to the last of ``names``."""
+    for name in names[:-1]:
+        field = settings.model_fields.get(name)
+        group = None if field is None else field.annotation
+        if not (isinstance(group, type) and issubclass(group, BaseModel)):
+            return ""
+        settings = group
+    close = get_close_matches(names[-1], settings.model_fields, n=1)
+    return "".join(f"; did you mean {'.'.join([*names[:-1], each])}?" for each in close)

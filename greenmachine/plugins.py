@@ -177,6 +177,12 @@ def require_plugins(wanted: Mapping[str, str], source: Path) -> None:
             (each for each in _loaded.values() if each.sha256 == digest), None
         )
         if plugin is None and name.endswith(".py"):
+            for each in _loaded.values():
+                if Path(each.name).name == Path(name).name:
+                    raise RunError(
+                        f"{each.name} differs from the plugin that {source} was made with "
+                        f"({name}): restore the old version, or start again in another --out"
+                    )
             raise ConfigError(
                 f"{source} needs the plugin {name}: if you trust it, load it with "
                 f"--plugin {shlex.quote(name)}"
@@ -184,7 +190,7 @@ def require_plugins(wanted: Mapping[str, str], source: Path) -> None:
         plugin = plugin or _load_package(name)
         if plugin.sha256 != digest:
             raise RunError(
-                f"plugin {plugin.short} has changed since {source} was made: restore the old one, "
+                f"plugin {plugin.name} has changed since {source} was made: restore the old version, "
                 "or start again in another --out"
             )
         _loaded.setdefault(name, plugin)  # the same file at another path

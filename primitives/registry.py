@@ -9,6 +9,7 @@ registry. Code that reads or evaluates an expression (parser, engine, export) lo
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -154,7 +155,10 @@ class Registry:
     def check(self, item: Primitive) -> None:
         """Raise the errors of :meth:`add`, and register nothing."""
         if item.name in self._primitives:
-            raise ValueError(f"primitive {item.name!r} is already registered: choose another name")
+            other = inspect.getfile(inspect.unwrap(self._primitives[item.name].function))
+            raise ValueError(
+                f"primitive {item.name!r} is already registered, by {other}: choose another name"
+            )
         kinds = {k for s in item.signatures for k in (*s.arguments, s.result)}
         unknown = sorted(kinds - self._kinds)
         if unknown:

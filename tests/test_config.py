@@ -62,8 +62,11 @@ def test_tasks_of_one_benchmark_or_several(
     [
         ("tasks: []", "tasks: [] is not a task"),
         ("tasks: [nats-tss, 3]", "is not a task"),
-        ("sead: 1", "sead: there is no such setting"),
-        ("evolution: {populatoin: 3}", "evolution.populatoin: there is no such setting"),
+        ("sead: 1", "sead: there is no such setting; did you mean seed?"),
+        ("evolution: {populatoin: 3}", "did you mean evolution.population?"),
+        ("samples: {train: {sise: 3}}", "did you mean samples.train.size?"),
+        ("selection: {scheme: lexicase, epsilom: 0.1}", "did you mean epsilon?"),
+        ("zzz: 1", "zzz: there is no such setting"),
         ("seed: -1", "seed"),
         ("passes: [noise, 3]", "passes.1"),
         ("samples: {train: {size: 1}}", "samples.train.size"),
@@ -83,6 +86,12 @@ def test_wrong_settings_are_one_line(text: str, says: str, tmp_path: Path) -> No
         load_config(path)
     assert says in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("key", ["tasks", "passes", "callbacks", "evolution.seeds"])
+def test_one_name_stands_for_a_list_of_one(key: str) -> None:
+    name = {"tasks": "digits-sss", "callbacks": "progress"}.get(key, "noise")
+    assert load_config(None, {key: name}) == load_config(None, {key: [name]})
 
 
 def test_override_of_what_is_no_group(tmp_path: Path) -> None:

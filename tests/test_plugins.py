@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -202,6 +203,15 @@ def test_a_run_keeps_the_name_of_a_file_that_was_moved(tmp_path: Path) -> None:
     config = load_config(load_config(None).model_copy(update={"plugins": (str(path),)}))
     assert config.plugins == (str(path),)
     assert checksums([str(path)]) == wanted
+
+
+def test_a_plugin_that_was_moved_and_edited_is_refused_by_its_own_name(tmp_path: Path) -> None:
+    edited = tmp_path / "elsewhere" / "edited.py"
+    edited.parent.mkdir()
+    edited.write_text("value = 'edited'\n")
+    load_plugin(edited)
+    with pytest.raises(RunError, match=re.escape(str(edited))):
+        require_plugins({str(tmp_path / "edited.py"): "0" * 64}, tmp_path)
 
 
 def test_copies_of_a_file_are_one_plugin(tmp_path: Path) -> None:

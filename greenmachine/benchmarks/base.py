@@ -82,6 +82,11 @@ class Benchmark:
         return self.frame["isomorph"].to_numpy(dtype=np.int64)
 
     @cached_property
+    def functions(self) -> NDArray[np.int64]:
+        """(n,): equal for architectures that compute the same function, isomorphic or not."""
+        return self.groups if self.space.function is None else self.space.functions(self.archs)
+
+    @cached_property
     def twins(self) -> NDArray[np.int64]:
         """(n,): the first architecture whose network computes the same from the same weights."""
         return self.space.twins(self.archs)

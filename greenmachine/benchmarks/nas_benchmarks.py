@@ -28,6 +28,7 @@ TABLE_101 = TableBenchmark(
         datasets=(CIFAR10.name,),
         isomorph=False,
         command="greenmachine data import-nas-bench-101 nasbench_only108.tfrecord",
+        address="https://storage.googleapis.com/nasbench/nasbench_only108.tfrecord",
         truths=("test", "valid"),
         others=("key",),
     ),
@@ -45,6 +46,7 @@ MACRO_TABLE = TableBenchmark(
         datasets=(CIFAR10.name,),
         isomorph=True,
         command="greenmachine data import-nas-bench-macro nas-bench-macro_cifar10.json",
+        address="https://github.com/xiusu/NAS-Bench-Macro",
     ),
 )
 """6,561 networks, 3,969 of them distinct; test accuracy, mean over three seeds."""
@@ -58,6 +60,7 @@ CHANNEL_RESNET_TABLE = TableBenchmark(
         datasets=(CIFAR10.name,),
         isomorph=False,
         command="greenmachine data import-channel-bench Results_ResNet.json",
+        address="https://github.com/xiusu/Channel-Bench-Macro",
     ),
 )
 """16,384 width settings; test accuracy, mean over three seeds."""

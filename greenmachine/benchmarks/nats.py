@@ -24,6 +24,7 @@ def _table(space: Space) -> TableBenchmark:
             datasets=tuple(images.name for images in IMAGE_SETS),
             isomorph=space.canonical is not None,
             command="greenmachine data import-nats SOURCE",
+            address="https://github.com/D-X-Y/NATS-Bench#preparation-and-download",
         ),
     )
 

@@ -29,6 +29,7 @@ from greenmachine.networks import (
     channel_resnet_costs,
     channel_widths,
     costs_101,
+    function_topology,
     hash_101,
     live_topology,
     macro_costs,
@@ -58,6 +59,8 @@ class Space:
             (parameters, flops_m).
         shape_scores: ``shape_scores(archs)`` returns scores that need no network, by name.
         canonical: returns a text that is equal for isomorphic architectures; None if not defined.
+        function: returns a text that is equal for architectures that compute the same function of
+            an image if their weights agree, isomorphic ones among them; None if not defined.
         program: returns a text that is equal for architectures whose networks compute the same from
             the same weights, bit for bit; None if not defined.
         live: returns whether an architecture has no unused operation; None if not defined.
@@ -72,6 +75,7 @@ class Space:
     costs: Callable[..., tuple[NDArray[np.int64] | NDArray[np.float64], NDArray[np.float64]]]
     shape_scores: Callable[[Sequence[str]], dict[str, NDArray[np.float64]]]
     canonical: Callable[[str], str] | None = None
+    function: Callable[[str], str] | None = None
     program: Callable[[str], str] | None = None
     live: Callable[[str], bool] | None = None
     options: Mapping[str, int] = field(default_factory=dict)
@@ -86,6 +90,10 @@ class Space:
     def isomorph(self, archs: Sequence[str]) -> NDArray[np.int64]:
         """Return for each architecture the smallest index in its class, (len(archs),)."""
         return _firsts(archs, self.canonical)
+
+    def functions(self, archs: Sequence[str]) -> NDArray[np.int64]:
+        """Return for each the smallest index that computes the same function, (len(archs),)."""
+        return _firsts(archs, self.function or self.canonical)
 
     def twins(self, archs: Sequence[str]) -> NDArray[np.int64]:
         """Return for each architecture the smallest index with the same program, (len(archs),)."""
@@ -138,6 +146,7 @@ TOPOLOGY = Space(
     costs=topology_costs,
     shape_scores=_topology_scores,
     canonical=canonical_topology,
+    function=function_topology,
     program=cell_program,
     live=live_topology,
     options={"channels": 16, "cells": 5},

@@ -56,6 +56,7 @@ class TableSchema:
         datasets: names of the data sets, each with a column ``<dataset>.test``.
         isomorph: whether the column ``isomorph`` is required.
         command: the command that makes the file, named in error messages.
+        address: where the authors offer the file that the command reads.
         truths: kinds of accuracy that may be the true one: ``test``, ``valid``. The table must
             have one of them; if it has several, the first one is used.
         others: names of other columns that are required.
@@ -64,6 +65,7 @@ class TableSchema:
     datasets: tuple[str, ...]
     isomorph: bool
     command: str
+    address: str = ""
     truths: tuple[str, ...] = ("test",)
     others: tuple[str, ...] = ()
 
@@ -83,7 +85,8 @@ def load_table(path: Path, schema: TableSchema) -> pd.DataFrame:
         DataError: the file is missing, is not a complete Parquet file, or violates ``schema``.
     """
     if not path.is_file():
-        raise DataError(f"no table at {path}; make it with `{schema.command}`")
+        source = f", from the file that {schema.address} offers" if schema.address else ""
+        raise DataError(f"no table at {path}; make it with `{schema.command}`{source}")
     frame = read_table(path, schema.command)
     check_table(frame, schema, source=path)
     return frame

@@ -124,6 +124,9 @@ def _columns(names: Sequence[str], place: str) -> dict[str, str]:
     header = "write a header line such as arch,accuracy or arch,cifar10,svhn"
     if twice := [name for name in names if name and names.count(name) > 1]:
         raise DataError(f"{place} has two columns {twice[0]}; rename or remove one")
+    marks = {";": "semicolons", "\t": "tabs"}
+    if other := [word for mark, word in marks.items() if len(names) == 1 and mark in names[0]]:
+        raise DataError(f"{place} has {other[0]} between its columns: write commas")
     if "arch" not in names:
         raise DataError(f"{place} lacks column arch (it has {_listed(names)}); {header}")
     columns: dict[str, str] = {}

@@ -8,17 +8,32 @@ from typing import Any
 from pydantic import PrivateAttr
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 
 from greenmachine.callbacks.base import Callback, Generation, Row, RunInfo
 
-__all__ = ["Progress"]
+__all__ = ["Progress", "TimeLeft"]
 
 _SHOWN = 12  # generations in the live table
 _PACE = 6  # generations from which the remaining time is estimated
+
+
+class TimeLeft(TimeRemainingColumn):
+    """The time left, and nothing where it is not known."""
+
+    def render(self, task: Task) -> Text:
+        """Return it."""
+        return super().render(task) if task.time_remaining is not None else Text("")
 
 
 class Progress(Callback, scheme="progress"):
@@ -34,7 +49,7 @@ class Progress(Callback, scheme="progress"):
         self._generations = run.settings["evolution"]["generations"]
         console = _console()
         if console.is_terminal:
-            columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            columns = (BarColumn(), MofNCompleteColumn(), TimeLeft())
             self._bars = Bars(
                 TextColumn("{task.description}", markup=False), *columns, console=console
             )

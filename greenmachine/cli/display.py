@@ -14,10 +14,11 @@ import pandas as pd
 import typer
 from pandas.api import types
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from greenmachine.callbacks.progress import TimeLeft
 from greenmachine.cli.console import plain_console
 from greenmachine.workers import Progress as Tasks
 
@@ -35,7 +36,7 @@ def bar(console: Console, what: str) -> Iterator[Tasks]:
         yield _tenths(console, what)
         return
     shown = TextColumn("{task.description}", markup=False)
-    columns = (shown, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (shown, BarColumn(), MofNCompleteColumn(), TimeLeft())
     with Progress(*columns, console=console, transient=True, speed_estimate_period=300) as progress:
         task = progress.add_task(what, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)

@@ -29,15 +29,19 @@ def list_proxies(as_json: _Json = False) -> None:
         typer.echo(json.dumps(proxies()))
         return
     from rich.table import Table
+    from rich.text import Text
 
     from greenmachine.cli.console import plain_console
 
     table = Table(box=None, header_style="bold")
-    for column in ("name", "form", "direction", "passes", "reference"):
+    better = {1: "high", -1: "low"}
+    for column in ("name", "form", "better", "passes", "reference"):
         table.add_column(column, no_wrap=column != "reference")
     for facts in proxies():
-        good = _GOOD[facts["direction"]]
-        table.add_row(facts["name"], facts["form"], good, _passes(facts), facts["reference"])
+        # One line a proxy: a narrow screen cuts the reference, which `show` prints whole.
+        reference = Text(facts["reference"], no_wrap=True, overflow="ellipsis")
+        direction = better[facts["direction"]]
+        table.add_row(facts["name"], facts["form"], direction, _passes(facts), reference)
     plain_console().print(table)
 
 

@@ -73,7 +73,8 @@ def reproduce(
                 work(stored, partial(bar, console), workers)
     if table == "all":
         _ = stored.scored  # without scores the command ends here, not after half of the tables
-    for one in chosen:
+    for number, one in enumerate(chosen, start=1):
+        say(f"table {one.name} ({number} of {len(chosen)}) ...")
         try:
             made = make(one, stored, out)
         except DataError as error:

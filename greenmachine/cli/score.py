@@ -65,7 +65,8 @@ def score(
         bool,
         typer.Option(
             "--held-out",
-            help="leave out networks that a proxy's search selected on, and isomorphic ones",
+            help="leave out networks that a proxy's search selected on, and those that compute the "
+            "same function",
         ),
     ] = False,
     workers: Annotated[int, typer.Option(help="processes; -1 takes every core")] = -1,
@@ -144,7 +145,7 @@ def score(
     if (seen := int(selected[indices].sum())) and not held_out:
         say(
             f"{seen} of these {len(indices)} networks were used in the search of a proxy here, or "
-            "are isomorphic to one: --held-out leaves them out"
+            "compute the same function as one: --held-out leaves them out"
         )
     spec = capture_spec(
         on,

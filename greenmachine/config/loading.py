@@ -73,7 +73,8 @@ def load_config(
         place[last] = copy.deepcopy(value)  # a later key may change what is inside
     named = settings.get("plugins", [])
     if plugins or named:
-        if isinstance(named, str) or not all(isinstance(name, str) for name in named):
+        named = [named] if isinstance(named, str) else named
+        if not isinstance(named, list | tuple) or not all(isinstance(n, str) for n in named):
             raise ConfigError("plugins: write a list of files or of installed plugins")
         # A run keeps the names of its plugins: their files may have been moved since.
         kept = {*filter(is_loaded, source.plugins)} if isinstance(source, RunConfig) else set()
@@ -83,7 +84,7 @@ def load_config(
         return with_plugins(RunConfig.model_validate(settings))
     except ValidationError as error:
         where = source if isinstance(source, Path) else "settings"
-        raise ConfigError(f"{where}: {told_faults(error)}") from None
+        raise ConfigError(f"{where}: {told_faults(error, RunConfig)}") from None
 
 
 def _written(group: BaseModel) -> dict[str, Any]:

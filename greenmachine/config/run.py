@@ -120,6 +120,12 @@ class RunConfig(Group):
             )
         return tuple(dict.fromkeys(names))
 
+    @field_validator("passes", "plugins", "callbacks", mode="before")
+    @classmethod
+    def _one(cls, value: Any) -> Any:
+        # One name or part stands for a list of one: `--set passes=noise`.
+        return (value,) if isinstance(value, str | dict | Callback) else value
+
     @field_validator("passes")
     @classmethod
     def _once(cls, value: tuple[str, ...]) -> tuple[str, ...]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from greenmachine.config.groups import Group
 
@@ -87,6 +87,11 @@ class EvolutionConfig(Group):
     seeds: tuple[str, ...] = Field(
         default=(), description="expressions that are put into the first population"
     )
+
+    @field_validator("seeds", mode="before")
+    @classmethod
+    def _one(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _consistent(self) -> EvolutionConfig:

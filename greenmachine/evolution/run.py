@@ -23,7 +23,12 @@ from greenmachine.evolution.evaluators import SampleEvaluators
 from greenmachine.evolution.history import row_of, words_of
 from greenmachine.evolution.run_folder import Checkpoint, RunFolder
 from greenmachine.evolution.search import Search
-from greenmachine.evolution.summary import conclude, degenerate_warnings, unranked_warning
+from greenmachine.evolution.summary import (
+    conclude,
+    degenerate_warnings,
+    few_networks_warnings,
+    unranked_warning,
+)
 from greenmachine.evolution.tasks import (
     by_sample,
     check_stand_ins,
@@ -182,6 +187,8 @@ class Run:
         config = self.config
         if saved is None:
             self.folder.drop_result()  # of a run whose checkpoint was removed
+            for warning in few_networks_warnings(self.task_sets):
+                self.callbacks.on_message(warning)
         evaluators = self._evaluators()
         train, validation = evaluators.evaluator("train"), evaluators.evaluator("validation")
         captured = self.clock()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -18,12 +18,14 @@ from greenmachine.fitness import Objective, directed_tau, tau_row
 from greenmachine.language import parse
 
 __all__ = [
+    "FEW_NETWORKS",
     "PLACE",
     "Rows",
     "compare",
     "conclude",
     "degenerate_warnings",
     "directions",
+    "few_networks_warnings",
     "score_table",
     "unranked_warning",
 ]
@@ -31,6 +33,9 @@ __all__ = [
 Rows: TypeAlias = dict[str, dict[str, float | None]]
 """By name (``champion``, then every baseline): objective, tau-b and its standard error, number of
 networks, number of failures. None where a value is undefined."""
+
+FEW_NETWORKS = 50
+"""Training networks of a benchmark below which a run warns."""
 
 PLACE = ("task", "benchmark", "dataset", "sample", "index", "accuracy")
 """Columns of a score table that are no scores."""
@@ -186,6 +191,23 @@ def _row(
     value = objective.value(scores, accuracy, direction)
     row = {"objective": value, **tau_row(scores, accuracy, direction)}
     return {k: round(v, 6) if math.isfinite(v) else None for k, v in row.items()}
+
+
+def few_networks_warnings(task_sets: Iterable[TaskSet]) -> Iterator[str]:
+    """Yield a warning for every benchmark of which few networks choose the champion.
+
+    The spread is that of Kendall's tau between unrelated rankings (Kendall and Gibbons, "Rank
+    Correlation Methods", 1990, section 4.3): sqrt(2 (2 n + 5) / (9 n (n - 1))).
+    """
+    for task_set in task_sets:
+        n = len(task_set.indices("train"))
+        if n < FEW_NETWORKS:
+            spread = math.sqrt(2 * (2 * n + 5) / (9 * n * (n - 1)))
+            yield (
+                f"warning: {n} training networks of {task_set.name} are few: on them tau of an "
+                f"unrelated score has a standard deviation of {spread:.2f}, and a search finds "
+                f"scores that fit by chance; take {FEW_NETWORKS} or more (samples.train.size)"
+            )
 
 
 def unranked_warning(search: Search) -> str | None:

@@ -23,6 +23,7 @@ from greenmachine.networks.topology import (
     OPERATIONS,
     build_topology,
     canonical_topology,
+    function_topology,
     live_topology,
     parse_topology,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "channel_resnet_costs",
     "channel_widths",
     "costs_101",
+    "function_topology",
     "hash_101",
     "live_topology",
     "macro_costs",

@@ -19,7 +19,7 @@ __all__ = ["selected_on"]
 
 
 def selected_on(text: str, proxy: Proxy, benchmark: Benchmark) -> NDArray[np.bool_] | None:
-    """Return which networks the search of a proxy used, or are isomorphic to one that it used.
+    """Return which networks compute the same function as one that the search of a proxy used.
 
     Args:
         text: how the proxy was named: a name, an expression, the path of an exported ``.py`` (a
@@ -40,7 +40,7 @@ def selected_on(text: str, proxy: Proxy, benchmark: Benchmark) -> NDArray[np.boo
             return None
         indices = origin.selected().get(benchmark.name, [])
     inside = [index for index in indices if 0 <= index < len(benchmark)]
-    return np.isin(benchmark.groups, benchmark.groups[inside])
+    return np.isin(benchmark.functions, benchmark.functions[inside])
 
 
 def _origin(text: str) -> Origin | None:

@@ -26,11 +26,11 @@ def unseen(scored: Scored, indices: npt.NDArray[np.int64]) -> npt.NDArray[np.boo
     """Return for networks of a space, (n,), whether no search of an evolved proxy used them.
 
     The networks that were used are the training and validation networks of any run that found such
-    a proxy, and all networks isomorphic to them.
+    a proxy, and all networks that compute the same function as one of them.
     """
-    groups = scored.benchmark.groups
+    functions = scored.benchmark.functions
     chose = [index for proxy in EVOLVED for index in proxy.seen(scored.benchmark.name)]
-    return ~np.isin(groups[indices], groups[np.isin(np.arange(len(groups)), chose)])
+    return ~np.isin(functions[indices], functions[np.isin(np.arange(len(functions)), chose)])
 
 
 def _measure(scored: Scored) -> Iterator[dict[str, object]]:
@@ -71,9 +71,9 @@ Names in brackets are baselines on the same networks.
   with those published for a space. Proxies that were evolved only on other spaces are scored on
   fewer networks, those of the zoo. ± is the jackknife standard error.
 - `unseen`: these networks without those used in the training or validation sample of any run that
-  found one of these proxies, and without all networks isomorphic to one. Because whole classes of
-  isomorphic cells are excluded, small classes are overrepresented. The distribution differs from
-  the full space, so compare within this column only.
+  found one of these proxies, and without all networks that compute the same function as one.
+  Because whole classes of equal cells are excluded, small classes are overrepresented. The
+  distribution differs from the full space, so compare within this column only.
 - `random`, `stratified`: {DRAWS} draws from the networks of `unseen`, of {SIZE}, or of
   {SIZE // BINS} in each of {BINS} bins of equal width in accuracy; mean and standard deviation.
 

@@ -128,7 +128,8 @@ def test_isomorphic_networks_and_other_columns(name: str, files: tuple[Path, Pat
     ("text", "says"),
     [
         ("", "lacks column arch (it has no columns)"),
-        ("arch;accuracy\n4;50\n", "lacks column arch (it has arch;accuracy)"),
+        ("arch;accuracy\n4;50\n", "semicolons"),
+        ("arch\taccuracy\n4\t50\n", "tabs"),
         (
             "arch,#acc\n4,50\n",
             "lacks column accuracy, or one for every data set (it has arch, #acc)",

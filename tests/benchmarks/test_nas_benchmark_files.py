@@ -275,7 +275,7 @@ def test_a_file_that_is_not_whole_is_said(
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("{", "no JSON|not a JSON"),
+        ("{", "not a JSON"),
         ("[]", "does not contain architectures"),
         ("null", "does not contain"),
     ],

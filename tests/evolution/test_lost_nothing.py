@@ -13,8 +13,10 @@ import pytest
 
 from greenmachine import files
 from greenmachine.callbacks import Generation
+from greenmachine.config import load_config
 from greenmachine.errors import ConfigError, RunError
 from greenmachine.evolution import Run, RunFolder
+from greenmachine.evolution.summary import few_networks_warnings
 from greenmachine.export.run_export import export_run
 from tests.sealed import edit
 
@@ -372,7 +374,14 @@ def test_networks_that_give_nan_are_warned_of(
     monkeypatch.setattr(Benchmark, "build", broken)
     listener = Quiet()
     Run(settings(**SMALL), tmp_path / "run", [], listener).execute()
-    assert any(line.startswith("warning: ") for line in listener.lines)
+    assert any("is undefined" in line for line in listener.lines)
+
+
+def test_few_training_networks_are_warned_of(tmp_path: Path) -> None:
+    for size, warned in ((20, True), (50, False)):
+        config = load_config(None, {"samples.train.size": size})
+        run = Run(config, tmp_path / str(size), [], Quiet())
+        assert len(list(few_networks_warnings(run.task_sets))) == warned
 
 
 def test_a_removed_checkpoint_of_a_finished_run_is_made_again(

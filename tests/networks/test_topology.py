@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import product
+import random
+from itertools import combinations, product
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from greenmachine.networks import (
     OPERATIONS,
     build_topology,
     canonical_topology,
+    function_topology,
     live_topology,
     parse_topology,
 )
@@ -121,6 +123,37 @@ def test_isomorphic_cells_share_a_text_and_others_do_not() -> None:
     other = text(["skip_connect", "avg_pool_3x3", "nor_conv_1x1", "none", "none", "skip_connect"])
     assert canonical_topology(first) == canonical_topology(same)
     assert canonical_topology(first) != canonical_topology(other)
+
+
+def output(arch: str) -> torch.Tensor:
+    """Return what a cell makes of an image where all convolutions of one kind are the same."""
+    cell = Cell(parse_topology(arch), 4, 4).double()
+    generator = torch.Generator().manual_seed(0)
+    weights = {k: torch.randn(4, 4, k, k, generator=generator).double() for k in (1, 3)}
+    for module in cell.modules():
+        if isinstance(module, nn.Conv2d):
+            module.weight.data = weights[module.kernel_size[0]]
+    image = torch.randn(2, 4, 6, 6, generator=generator).double()
+    with torch.no_grad():
+        found: torch.Tensor = cell(image)
+    return found
+
+
+def test_cells_with_the_text_of_a_function_compute_it_and_others_do_not() -> None:
+    cells = [text(list(ops)) for ops in product(OPERATIONS, repeat=6)]
+    classes: dict[str, list[str]] = {}
+    for cell in cells:
+        classes.setdefault(function_topology(cell), []).append(cell)
+    isomorphic = {canonical_topology(cell): function_topology(cell) for cell in cells}
+    assert len(classes) == 4_660
+    assert all(isomorphic[canonical_topology(cell)] == function_topology(cell) for cell in cells)
+    drawn = random.Random(0).sample(sorted(classes), 120)
+    outputs = [[output(cell) for cell in classes[name][:3]] for name in drawn]
+    for same in outputs:
+        for other in same[1:]:
+            torch.testing.assert_close(other, same[0])
+    for first, second in combinations((same[0] for same in outputs), 2):
+        assert not torch.allclose(first, second)
 
 
 @pytest.mark.parametrize(

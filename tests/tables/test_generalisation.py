@@ -33,11 +33,11 @@ def test_no_network_that_chose_one_counts(evolved: Stored) -> None:
     space = load_benchmark("nats-tss")
     scored = evolved.scored[0]
     chose = {i for proxy in EVOLVED for i in proxy.seen("nats-tss") if i < len(space)}
-    classes = {space.groups[i] for i in chose}
+    classes = {space.functions[i] for i in chose}
     indices = scored.frame["index"].to_numpy()
     left = unseen(scored, indices)
     assert chose and 0 < (~left).sum() < len(indices)
-    assert left.tolist() == [space.groups[i] not in classes for i in indices]
+    assert left.tolist() == [space.functions[i] not in classes for i in indices]
 
     rows = TABLES["generalisation"].rows(evolved).set_index(KEYS)
     assert not rows.index.has_duplicates
