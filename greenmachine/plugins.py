@@ -190,8 +190,8 @@ def require_plugins(wanted: Mapping[str, str], source: Path) -> None:
         plugin = plugin or _load_package(name)
         if plugin.sha256 != digest:
             raise RunError(
-                f"plugin {plugin.name} has changed since {source} was made: restore the old version, "
-                "or start again in another --out"
+                f"plugin {plugin.name} has changed since {source} was made: restore the old "
+                "version, or start again in another --out"
             )
         _loaded.setdefault(name, plugin)  # the same file at another path
 

@@ -74,7 +74,7 @@ def test_bad_tables_are_not_added(tmp_path: Path, folder: Path) -> None:
     cells().drop(columns="cifar10.test").to_csv(table, index=False)
     result = RUN.invoke(app, ["add", str(table), "--as", "nats-tss"])
     assert isinstance(result.exception, DataError)
-    assert "lacks column cifar10.test" in str(result.exception)
+    assert "has no column cifar10.test" in str(result.exception)
     result = RUN.invoke(app, ["add", str(table), "--as", "nats"])
     assert isinstance(result.exception, ConfigError)
     result = RUN.invoke(app, ["add", str(tmp_path / "no.csv"), "--as", "nats-tss"])
