@@ -32,7 +32,7 @@ class TimeLeft(TimeRemainingColumn):
     """The time left, and nothing where it is not known."""
 
     def render(self, task: Task) -> Text:
-        """Return it."""
+        """Return the text of the column."""
         return super().render(task) if task.time_remaining is not None else Text("")
 
 
