@@ -1,8 +1,9 @@
-"""What the site holds beside the pages of this folder: references from the registries, results.
+"""Pages of the site that are generated from the code, and files from outside of docs/.
 
-MkDocs calls the functions ``on_...`` (mkdocs.yml names this file). Pages of the reference are
-written when the site is built, so that they cannot be behind the code. Links lead where the file of
-a repository is in the site, or to the repository, or nowhere where its address is not known.
+MkDocs calls the functions ``on_...`` (mkdocs.yml names this file). The reference pages are written
+when the site is built, so they always agree with the code. A link to a file of the repository leads
+to its page in the site if there is one, else to the repository, and is plain text if the address of
+the repository is not known.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ _TICKS = re.compile(r"``(.+?)``")  # of docstrings
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the generated pages and what is brought from elsewhere in the repository."""
+    """Add the generated pages, and files from elsewhere in the repository."""
     for path, place in _brought().items():
         files.append(File.generated(config, place, abs_src_path=str(ROOT / path)))
     pages = {
@@ -56,7 +57,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Lead every link to the place of its target in the site."""
+    """Change every link to the place of its target in the site."""
     here = page.file.src_uri
     there = {place: path for path, place in _brought().items()}
     path = there.get(here, f"docs/{here}")
@@ -201,7 +202,7 @@ def proxies() -> str:
         "# Proxies\n\nAn **expression** can be evolved and exported. A **function** reads the "
         "network in a way that the language cannot express. An **architecture** proxy reads the "
         "text of the architecture, and no network is built. `greenmachine proxies show NAME` shows "
-        "the same.\n"
+        "the same facts.\n"
     )
     for title, members in groups.items():
         rows = (

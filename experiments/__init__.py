@@ -1,1 +1,1 @@
-"""Runs, one YAML each, and checks of what they leave."""
+"""Settings of the published runs, one YAML file each, and programs that check their results."""

@@ -1,12 +1,13 @@
-"""What parts of the search are worth: one setting changed, paired by seed.
+"""Ablation of the search: one setting is changed, and runs are paired by seed.
 
     python -m experiments.ablation --runs runs/ablation --out results/ablation
     python -m experiments.ablation --study nats-tss --runs runs/ablation --out results/ablation/tss
 
-Of a seed all variants see the same networks and, but for a longer one, judge the same number of
-individuals; tries of a brood that did not become the child are none. The champion is chosen on
-validation; the test networks choose nothing. Runs are kept under ``--runs``: the same command goes
-on after a kill, and skips what is finished.
+All variants with one seed use the same networks. They evaluate the same number of individuals,
+except for the longer variant. Trials of a brood that did not become the child do not count. The
+champion is selected on the validation sample, and nothing is selected on the test networks. Runs
+are kept under ``--runs``: after a kill the same command continues, and finished runs are not
+repeated.
 """
 
 from __future__ import annotations
@@ -38,13 +39,13 @@ _ZOO = {"evolution.seeds": ["nwot_inputs", "meco_inputs", "jacov_noise", "l2_nor
 
 @dataclass(frozen=True)
 class Study:
-    """Runs that differ in one thing.
+    """Runs that differ in one setting.
 
     Attributes:
-        benchmark: that they are on.
+        benchmark: name of the benchmark.
         shared: settings of all variants.
-        variants: what they change, by name; the first is what the others are compared with.
-        seeds: runs of a variant, unless the command says otherwise.
+        variants: the changed settings, by name of the variant; the first is the reference.
+        seeds: number of runs of a variant, unless the command line gives another.
     """
 
     benchmark: str
@@ -54,7 +55,7 @@ class Study:
 
 
 def _nats(space: str) -> Study:
-    """Return where a run on a space of NATS-Bench may begin: by chance, or with the zoo."""
+    """Return a study of the first population on a space of NATS-Bench: random, or with the zoo."""
     shared = {
         "passes": ["noise"],
         "samples": {
@@ -91,7 +92,7 @@ STUDIES = {
 
 
 def row(study: Study, variant: str, seed: int, folder: Path) -> dict[str, Any]:
-    """Run one variant, or go on with it, or read it where it is finished; say what it found."""
+    """Run or resume one variant, or read its finished run; return a row of the table."""
     say(f"{variant}, seed {seed}")
     result: Result = evolve(
         study.benchmark,
@@ -112,7 +113,7 @@ def row(study: Study, variant: str, seed: int, folder: Path) -> dict[str, Any]:
 
 
 def text_of(table: pd.DataFrame, study: Study) -> str:
-    """Return the Markdown: means over the seeds, and differences to the first variant."""
+    """Return the Markdown table: means over the seeds, and differences from the first variant."""
     first = table[table["variant"] == next(iter(study.variants))].set_index("seed")
     shown = []
     for name, part in table.groupby("variant", sort=False):
@@ -139,7 +140,7 @@ def text_of(table: pd.DataFrame, study: Study) -> str:
 
 
 def main(words: list[str] | None = None) -> int:
-    """Run what is missing, and write table, Markdown and manifest after every seed."""
+    """Run what is missing; write the table, the Markdown file and the manifest after every seed."""
     parser = argparse.ArgumentParser(
         prog="python -m experiments.ablation",
         description=__doc__,

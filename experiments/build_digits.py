@@ -2,10 +2,11 @@
 
     python -m experiments.build_digits
 
-``digits-tss`` takes an hour or so on two cores, ``digits-sss`` one and a half. What is trained
-lies in ``--work``, one file an architecture and group of seeds, so that Ctrl-C loses at most those
-in training; the same command goes on. When all are there it writes table, images and manifest
-into the package. Needs scikit-learn (``pip install 'greenmachine[experiments]'``).
+On two cores ``digits-tss`` takes about an hour, and ``digits-sss`` one and a half. Trained
+architectures are kept in ``--work``, one file for each architecture and group of seeds. Ctrl-C
+therefore loses only those in training, and the same command continues. When all are trained, the
+program writes the table, the images and the manifest into the package. It needs scikit-learn (``pip
+install 'greenmachine[experiments]'``).
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ SHIPPED_IMAGES = 200  # of those for training, for the data pass
 
 
 def merged(groups: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return what was trained of one architecture, the seeds of all groups in one row."""
+    """Return the results of one architecture, with the seeds of all groups in one row."""
     return {
         "arch": groups[0]["arch"],
         "test": [value for group in groups for value in group["test"]],
@@ -52,7 +53,7 @@ def merged(groups: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def table(name: str, trained: list[dict[str, Any]]) -> pd.DataFrame:
-    """Return the table of benchmark ``name``, one row an architecture."""
+    """Return the table of benchmark ``name``, one row for each architecture."""
     space, options, _ = SPACES[name]
     archs = [row["arch"] for row in trained]
     accuracy = np.array([row["test"] for row in trained])
@@ -74,7 +75,7 @@ def table(name: str, trained: list[dict[str, Any]]) -> pd.DataFrame:
 
 
 def facts(name: str, frame: pd.DataFrame) -> dict[str, Any]:
-    """Return spread, agreement of the seeds, and tau of the trivial rows of a table."""
+    """Return the spread of the accuracies, the agreement of the seeds, and tau of the baselines."""
     space, options, _ = SPACES[name]
     mean = frame["digits.test"].to_numpy()
     seeds = [f"digits.test.seed{seed}" for seed in range(RECIPES[name].seeds)]
@@ -108,7 +109,7 @@ def _mean_agreement(accuracy: NDArray[np.float64], size: int) -> float | None:
 
 
 def _tau(scores: NDArray[np.float64], accuracy: NDArray[np.float64]) -> float | None:
-    """Return tau-b, None where one of the two is constant: JSON has no NaN."""
+    """Return tau-b, or None where one of the two is constant (JSON has no NaN)."""
     tau = float(directed_tau(scores[None], accuracy, 1)[0])
     return round(tau, 4) if np.isfinite(tau) else None
 

@@ -1,12 +1,12 @@
-"""Hold an exported proxy against the engine, in an interpreter that cannot import GreenMachine.
+"""Compare an exported proxy with the engine, in an interpreter that cannot import GreenMachine.
 
     python -m experiments.check_export results/proxies/nats_tss_cifar10.py --networks 50
 
-Networks are drawn at random from the run's benchmark and built here; the other interpreter reads
-them with a copy of their module classes, the only lines of this project that it sees beside the
-proxy. (Traced graphs would do without, but they sum gradients in another order, and deep networks
-amplify that rounding far above the tolerance.) Prints the largest relative difference; exit code 1
-where it exceeds 1e-4.
+Networks are drawn at random from the benchmark of the run and built here. The other interpreter
+reads them with a copy of their module classes, which is the only code of this project that it has
+besides the proxy. (Traced graphs would need no copy, but they sum gradients in another order, and
+deep networks amplify this rounding far above the tolerance.) Prints the largest relative
+difference, and exits with code 1 where it exceeds 1e-4.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def copy_networks(folder: Path) -> None:
 
 
 def main() -> int:
-    """Compare and print."""
+    """Compare the two, and print the differences."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("proxy", type=Path, help="exported .py with its .json beside it")
     parser.add_argument("--networks", type=int, default=50)

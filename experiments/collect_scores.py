@@ -1,11 +1,11 @@
-"""Keep score files in the repository: joined, small, with a manifest.
+r"""Join score files into one small file for the repository, with a manifest.
 
     python -m experiments.collect_scores runs/one.parquet runs/two.parquet \
         --out results/scores/zoo/nats-tss-cifar10.parquet
 
-The files are those of ``greenmachine score --out``, of one benchmark. Networks that all of them
-have are kept, in the order of their index (``greenmachine.evaluation.keep_scores``). Beside the
-file stands a ``.json`` with what each file tells of itself.
+The files are those of ``greenmachine score --out``, all of one benchmark. Only networks that are in
+all files are kept, in the order of their index (``greenmachine.evaluation.keep_scores``). A
+``.json`` beside the file has the metadata of each input file.
 """
 
 from __future__ import annotations

@@ -1,15 +1,15 @@
-"""Hold the cost model against real runs: predict each, run it, write both.
+"""Compare the cost model with real runs: predict each run, run it, and write both.
 
     python -m experiments.cost --out results/cost
     python -m experiments.cost --only digits-tss --workers 2
     python -m experiments.cost --scale nats-tss   the model far beyond the run, from cost.json
-    python -m experiments.cost --again            forecasts anew, from cost.json's calibrations
+    python -m experiments.cost --again            new forecasts, from the calibrations in cost.json
 
-Runs: the embedded topology and size spaces, and NATS-Bench's topology space where
-GREENMACHINE_DATA names its folder. Each is calibrated just before it is run. `cost.json` holds the
-calibration, the forecast and what was measured, by phase. With one worker all seconds are those of
-the processor, so that other work on the machine does not count. With --workers they are wall time,
-and the load of the machine stands beside them.
+Runs: the embedded topology and size spaces, and the topology space of NATS-Bench if
+GREENMACHINE_DATA names its folder. Each is calibrated just before it is run. `cost.json` has the
+calibration, the forecast and the measured values, by phase. With one worker all seconds are CPU
+seconds, so other work on the machine does not count. With --workers they are wall time, and the
+load of the machine is written beside them.
 """
 
 from __future__ import annotations

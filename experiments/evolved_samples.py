@@ -1,13 +1,14 @@
-"""Which networks chose the evolved proxies: written for the package, from what exports tell.
+"""Record which networks were used to select the evolved proxies, from the exports of their runs.
 
     python -m experiments.evolved_samples
 
 Reads ``results/proxies/<name>.json`` of every evolved proxy and writes
-``greenmachine/proxies/discovered.json``: by proxy and space the training and validation
+``greenmachine/proxies/discovered.json``: for each proxy and space, the training and validation
 networks of its run, and of the runs whose proxies were in its first population. Champions that a
-later run has replaced are in ``results/proxies/earlier``: of several with one name, a run was
-seeded with the last that was there before it. A run that begins with expressions of another's hall
-of fame must name that one's champion among its seeds too, as no expression tells where it is from.
+later run has replaced are in ``results/proxies/earlier``. If several have one name, a run was
+seeded with the last one that existed before it. An expression does not record where it comes from.
+A run that begins with expressions of another run's hall of fame must therefore name the champion of
+that run among its seeds too.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def run_networks(known: Mapping[str, Any]) -> dict[str, list[int]]:
 
 
 def networks(name: str, folder: Path = FOLDER) -> dict[str, set[int]]:
-    """Return by space the networks that chose ``name``, its ancestors' too."""
+    """Return by space the networks that were used to select ``name`` and its ancestors."""
     return _networks(read_json(folder / f"{name}.json"), folder)
 
 

@@ -64,7 +64,7 @@ USED_BEFORE = ("nats-tss", "nats-sss")
 
 
 def search_on(bank: Bank, families: list[Family], folder: Path, seed: int, variant: str) -> Result:
-    """Return the result of a search on ``families``; a finished one is read."""
+    """Return the result of a search on ``families``; read it if the run has finished."""
     search = Search(
         [f"{family.benchmark}/{family.dataset}" for family in families],
         bank=bank.path,
@@ -113,7 +113,7 @@ def scores(bank: Bank, family: Family, places: list[int], texts: list[Expression
 def rows(
     bank: Bank, family: Family, places: list[int], champion: ExpressionProxy
 ) -> dict[str, dict[str, float]]:
-    """Return tau-b and its standard error of the champion and of baselines on some networks."""
+    """Return tau-b and its standard error of the champion and the baselines on some networks."""
     benchmark = load_benchmark(family.benchmark)
     indices = np.array(family.indices)[places]
     accuracy = benchmark.accuracy(family.dataset)[indices]
@@ -135,7 +135,7 @@ def rows(
 
 
 def report(bank: Bank, runs: Path, out: Path, seed: int) -> None:
-    """Run every fold, and write what was found."""
+    """Run every fold, and write the results."""
     families = [family for family in bank.facts.families if family.dataset == DATASET]
     inner = pairs(bank, families, runs, seed)
     table: list[dict[str, Any]] = []
@@ -185,7 +185,7 @@ def report(bank: Bank, runs: Path, out: Path, seed: int) -> None:
 
 
 def page(frame: pd.DataFrame, facts: dict[str, Any], seed: int) -> str:
-    """Return the tables for a person to read."""
+    """Return the tables as Markdown."""
     lines = [
         f"# Families, seed {seed}",
         "",

@@ -88,7 +88,7 @@ def measured(name: str, metric: str = "tau") -> pd.DataFrame:
 
 
 def six(name: str, protocol: str, proxy: str, metric: str = "tau") -> list[float]:
-    """Return the values of a proxy on the six data sets, NaN where there is none.
+    """Return the values of a proxy on the six data sets, NaN where a value is missing.
 
     Raises:
         LookupError: there is none at all.
@@ -102,7 +102,7 @@ def six(name: str, protocol: str, proxy: str, metric: str = "tau") -> list[float
 
 
 def named(proxy: str) -> str:
-    """Return how a table shows the name of a proxy or of a baseline."""
+    """Return the name of a proxy or a baseline as the tables show it."""
     return BASELINES.get(proxy, proxy if proxy[0] == "(" else f"`{proxy}`")
 
 
@@ -126,7 +126,7 @@ def figure(address: str) -> str:
 
 
 def first_screen() -> str:
-    """Return the table of the README: two discoveries beside what one would use without."""
+    """Return the table of the README: two discoveries and the usual baselines."""
     rows = [
         ("`gm_any`, evolved here", "generalisation", "scored", "gm_any"),
         (
@@ -146,7 +146,7 @@ def first_screen() -> str:
 
 
 def discoveries() -> str:
-    """Return the proxies that runs of this project found, and what each needs."""
+    """Return the proxies that runs of this project found, and the passes that each needs."""
     found = {facts["name"]: facts for facts in names.proxies() if "evolved on" in facts}
     rows = []
     for name, facts in found.items():
@@ -169,7 +169,7 @@ def discoveries_unseen() -> str:
 
 
 def discoveries_stratified() -> str:
-    """Return tau of the discoveries in stratified draws, beside the published figures."""
+    """Return tau of the discoveries in stratified draws, and the published figures."""
     chosen = (*(each for each in EVOLVED if each in _stratified()), "sed", *BASELINES)
     rows = [["published (arXiv 2411.15290)", ".78", ".71", "–", ".89", ".77", "–"]]
     rows += [
@@ -263,7 +263,7 @@ def _forest(protocol: str, proxy: str, size: str) -> list[float]:
 
 
 def languages() -> str:
-    """Return the published method beside this project's at the same budget."""
+    """Return the published method and this project's at the same budget."""
     runs = pd.read_csv(RESULTS / "languages" / "table.csv")
     spaces = ("nats-tss", "nats-sss")
     shown_as = {
@@ -315,7 +315,7 @@ def ablation() -> str:
 
 
 def embedded() -> str:
-    """Return what the manifests of the embedded benchmarks say."""
+    """Return the facts in the manifests of the embedded benchmarks."""
     spaces = ("digits-tss", "digits-sss")
     records = {name: json.loads((EMBEDDED / f"{name}.json").read_text()) for name in spaces}
     kinds = {
@@ -374,7 +374,7 @@ TABLES: dict[str, Callable[[], str]] = {
 
 
 def renewed(text: str) -> str:
-    """Return a document with its tables and figures as the results have them now.
+    """Return a document with tables and figures that agree with the present results.
 
     Raises:
         LookupError: there is no such table or figure.

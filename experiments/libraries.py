@@ -88,7 +88,7 @@ class Network:
 
 
 class ThroughEmbeddings(nn.Module):
-    """Hands a batch of embeddings (B, T, F) to a language model of transformers."""
+    """Passes a batch of embeddings (B, T, F) to a language model of transformers."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -257,13 +257,13 @@ NETWORKS = (
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a proxy says of a network.
+    """The result of one proxy on one network.
 
     Attributes:
         score: NaN where the proxy refuses the network.
         coverage: the share of the weights used that the score covers; NaN where it refuses.
-        refusal: why there is no score, else empty.
-        warning: what the proxy missed beside weights, else empty.
+        refusal: the error message if there is no score, else empty.
+        warning: what the proxy did not cover besides weights, else empty.
         seconds: wall clock time.
     """
 
@@ -275,7 +275,7 @@ class Outcome:
 
 
 def outcome(model: nn.Module, proxy: str, images: Tensor, labels: Tensor) -> Outcome:
-    """Return what ``proxy`` says of ``model``."""
+    """Return the score of ``model`` by ``proxy``, or its refusal."""
     start = time.perf_counter()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -308,7 +308,7 @@ def table() -> Iterator[dict[str, object]]:
 
 
 def page(rows: pd.DataFrame) -> str:
-    """Return the Markdown: scores, and under them what the notes in the cells mean."""
+    """Return the Markdown: scores, and below them explanations of the notes in the cells."""
     notes: dict[str, str] = {}
 
     def cell(row: Any) -> str:

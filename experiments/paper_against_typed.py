@@ -60,7 +60,7 @@ ARMS: dict[str, dict[str, Any]] = {
 
 
 def run(space: str, arm: str, seed: int, folder: Path) -> Result:
-    """Run one arm, or go on with it, or read it where it is finished."""
+    """Run or resume one arm, or read its finished run."""
     say(f"{space}, {arm}, seed {seed}")
     return evolve(
         config=FILES[space],
@@ -72,7 +72,7 @@ def run(space: str, arm: str, seed: int, folder: Path) -> Result:
 
 
 def row(space: str, arm: str, seed: int, result: Result) -> dict[str, object]:
-    """Return what one run found."""
+    """Return the row of one run."""
     tau = result.tau
     return {
         "space": space,
@@ -109,7 +109,7 @@ _TAUS = ("train", "validation", "test", "test_params")
 
 
 def main(words: list[str] | None = None) -> int:
-    """Run what is missing, and write table, Markdown and manifest."""
+    """Run what is missing; write the table, the Markdown file and the manifest."""
     parser = argparse.ArgumentParser(
         prog="python -m experiments.paper_against_typed",
         description=__doc__,

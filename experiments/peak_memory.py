@@ -1,9 +1,9 @@
-"""Wall time and peak memory of a command, all of its processes together (Linux).
+"""Wall time and peak memory of a command, summed over all of its processes (Linux).
 
     python -m experiments.peak_memory greenmachine evolve --seed 0
 
 Memory is the sum of the proportional set sizes (PSS): a page that several processes share counts
-once. It is looked at once a second, so shorter peaks are missed.
+once. It is sampled once a second, so shorter peaks are missed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PERIOD = 1.0  # seconds
 
 
 def family(root: int) -> list[int]:
-    """Return the process ``root`` and all that descend from it."""
+    """Return the process ``root`` and all its descendants."""
     children: dict[int, list[int]] = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:

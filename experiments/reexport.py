@@ -1,9 +1,9 @@
-"""Write the exported proxies of results/proxies anew, from what their JSON files know.
+"""Write the exported proxies of results/proxies again, from their JSON files.
 
     python -m experiments.reexport
 
-An exported file carries the code that reads a network. Where that code has changed, the files are
-made again with the same expression, provenance and figures; runs are not needed.
+An exported file contains the code that reads a network. Where that code has changed, this program
+writes the files again with the same expression, provenance and figures. It needs no runs.
 """
 
 from __future__ import annotations

@@ -2,10 +2,11 @@
 
     python -m experiments.search_networks
 
-It writes ``results/search``: ``tss.csv`` (a row a seed and way to search the topology space, 500
-queries each), ``README.md`` (their means), and ``sss_front.svg`` and ``sss.json``, the front of
-``gm_sss`` against parameters among the networks of the size space with at most 100,000 parameters.
-Scores of the proxies are read from ``results/scores``. Each way is written when it is done.
+It writes ``results/search``: ``tss.csv`` (one row for each seed and method on the topology space,
+500 queries each), ``README.md`` (the means), and ``sss_front.svg`` and ``sss.json``: the Pareto
+front of ``gm_sss`` against the number of parameters, among the networks of the size space with at
+most 100,000 parameters. Scores of the proxies are read from ``results/scores``. The results of a
+method are written as soon as it has finished.
 """
 
 from __future__ import annotations

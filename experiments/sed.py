@@ -1,7 +1,7 @@
-"""What SED is made of (docs/results/sed.md): the terms of one cell, and which scores tie.
+"""The terms of SED for one cell, and which scores tie (docs/results/sed.md).
 
 ``python -m experiments.sed`` prints both; ``GREENMACHINE_DATA`` must name the folder of the
-benchmark tables. How well it ranks is ``greenmachine reproduce sed``.
+benchmark tables. ``greenmachine reproduce sed`` measures how well SED ranks.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def example() -> None:
 
 
 def ties(benchmark: Benchmark) -> None:
-    """Print how many scores there are, and how many classes of isomorphic cells hold two."""
+    """Print the number of distinct scores, and of classes of isomorphic cells with two scores."""
     scores = topology_entropy(benchmark.archs)
     finite = np.isfinite(scores)
     print(

@@ -1,15 +1,15 @@
-"""Make an evolved expression shorter where that costs next to nothing.
+"""Shorten an evolved expression where this reduces τ-b only a little.
 
     python -m experiments.simplify results/proxies/gm_tss.json
     python -m experiments.simplify results/proxies/gm_any.json --loss 0.005 --out shorter.py
 
-Every subtree is replaced by each of its own parts of the same kind, in turn, and all that come of
-that are scored on the training and validation networks of the run, for each of its data sets; the
-test sample is not touched. The shortest that loses no more than ``--loss`` of the mean τ-b, against
-the expression that the run found, is the next start; the search ends where none is left. Each step
-is printed: size, mean τ, τ by task, expression. With ``--out`` the last is exported, with its τ on
-every sample of the run, the test sample too; what the run itself found stands in the .json as
-``shortened_from``.
+In each step every subtree is replaced by each of its own subtrees of the same kind, in turn. All
+resulting expressions are scored on the training and validation networks of the run, for each of its
+data sets; the test sample is not used. The next step starts from the shortest expression whose mean
+τ-b is at most ``--loss`` below that of the run's expression. The search ends when there is none.
+Each step is printed: size, mean τ-b, τ-b by task, expression. With ``--out`` the last expression is
+exported, with its τ-b on every sample of the run, including the test sample. The key
+``shortened_from`` of the .json has the expression that the run found.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Networks = Mapping[str, Sequence[int]]
 
 
 def shorter(expression: Expression) -> Iterator[str]:
-    """Yield the text of every expression in which one subtree gave way to a part of itself."""
+    """Yield every expression in which one subtree is replaced by a part of itself."""
     if not expression.args:
         return
     for part in parts(expression):
@@ -51,7 +51,7 @@ def shorter(expression: Expression) -> Iterator[str]:
 
 
 def parts(expression: Expression) -> Iterator[Expression]:
-    """Yield every proper subtree that holds a terminal."""
+    """Yield every proper subtree that contains a terminal."""
     for argument in expression.args:
         if argument.terminals:
             yield argument
@@ -90,7 +90,7 @@ def measure(
 
 
 def shortest(known: dict[str, Any], loss: float, workers: int) -> Expression:
-    """Return the last step of the search; every step is printed."""
+    """Return the last step of the search, and print every step."""
     best = parse(known["expression"])
     least = None
     while True:
@@ -118,7 +118,7 @@ def shortest(known: dict[str, Any], loss: float, workers: int) -> Expression:
 
 
 def judged(best: Expression, known: dict[str, Any], workers: int) -> dict[str, Any]:
-    """Return ``known`` for a shorter expression: its tau in the place of the champion's.
+    """Return ``known`` for a shorter expression, with its tau in place of the champion's.
 
     Raises:
         SystemExit: this version draws other samples than the run did.

@@ -51,7 +51,7 @@ def scored(
     batch: int,
     out: Path,
 ) -> pd.DataFrame:
-    """Return the scores of ``names`` for ``indices``, from ``out`` and what it lacked."""
+    """Return the scores of ``names`` for ``indices``; compute those that ``out`` does not have."""
     done = pd.read_parquet(out) if out.is_file() else pd.DataFrame({"index": []}, dtype=np.int64)
     proxies = {name: PROXIES.find(name) for name in names}
     found = [proxy for proxy in proxies.values() if isinstance(proxy, ExpressionProxy)]
@@ -98,7 +98,7 @@ def main() -> None:
 
 
 def report(benchmark: Benchmark, dataset: str, frame: pd.DataFrame) -> None:
-    """Print a row for every column and for what they join to."""
+    """Print a row for every column and for the aggregated scores."""
     columns = [name for name in frame if name not in ("index", "arch")]
     scores = {str(name): frame[name].to_numpy(np.float64) for name in columns}
     scores |= joined_scores(scores)

@@ -122,7 +122,7 @@ def batches(
 
 
 def he_weights(benchmark: Benchmark, dataset: str, networks: Sequence[int]) -> Iterator[Row]:
-    """Yield how GraSP ranks ``networks`` of which He's initialisation drew the weights."""
+    """Yield how GraSP ranks ``networks`` with weights of He's initialisation."""
     say(f"{benchmark.name}, {dataset}: {len(networks)} networks, He's initialisation")
     spec = capture_spec(benchmark.name, dataset, [], batch=16, seed=SEED, options={})
     inputs, labels = benchmark.images(dataset, spec.batch, seed=SEED)
@@ -139,7 +139,7 @@ def he_weights(benchmark: Benchmark, dataset: str, networks: Sequence[int]) -> I
 
 
 def images(benchmark: Benchmark, networks: Sequence[int]) -> Iterator[Row]:
-    """Yield how the modules' MeCo ranks ``networks`` for several images."""
+    """Yield how MeCo of the modules ranks ``networks`` for several images."""
     say(f"{benchmark.name}: {len(networks)} networks, MeCo of three images")
     seen = {
         "CIFAR-10 image, 32x32": benchmark.images("cifar10", 1, seed=SEED)[0],

@@ -15,19 +15,19 @@ __all__ = [
     "one_line",
 ]
 
-_LONGEST = 600  # characters of a message: what quotes a damaged file may quote megabytes
+_LONGEST = 600  # characters of a message; one that quotes a damaged file may have megabytes
 
 
 class GreenMachineError(Exception):
-    """Base of every error that the command line prints as one line (exit code 1)."""
+    """Base class of errors that the command line prints as one line (exit code 1)."""
 
 
 class DataError(GreenMachineError):
-    """A benchmark file is missing, unreadable, or not what its schema says."""
+    """A benchmark file is missing, unreadable, or violates its schema."""
 
 
 class ConfigError(GreenMachineError):
-    """A setting of a run is unknown or out of range."""
+    """A setting of a run is unknown or invalid."""
 
 
 class RunError(GreenMachineError):
@@ -35,11 +35,11 @@ class RunError(GreenMachineError):
 
 
 class NetworkError(GreenMachineError):
-    """A network of the caller's raised, or cannot be read by the proxy."""
+    """A user's network raised an error, or a proxy cannot read it."""
 
 
 class DamagedError(RunError):
-    """A file of a run or of a signal store is not as it was written."""
+    """A file of a run or of a signal store differs from its checksum."""
 
 
 class CallbackWarning(UserWarning):
@@ -55,14 +55,14 @@ class ExpressionError(GreenMachineError):
 
     Attributes:
         text: the whole expression.
-        position: index in ``text`` of the first character at fault.
+        position: index in ``text`` of the first wrong character.
     """
 
     def __init__(self, message: str, text: str, position: int) -> None:
         self.message = message
         self.text = text
         self.position = position
-        # The window keeps the marker under the fault on an 80-column terminal.
+        # This part of the text keeps the marker under the error on an 80-column terminal.
         start = max(0, position - 50)
         line = text[start : start + 76]
         super().__init__(
@@ -70,22 +70,22 @@ class ExpressionError(GreenMachineError):
         )
 
     def __reduce__(self) -> tuple[type[ExpressionError], tuple[str, str, int]]:
-        # By default an exception is rebuilt from its message alone, which this one is not made of:
-        # a worker that raised it would look as if it had died.
+        # By default an exception is unpickled from its message, which fails for this one; a worker
+        # that raised it would look as if it had died.
         return type(self), (self.message, self.text, self.position)
 
 
 def one_line(error: BaseException, limit: int = _LONGEST) -> str:
     """Return the message of any exception as one line of at most ``limit`` characters.
 
-    An exception whose message cannot be had (its ``__str__`` raises) or is empty gives the name of
-    its type. Characters that do not print are escaped.
+    For an exception whose message is empty or not available (its ``__str__`` raises), it is the
+    name of the type. Characters that are not printable are escaped.
     """
     try:
         text = str(error)
-    except Exception:  # the exception is anybody's code
+    except Exception:  # the exception may be a user's code
         text = ""
-    # Cut before and after: to split a text of megabytes into words costs seconds.
+    # Truncated before and after, because splitting megabytes of text into words takes seconds.
     words = " ".join(text[: 4 * limit].split()) or type(error).__name__
     printable = "".join(
         c if c.isprintable() else c.encode("unicode_escape").decode() for c in words

@@ -1,11 +1,11 @@
-"""Files that are never half-written, that notice a changed bit, and folders held by one command.
+"""Files that are written completely or not at all, with checksums, and folders with a lock.
 
-- **Whole.** A file is written to a temporary neighbour, flushed to the disk, and put in its place
-  by one rename. A reader sees the old file or the new one, also after a power failure.
-- **Sealed.** A sealed JSON file holds the SHA-256 of its own content under ``sha256``. Whoever
-  reads it learns of a changed bit. It is no signature: an edit with a new checksum is accepted.
-- **Held.** A folder in which a command works holds ``.greenmachine.lock``, which also tells that
-  the folder is ours. A folder of somebody else's files is refused.
+- **Atomic.** A file is written to a temporary file beside it, flushed to the disk, and renamed. A
+  reader sees the old file or the new one, even after a power failure.
+- **Sealed.** A sealed JSON file contains the SHA-256 of its own content under ``sha256``, so that a
+  reader detects a changed bit. It is not a signature: an edit with a new checksum is accepted.
+- **Locked.** A folder in which a command works contains ``.greenmachine.lock``, which also marks it
+  as a folder of this project. Folders with other files are rejected.
 """
 
 from __future__ import annotations
@@ -39,25 +39,25 @@ __all__ = [
 ]
 
 LOCK = ".greenmachine.lock"
-"""File that a held folder holds, and keeps: such a folder is ours."""
+"""File in a locked folder, which stays there and marks it as a folder of this project."""
 
 SEAL = "sha256"
-"""Key of a sealed JSON file that holds the checksum of all others."""
+"""Key of the checksum in a sealed JSON file."""
 
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
 
 
 def replace_file(path: Path, write: Callable[[Path], None], *, parents: bool = True) -> None:
-    """Let ``write`` fill a temporary file beside ``path``, then put it in ``path``'s place.
+    """Let ``write`` fill a temporary file beside ``path``, then rename it to ``path``.
 
-    A reader sees the old file or the new one, never a part; when ``write`` raises (full
-    disk, Ctrl-C) the old file stays and the temporary one is removed.
+    A reader sees the old file or the new one, never a part. If ``write`` raises an error (full
+    disk, Ctrl-C), the old file stays and the temporary one is removed.
 
     Args:
         path: the file to write or to replace.
-        write: gets the path of the temporary file.
-        parents: make the folder where it is missing. Without, a folder that somebody removed
-            while a command works there does not come back.
+        write: called with the path of the temporary file.
+        parents: whether to create a missing folder. If False, a folder that is removed while a
+            command works in it is not created again.
 
     Raises:
         OSError: the disk is full, or the folder is missing.
@@ -65,7 +65,7 @@ def replace_file(path: Path, write: Callable[[Path], None], *, parents: bool = T
     if parents:
         path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:  # the file comes into being inside, so that Ctrl-C at any moment removes it
+    try:  # the file is created inside, so that Ctrl-C at any moment removes it
         write(temporary)
         _flush(temporary)
         os.replace(temporary, path)
@@ -82,7 +82,7 @@ def write_text(path: Path, text: str, *, parents: bool = True) -> None:
 
 
 def write_json(path: Path, value: Any, *, parents: bool = True) -> None:
-    """Write ``value`` as indented JSON to ``path`` atomically (non-finite floats refused)."""
+    """Write ``value`` as indented JSON to ``path`` atomically; floats must be finite."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n", parents=parents)
 
 
@@ -90,22 +90,22 @@ def read_json(path: Path) -> Any:
     """Return the JSON value in ``path``.
 
     Raises:
-        ValueError: the file is not JSON (``json.JSONDecodeError``), or nested too deep.
+        ValueError: the file is not JSON (``json.JSONDecodeError``), or is nested too deeply.
         OSError: the file cannot be read.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except RecursionError:
-        raise ValueError("it is nested too deep") from None
+        raise ValueError("it is nested too deeply") from None
 
 
 def write_sealed(path: Path, value: Mapping[str, Any], *, parents: bool = True) -> None:
-    """Write a JSON object to ``path`` atomically, with the checksum of its content in it.
+    """Write a JSON object to ``path`` atomically, together with the checksum of its content.
 
     Raises:
         ValueError: a number is not finite.
     """
-    content = json.loads(json.dumps(value, allow_nan=False))  # as it will be read: keys are texts
+    content = json.loads(json.dumps(value, allow_nan=False))  # as it will be read: keys are strings
     write_json(path, {**content, SEAL: _digest(content)}, parents=parents)
 
 
@@ -114,20 +114,20 @@ def read_sealed(path: Path, remedy: str) -> dict[str, Any]:
 
     Args:
         path: the file.
-        remedy: what to do where it is damaged; ends the message.
+        remedy: what to do if it is damaged; ends the message.
 
     Raises:
-        DamagedError: the file is missing or cannot be read, is no JSON object, or its content is
-            not the one that was written.
+        DamagedError: the file is missing or cannot be read, is not a JSON object, or differs from
+            its checksum.
     """
     try:
         value = read_json(path)
         if not isinstance(value, dict):
-            raise ValueError("it holds no JSON object")
+            raise ValueError("it is not a JSON object")
         if SEAL not in value:
-            raise ValueError("it has no checksum, or is of another version")
+            raise ValueError("it has no checksum, or was written by another version")
         if value.pop(SEAL) != _digest(value):
-            raise ValueError("its checksum does not fit")
+            raise ValueError("it differs from its checksum")
     except (OSError, ValueError, RecursionError) as error:
         raise DamagedError(f"{path} is damaged ({one_line(error, 200)}): {remedy}") from None
     return value
@@ -143,8 +143,8 @@ def remove_leftovers(folder: Path, name: str = "*") -> None:
     """Remove the temporary files that a killed command left in ``folder``.
 
     Args:
-        folder: its subfolders are not looked at.
-        name: of the file that was to be written; by default of any.
+        folder: the folder, without its subfolders.
+        name: name of the file that was to be written; by default any.
     """
     with suppress(OSError):
         for path in folder.iterdir():
@@ -154,7 +154,7 @@ def remove_leftovers(folder: Path, name: str = "*") -> None:
 
 
 class Held:
-    """A folder that this process holds; nobody else writes there.
+    """A folder that is locked by this process.
 
     Attributes:
         folder: the folder.
@@ -165,41 +165,41 @@ class Held:
         self._file = file
 
     def check(self) -> None:
-        """Notice that the folder is no longer the one that was taken.
+        """Check that the folder is still the one that was locked.
 
         Raises:
             RunError: it was removed, renamed, or replaced by another.
         """
         if not self.whole():
             raise RunError(
-                f"{self.folder} was removed or replaced while this command wrote there: nothing "
-                "more is written; start again, or put the folder back and go on"
+                f"{self.folder} was removed or replaced while this command wrote to it, so the "
+                "command ends: start again, or restore the folder and continue"
             )
 
     def whole(self) -> bool:
-        """Whether the folder is still the one that was taken."""
+        """Return whether the folder is still the one that was locked."""
         try:
             here = os.stat(self.folder / LOCK)
         except OSError:
             return False
-        # The number cannot be given to another file as long as this one is open.
+        # The inode number cannot be reused as long as this file is open.
         return os.path.samestat(here, os.fstat(self._file.fileno()))
 
 
 @contextmanager
 def alone_in(folder: Path, mark: str, what: str) -> Iterator[Held]:
-    """Make ``folder`` and hold it inside: two commands there would undo each other's work.
+    """Create ``folder`` and lock it inside the block, so that no other command works in it.
 
-    The system lets go of it when the process ends, however it ends.
+    The system releases the lock when the process ends, for whatever reason.
 
     Args:
-        folder: missing, empty, or ours: with a lock file, or with ``mark``.
-        mark: name of a sealed file that such a folder holds; a copy may lack the lock file.
-        what: what a folder of this kind holds, such as ``run``.
+        folder: missing, empty, or a folder of this project, with a lock file or with ``mark``.
+        mark: name of a sealed file in such a folder; a copy may be without the lock file.
+        what: name for the content of such a folder in messages, such as ``run``.
 
     Raises:
-        RunError: another process holds it, or it holds files of somebody else; or it was removed
-            while this one worked there, whatever else that led to.
+        RunError: another process has locked it, or it contains other files; or it was removed while
+            this process worked in it.
     """
     if folder.exists() and not folder.is_dir():
         raise RunError(f"{folder} is a file: give a folder, or another --out")
@@ -208,12 +208,12 @@ def alone_in(folder: Path, mark: str, what: str) -> Iterator[Held]:
         folder.mkdir(parents=True, exist_ok=True)
     except (OSError, UnicodeEncodeError) as error:
         raise RunError(
-            f"{folder} cannot be made ({one_line(error)}): choose another --out"
+            f"{folder} cannot be created ({one_line(error)}): choose another --out"
         ) from None
     lock = folder / LOCK
     if not lock.exists() and any(folder.iterdir()) and not _is_sealed(folder / mark):
         raise RunError(
-            f"{folder} is not empty and holds no {what} of greenmachine: choose a new or an empty "
+            f"{folder} is not empty and not a {what} of greenmachine: choose a new or an empty "
             "folder with --out"
         )
     with lock.open("ab") as file:
@@ -221,26 +221,26 @@ def alone_in(folder: Path, mark: str, what: str) -> Iterator[Held]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise RunError(
-                f"another command is at work in {folder}: wait for it, or choose another --out"
+                f"another command is working in {folder}: wait for it, or choose another --out"
             ) from None
         held = Held(folder, file)
         try:
             yield held
         except Exception:
-            held.check()  # whatever went wrong, this is why
+            held.check()  # if the folder is gone, that is the cause
             raise
 
 
 def refuse_foreign(path: Path, mark: bytes, what: str) -> None:
-    """Refuse to replace a file that we did not write.
+    """Refuse to replace a file that this project did not write.
 
     Args:
         path: the file; it may be missing.
-        mark: what every file of the kind that goes there has among its bytes.
-        what: such a file, for the message.
+        mark: bytes that every file of this kind contains.
+        what: name of such a file, for the message.
 
     Raises:
-        RunError: there is something else.
+        RunError: there is another file.
     """
     if path.is_dir():
         raise RunError(f"{path} is a folder: give the name of a file with --out")
@@ -265,7 +265,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _flush(path: Path) -> None:
-    """Make the system write a file or a folder to the disk: a rename may otherwise overtake it."""
+    """Make the system write a file or a folder to the disk, before a rename."""
     opened = os.open(path, os.O_RDONLY)
     try:
         os.fsync(opened)

@@ -1,4 +1,4 @@
-"""Ctrl-C held back while code runs that would lose it; a request to end treated like Ctrl-C."""
+"""Delay Ctrl-C while code runs that would lose it; treat requests to end like Ctrl-C."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import Any
 __all__ = ["ENDING", "Ended", "ended_by", "interrupts_held"]
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""Signals that ask a command to end: Ctrl-C, a scheduler or ``timeout``, a closed terminal."""
+"""Signals that end a command: Ctrl-C, that of a scheduler or ``timeout``, a closed terminal."""
 
 
 class Ended(KeyboardInterrupt):
-    """One of the signals of ``ENDING`` came; what handles Ctrl-C handles it too.
+    """A signal of ``ENDING`` was received; code that handles Ctrl-C handles it too.
 
     Attributes:
-        number: of the signal.
+        number: number of the signal.
     """
 
     def __init__(self, number: int) -> None:
@@ -28,18 +28,18 @@ class Ended(KeyboardInterrupt):
 
 
 def ended_by(interrupt: KeyboardInterrupt) -> int:
-    """Return the exit code of a command that ``interrupt`` ended: 128 + number of the signal."""
+    """Return the exit code of a command that ``interrupt`` ended: 128 + the signal's number."""
     return 128 + (interrupt.number if isinstance(interrupt, Ended) else signal.SIGINT)
 
 
 @contextmanager
 def interrupts_held() -> Iterator[None]:
-    """Let a signal of ``ENDING`` that comes inside take effect after the block, whatever it raises.
+    """Delay signals of ``ENDING`` inside the block, and raise them after it.
 
-    For short calls into compiled code that calls Python back: some clear any exception of the
-    callback, ``KeyboardInterrupt`` too, and raise their own. The interrupt would be lost, and
-    what it hit be reported as damaged. Python runs handlers in the main thread alone, so in
-    others this does nothing.
+    Use it for short calls into compiled code that calls Python back. Some of it replaces any
+    exception of the callback, ``KeyboardInterrupt`` too, by its own. The interrupt would be lost,
+    and a file reported as damaged. Python runs handlers only in the main thread, so in other
+    threads this does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -52,8 +52,8 @@ def interrupts_held() -> Iterator[None]:
     before: dict[signal.Signals, Any] = {}
     for number in ENDING:
         handler = signal.getsignal(number)
-        # The system's own way (to end, or to ignore) needs no Python; None: a program that embeds
-        # Python has a handler of its own, which could not be put back.
+        # The system's default (to end, or to ignore) needs no Python. None means that a program
+        # that embeds Python has its own handler, which could not be restored.
         if callable(handler):
             before[number] = handler
             signal.signal(number, note)

@@ -1,4 +1,4 @@
-"""What a result was made with: code, versions, hardware."""
+"""The manifest of a result: code, versions, hardware."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PACKAGES = ("greenmachine", "torch", "numpy", "scipy", "deap", "joblib", "safet
 
 
 def manifest(**facts: Any) -> dict[str, Any]:
-    """Return code version, package versions and hardware, with the caller's ``facts`` added."""
+    """Return code version, package versions and hardware, together with ``facts``."""
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "git": _git_sha(),
@@ -40,12 +40,12 @@ def manifest(**facts: Any) -> dict[str, Any]:
 def _version(package: str) -> str:
     try:
         return version(package)
-    except PackageNotFoundError:  # a checkout that runs where it lies, without pip
+    except PackageNotFoundError:  # a checkout that was not installed with pip
         return "not installed"
 
 
 def _git_sha() -> str | None:
-    """Return the commit of the checkout that runs, ``+`` where it is changed; None outside one."""
+    """Return the commit of the checkout, with ``+`` if it has changes; None outside a checkout."""
 
     def git(*words: str) -> str:
         folder = Path(__file__).parent
@@ -54,7 +54,7 @@ def _git_sha() -> str | None:
         ).stdout.strip()
 
     try:
-        # An installed copy may lie inside another project's checkout: only ours tracks this file.
+        # An installed copy may be inside another project's checkout; only ours tracks this file.
         git("ls-files", "--error-unmatch", Path(__file__).name)
         return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")
     except (OSError, subprocess.CalledProcessError):

@@ -1,9 +1,9 @@
-"""Keep what surrounds a call from changing what a network computes.
+"""Make the result of a network independent of global settings of torch.
 
-Torch has settings that hold for a whole process or a ``with`` block: threads, default device and
-dtype, autocast, compilation, the random generator. A score has to be the same whatever they are.
+Torch has settings that apply to a process or a ``with`` block: threads, default device and dtype,
+autocast, compilation, the random generator. A score must not depend on them.
 
-This file needs torch alone, because exported proxies inline its source.
+This file imports only torch, because exported proxies inline its source.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ DEVICE_TYPES = ("cpu", "cuda", "mps", "xpu")
 
 @contextmanager
 def neutral() -> Iterator[None]:
-    """Run torch with its own default settings, on one thread, one caller at a time.
+    """Run torch with its default settings, on one thread, one caller at a time.
 
-    Sums and products split over threads round differently: with one thread a result does not
-    depend on the number of cores. Threads that call at the same time wait for each other, because
-    networks draw from one random generator of the process.
+    Sums and products that are split over threads round differently; on one thread a result does not
+    depend on the number of cores. Threads that call this at the same time wait for each other,
+    because networks draw from one random generator of the process.
     """
-    # Kept in torch, so that exported files and GreenMachine in one process share the lock.
+    # Stored in torch, so that exported files and GreenMachine in one process share the lock.
     lock = vars(torch.random).setdefault("_untrained_network_lock", threading.RLock())
     with lock, torch.inference_mode(False), ExitStack() as stack:
         stack.callback(torch.set_num_threads, torch.get_num_threads())
@@ -45,16 +45,16 @@ def neutral() -> Iterator[None]:
         for kind in DEVICE_TYPES:
             if torch.is_autocast_enabled(kind):
                 stack.enter_context(torch.autocast(kind, enabled=False))
-        if "torch._dynamo" in sys.modules:  # else nothing can be compiled
+        if "torch._dynamo" in sys.modules:  # otherwise nothing can be compiled
             stack.enter_context(torch.compiler.set_stance("force_eager"))
-        # One kernel of attention for all, and one that can be differentiated twice.
+        # The same attention kernel everywhere, which can be differentiated twice.
         stack.enter_context(sdpa_kernel(SDPBackend.MATH))
         yield
 
 
 @contextmanager
 def full_precision() -> Iterator[None]:
-    """Let float32 products be computed in float32, on every device."""
+    """Compute float32 products in float32, on every device, inside the block."""
     backends = torch.backends
     places: list[Any] = [
         part
@@ -85,10 +85,10 @@ def full_precision() -> Iterator[None]:
 
 
 def seed_torch(seed: int) -> None:
-    """Seed torch's generators: the CPU's, and those of an accelerator that is in use.
+    """Seed torch's generators: that of the CPU, and those of an accelerator in use.
 
-    For each kind of accelerator that is not, ``torch.manual_seed`` formats the call stack and keeps
-    it, which takes longer than all the rest and more memory at every call.
+    For each kind of accelerator that is not in use, ``torch.manual_seed`` formats and stores the
+    call stack, which takes longer than all the rest, and more memory at every call.
     """
     accelerator = torch.accelerator.current_accelerator()
     module = None if accelerator is None else torch.get_device_module(accelerator)
@@ -100,13 +100,13 @@ def seed_torch(seed: int) -> None:
 
 @contextmanager
 def seeded(seed: int, devices: Sequence[int] = ()) -> Iterator[None]:
-    """Seed every generator that a network may draw from; outside they are as they were.
+    """Seed every generator that a network may use, and restore them after the block.
 
     Args:
         seed: seed of torch, and of Python's and numpy's global generators.
-        devices: GPUs whose generators are put back too.
+        devices: GPUs whose generators are restored too.
     """
-    numpy = sys.modules.get("numpy")  # who has not imported it does not draw from it
+    numpy = sys.modules.get("numpy")  # a process that has not imported it does not draw from it
     python_state, numpy_state = random.getstate(), numpy and numpy.random.get_state()
     with torch.random.fork_rng(devices):
         seed_torch(seed)

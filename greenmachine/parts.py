@@ -1,11 +1,10 @@
-"""Parts of a search of which there are several kinds: selection schemes, objectives, callbacks.
+"""The exchangeable parts of a search: selection schemes, objectives and callbacks.
 
-A part is an object that a user makes, ``Lexicase(epsilon=0.01)``. In YAML and on the command line
-the same part is written as the name of its kind and its settings, ``{scheme: lexicase, epsilon:
-0.01}``, or ``lexicase`` alone.
+A part is an object, such as ``Lexicase(epsilon=0.01)``. In YAML and on the command line it is
+written as the name of its kind with its settings, ``{scheme: lexicase, epsilon: 0.01}``, or just as
+``lexicase``.
 
-A *family* is the class that all kinds of one part derive from. A plugin adds a kind by deriving
-from it::
+A *family* is the base class of all kinds of one part. A plugin adds a kind by deriving from it::
 
     class Roulette(greenmachine.Selection, scheme="roulette"):
         temperature: float = 1.0
@@ -26,7 +25,7 @@ from greenmachine.errors import ConfigError, one_line
 
 __all__ = ["Part", "told_faults"]
 
-_WORDS = {"extra_forbidden": "there is no such setting"}  # pydantic's word fits code, not a file
+_WORDS = {"extra_forbidden": "there is no such setting"}  # pydantic's message is about code
 
 
 class Part(BaseModel):
@@ -34,8 +33,8 @@ class Part(BaseModel):
 
     Attributes:
         scheme: name of the kind.
-        family: what all kinds of the part are called, such as "selection scheme".
-        members: all kinds of the part, by name; the first is the default.
+        family: name of the family, such as "selection scheme".
+        members: all kinds of the family, by name; the first is the default.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -50,39 +49,39 @@ class Part(BaseModel):
         if family:
             cls.family, cls.members = family, {}
         if scheme in cls.members:
-            raise ConfigError(f"there are two kinds {scheme!r} of {cls.family}: rename one")
+            raise ConfigError(f"{cls.family} {scheme!r} already exists: choose another name")
 
     @classmethod
     def __pydantic_init_subclass__(cls, **options: Any) -> None:
         """Add the kind to its family.
 
         Raises:
-            ConfigError: it lacks a method that its family needs.
+            ConfigError: it does not define a method that its family requires.
         """
         if cls.scheme and inspect.isabstract(cls):
             missing = ", ".join(sorted(cls.__abstractmethods__))
-            raise ConfigError(f"{cls.family} {cls.scheme!r} lacks {missing}: define it")
+            raise ConfigError(f"{cls.family} {cls.scheme!r} has no {missing}: define it")
         if cls.scheme:
             cls.members[cls.scheme] = cls
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Let a setting of the family's type take any of its kinds, and be written as one."""
-        if "members" not in cls.__dict__:  # one kind, with a name or without
+        """Let a setting of the family's type accept any of its kinds, and serialise it."""
+        if "members" not in cls.__dict__:  # a single kind
             return handler(source)
         written = core_schema.plain_serializer_function_ser_schema(lambda part: part.written())
         return core_schema.no_info_plain_validator_function(cls.make, serialization=written)
 
     @classmethod
     def make(cls, value: Any) -> Self:
-        """Return the part that ``value`` says.
+        """Return the part for ``value``.
 
         Args:
-            value: a part, a kind, the name of a kind, or a mapping with ``scheme`` and settings;
-                without ``scheme`` the default kind.
+            value: a part, a kind, the name of a kind, or a mapping with ``scheme`` and settings; a
+                mapping without ``scheme`` means the default kind.
 
         Raises:
-            ValueError: there is no such kind, or a setting of it is wrong.
+            ValueError: there is no such kind, or a setting is invalid.
         """
         if isinstance(value, cls):
             return value
@@ -90,12 +89,14 @@ class Part(BaseModel):
             value = value.scheme
         settings: Any = {"scheme": value} if isinstance(value, str) else value
         if not isinstance(settings, Mapping):
-            raise ValueError(f"{short(value)} is no {cls.family}: write {{scheme: NAME, ...}}")
+            raise ValueError(
+                f"{short(value)} is not a valid {cls.family}: write {{scheme: NAME, ...}}"
+            )
         settings = dict(settings)
         scheme = settings.pop("scheme", next(iter(cls.members)))
         if not isinstance(scheme, str) or scheme not in cls.members:
             raise ValueError(
-                f"there is no {cls.family} {short(scheme)}; there are {', '.join(cls.members)}"
+                f"there is no {cls.family} {short(scheme)}: choose from {', '.join(cls.members)}"
             )
         try:
             made = cls.members[scheme].model_validate(settings)
@@ -106,24 +107,24 @@ class Part(BaseModel):
 
     @staticmethod
     def forget(gone: Callable[[str], bool]) -> None:
-        """Remove the kinds, of every family, of each module of which ``gone`` is true."""
+        """Remove the kinds of all families from modules for which ``gone`` returns true."""
         for family in Part.__subclasses__():
             for scheme, kind in list(family.members.items()):
                 if gone(kind.__module__):
                     del family.members[scheme]
 
     def written(self) -> dict[str, Any]:
-        """Return the part as it stands in a configuration file."""
+        """Return the part in its serialised form."""
         return {"scheme": self.scheme, **self.model_dump(mode="json")}
 
 
 def told_faults(error: ValidationError, settings: type[BaseModel] | None = None) -> str:
-    """Return in one line what is wrong with settings, each fault after the place where it is.
+    """Return one line that describes invalid settings, each error after its location.
 
     Args:
-        error: of pydantic.
-        settings: the class whose values were wrong; with it, a name that is nearly one of its
-            settings is told that one.
+        error: the error of pydantic.
+        settings: the class of the settings; if given, the message suggests the setting whose name
+            is closest to an unknown one.
     """
     lines = []
     for fault in error.errors():
@@ -136,7 +137,7 @@ def told_faults(error: ValidationError, settings: type[BaseModel] | None = None)
 
 
 def _nearest(settings: type[BaseModel], names: list[str]) -> str:
-    """Return the end of a message: the setting beside the last of ``names`` that it resembles."""
+    """Return the end of a message that suggests the setting closest to the last of ``names``."""
     for name in names[:-1]:
         field = settings.model_fields.get(name)
         group = None if field is None else field.annotation

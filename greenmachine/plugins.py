@@ -1,21 +1,21 @@
-"""Plugins: what users bring to the language and to the search, from a file or a package.
+"""Plugins: users' additions to the language and to the search, from a file or a package.
 
 A plugin is Python code that registers primitives (``@greenmachine.primitive``), passes
-(``@greenmachine.register_pass``), proxies, benchmarks, and kinds of parts (``parts.py``) when it is
-imported. It is named by the path of a file, ``my_words.py``, or by an entry point of the group
-``greenmachine.plugins`` of an installed package.
+(``@greenmachine.register_pass``), proxies, benchmarks, or kinds of parts (``parts.py``) when it is
+imported. It is named by the path of a file, such as ``my_words.py``, or by an entry point of the
+group ``greenmachine.plugins`` of an installed package.
 
-**Code.** A plugin may do anything that Python can. A file is run where the command line, the
-settings that somebody passes, or the caller name it, and never because a run folder or a table
-does. A package was trusted when it was installed.
+**Code.** A plugin can do anything that Python can. A file is run only if the command line, the
+user's settings or the caller names it, and never because a run folder or a table does. A package
+was trusted when it was installed.
 
-**Workers.** Tasks carry the plugins of the process that sent them, a file with its source: a worker
-runs it once, and need not see the file.
+**Workers.** Tasks carry the plugins of the process that sent them, a file together with its source.
+A worker runs it once, and need not see the file.
 
-**What belongs to whom.** Registries hold what all plugins of a process brought. A run offers to its
-trees what is GreenMachine's own or of a plugin that the run names, so that its result does not
-depend on what else the process has imported. What a plugin registered before its import failed is
-removed again, so that it can be corrected and imported in the same process.
+**Scope.** Registries contain what all plugins of a process added. A run only uses parts of
+GreenMachine itself and of plugins that the run names, so its result does not depend on what else
+the process has imported. If the import of a plugin fails, what it had registered is removed, so
+that it can be corrected and imported again in the same process.
 """
 
 from __future__ import annotations
@@ -57,9 +57,9 @@ class Plugin:
 
     Attributes:
         name: absolute path of a file, or name of an entry point.
-        sha256: of the file, or of all Python files of the package.
-        module: name under which it was imported.
-        source: of a file; None of a package.
+        sha256: SHA-256 of the file, or of all Python files of the package.
+        module: name of the module as which it was imported.
+        source: content of a file; None for a package.
     """
 
     name: str
@@ -69,11 +69,11 @@ class Plugin:
 
     @property
     def short(self) -> str:
-        """The name for a person to read, without folders."""
+        """The name for display, without folders."""
         return self.name if self.source is None else Path(self.name).name
 
     def owns(self, module: str) -> bool:
-        """Whether ``module`` is the plugin's."""
+        """Return whether ``module`` belongs to the plugin."""
         if self.source is not None:
             return module == self.module
         return module.partition(".")[0] == self.module.partition(".")[0]
@@ -82,13 +82,13 @@ class Plugin:
 _loaded: dict[str, Plugin] = {}
 
 Forget = Callable[[Callable[[str], bool]], None]
-"""Removes from a registry what each module has registered of which the argument is true."""
+"""Removes from a registry the entries of all modules for which the argument returns true."""
 
 _forgets: list[Forget] = []
 
 
 def when_forgotten(forget: Forget) -> Forget:
-    """Let a registry lose what a plugin has registered whose import failed; return ``forget``."""
+    """Register a function that removes the entries of failed plugins; return it."""
     _forgets.append(forget)
     return forget
 
@@ -99,29 +99,32 @@ def loaded_plugins() -> tuple[Plugin, ...]:
 
 
 def checksums(names: Iterable[str]) -> dict[str, str]:
-    """Return the SHA-256 of each loaded plugin by the name, of ``names``, that a run has for it."""
+    """Return the SHA-256 of each loaded plugin in ``names``, by the name that a run uses."""
     return {name: _loaded[name].sha256 for name in names}
 
 
 def is_loaded(name: str) -> bool:
-    """Whether a plugin is known by ``name``, an absolute path or an entry point."""
+    """Return whether a plugin is loaded as ``name``, an absolute path or an entry point."""
     return name in _loaded
 
 
 def load_plugin(name: str | Path | ModuleType) -> Plugin:
-    """Import a plugin, once a process.
+    """Import a plugin, once per process.
 
     Args:
         name: path of a Python file, name of an entry point of the group ``greenmachine.plugins``,
             or a module that the caller has imported.
 
+    Returns:
+        The plugin.
+
     Raises:
-        ConfigError: there is no such file or entry point, it raises, or the file has changed since
-            this process has imported it.
+        ConfigError: there is no such file or entry point, importing it fails, or the file has
+            changed since this process imported it.
     """
     if isinstance(name, ModuleType):
         if not getattr(name, "__file__", None):
-            raise ConfigError(f"plugin {name.__name__}: write it into a file, and name that")
+            raise ConfigError(f"plugin {name.__name__}: write it to a file, and give its path")
         name = Path(str(name.__file__))
     text = str(name)
     if text.endswith(".py"):
@@ -134,8 +137,8 @@ def receive_plugins(plugins: Iterable[Plugin]) -> None:
 
     Raises:
         RunError: this machine has another version of a package, or none; or this worker has run
-            another version of a file. It does not replace one by the other: what it holds in
-            memory may be of the old one.
+            another version of a file. The worker does not replace it, because objects in its memory
+            may come from the old version.
     """
     for plugin in plugins:
         try:
@@ -146,7 +149,9 @@ def receive_plugins(plugins: Iterable[Plugin]) -> None:
             hint = "if the worker has run an older version of it, start the workers again"
             if plugin.source is None:
                 hint = "install it on every machine"
-            raise RunError(f"a worker lacks a plugin: {one_line(error, 300)}; {hint}") from None
+            raise RunError(
+                f"a worker cannot load a plugin: {one_line(error, 300)}; {hint}"
+            ) from None
         if known.sha256 != plugin.sha256:
             hint = "install the same on every machine, and " if plugin.source is None else ""
             raise RunError(
@@ -157,14 +162,14 @@ def receive_plugins(plugins: Iterable[Plugin]) -> None:
 
 
 def require_plugins(wanted: Mapping[str, str], source: Path) -> None:
-    """Make sure that the plugins are loaded that a run was made with.
+    """Check that the plugins with which a run was made are loaded.
 
     Args:
-        wanted: SHA-256 by the name that the run knows a plugin by.
-        source: folder of the run; it may come from anybody, so that it runs no file.
+        wanted: SHA-256 of each plugin, by the name that the run uses.
+        source: folder of the run; it may come from anybody, so no file that it names is run.
 
     Raises:
-        ConfigError: a file is not loaded: only whoever runs the command names it.
+        ConfigError: a file is not loaded; only the user of the command can name it.
         RunError: a plugin has changed since.
     """
     for name, digest in wanted.items():
@@ -176,25 +181,25 @@ def require_plugins(wanted: Mapping[str, str], source: Path) -> None:
                 if Path(each.name).name == Path(name).name:
                     raise RunError(
                         f"{each.name} differs from the plugin that {source} was made with "
-                        f"({name}): put the old version back, or start again in another --out"
+                        f"({name}): restore the old version, or start again in another --out"
                     )
             raise ConfigError(
-                f"{source} needs the plugin {name}: if you trust it, name it with "
+                f"{source} needs the plugin {name}: if you trust it, load it with "
                 f"--plugin {shlex.quote(name)}"
             )
         plugin = plugin or _load_package(name)
         if plugin.sha256 != digest:
             raise RunError(
-                f"plugin {plugin.name} has changed since {source} was made: put the old version "
-                "back, or start again in another --out"
+                f"plugin {plugin.name} has changed since {source} was made: restore the old "
+                "version, or start again in another --out"
             )
-        _loaded.setdefault(name, plugin)  # the same file in another place
+        _loaded.setdefault(name, plugin)  # the same file at another path
 
 
 def unload_plugins() -> None:
-    """Forget all plugins and what they have registered, as if this process had imported none.
+    """Remove all plugins and their registrations, as if none had been imported.
 
-    Objects that were made with them keep working; a search that names one loads it again.
+    Objects that were made with them keep working; a search that names a plugin loads it again.
     """
     loaded = loaded_plugins()
     _loaded.clear()
@@ -202,7 +207,7 @@ def unload_plugins() -> None:
 
 
 def origin(module: str) -> str:
-    """Return where what ``module`` defines comes from: ``greenmachine``, or a plugin's name."""
+    """Return where definitions of ``module`` come from: ``greenmachine``, or a plugin's name."""
     for plugin in _loaded.values():
         if plugin.owns(module):
             return plugin.short
@@ -210,7 +215,7 @@ def origin(module: str) -> str:
 
 
 def belongs(module: str, plugins: Iterable[str]) -> bool:
-    """Whether what ``module`` defines is GreenMachine's own, or of one of ``plugins``, by name."""
+    """Return whether ``module`` belongs to GreenMachine itself, or to one of ``plugins``."""
     if module.partition(".")[0] == "greenmachine":
         return True
     return any(name in _loaded and _loaded[name].owns(module) for name in plugins)
@@ -226,9 +231,9 @@ def _load_file(path: Path) -> Plugin:
     known = _loaded.get(str(path))
     if known is not None:
         if known.sha256 != digest:
-            raise ConfigError(f"plugin {path} has changed since it was imported: start Python anew")
+            raise ConfigError(f"plugin {path} has changed since it was imported: restart Python")
         return known
-    for module in list(sys.modules.values()):  # imported by the caller: what it has is registered
+    for module in list(sys.modules.values()):  # if the caller imported it, it is registered
         if getattr(module, "__file__", None) == str(path) and module.__name__ != "__main__":
             plugin = Plugin(str(path), digest, module.__name__, source)
             return _loaded.setdefault(plugin.name, plugin)
@@ -239,21 +244,21 @@ def _load_file(path: Path) -> Plugin:
 
 
 def _copy_of(plugin: Plugin) -> Plugin | None:
-    """Return the plugin that was imported from a file with the same content, in another place."""
+    """Return the plugin that was imported from a file with the same content at another path."""
     if plugin.source is None:
         return None
     return next((each for each in _loaded.values() if each.source == plugin.source), None)
 
 
 def _run(plugin: Plugin) -> Plugin:
-    """Run the source of a plugin as the module that it says."""
+    """Execute the source of a plugin as its module."""
     assert plugin.source is not None
     module = ModuleType(plugin.module)
     module.__file__ = plugin.name
-    sys.modules[plugin.module] = module  # pydantic and dataclasses look themselves up there
+    sys.modules[plugin.module] = module  # pydantic and dataclasses need this entry
     try:
         exec(compile(plugin.source, plugin.name, "exec"), module.__dict__)
-    except BaseException as error:  # it is anybody's code, and may call sys.exit
+    except BaseException as error:  # a user's code may raise anything or call sys.exit
         _forget(plugin.owns)
         if isinstance(error, KeyboardInterrupt):
             raise
@@ -269,7 +274,8 @@ def _load_package(name: str) -> Plugin:
     if not found:
         known = ", ".join(sorted(points.names)) or "none is installed"
         raise ConfigError(
-            f"no plugin {name!r}: give a Python file, my_words.py, or an installed one ({known})"
+            f"no plugin {name!r}: give a Python file, such as my_words.py, or an installed plugin "
+            f"({known})"
         )
     if len(found) > 1:
         raise ConfigError(
@@ -291,7 +297,7 @@ def _load_package(name: str) -> Plugin:
 
 
 def _forget(gone: Callable[[str], bool]) -> None:
-    """Remove the modules of which ``gone`` is true, and all that they have registered."""
+    """Remove the modules for which ``gone`` returns true, and all that they have registered."""
     from greenmachine.parts import Part
     from greenmachine.primitives.registry import paper_registry, registry, vocabulary
 
@@ -324,5 +330,5 @@ def _fault(name: str, error: BaseException) -> ConfigError:
     place = f", line {line}" if line else ""
     hint = ""
     if isinstance(error, ModuleNotFoundError):
-        hint = " (a plugin file stands alone; make a package of several files, and install it)"
+        hint = " (a plugin file cannot import its neighbours: install several files as a package)"
     return ConfigError(f"plugin {name}{place}: {type(error).__name__}: {said}{hint}")

@@ -1,8 +1,8 @@
-"""Selection schemes: who may breed, and who goes on to the next generation.
+"""Selection schemes: which individuals breed, and which enter the next generation.
 
 Each scheme is a part of a search (``parts.py``): ``{scheme: lexicase, niche: 0.95}`` in YAML. A
-plugin adds one by deriving from :class:`Selection`. All draw from the global ``random`` module, of
-which a run has a state of its own.
+plugin adds one by deriving from :class:`Selection`. All draw from the global ``random`` module,
+whose state belongs to the run.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ class CostFitness(base.Fitness):  # type: ignore[misc]  # DEAP has no types
 
 @runtime_checkable
 class Selectable(Sized, Protocol):
-    """What a scheme sees of an individual; its length is the number of its nodes.
+    """The interface of an individual for a scheme; its length is its number of nodes.
 
     Attributes:
-        fitness: DEAP's, of the scheme's class.
+        fitness: DEAP fitness, of the class of the scheme.
         values: the objective on every task of the training sample.
     """
 
@@ -61,15 +61,15 @@ One = TypeVar("One", bound=Selectable)
 
 
 class Selection(Part, family="selection scheme"):
-    """How parents are drawn and survivors chosen.
+    """How parents and survivors are selected.
 
     Attributes:
         fitness: what is maximised.
         plus: whether parents compete with their children, (mu + lambda): ``population`` children
-            are bred, and :meth:`survivors` chooses among all. Else the elites and the children are
-            the next generation.
-        niche: rank correlation above which two individuals share a niche, of which the best alone
-            may breed; None lets all of them.
+            are bred, and :meth:`survivors` selects among all. Otherwise the elites and the children
+            are the next generation.
+        niche: rank correlation above which two individuals share a niche; only the best of a niche
+            may breed. None means no niches.
     """
 
     fitness: ClassVar[type[base.Fitness]] = ObjectiveFitness
@@ -77,11 +77,11 @@ class Selection(Part, family="selection scheme"):
     niche: float | None
 
     def check(self, tasks: Sequence[str], population: int) -> None:
-        """Refuse a run that the scheme does not fit.
+        """Check that the scheme fits a run.
 
         Args:
             tasks: names of the tasks.
-            population: individuals of a generation.
+            population: number of individuals of a generation.
 
         Raises:
             ConfigError: it does not.
@@ -89,32 +89,36 @@ class Selection(Part, family="selection scheme"):
 
     @abstractmethod
     def parents(self, pool: Sequence[One], count: int, parsimony: float) -> list[One]:
-        """Return ``count`` parents; one individual of ``pool`` may come several times.
+        """Return ``count`` parents; an individual of ``pool`` may occur several times.
 
         Args:
-            pool: who may be one.
-            count: of parents.
-            parsimony: what a node costs, for a scheme that goes by tasks and not by fitness.
+            pool: the candidates.
+            count: number of parents.
+            parsimony: penalty for each node, for a scheme that uses the values per task, not the
+                fitness.
         """
 
     def survivors(self, population: Sequence[One], size: int) -> list[One]:
-        """Return who goes on; asked where ``plus``.
+        """Return the individuals of the next generation; called if ``plus``.
 
         Args:
             population: parents and children.
-            size: individuals of a generation.
+            size: number of individuals of a generation.
         """
         return list(population)
 
 
 class _Niched(Selection):
     niche: float | None = Field(
-        default=0.98, gt=0, le=1, description="rank correlation above which two share a niche"
+        default=0.98,
+        gt=0,
+        le=1,
+        description="rank correlation above which two individuals share a niche",
     )
 
 
 class Tournament(_Niched, scheme="tournament"):
-    """The best of some drawn evenly."""
+    """Tournament selection: the best of a few individuals drawn uniformly."""
 
     size: int = Field(default=3, ge=1, description="drawn for a tournament")
 
@@ -124,11 +128,16 @@ class Tournament(_Niched, scheme="tournament"):
 
 
 class DoubleTournament(_Niched, scheme="double_tournament"):
-    """Tournaments by fitness, and of two winners mostly the smaller one."""
+    """Double tournament: by fitness, then mostly the smaller of two winners."""
 
-    size: int = Field(default=3, ge=1, description="drawn for a tournament by fitness")
+    size: int = Field(
+        default=3, ge=1, description="number of individuals in a tournament by fitness"
+    )
     parsimony_size: float = Field(
-        default=1.4, ge=1, le=2, description="1: size plays no part; 2: the smaller always wins"
+        default=1.4,
+        ge=1,
+        le=2,
+        description="weight of size: 1, size has no effect; 2, the smaller one always wins",
     )
 
     def parents(self, pool: Sequence[One], count: int, parsimony: float) -> list[One]:
@@ -156,31 +165,31 @@ class NSGA2(_Niched, scheme="nsga2"):
 
 
 class MuPlusLambda(Selection, scheme="mu_plus_lambda"):
-    """Parents drawn evenly; tournaments among them and their children choose who goes on.
+    """Parents drawn uniformly; tournaments among them and their children select survivors.
 
-    As DEAP's ``eaMuPlusLambda``.
+    The same as DEAP's ``eaMuPlusLambda``.
     """
 
     plus: ClassVar[bool] = True
     niche: None = None
-    mu: int = Field(default=25, ge=1, description="individuals that go on")
+    mu: int = Field(default=25, ge=1, description="number of survivors")
     size: int = Field(default=3, ge=1, description="drawn for a tournament")
 
     def check(self, tasks: Sequence[str], population: int) -> None:
-        """Refuse more survivors than there are children."""
+        """Check that there are not more survivors than children."""
         if self.mu > population:
             raise ConfigError(
                 f"selection: mu {self.mu} exceeds evolution.population {population}: lower it"
             )
 
     def parents(self, pool: Sequence[One], count: int, parsimony: float) -> list[One]:
-        """Return ``count`` of ``pool``, none twice."""
+        """Return ``count`` distinct individuals of ``pool``."""
         return random.sample(pool, count)
 
     def survivors(self, population: Sequence[One], size: int) -> list[One]:
-        """Return the winners of tournaments, each among those that have not won yet.
+        """Return the winners of tournaments, each among the individuals that have not won yet.
 
-        The first generation, which has no parents, goes on whole.
+        The first generation, which has no parents, survives completely.
         """
         if len(population) <= size:
             return list(population)
@@ -193,31 +202,32 @@ class MuPlusLambda(Selection, scheme="mu_plus_lambda"):
 
 
 class Lexicase(_Niched, scheme="lexicase"):
-    """Tasks one after the other, in a new random order for every parent.
+    """Lexicase selection: filter by one task after the other, in a new random order per parent.
 
     Epsilon-lexicase selection (La Cava, Helmuth, Spector, Moore, "A probabilistic and
     multi-objective analysis of lexicase selection and epsilon-lexicase selection", Evolutionary
-    Computation 27(3), 2019): at each task those stay whose value is within epsilon of the best. So
-    a specialist of one data set breeds, where an aggregate would pass it over.
+    Computation 27(3), 2019): at each task, individuals whose value is within epsilon of the best
+    remain. So a specialist of one data set can breed, although its aggregate is low.
     """
 
     epsilon: float | None = Field(
         default=None,
         ge=0,
         allow_inf_nan=False,
-        description="None: at every task one median absolute deviation of those still there",
+        description="tolerance at every task; None: the median absolute deviation of the "
+        "individuals that remain",
     )
 
     def check(self, tasks: Sequence[str], population: int) -> None:
-        """Refuse a run of one task."""
+        """Check that the run has at least two tasks."""
         if len(tasks) < 2:
             raise ConfigError(
-                f"selection: lexicase goes by several data sets, and there is {tasks[0]} alone: "
-                "add data sets or benchmarks, or take tournament"
+                f"selection: lexicase needs several data sets, and there is only {tasks[0]}: add "
+                "data sets or benchmarks, or use tournament"
             )
 
     def parents(self, pool: Sequence[One], count: int, parsimony: float) -> list[One]:
-        """Return parents by DEAP's scheme, which reads a value a task where we keep their mean."""
+        """Return parents by DEAP's scheme, which reads one value per task."""
         cases = [
             SimpleNamespace(
                 individual=individual,

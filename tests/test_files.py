@@ -79,7 +79,7 @@ def held(folder: Path) -> AbstractContextManager[Held]:
 
 def test_one_command_at_a_time_works_in_a_folder(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "run"
-    refused = pytest.raises(RunError, match=r"another command is at work in .*run: wait")
+    refused = pytest.raises(RunError, match=r"another command is working in .*run: wait")
     with held(folder), held(tmp_path / "other"), refused, held(folder):
         pytest.fail("two at a time")
     with held(folder):
@@ -151,7 +151,7 @@ def test_file_of_somebody_else_is_not_replaced(tmp_path: Path) -> None:
     path.write_text("EXPRESSION = 1")
     refuse_foreign(path, b"EXPRESSION", "exported proxy")
     path.write_text("import this")
-    with pytest.raises(RunError, match="not an exported proxy"):
+    with pytest.raises(RunError, match="no exported proxy"):
         refuse_foreign(path, b"EXPRESSION", "exported proxy")
     with pytest.raises(RunError, match="is a folder"):
         refuse_foreign(tmp_path, b"EXPRESSION", "exported proxy")

@@ -119,7 +119,9 @@ def _archive_files(source: Path, names: tuple[str, ...], checksum: str) -> dict[
 def _folder_files(source: Path, names: tuple[str, ...]) -> dict[str, bytes]:
     missing = [name for name in names if not (source / name).is_file()]
     if missing:
-        raise DataError(f"{source} lacks {', '.join(missing)}; unpack the official archive there")
+        raise DataError(
+            f"{source} does not contain {', '.join(missing)}; unpack the official archive there"
+        )
     return {name: (source / name).read_bytes() for name in names}
 
 

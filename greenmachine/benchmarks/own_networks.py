@@ -167,7 +167,7 @@ def _of_dataset(definition: Definition, name: str, dataset: str) -> Any:
         return value
     if dataset not in value:
         raise DataError(
-            f"{definition.place}: {definition.spelled(name)} lacks data set {dataset} (it has "
+            f"{definition.place}: {definition.spelled(name)} has no data set {dataset} (it has "
             f"{', '.join(map(str, value)) or 'none'}); add it, or correct the column of the table"
         )
     return value[dataset]

@@ -123,7 +123,7 @@ def check_table(frame: pd.DataFrame, schema: TableSchema, *, source: Path) -> No
     required += [f"{name}.{truth}" for name in schema.datasets]
     missing = [name for name in required if name not in frame.columns]
     if missing:
-        raise DataError(f"{source} lacks column {', '.join(missing)}; {fix}")
+        raise DataError(f"{source} has no column {', '.join(missing)}; {fix}")
     if frame.empty:
         raise DataError(f"{source} has no rows; {fix}")
     for name in ("index", "isomorph"):

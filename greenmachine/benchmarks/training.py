@@ -62,7 +62,7 @@ def training_hours(benchmark: Benchmark, dataset: str) -> tuple[NDArray[np.float
         if column in benchmark.frame:
             seconds = pd.to_numeric(benchmark.frame[column], errors="coerce").to_numpy(np.float64)
             if np.isfinite(seconds).all():
-                return seconds / 3600, "measured times, from the table"
+                return seconds / 3600, "by the clock, from the table"
     if benchmark.name not in _EPOCHS:
         return None
     macs = 1e6 * benchmark.trivial_scores(dataset)["flops"]

@@ -128,7 +128,7 @@ def _columns(names: Sequence[str], place: str) -> dict[str, str]:
     if other := [word for mark, word in marks.items() if len(names) == 1 and mark in names[0]]:
         raise DataError(f"{place} has {other[0]} between its columns: write commas")
     if "arch" not in names:
-        raise DataError(f"{place} lacks column arch (it has {_listed(names)}); {header}")
+        raise DataError(f"{place} has no column arch (it has {_listed(names)}); {header}")
     columns: dict[str, str] = {}
     for name in names:
         dataset, target = _parts(name)
@@ -157,7 +157,7 @@ def _columns(names: Sequence[str], place: str) -> dict[str, str]:
             )
     if not columns:
         raise DataError(
-            f"{place} lacks column accuracy, or one for every data set (it has "
+            f"{place} has no column accuracy, or one for every data set (it has "
             f"{_listed(names)}); {header}"
         )
     return columns
@@ -175,7 +175,7 @@ def _truth(columns: Collection[str], place: str) -> str:
         if not lacking[truth]:
             return truth
     raise DataError(
-        f"{place} lacks column {lacking['test'][0]}.test; every data set needs its accuracy on "
+        f"{place} has no column {lacking['test'][0]}.test; every data set needs its accuracy on "
         "test, or every one on valid"
     )
 

@@ -1,9 +1,9 @@
-"""Callbacks: what follows a run, reports it elsewhere, or ends it.
+"""Callbacks: objects that follow a run, report it elsewhere, or end it.
 
-To write one, derive from :class:`Callback`. Those here are given in Python as
-``greenmachine.evolve(callbacks=[greenmachine.callbacks.EarlyStopping(patience=5)])``, in a file of
-settings as ``callbacks: [{scheme: early_stopping, patience: 5}, tensorboard]``, and on the command
-line as ``--callback tensorboard``.
+To write one, derive from :class:`Callback`. The callbacks here can be given in Python as
+``greenmachine.evolve(callbacks=[greenmachine.callbacks.EarlyStopping(patience=5)])``, in a settings
+file as ``callbacks: [{scheme: early_stopping, patience: 5}, tensorboard]``, and on the command line
+as ``--callback tensorboard``.
 """
 
 from greenmachine.callbacks.base import (

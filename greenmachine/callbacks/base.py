@@ -1,4 +1,4 @@
-"""The family of callbacks, what they are given, and the list of them that a run calls."""
+"""The base class of callbacks, their arguments, and the list of callbacks of a run."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ class Champion(Protocol):
 
     @property
     def expression(self) -> str:
-        """Canonical text."""
+        """Canonical text of the expression."""
 
     @property
     def direction(self) -> int:
-        """1 where a high score is good, -1 where a low one is."""
+        """1 if a high score is good, -1 if a low score is good."""
 
     @property
     def size(self) -> int:
-        """Nodes."""
+        """Number of nodes."""
 
     @property
     def validation(self) -> float:
@@ -55,9 +55,9 @@ class RunInfo:
     """A run that starts or is resumed.
 
     Attributes:
-        settings: all settings, as ``config.json`` holds them.
-        folder: of the run.
-        created: date and time at which the run was started first.
+        settings: all settings, as in ``config.json``.
+        folder: folder of the run.
+        created: date and time at which the run was first started.
         history: the generations so far; empty unless the run is resumed.
     """
 
@@ -68,18 +68,18 @@ class RunInfo:
 
     @property
     def id(self) -> str:
-        """Sixteen characters that name this run, the same whenever it is resumed."""
+        """Sixteen characters that identify this run, the same whenever it is resumed."""
         return sha256(f"{self.folder.resolve()} {self.created}".encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
 class Generation:
-    """A finished generation, which is in the checkpoint by now.
+    """A finished generation, which is already in the checkpoint.
 
     Attributes:
         history: a row of ``history.csv`` for each generation so far; the last is this one.
         champion: the best individual so far.
-        search: the running search with its ``population`` and ``hall``, to read and not to change.
+        search: the running search with its ``population`` and ``hall``, which must not be changed.
     """
 
     history: Sequence[Row]
@@ -95,8 +95,8 @@ class Generation:
 class Callback(Part, family="callback"):
     """Follows a run; derive from it and define the methods that you need.
 
-    The fields of a callback are its settings and cannot be changed. State belongs into attributes
-    whose names begin with an underscore; set them in :meth:`on_start`, because one callback may
+    The fields of a callback are its settings and cannot be changed. Keep state in attributes whose
+    names begin with an underscore, and set them in :meth:`on_start`, because one callback may
     follow several runs. A callback with a ``scheme`` is stored in ``config.json`` and follows the
     run when it is resumed; one without must be given again.
 
@@ -110,54 +110,55 @@ class Callback(Part, family="callback"):
     """
 
     def check(self) -> None:
-        """Raise ConfigError if a package is missing; called before the run writes anything."""
+        """Raise a ConfigError if a package is missing; called before the run writes anything."""
 
     def on_start(self, run: RunInfo) -> bool | None:
-        """Prepare; called before capture, and again when the run is resumed.
+        """Prepare; called before the capture, and again when the run is resumed.
 
         Returns:
-            True ends a resumed run after the generations that it has.
+            True ends a resumed run after the generations that it already has.
         """
 
     def on_message(self, line: str) -> None:
-        """Take a line that a person should read; may come before :meth:`on_start`."""
+        """Receive a line for the user; may be called before :meth:`on_start`."""
 
     def on_capture(self, what: str, done: int, total: int) -> None:
-        """Take how many networks of ``total`` are captured, or scored on the test sample."""
+        """Receive how many of ``total`` networks are captured, or scored on the test sample."""
 
     def on_generation(self, generation: Generation) -> bool | None:
-        """Take a finished generation.
+        """Receive a finished generation.
 
         Returns:
-            True ends the search here; the champion is then tested as usual.
+            True ends the search here; the champion is then evaluated on the test sample as usual.
         """
 
     def on_end(self, result: Mapping[str, Any]) -> None:
-        """Take the content of ``result.json`` and close what is open."""
+        """Receive the content of ``result.json``, and close open resources."""
 
     def on_stop(self, error: BaseException) -> None:
-        """Close what is open: Ctrl-C, a signal or an exception stopped the run."""
+        """Close open resources, because Ctrl-C, a signal or an exception stopped the run."""
 
     def written(self) -> dict[str, Any]:
-        """Return the callback as it stands in a configuration file."""
+        """Return the callback in its serialised form."""
         if self.scheme:
             return super().written()
-        # The settings of a class that no file names may be anything; what is written is compared.
+        # Settings of a class without a scheme may be any objects; this form is only compared.
         settings = to_json(dict(self), inf_nan_mode="strings", fallback=repr)
         return {"scheme": type(self).__name__, **json.loads(settings)}
 
 
 class Callbacks:
-    """The callbacks of one run, called in their order.
+    """The callbacks of one run, called in order.
 
-    A callback that raises is reported as a :class:`CallbackWarning` and no longer called; the run
-    goes on. Only one that cannot start ends the run, because nothing is lost then.
+    A callback that raises an exception is reported as a :class:`CallbackWarning` and no longer
+    called; the run continues. Only a callback that cannot start ends the run, because nothing is
+    lost then.
 
     Args:
-        callbacks: of the run.
+        callbacks: the callbacks.
 
     Attributes:
-        ended_by: the callback that ended the search, as it is written; None if none did.
+        ended_by: the serialised form of the callback that ended the search; None if none did.
     """
 
     def __init__(self, callbacks: Sequence[Callback]) -> None:
@@ -165,18 +166,18 @@ class Callbacks:
         self.ended_by: dict[str, Any] | None = None
 
     def check(self) -> None:
-        """Raise ConfigError if a callback lacks a package; RunError if it cannot tell."""
+        """Raise a ConfigError if a callback misses a package, or a RunError if its check fails."""
         for callback in self._callbacks:
             with _starting(callback):
                 callback.check()
 
     def written(self) -> list[dict[str, Any]]:
-        """Return the callbacks as they stand in a configuration file."""
+        """Return the callbacks in their serialised form."""
         return [callback.written() for callback in self._callbacks]
 
     @contextmanager
     def running(self, run: RunInfo) -> Iterator[None]:
-        """Start the callbacks; if an exception comes out of the block, let them close.
+        """Start the callbacks; if the block raises an exception, let them close their resources.
 
         Raises:
             RunError: a callback cannot start.
@@ -194,19 +195,19 @@ class Callbacks:
             raise
 
     def on_message(self, line: str) -> None:
-        """Report a line that a person should read."""
+        """Pass on a line for the user."""
         self._call("on_message", line)
 
     def on_capture(self, what: str, done: int, total: int) -> None:
-        """Report the progress of capture or of scoring the test sample."""
+        """Pass on the progress of capture, or of scoring the test sample."""
         self._call("on_capture", what, done, total)
 
     def on_generation(self, generation: Generation) -> None:
-        """Report a finished generation."""
+        """Pass on a finished generation."""
         self._call("on_generation", generation)
 
     def on_end(self, result: Mapping[str, Any]) -> None:
-        """Report the result."""
+        """Pass on the result."""
         self._call("on_end", result)
 
     def _call(self, method: str, *args: Any) -> None:
@@ -239,7 +240,7 @@ def add_callbacks(callbacks: Sequence[Callback], new: Sequence[Callback]) -> tup
 
 @contextmanager
 def _starting(callback: Callback) -> Iterator[None]:
-    """Raise RunError in place of what a callback raises that is no message for users."""
+    """Convert an unexpected exception of a callback into a RunError."""
     try:
         yield
     except GreenMachineError:

@@ -12,20 +12,24 @@ __all__ = ["EarlyStopping"]
 
 
 class EarlyStopping(Callback, scheme="early_stopping"):
-    """End the search when it finds nothing better, or takes too long.
+    """End the search when the champion no longer improves, or after a time limit.
 
-    It decides from the history alone, so a resumed run ends where the unbroken one does.
+    The decision depends only on the history, so a resumed run ends at the same generation as an
+    uninterrupted one.
     """
 
     patience: int = Field(
-        default=0, ge=0, description="generations without a better champion on validation; 0: any"
+        default=0,
+        ge=0,
+        description="number of generations without a better champion on validation after which "
+        "the search ends; 0: no limit",
     )
     seconds: float | None = Field(
         default=None,
         gt=0,
         allow_inf_nan=False,
-        description="wall time of the run after which no generation begins; which one is the last "
-        "depends on the machine",
+        description="wall time of the run after which no further generation begins; the number of "
+        "generations then depends on the machine",
     )
 
     @model_validator(mode="after")
@@ -35,11 +39,11 @@ class EarlyStopping(Callback, scheme="early_stopping"):
         return self
 
     def on_start(self, run: RunInfo) -> bool:
-        """End a resumed run that has reached its end."""
+        """End a resumed run that should already have ended."""
         return self._enough(run.history)
 
     def on_generation(self, generation: Generation) -> bool:
-        """End the search if it is enough."""
+        """End the search if its condition is met."""
         return self._enough(generation.history)
 
     def _enough(self, history: Sequence[Row]) -> bool:

@@ -21,7 +21,9 @@ class MLflow(Tracker, scheme="mlflow"):
 
     modules: ClassVar = ("mlflow", "sqlalchemy")
     environment: ClassVar = {"MLFLOW_DISABLE_TELEMETRY": "true"}
-    uri: str = Field(default="", description="without it MLFLOW_TRACKING_URI, or ./mlflow.db")
+    uri: str = Field(
+        default="", description="address of the store; default: MLFLOW_TRACKING_URI, or ./mlflow.db"
+    )
     experiment: str = "greenmachine"
     _client: Any = None
     _entities: Any = None

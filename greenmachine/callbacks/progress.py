@@ -1,4 +1,4 @@
-"""Show a run to a person."""
+"""Show the progress of a run."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from greenmachine.live import NotebookLive, open_live
 __all__ = ["Progress", "TimeLeft"]
 
 _SHOWN = 12  # generations in the live table
-_PACE = 6  # generations that the time left is estimated from
+_PACE = 6  # generations from which the remaining time is estimated
 
 
 class TimeLeft(TimeRemainingColumn):
     """The time left, and nothing where it is not known."""
 
     def render(self, task: Task) -> Text:
-        """Return it."""
+        """Return the text of the column."""
         return super().render(task) if task.time_remaining is not None else Text("")
 
 
@@ -46,7 +46,7 @@ class Progress(Callback, scheme="progress"):
     _tasks: dict[str, TaskID] = PrivateAttr(default_factory=dict)
 
     def on_start(self, run: RunInfo) -> None:
-        """Start to draw, with what a resumed run has so far."""
+        """Start drawing, with the generations that a resumed run has."""
         self._generations = run.settings["evolution"]["generations"]
         console = _console()
         self._live = open_live(console)

@@ -14,14 +14,17 @@ __all__ = ["TensorBoard"]
 
 
 class TensorBoard(Tracker, scheme="tensorboard"):
-    """Write event files; a resumed run replaces those that it wrote before.
+    """Write TensorBoard event files; a resumed run replaces the files that it wrote before.
 
     Args:
-        folder: that gets a folder of the run's name; default ``tensorboard/`` in the run folder.
+        folder: parent of a folder with the run's name; by default ``tensorboard/`` in the run
+            folder.
     """
 
     modules: ClassVar = ("torch.utils.tensorboard", "tensorboard")
-    folder: str = Field(default="", description="without it `tensorboard/` in the run folder")
+    folder: str = Field(
+        default="", description="parent folder; default: `tensorboard/` in the run folder"
+    )
     _writer: Any = None
 
     def __init__(self, folder: str | Path = "", **settings: Any) -> None:

@@ -1,4 +1,4 @@
-"""What trackers have in common: the same things are logged, each generation once."""
+"""Base class of experiment trackers: they log the same values, each generation once."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Tracker(Callback):
     """Logs a run elsewhere: history, settings as hyperparameters, champion, final tau-b.
 
     Attributes:
-        modules: that it imports, the first one by itself.
-        environment: variables that the modules read, set where they are not.
+        modules: modules that it imports, the main one first.
+        environment: environment variables that the modules read, set unless they exist.
     """
 
     modules: ClassVar[tuple[str, ...]] = ()
@@ -29,7 +29,7 @@ class Tracker(Callback):
 
     @abstractmethod
     def open(self, run: RunInfo, module: Any) -> int:
-        """Open a run of the tracker; return the first generation that it does not have."""
+        """Open a run of the tracker; return the first generation that it does not have yet."""
 
     @abstractmethod
     def log(self, values: Row, step: int) -> None:
@@ -41,7 +41,7 @@ class Tracker(Callback):
 
     @abstractmethod
     def close(self, error: BaseException | None) -> None:
-        """Close the run of the tracker, which ``error`` stopped."""
+        """Close the run of the tracker; ``error`` is the exception that stopped it, or None."""
 
     def check(self) -> None:
         """Raise ConfigError if a package is missing."""
@@ -89,7 +89,7 @@ class Tracker(Callback):
 
 
 def flat(values: Mapping[str, Any], mark: str = ".") -> dict[str, Any]:
-    """Return nested values by one key such as ``evolution.population``, without what is None."""
+    """Return nested values with one key each, such as ``evolution.population``, without None."""
     found: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, Mapping):

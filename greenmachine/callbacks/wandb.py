@@ -13,17 +13,17 @@ __all__ = ["WandB"]
 
 
 class WandB(Tracker, scheme="wandb"):
-    """Write a run of W&B; by default nothing leaves this machine.
+    """Write a run of Weights & Biases; by default nothing is sent from this machine.
 
-    Offline, each part of a resumed run gets a folder with the whole history: give the newest one
-    to ``wandb sync``. Online, the run of W&B is continued.
+    Offline, each session of a resumed run gets a folder with the whole history: pass the newest one
+    to ``wandb sync``. Online, the W&B run is continued.
     """
 
     modules: ClassVar = ("wandb",)
     environment: ClassVar = {"WANDB_ERROR_REPORTING": "false"}
     project: str = "greenmachine"
     mode: Literal["offline", "online"] = "offline"
-    folder: str = Field(default="", description="without it `wandb/` in the run folder")
+    folder: str = Field(default="", description="folder; default: `wandb/` in the run folder")
     _run: Any = None
 
     def open(self, run: RunInfo, module: Any) -> int:
@@ -36,13 +36,13 @@ class WandB(Tracker, scheme="wandb"):
             name=run.folder.name,
             config=dict(run.settings),
             resume="allow" if self.mode == "online" else None,
-            reinit="create_new",  # a run of the caller's own stays open
+            reinit="create_new",  # another run of the caller stays open
             settings=module.Settings(silent=True, console="off"),
         )
         return int(self._run.step)
 
     def log(self, values: Row, step: int) -> None:
-        """Log values, or set the summary where the history has the step already."""
+        """Log values, or update the summary if the history already has the step."""
         if step >= self._run.step:
             self._run.log(dict(values), step=step)
         else:

@@ -1,4 +1,4 @@
-"""The command line: one file a command (or group of commands), thin over the packages."""
+"""The command line: one file per command (or group of commands), a thin layer over the packages."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """Run the command line: exit code 0, 1 where something failed, 2 for bad usage.
+    """Run the command line: exit code 0, 1 if something failed, 2 for bad usage.
 
-    A signal that asks to end (``greenmachine.interrupts.ENDING``) ends it with 128 + its number.
+    A signal of ``greenmachine.interrupts.ENDING`` ends it with 128 + the signal's number.
     """
     from greenmachine.cli.stopping import signals_end
 
-    with signals_end() as ended:  # from here on, because to import torch takes seconds
+    with signals_end() as ended:  # already here, because importing torch takes seconds
         try:
             from greenmachine.cli.app import run
 

@@ -1,7 +1,7 @@
-"""The application: its commands, and how its errors reach a person.
+"""The application: its commands, and how errors are printed.
 
-Every command imports what it runs inside its function. To import torch and pandas takes seconds,
-which help, completion and mistakes in the arguments must not cost.
+Every command imports its modules inside its function. Importing torch and pandas takes seconds, for
+which a user who asks for help, or mistypes an argument, must not wait.
 """
 
 from __future__ import annotations
@@ -73,18 +73,21 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def _options(
     shown: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="and exit")
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="print the version and exit"
+        ),
     ] = False,
-    debug: Annotated[  # taken by `run` before: here it is for the help
-        bool, typer.Option(DEBUG, help="show where an error comes from; with any command")
+    debug: Annotated[  # `run` has removed it from the arguments; here it is for the help
+        bool, typer.Option(DEBUG, help="print the traceback of an error; works with any command")
     ] = False,
     plugin: Annotated[  # likewise
         list[str] | None,
         typer.Option(
             PLUGIN,
             metavar="FILE",
-            help="run this Python file, or import this installed plugin, for the words, passes and "
-            "parts that it brings; with any command, and again for another",
+            help="run this Python file, or import this installed plugin, which adds primitives, "
+            "passes, parts, proxies or benchmarks; works with any command; repeat it for several",
         ),
     ] = None,
 ) -> None:
@@ -92,10 +95,10 @@ def _options(
 
 
 def _load_plugins(words: Sequence[str]) -> list[str]:
-    """Load every plugin that ``words`` name; return the other words.
+    """Load every plugin that the arguments ``words`` name; return the other arguments.
 
     Raises:
-        ConfigError: one cannot be loaded, or the last word names none.
+        ConfigError: a plugin cannot be loaded, or its name is missing.
     """
     others: list[str] = []
     waiting = list(words)
@@ -114,21 +117,21 @@ def _load_plugins(words: Sequence[str]) -> list[str]:
 
 
 def run(words: Sequence[str]) -> int:
-    """Run a command and return its exit code: 0, 1 where something failed, 2 for bad usage.
+    """Run a command and return its exit code: 0, 1 if something failed, 2 for bad usage.
 
-    Whatever a command raises becomes one line here, and nowhere else. ``--debug``, anywhere among
+    Any exception of a command becomes one line here, and nowhere else. ``--debug``, anywhere among
     ``words``, prints the traceback before it.
     """
     debug = DEBUG in words
     for stream in (sys.stdout, sys.stderr):
-        with suppress(AttributeError):  # names of files may be no text
+        with suppress(AttributeError):  # names of files may not be valid text
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
         keep_freed_memory()
         with _lines_of_warnings():
             code = app(
                 _load_plugins([word for word in words if word != DEBUG]),
-                prog_name="greenmachine",  # completion is installed for it, however we were called
+                prog_name="greenmachine",  # the name for which completion is installed
                 standalone_mode=False,
             )
         return code if isinstance(code, int) else 0
@@ -142,21 +145,21 @@ def run(words: Sequence[str]) -> int:
 
 
 def _explained(error: Exception) -> tuple[str, int]:
-    """Return what to print of an error, and the exit code."""
-    if isinstance(error, ExpressionError):  # it points at the fault, in lines of their own
+    """Return the message of an error, and the exit code."""
+    if isinstance(error, ExpressionError):  # further lines point at the wrong character
         first, *pointing = str(error).splitlines()
         return "\n".join([f"greenmachine: {one_line(ValueError(first))}", *pointing]), 1
     if isinstance(error, GreenMachineError):
         return f"greenmachine: {one_line(error)}", 1
-    # click's errors of usage; typer brings click along or depends on it, by its version.
+    # Usage errors of click, which typer contains or depends on, depending on its version.
     shown = getattr(error, "format_message", None)
     if shown is not None:
-        if not shown():  # a group of commands alone: its help is printed
+        if not shown():  # a group without a command: its help is printed
             return "", 2
         command = getattr(getattr(error, "ctx", None), "command_path", "greenmachine")
         what = one_line(ValueError(shown()))
         return f"greenmachine: {what.rstrip('.')}; see `{command} --help`", 2
-    if isinstance(error, OSError):  # full disk, no permission: the system's words say it
+    if isinstance(error, OSError):  # full disk, no permission: the system's message is clear
         return f"greenmachine: {one_line(error)}", 1
     if isinstance(error, MemoryError):
         return "greenmachine: out of memory: use a smaller batch, fewer workers or networks", 1
@@ -168,7 +171,7 @@ def _explained(error: Exception) -> tuple[str, int]:
 
 @contextmanager
 def _lines_of_warnings() -> Iterator[None]:
-    """Print in one line each time that work is repeated, or that a callback fails."""
+    """Print one line whenever work is repeated or a callback fails."""
     own = (WorkerWarning, CallbackWarning)
     with warnings.catch_warnings():
         others = warnings.showwarning

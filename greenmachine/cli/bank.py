@@ -1,4 +1,4 @@
-"""``greenmachine bank``: the values of many expressions on many networks, kept for searches."""
+"""``greenmachine bank``: store the values of many expressions on many networks, for searches."""
 
 from __future__ import annotations
 
@@ -17,15 +17,18 @@ from greenmachine.errors import ConfigError
 __all__ = ["app"]
 
 app = typer.Typer(
-    help="Keep what many expressions read of many networks, and search above it: evolve --bank.",
+    help="Store values of many expressions on many networks, for searches with `evolve --bank`.",
     no_args_is_help=True,
 )
 
 _Folder = Annotated[Path, typer.Argument(metavar="BANK", help="folder of the bank")]
 _Backend = Annotated[
-    str, typer.Option(help="who runs the work: loky, dask, dask:tcp://HOST:PORT, ray")
+    str,
+    typer.Option(
+        help="where the workers run: loky (this machine), dask, dask:tcp://HOST:PORT, ray"
+    ),
 ]
-_Workers = Annotated[int, typer.Option(help="processes; -1 takes every core")]
+_Workers = Annotated[int, typer.Option(help="number of processes; -1 means one for each core")]
 _Json = Annotated[bool, typer.Option("--json", help="print JSON for programs")]
 
 
@@ -35,43 +38,50 @@ def build(
     on: Annotated[
         list[str] | None,
         typer.Option(
-            help="networks: a benchmark, nats-tss, one of its data sets, nats-tss/cifar100, or "
-            "nats-tss/all; or networks of yours, my_space.py:accuracies.csv; again for another",
+            help="networks: a benchmark (nats-tss), one of its data sets (nats-tss/cifar100), "
+            "all of them (nats-tss/all), or your own networks (my_space.py:accuracies.csv); "
+            "repeat it for several",
             autocompletion=completed("benchmarks"),
         ),
     ] = None,
     networks: Annotated[
-        int | None, typer.Option(min=1, help="of each, drawn at random [default: 1000]")
+        int | None,
+        typer.Option(min=1, help="number of random networks of each [default: 1000]"),
     ] = None,
     expressions: Annotated[
         list[str] | None,
         typer.Option(
-            help="where expressions come from: zoo (all named proxies), random:300, random:300:7 "
+            help="sources of expressions: zoo (all named proxies), random:300, random:300:7 "
             "(with a seed), the folder of a run, a named proxy, an exported file, an expression; "
-            "again for another [default for a new bank: zoo and random:300]",
+            "repeat it for several [default for a new bank: zoo and random:300]",
         ),
     ] = None,
     passes: Annotated[
-        str | None, typer.Option(help="with commas between them [default: noise,ones]")
+        str | None, typer.Option(help="passes, separated by commas [default: noise,ones]")
     ] = None,
-    batch: Annotated[int | None, typer.Option(min=1, help="images a pass [default: 8]")] = None,
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="number of images in each pass [default: 8]")
+    ] = None,
     option: Annotated[
         list[str] | None,
         typer.Option(help="build option of the benchmarks that have it: --option width=50"),
     ] = None,
     seed: Annotated[
         int | None,
-        typer.Option(min=0, help="of weights, noise, networks, random expressions [default: 0]"),
+        typer.Option(
+            min=0, help="seed for weights, noise, networks and random expressions [default: 0]"
+        ),
     ] = None,
     workers: _Workers = -1,
     backend: _Backend = "loky",
     as_json: _Json = False,
 ) -> None:
-    """Capture networks, keep what the expressions read of them, and let the tensors go.
+    """Capture networks and store the values of expressions on them, without the tensors.
 
-    The bank keeps one number a layer or a network. Its size is printed before anything is computed.
-    Ctrl-C loses no more than a few networks: the same command, or that with the folder alone, goes
-    on. Another command with the folder of a bank adds networks or expressions.
+    The bank stores one number per layer or per network. Its size is printed before anything is
+    computed. Ctrl-C loses at most a few networks: the same command continues, and so does the
+    command with only the folder. A command with the folder of a bank and other options adds
+    networks or expressions.
 
     Examples:
 
@@ -112,18 +122,18 @@ def add(
         typer.Option(
             "--from",
             help="the folder of a run, zoo, random:300:7, a named proxy, an exported file or an "
-            "expression; again for another",
+            "expression; repeat it for several",
         ),
     ],
     on: Annotated[
         list[str] | None,
-        typer.Option(help="name networks of yours again: their file is run"),
+        typer.Option(help="your own networks, named again to allow running their Python file"),
     ] = None,
     workers: _Workers = -1,
     backend: _Backend = "loky",
     as_json: _Json = False,
 ) -> None:
-    """Add expressions to a bank: its networks are captured again, for the new ones alone.
+    """Add expressions to a bank; its networks are captured again for the new expressions.
 
     Example: greenmachine bank add banks/tss --from runs/first
     """
@@ -134,7 +144,7 @@ def add(
 
 @app.command("info")
 def info(bank: _Folder, as_json: _Json = False) -> None:
-    """Show what a bank holds, and whether it is complete.
+    """Show the content of a bank, and whether it is complete.
 
     Example: greenmachine bank info banks/tss
     """
@@ -153,12 +163,12 @@ def _build(bank: Path, workers: int, backend: str, as_json: bool, **given: Any) 
     check_workers(workers)
     console = plain_console(stderr=True)
     words = ["greenmachine", "bank", "build", str(bank)]
-    for task in given["on"]:  # files that run code are named by whoever runs them
+    for task in given["on"]:  # only the user of a command may name files that run code
         words += ["--on", task] if ".py:" in task else []
     line = shlex.join(words)
     bars: dict[str, Any] = {}
     with (
-        say_when_stopped(f"stopped; go on with: {line}"),
+        say_when_stopped(f"stopped; continue with: {line}"),
         using(backend, workers),
         ExitStack() as shown,
     ):
@@ -183,7 +193,7 @@ def _show(summary: dict[str, Any], as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(summary))
         return
-    state = "complete" if summary["complete"] else "not complete: build it again to go on"
+    state = "complete" if summary["complete"] else "not complete: build it again to continue"
     typer.echo(
         f"{summary['path']}: {summary['expressions']} expressions ({summary['of layers']} of "
         f"layers, {summary['of networks']} of networks), {summary['bytes'] / 1e6:.1f} MB, {state}"

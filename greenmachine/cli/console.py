@@ -1,4 +1,4 @@
-"""The console that prints texts as they are."""
+"""A console that prints texts unchanged."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ __all__ = ["plain_console"]
 
 
 def plain_console(*, stderr: bool = False) -> Console:
-    """Return a console that prints texts as they are.
+    """Return a console that prints texts unchanged.
 
-    Names, paths and messages are anybody's: square brackets in them are no markup.
+    Square brackets in names, paths and messages must not be read as markup.
     """
     return Console(stderr=stderr, markup=False, emoji=False)

@@ -29,7 +29,7 @@ _Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 @app.command("list")
 def list_files(as_json: _Json = False) -> None:
-    """Show what came with the package and the files of the data folder: rows, size, SHA-256.
+    """List the data of the package and the files of the data folder: rows, size, SHA-256.
 
     Example: greenmachine data list
     """
@@ -54,7 +54,7 @@ def _echo_file(file: DataFile) -> None:
     if not file.present:
         typer.echo(f"  {file.name:20} missing")
         return
-    rows = "broken" if file.rows is None else f"{file.rows} rows"
+    rows = "damaged" if file.rows is None else f"{file.rows} rows"
     typer.echo(f"  {file.name:20} {rows:>12} {file.size / 2**20:>7.2f} MiB  {file.sha256[:16]}")
 
 
@@ -70,7 +70,7 @@ def verify(as_json: _Json = False) -> None:
     checks = verify_embedded()
     try:
         checks += verify_folder(data_folder())
-    except DataError as error:  # there is none, and none is needed for the embedded benchmarks
+    except DataError as error:  # the data folder is empty, which the embedded benchmarks allow
         typer.echo(str(error), err=True)
     if as_json:
         typer.echo(json.dumps([asdict(check) for check in checks]))
@@ -83,12 +83,14 @@ def verify(as_json: _Json = False) -> None:
 
 @app.command()
 def add(
-    table: Annotated[Path, typer.Argument(help="A .parquet or .csv file with the columns.")],
+    table: Annotated[
+        Path, typer.Argument(help="A .parquet or .csv file with the columns of the benchmark.")
+    ],
     name: Annotated[
         str,
         typer.Option(
             "--as",
-            help=f"{', '.join(names('data'))}.",
+            help=f"Name of the benchmark: {', '.join(names('data'))}.",
             autocompletion=completed("data"),
         ),
     ],
@@ -115,7 +117,9 @@ def add(
 
 @app.command("import-nats")
 def import_nats_command(
-    source: Annotated[Path, typer.Argument(help="The official folder or file, official name.")],
+    source: Annotated[
+        Path, typer.Argument(help="The official folder or file, under its official name.")
+    ],
 ) -> None:
     """Make the table of a space from the official NATS-Bench files.
 
@@ -144,11 +148,11 @@ def import_nas_bench_101_command(
 ) -> None:
     """Make the table of NAS-Bench-101 from its TFRecord; TensorFlow is not needed.
 
-    A file of 108 epochs takes about five minutes on one core, the full one four times as long.
+    The file of 108 epochs takes about five minutes on one core, the full file four times as long.
 
     Example: greenmachine data import-nas-bench-101 ~/Downloads/nasbench_only108.tfrecord
     """
-    check_file(source, "TFRecord", "give that of NAS-Bench-101")
+    check_file(source, "TFRecord", "give the TFRecord of NAS-Bench-101")
 
     from greenmachine.benchmarks.nas_benchmark_files import import_nas_bench_101
     from greenmachine.benchmarks.paths import data_folder
@@ -195,9 +199,9 @@ def import_images_command(
     source: Annotated[Path, typer.Argument(help="cifar-10-python.tar.gz, or the folder.")],
     dataset: Annotated[str, typer.Argument(help="cifar10, cifar100 or imagenet16-120.")],
     count: Annotated[int, typer.Option(help="Images to keep, balanced over the classes.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Which images are drawn.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed for drawing the images.")] = 0,
 ) -> None:
-    """Keep a balanced sample of training images from an official archive.
+    """Import a balanced sample of training images from an official archive.
 
     Example: greenmachine data import-images cifar-10-python.tar.gz cifar10
     """

@@ -1,4 +1,4 @@
-"""What a person sees: a progress bar while work goes on, and tables."""
+"""Display progress bars and tables."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ __all__ = ["bar", "print_cost", "print_frame", "print_ranking", "print_seed_runs
 
 @contextmanager
 def bar(console: Console, what: str) -> Iterator[Tasks]:
-    """Yield a progress callback that draws a bar with the time left; gone at the end.
+    """Yield a progress callback that draws a bar with the remaining time, removed at the end.
 
-    What is done at its first call was there before: it does not count for the pace. Without a
-    terminal it prints a line at every tenth.
+    Work that is finished at the first call does not count for the speed. Without a terminal it
+    prints a line at every tenth.
     """
     if not console.is_terminal:
         yield _tenths(console, what)
@@ -43,7 +43,7 @@ def bar(console: Console, what: str) -> Iterator[Tasks]:
 
 
 def _tenths(console: Console, what: str) -> Tasks:
-    """Return a progress callback that prints a line with the time left at every tenth."""
+    """Return a progress callback that prints a line with the remaining time at every tenth."""
     first: tuple[int, float] | None = None
     last = 0
 
@@ -72,7 +72,7 @@ _PHASES = {
 
 
 def print_cost(facts: Mapping[str, Any], as_json: bool = False) -> None:
-    """Print what something will cost (``Forecast.facts``), for people or as JSON."""
+    """Print a cost estimate (``Forecast.facts``), as text or as JSON."""
     if as_json:
         typer.echo(json.dumps(facts))
         return
@@ -101,7 +101,7 @@ def print_cost(facts: Mapping[str, Any], as_json: bool = False) -> None:
 
 
 def print_frame(frame: pd.DataFrame, as_json: bool = False) -> None:
-    """Print a table on standard output, for people or as JSON (a list of rows, NaN is null)."""
+    """Print a table on standard output, as text or as JSON (a list of rows, NaN is null)."""
     if as_json:
         typer.echo(json.dumps(json.loads(frame.to_json(orient="records", double_precision=15))))
         return
@@ -159,7 +159,7 @@ def print_seed_runs(facts: Mapping[str, Any]) -> None:
 
 
 def print_ranking(table: pd.DataFrame) -> None:
-    """Print what ``greenmachine.evaluation.tau_table`` returns, errors beside their values."""
+    """Print the result of ``greenmachine.evaluation.tau_table``, with standard errors."""
     typer.echo(f"{table['networks'][0]} networks; ± is the standard error, (…) a baseline\n")
     shown = {
         "proxy": table["proxy"],

@@ -32,22 +32,24 @@ def evolve(
     on: Annotated[
         list[str] | None,
         typer.Option(
-            help="what to rank: a benchmark, nats-tss, one of its data sets, nats-tss/cifar100, "
-            "or nats-tss/all; or networks of yours, my_space.py:accuracies.csv; again for another",
+            help="networks to rank: a benchmark (nats-tss), one of its data sets "
+            "(nats-tss/cifar100), all of them (nats-tss/all), or your own networks "
+            "(my_space.py:accuracies.csv); may be repeated",
             autocompletion=completed("benchmarks"),
         ),
     ] = None,
     bank: Annotated[
         Path | None,
         typer.Option(
-            help="search above this bank (`greenmachine bank build`), on its networks and without "
-            "any tensor; without --on for all of its tasks"
+            help="search on the stored values of this bank (`greenmachine bank build`), without "
+            "building networks; without --on, for all of its tasks"
         ),
     ] = None,
     language: Annotated[
         str | None,
         typer.Option(
-            help="typed, or paper: the untyped functions of the published method [default: typed]"
+            help="language of the expressions: typed, or paper (the untyped functions of the "
+            "published method) [default: typed]"
         ),
     ] = None,
     change: Annotated[
@@ -57,8 +59,8 @@ def evolve(
     callback: Annotated[
         list[str] | None,
         typer.Option(
-            help="what follows the run: early_stopping, tensorboard, mlflow, wandb or progress, or "
-            "'{scheme: early_stopping, patience: 5}' with its settings; again for another"
+            help="a callback that follows the run: early_stopping, tensorboard, mlflow, wandb or "
+            "progress, or with settings: '{scheme: early_stopping, patience: 5}'; may be repeated"
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="run folder [default: runs/NAME-SEED]")] = None,
@@ -75,29 +77,29 @@ def evolve(
     backend: Annotated[
         str | None,
         typer.Option(
-            help="who runs the work: loky, dask, dask:tcp://HOST:PORT, ray, "
-            "ray:HOST:PORT [default: loky, processes here]"
+            help="backend of the worker processes: loky, dask, dask:tcp://HOST:PORT, ray, "
+            "ray:HOST:PORT [default: loky, processes on this machine]"
         ),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(help="processes; -1 takes every core [default: -1]")
+        int | None, typer.Option(help="number of worker processes; -1: one per core [default: -1]")
     ] = None,
     device: Annotated[
         str | None,
         typer.Option(
-            help="where networks run and expressions are evaluated: cpu, cuda (every GPU), cuda:1, "
-            "or auto [default: cpu]"
+            help="device for networks and expressions: cpu, cuda (all GPUs), cuda:1, or auto "
+            "[default: cpu]"
         ),
     ] = None,
     dry_run: Annotated[
         bool,
         typer.Option(
             "--dry-run",
-            help="say what the run will cost (networks, disk, memory, time), and do not run it",
+            help="print an estimate of networks, disk, memory and time, and do not run",
         ),
     ] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="print result.json and no tables")
+        bool, typer.Option("--json", help="print result.json instead of tables")
     ] = False,
 ) -> None:
     """Evolve a proxy: capture signals, breed expressions, test the champion.
@@ -223,7 +225,7 @@ def _compare_line(folder: Path) -> str:
 
 
 def _check(config: Path | None, changes: Mapping[str, Any], on: list[str]) -> None:
-    """Refuse settings and benchmarks that are wrong, before the imports that take seconds."""
+    """Check settings and benchmarks before the imports that take seconds."""
     from greenmachine.config import load_config
 
     settings = load_config(config, {**changes, **({"tasks": on} if on else {})})

@@ -1,4 +1,4 @@
-"""``greenmachine export``: a run's proxy as one Python file that needs only torch."""
+"""``greenmachine export``: write a run's proxy as one Python file that needs only torch."""
 
 from __future__ import annotations
 
@@ -12,13 +12,17 @@ __all__ = ["export"]
 
 def export(
     run: Annotated[Path, typer.Argument(help="folder of the run")],
-    rank: Annotated[int, typer.Option(help="place in the hall of fame; 1 is the champion")] = 1,
-    out: Annotated[Path, typer.Option(help="Python file; a .json goes beside it")] = Path(
+    rank: Annotated[int, typer.Option(help="rank in the hall of fame; 1 is the champion")] = 1,
+    out: Annotated[Path, typer.Option(help="Python file; a .json is written beside it")] = Path(
         "proxy.py"
     ),
     exact: Annotated[
         bool,
-        typer.Option("--exact", help="give the engine's score bit for bit: 1,400 lines for 150"),
+        typer.Option(
+            "--exact",
+            help="write the exact form, whose scores equal the engine's bit for bit (about 1,400 "
+            "lines instead of 150)",
+        ),
     ] = False,
 ) -> None:
     """Export a proxy of a run as plain Python.

@@ -1,4 +1,4 @@
-"""``greenmachine forest``: a random forest over proxies that predicts test accuracy."""
+"""``greenmachine forest``: predict test accuracy by a random forest over proxies."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 app = typer.Typer(
-    help="GreenFactory: a random forest over many proxies predicts test accuracy in percent.",
+    help="GreenFactory: predict test accuracy in percent by a random forest over many proxies.",
     no_args_is_help=True,
 )
 
 _Scores = Annotated[
     list[Path],
     typer.Argument(
-        metavar="SCORES...", help="Parquet files of `greenmachine score --out`, joined by index"
+        metavar="SCORES...",
+        help="Parquet files of `greenmachine score --out`, which are joined by index",
     ),
 ]
 _Json = Annotated[bool, typer.Option("--json", help="print JSON instead of tables")]
@@ -40,28 +41,33 @@ def fit(
         str,
         typer.Option(help="benchmark of the scores", autocompletion=completed("benchmarks")),
     ] = "digits-tss",
-    dataset: Annotated[str | None, typer.Option(help="data set [default: its first]")] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="data set [default: the first of the benchmark]")
+    ] = None,
     train: Annotated[
         str, typer.Option(help="networks to train on: a share (0.8, 1.0) or a number (1000)")
     ] = "0.8",
-    seed: Annotated[int, typer.Option(min=0, help="of samples and forest")] = 0,
-    trees: Annotated[int, typer.Option(min=1, help="of the forest")] = 100,
+    seed: Annotated[int, typer.Option(min=0, help="seed for samples and forest")] = 0,
+    trees: Annotated[int, typer.Option(min=1, help="number of trees of the forest")] = 100,
     features: Annotated[
         str | None,
         typer.Option(
-            help="proxies, with commas between them [default: all but rank sums, which depend on "
-            "the set of networks]"
+            help="proxies, separated by commas [default: all except rank sums, which depend on the "
+            "set of networks]"
         ),
     ] = None,
-    out: Annotated[Path, typer.Option(help="file of the forest, JSON")] = Path("forest.json"),
-    workers: Annotated[int, typer.Option(help="threads; -1 takes every core")] = -1,
+    out: Annotated[Path, typer.Option(help="JSON file of the forest")] = Path("forest.json"),
+    workers: Annotated[
+        int, typer.Option(help="number of threads; -1 means one for each core")
+    ] = -1,
     as_json: _Json = False,
 ) -> None:
-    """Fit a forest on a random sample, save it, and say what it is worth.
+    """Fit a forest on a random sample, save it, and measure how well it ranks.
 
-    Three protocols: `all` networks, those of the training sample too; those `held_out`; and
-    `held_out_classes`, another forest whose training sample holds whole classes of isomorphic
-    cells, where there are any. R2 and MAE (in percent) are of the predicted accuracies.
+    It is measured in three protocols: `all` networks, including the training sample; networks that
+    are `held_out`; and `held_out_classes`, with another forest whose training sample consists of
+    whole classes of isomorphic cells, if there are any. R2 and MAE (in percent) compare predicted
+    and true accuracies.
 
     Examples:
 
@@ -138,9 +144,9 @@ def predict(
     out: Annotated[Path | None, typer.Option(help="Parquet file of all predictions")] = None,
     as_json: _Json = False,
 ) -> None:
-    """Predict the test accuracy of scored networks; show the best ten.
+    """Predict the test accuracy of scored networks, and show the best ten.
 
-    Needs no scikit-learn. `greenmachine evaluate` reads the file of predictions.
+    The command needs no scikit-learn. `greenmachine evaluate` reads the file of predictions.
 
     Examples:
 
@@ -187,5 +193,5 @@ def _tell_failures(console: Console, frame: pd.DataFrame, names: list[str]) -> N
     for name in names:
         failed = int((~np.isfinite(frame[name].to_numpy())).sum())
         if failed:
-            line = f"{name} failed on {failed} of {len(frame)} networks: they rank lowest there"
+            line = f"{name} failed on {failed} of {len(frame)} networks, which rank lowest"
             console.print(line, soft_wrap=True, highlight=False)

@@ -1,4 +1,4 @@
-"""``greenmachine list``: what there is of everything that has a name, and where it comes from."""
+"""``greenmachine list``: list named primitives, passes, parts, proxies and benchmarks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Listed", "list_names"]
 
 
 class Listed(StrEnum):
-    """What can be listed."""
+    """Kinds of things that can be listed."""
 
     PRIMITIVES = "primitives"
     PASSES = "passes"
@@ -24,10 +24,10 @@ class Listed(StrEnum):
 
 
 def list_names(
-    what: Annotated[Listed, typer.Argument(help="of what")],
+    what: Annotated[Listed, typer.Argument(help="what to list")],
     as_json: Annotated[bool, typer.Option("--json", help="print JSON for programs")] = False,
 ) -> None:
-    """List what a run or a command can name: GreenMachine's own, and that of plugins.
+    """List the names that settings and commands can use, including those of plugins.
 
     Examples:
 

@@ -1,7 +1,7 @@
-"""Names that help, completion and checks of arguments need, without the imports that they cost.
+"""Names for help, completion and checks of arguments, available without slow imports.
 
 The registries of benchmarks, proxies and tables import torch and pandas, which takes seconds.
-``names.json`` holds what they say; it is written from them and a test fails where it is behind:
+``names.json`` is a copy of their content; a test fails if it is outdated. This command writes it:
 
     python -m greenmachine.cli.names
 """
@@ -36,7 +36,7 @@ __all__ = [
 FILE = Path(__file__).with_name("names.json")
 
 Registered: TypeAlias = Literal["benchmarks", "data", "proxies", "tables"]
-"""Benchmarks, those whose table lies in the data folder, named proxies, tables of the papers."""
+"""Benchmarks, benchmarks with a table in the data folder, named proxies, tables of the papers."""
 
 
 def names(what: Registered) -> list[str]:
@@ -48,13 +48,13 @@ def names(what: Registered) -> list[str]:
 
 
 def proxies() -> list[dict[str, Any]]:
-    """Return what :func:`proxy_facts` says of every named proxy."""
+    """Return the :func:`proxy_facts` of every named proxy."""
     found: list[dict[str, Any]] = _kept()["proxies"]
     return found
 
 
 def listed(what: str) -> list[dict[str, Any]]:
-    """Return a row for each thing of a kind that has a name: ``name``, ``origin``, and what it is.
+    """Return a row for each named thing of a kind, with ``name``, ``origin`` and a description.
 
     Args:
         what: ``primitives``, ``passes``, ``objectives``, ``selections``, ``callbacks``,
@@ -74,11 +74,10 @@ def completed(what: Registered, *more: str) -> Callable[[str], list[str]]:
 
 
 def check_benchmark(name: str) -> None:
-    """Refuse a name that means no benchmark.
+    """Check that ``name`` is a benchmark; the files of your own networks are checked later.
 
     Raises:
-        DataError: as ``greenmachine.benchmarks.load_benchmark``, which knows better what is wrong
-            with two files.
+        DataError: as in ``greenmachine.benchmarks.load_benchmark``.
     """
     if ":" not in name and not name.endswith(".py") and name not in names("benchmarks"):
         raise DataError(
@@ -88,28 +87,28 @@ def check_benchmark(name: str) -> None:
 
 
 def check_file(path: Path, what: str, remedy: str) -> None:
-    """Refuse a file or folder that is missing.
+    """Check that a file or folder exists.
 
     Args:
-        path: that a command is to read.
-        what: such a file holds, for the message.
+        path: path that a command will read.
+        what: name of its content, for the message.
         remedy: what to do; ends the message.
 
     Raises:
-        DataError: there is nothing.
+        DataError: it is missing.
     """
     if not path.exists():
         raise DataError(f"no {what} at {path}; {remedy}")
 
 
 def check_scores(paths: list[Path]) -> None:
-    """Refuse files of scores that are missing, as :func:`check_file` does."""
+    """Check that files of scores exist, as :func:`check_file` does."""
     for path in paths:
         check_file(path, "scores", "make them with `greenmachine score --out`")
 
 
 def proxy_facts(proxy: Proxy) -> dict[str, Any]:
-    """Return what there is to say of a proxy, as JSON has it."""
+    """Return the description of a proxy as JSON."""
     from greenmachine.proxies import (
         ArchitectureProxy,
         EvolvedProxy,
@@ -127,10 +126,10 @@ def proxy_facts(proxy: Proxy) -> dict[str, Any]:
         functions = [*proxy.functions.values()]
     elif isinstance(proxy, FunctionProxy):
         functions = [proxy.function]
-    if isinstance(proxy, EvolvedProxy):  # what is said of this project's discoveries alone
+    if isinstance(proxy, EvolvedProxy):  # further facts of this project's discoveries
         found = {"maths": proxy.maths, "why": proxy.reason, "evolved on": proxy.evolved_on}
     paths = ", ".join(
-        # A partial or an object that can be called has no name of its own.
+        # A partial or a callable object has no name.
         f"{one.__module__}.{getattr(one, '__qualname__', type(one).__qualname__)}"
         for one in functions
     )
@@ -150,7 +149,7 @@ def proxy_facts(proxy: Proxy) -> dict[str, Any]:
 
 
 def registered() -> dict[str, Any]:
-    """Return what the registries hold, as ``names.json`` has it."""
+    """Return the content of the registries in the form of ``names.json``."""
     from greenmachine.api.listing import KINDS
     from greenmachine.benchmarks import BENCHMARKS
     from greenmachine.benchmarks.tables import TABLES as DATA
@@ -167,7 +166,7 @@ def registered() -> dict[str, Any]:
 
 
 def _kept() -> dict[str, Any]:
-    # A plugin may have registered more, and has imported torch for it.
+    # A plugin may have registered more; torch is imported already then.
     return registered() if loaded_plugins() else _read()
 
 

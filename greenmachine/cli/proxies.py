@@ -1,4 +1,4 @@
-"""``greenmachine proxies``: the named proxies and what they compute."""
+"""``greenmachine proxies``: list and describe the named proxies."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from greenmachine.cli.names import completed, proxies, proxy_facts
 
 __all__ = ["app", "facts_of", "print_facts"]
 
-app = typer.Typer(help="The proxies that have a name, and what they say.", no_args_is_help=True)
+app = typer.Typer(help="List and describe the named proxies.", no_args_is_help=True)
 
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 _GOOD = {1: "high is good", -1: "low is good"}
@@ -21,7 +21,7 @@ _DISCOVERY = ("maths", "why", "evolved on")  # of proxies that this project's ru
 
 @app.command("list")
 def list_proxies(as_json: _Json = False) -> None:
-    """Show the named proxies: form, direction, passes, reference.
+    """List the named proxies: form, direction, passes, reference.
 
     Example: greenmachine proxies list
     """
@@ -56,7 +56,7 @@ def show(
     ],
     as_json: _Json = False,
 ) -> None:
-    """Show one proxy: formula or function, words, direction, passes, reference, notes.
+    """Describe one proxy: formula or function, direction, passes, reference, notes.
 
     Example: greenmachine proxies show synflow
     """
@@ -68,7 +68,7 @@ def show(
 
 
 def print_facts(facts: Mapping[str, Any]) -> None:
-    """Print what there is to say of a proxy, see ``names.proxy_facts``."""
+    """Print the description of a proxy, see ``names.proxy_facts``."""
     from rich.table import Table
 
     from greenmachine.cli.console import plain_console
@@ -94,7 +94,7 @@ def print_facts(facts: Mapping[str, Any]) -> None:
 
 
 def facts_of(text: str) -> Mapping[str, Any]:
-    """Return what there is to say of the proxy that ``text`` means."""
+    """Return the description of the proxy that ``text`` names."""
     for facts in proxies():
         if facts["name"] == text.strip():
             return facts

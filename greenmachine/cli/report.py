@@ -1,4 +1,4 @@
-"""``greenmachine report``: what a run found, as one HTML file; several beside each other."""
+"""``greenmachine report``: write the report of one run, or of several side by side, as HTML."""
 
 from __future__ import annotations
 
@@ -16,19 +16,21 @@ def report(
     runs: Annotated[
         list[Path],
         typer.Argument(
-            help="folder of the run; with --compare of several, or that of `evolve --seeds`"
+            help="folder of a run; with --compare, folders of several runs, or of `evolve --seeds`"
         ),
     ],
-    compare: Annotated[bool, typer.Option("--compare", help="runs beside each other")] = False,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="write one report of several runs side by side")
+    ] = False,
     out: Annotated[
         Path | None,
         typer.Option(help="HTML file [default: RUN/report.html; comparison.html with --compare]"),
     ] = None,
 ) -> None:
-    """Write a run's report: champion, formula, charts, cost, settings.
+    """Write the report of a run: champion, formula, charts, cost, settings.
 
-    The report is one HTML file that needs no network connection. An unfinished run is reported up
-    to its last whole generation. A comparison says in which settings the runs differ.
+    The report is one HTML file that needs no network connection. The report of an unfinished run
+    ends at its last complete generation. A comparison shows in which settings the runs differ.
 
     Examples:
 
@@ -39,7 +41,7 @@ def report(
       greenmachine report --compare runs/tss-seeds
     """
     if out is not None and out.is_dir():
-        raise ConfigError(f"--out {out} is a folder: name an HTML file")
+        raise ConfigError(f"--out {out} is a folder: give an HTML file")
     if not compare and len(runs) > 1:
         raise ConfigError(f"{len(runs)} runs: give one, or put --compare before them")
 

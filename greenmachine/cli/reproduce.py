@@ -1,4 +1,4 @@
-"""``greenmachine reproduce``: the tables of the papers from stored scores."""
+"""``greenmachine reproduce``: make the tables of the papers from stored scores."""
 
 from __future__ import annotations
 
@@ -30,18 +30,22 @@ def reproduce(
     out: Annotated[Path, typer.Option(help="folder of the tables")] = Path("results/tables"),
     recompute: Annotated[
         bool,
-        typer.Option("--recompute", help="first make what the scores lack (hours; resumable)"),
+        typer.Option(
+            "--recompute", help="first compute the scores that are missing (hours; resumable)"
+        ),
     ] = False,
-    workers: Annotated[int, typer.Option(help="processes; -1 takes every core")] = -1,
+    workers: Annotated[
+        int, typer.Option(help="number of processes; -1 means one for each core")
+    ] = -1,
 ) -> None:
-    """Make a table of the papers again: CSV, Markdown and a figure, published figures beside ours.
+    """Reproduce a table of the papers: CSV, Markdown and a figure, with the published values.
 
-    It reads stored scores, which takes seconds, and the accuracies of NATS-Bench
-    (`greenmachine data list` says where they are looked for). Table `nas` runs searches among
-    these networks, which takes two minutes and needs Optuna. With `--recompute` networks are
-    scored, forests fitted and costs measured first, as far as the table needs them; the same
-    command goes on after Ctrl-C. Scores that `--scores` has by the same formulas stay: name an
-    empty folder to make all anew.
+    The command reads stored scores, which takes seconds, and the accuracies of NATS-Bench
+    (`greenmachine data list` shows their place). Table `nas` runs searches among these networks,
+    which takes two minutes and needs Optuna. With `--recompute` it first scores networks, fits
+    forests and measures costs, as far as the table needs them; after Ctrl-C the same command
+    continues. Scores in `--scores` that were computed with the same formulas are kept. To compute
+    all scores again, give an empty folder.
 
     Examples:
 
@@ -52,7 +56,7 @@ def reproduce(
       greenmachine reproduce greenmachine --recompute --scores runs/zoo
     """
     if table != "all" and table not in names("tables"):
-        raise ConfigError(f"no table {table!r}; there is {', '.join(names('tables'))}, and all")
+        raise ConfigError(f"no table {table!r}: choose from {', '.join(names('tables'))}, all")
 
     from greenmachine.cli.console import plain_console
     from greenmachine.cli.display import bar
@@ -65,11 +69,11 @@ def reproduce(
     stored = Stored(scores, say)
     if recompute:
         works = dict.fromkeys(one.recompute for one in chosen if one.recompute is not None)
-        with say_when_stopped("stopped; the same command goes on from here"):
+        with say_when_stopped("stopped; the same command continues"):
             for work in works:
                 work(stored, partial(bar, console), workers)
     if table == "all":
-        _ = stored.scored  # where there are none it ends here, not after half of the tables
+        _ = stored.scored  # without scores the command ends here, not after half of the tables
     for number, one in enumerate(chosen, start=1):
         say(f"table {one.name} ({number} of {len(chosen)}) ...")
         try:

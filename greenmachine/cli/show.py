@@ -1,4 +1,4 @@
-"""``greenmachine show``: a formula as text, LaTeX, SymPy or tree; of a run its best formulas."""
+"""``greenmachine show``: show a formula as text, LaTeX, SymPy or tree, or the formulas of a run."""
 
 from __future__ import annotations
 
@@ -26,15 +26,19 @@ def show(
             autocompletion=completed("proxies"),
         ),
     ],
-    latex: Annotated[bool, typer.Option("--latex", help="the formula in LaTeX")] = False,
-    sympy: Annotated[bool, typer.Option("--sympy", help="the formula as SymPy writes it")] = False,
-    tree: Annotated[bool, typer.Option("--tree", help="the tree in Graphviz's language")] = False,
+    latex: Annotated[bool, typer.Option("--latex", help="print the formula in LaTeX")] = False,
+    sympy: Annotated[
+        bool, typer.Option("--sympy", help="print the formula as a SymPy expression")
+    ] = False,
+    tree: Annotated[
+        bool, typer.Option("--tree", help="print the tree in Graphviz's language")
+    ] = False,
     out: Annotated[
-        Path | None, typer.Option(help="write the tree to this .svg, .dot or .gv instead")
+        Path | None, typer.Option(help="write a drawing of the tree to this .svg, .dot or .gv file")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON for programs")] = False,
 ) -> None:
-    """Show a formula; of a run also the best formula of each size.
+    """Show a formula; for a run, also the best formula of each size.
 
     Examples:
 
@@ -56,7 +60,7 @@ def show(
     found = resolve(proxy)
     if not isinstance(found, ExpressionProxy):
         raise ConfigError(
-            f"proxy {found.name!r} is a function, no formula: see `greenmachine show`"
+            f"proxy {found.name!r} is a function without a formula: see `greenmachine show`"
         )
     if out is not None:
         found.tree().save(out)
@@ -68,7 +72,7 @@ def show(
 
 
 def _describe(proxy: str, as_json: bool) -> None:
-    """Print facts of a proxy, and of a run its front."""
+    """Print the description of a proxy, and for a run its Pareto front."""
     facts = dict(facts_of(proxy))
     front = _front(Path(proxy)) if "(" not in proxy and Path(proxy).is_dir() else []
     if as_json:

@@ -1,4 +1,4 @@
-"""End a command cleanly when a signal stops it, and print how to go on."""
+"""End a command cleanly when a signal stops it, and print how to continue."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DEFAULT = "stopped"
 
 
 class _State:
-    """Of this process: a signal handler has no caller to ask."""
+    """State of this process, because a signal handler has no other access to it."""
 
     number = 0
     line = _DEFAULT
@@ -29,12 +29,12 @@ class _State:
 
 @contextmanager
 def say_when_stopped(line: str) -> Iterator[None]:
-    """Let a command that is stopped inside end with ``line``: what was lost, and how to go on."""
+    """Let a command that is stopped inside end with ``line``: what was lost, how to continue."""
     _State.line = line
     try:
         yield
     except KeyboardInterrupt:
-        raise  # the line stays, and is printed when all is put away
+        raise  # the line stays, and is printed after cleaning up
     except BaseException:
         _State.line = _DEFAULT
         raise
@@ -43,27 +43,27 @@ def say_when_stopped(line: str) -> Iterator[None]:
 
 @contextmanager
 def signals_end() -> Iterator[Callable[[int], int]]:
-    """Handle the signals of ``ENDING`` inside.
+    """Handle the signals of ``ENDING`` inside the block.
 
     The first one raises :class:`~greenmachine.interrupts.Ended`, which unwinds the command: files
-    are put away and workers ended. Another one ends the process at once; no file is half-written
-    by that, and workers notice within a second.
+    are cleaned up and workers ended. Another one ends the process at once; no file is half-written
+    then, and workers end within a second.
 
     Yields:
-        A function from the exit code of the command to that of the process: where a signal came,
-        it prints the line of :func:`say_when_stopped` and returns 128 + the signal's number.
+        A function from the exit code of the command to that of the process: after a signal, it
+        prints the line of :func:`say_when_stopped` and returns 128 + the signal's number.
     """
     _State.number, _State.line, _State.said = 0, _DEFAULT, False
     before: dict[signal.Signals, Any] = {}
-    with suppress(ValueError):  # not in the main thread: whoever runs us has handlers of their own
+    with suppress(ValueError):  # outside the main thread, where the caller has other handlers
         for number in ENDING:
-            if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            if signal.getsignal(number) is not signal.SIG_IGN:  # it is ignored under nohup
                 before[number] = signal.signal(number, _end)
 
     def ended(code: int) -> int:
         with suppress(OSError, ValueError):  # a signal while Python closes down must not lose it
             sys.stdout.flush()
-        # 130 without a signal: somebody raised KeyboardInterrupt.
+        # 130 without a signal: other code raised KeyboardInterrupt.
         number = _State.number or (signal.SIGINT if code == 128 + signal.SIGINT else 0)
         if not number:
             return code
@@ -77,19 +77,19 @@ def signals_end() -> Iterator[Callable[[int], int]]:
     try:
         yield ended
     finally:
-        # After a signal another one still ends the process at once, while it is put away.
+        # After a signal, another one still ends the process at once during the cleanup.
         if not _State.number:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
 
 def _leave(code: int) -> NoReturn:
-    """End the process as Python does, but keep the handlers of signals until it is gone.
+    """End the process as Python does, but keep the signal handlers until its end.
 
-    Python takes them away before it puts threads and workers away: a second signal in that time
-    would end the process by the signal and not with its exit code, and leave what was to be
-    removed. Nothing public does what ``threading._shutdown`` does first when Python ends: it stops
-    the threads of executors, which without it would be waited for and never end.
+    Python removes them before it stops threads and workers. A second signal in that time would end
+    the process by the signal and not with its exit code, and leave files that should be removed.
+    ``threading._shutdown``, which Python calls first at its end, has no public equivalent: it stops
+    the threads of executors, for which Python would otherwise wait for ever.
     """
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()

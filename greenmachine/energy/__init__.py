@@ -1,4 +1,4 @@
-"""The energy that a run takes, and the meter that measures it where codecarbon is installed."""
+"""The energy that a run uses, and the meter that measures it if codecarbon is installed."""
 
 from greenmachine.energy.amount import ENERGY, INSTALL, Energy
 from greenmachine.energy.meter import Meter, metered

@@ -1,4 +1,4 @@
-"""What a run has drawn: kilowatt hours by part of the machine, and how each was found out."""
+"""The energy of a run: kilowatt hours by part of the machine, and how each was measured."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from typing import Any
 __all__ = ["ENERGY", "INSTALL", "PARTS", "Energy"]
 
 ENERGY = "energy_kwh"
-"""Key of a result, and column of a history, cumulative, where a run measured it."""
+"""Key of a result, and column of a history (cumulative), if a run measured its energy."""
 
 INSTALL = "pip install 'greenmachine[energy]'"
 
 PARTS = {"cpu": "processor", "ram": "memory", "gpu": "GPU"}
-"""What is told apart, and what a reader is told that it is."""
+"""The parts of the machine, and their names for display."""
 
 
 @dataclass(frozen=True)
 class Energy:
-    """What a run has drawn so far, over all its sittings; no ``kwh`` where none was measured.
+    """The energy that a run has used so far, over all its sessions; empty ``kwh``: not measured.
 
     Attributes:
         kwh: kilowatt hours by part: ``cpu``, ``ram``, ``gpu``.
-        methods: by part, how it was measured, or that it was estimated and from what.
-        seconds: wall time that was measured: less than the run's where a sitting was not.
+        methods: for each part, how it was measured, or from what it was estimated.
+        seconds: measured wall time; less than that of the run if a session was not measured.
     """
 
     kwh: Mapping[str, float] = field(default_factory=dict)
@@ -34,11 +34,11 @@ class Energy:
 
     @property
     def total(self) -> float:
-        """Kilowatt hours of all parts."""
+        """Kilowatt hours of all parts together."""
         return math.fsum(self.kwh.values())
 
     def __add__(self, later: Energy) -> Energy:
-        """Return both together; a part that was measured in two ways names both."""
+        """Return the sum; a part that was measured by two methods names both."""
         methods = dict(self.methods)
         for part, method in later.methods.items():
             known = methods.get(part, method)
@@ -51,7 +51,7 @@ class Energy:
         return {ENERGY: round(self.total, 9)} if self.kwh else {}
 
     def facts(self) -> dict[str, Any]:
-        """Return what ``result.json`` holds, or nothing: the total, and this as JSON."""
+        """Return the entries for ``result.json``: the total, and this object; or nothing."""
         if not self.kwh:
             return {}
         kwh = {part: round(value, 9) for part, value in self.kwh.items()}
@@ -59,7 +59,7 @@ class Energy:
         return {**self.column(), "energy": parts}
 
     def text(self, seconds: float) -> str:
-        """Return it as one line for a run that took ``seconds``."""
+        """Return one line of text for a run that took ``seconds``."""
         parts = ", ".join(
             f"{PARTS.get(part, part)} {value:.3g} ({self.methods[part]})"
             for part, value in self.kwh.items()

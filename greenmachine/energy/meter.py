@@ -1,13 +1,14 @@
-"""The energy of a run, measured by codecarbon where it is installed (extra ``energy``).
+"""The energy of a run, measured by codecarbon if it is installed (extra ``energy``).
 
-codecarbon reads the meters of this machine (RAPL of the processor, NVML of GPUs) and estimates
-a part that has none; which it was is kept beside the figure. The whole machine counts: other work
-on it too, and what it draws when idle. Settings of codecarbon that say what the hardware is, such
-as ``CODECARBON_FORCE_CPU_POWER=35`` (watts, in the environment), hold; none that sends or writes.
+codecarbon reads the meters of this machine (RAPL of the processor, NVML of GPUs) and estimates a
+part that has no meter; the method is recorded beside the value. The whole machine is measured,
+including other work on it and its idle power. codecarbon settings that describe the hardware are
+respected, such as ``CODECARBON_FORCE_CPU_POWER=35`` (watts, in the environment); settings that send
+or write data are not.
 
-Nothing here stops or changes a run: whatever codecarbon raises, here or in its threads, ends the
-measurement in one line. The threads are daemons and no lock file is made, so nothing outlives a
-run that is interrupted or killed.
+Measuring never stops or changes a run: any error of codecarbon, here or in its threads, ends the
+measurement with a message of one line. The threads are daemons and no lock file is made, so nothing
+remains of a run that is interrupted or killed.
 """
 
 from __future__ import annotations
@@ -26,12 +27,12 @@ __all__ = ["Meter", "metered"]
 
 _OFFLINE = {
     "tracking_mode": "machine",
-    "measure_power_secs": 15,  # counters of RAPL run over within minutes: read them before
+    "measure_power_secs": 15,  # counters of RAPL overflow within minutes, so read them earlier
     "allow_multiple_runs": True,  # no lock file, no signal handlers
     "output_methods": [],  # no file, nothing sent
     "api_call_interval": -1,
     "emissions_endpoint": None,
-    "electricitymaps_api_token": "",  # or one of the user's would be used, over the network
+    "electricitymaps_api_token": "",  # otherwise a user's token would be used, over the network
     "cloud_provider": None,
     "force_carbon_intensity_g_co2e_kwh": 0,  # energy only: no table of carbon is read
     "pue": 1.0,
@@ -52,7 +53,7 @@ class Meter:
 
     Args:
         gpu: whether GPUs count.
-        say: takes the one line that tells of a failure.
+        say: called with one line that reports a failure.
     """
 
     def __init__(self, gpu: bool, say: Callable[[str], None]) -> None:
@@ -62,19 +63,19 @@ class Meter:
         self._tracker: Any = None
         self._methods: dict[str, str] = {}
         self._energy = Energy()
-        self._fresh = False  # whether codecarbon has answered the last question
-        self._broken = False  # whether a thread of it has failed
-        self._reason = ""  # the last error that it told of
+        self._fresh = False  # whether codecarbon has delivered values since the last request
+        self._broken = False  # whether one of its threads has failed
+        self._reason = ""  # the last error that it reported
 
     def start(self) -> None:
-        """Begin; do nothing where codecarbon is not installed."""
+        """Start measuring; do nothing if codecarbon is not installed."""
         try:
             from codecarbon import OfflineEmissionsTracker
 
             log = logging.getLogger("codecarbon")
             log.addFilter(self._silent)
             self._open.callback(log.removeFilter, self._silent)
-            # Where Power Gadget, which has no other way, writes its figures.
+            # Power Gadget can only write its values to a file.
             folder = self._open.enter_context(tempfile.TemporaryDirectory())
             self._tracker = tracker = OfflineEmissionsTracker(
                 **_OFFLINE, output_dir=folder, output_handlers=[self]
@@ -90,20 +91,20 @@ class Meter:
             self.read()
 
     def read(self) -> Energy:
-        """Return the energy since the start; none where it is not measured."""
+        """Return the energy since the start; empty if it is not measured."""
         if self._tracker is not None:
             self._fresh = False
             with suppress(Exception):  # of any kind: the run must go on
                 self._tracker.flush()
             if self._broken or not self._fresh:
-                self._give_up("codecarbon has no figures")
+                self._give_up("codecarbon has no values")
         return self._energy
 
     def stop(self) -> None:
-        """End; what was read stays."""
+        """Stop measuring; the last reading is kept."""
         tracker, self._tracker = self._tracker, None
         if tracker is not None:
-            # Ctrl-C inside one of codecarbon's locks leaves it locked: it may wait, we do not.
+            # After Ctrl-C one of codecarbon's locks may stay locked, so do not wait for it.
             thread = threading.Thread(target=tracker.stop, daemon=True)
             thread.start()
             thread.join(_PATIENCE)
@@ -111,7 +112,7 @@ class Meter:
             self._open.close()
 
     def out(self, total: Any, delta: Any) -> None:
-        """Take the figures so far: codecarbon calls this on ``flush`` and ``stop``."""
+        """Receive the values so far; codecarbon calls this on ``flush`` and ``stop``."""
         kwh = {part: float(getattr(total, f"{part}_energy")) for part in self._methods}
         if self._tracker is None or not kwh:
             return
@@ -121,16 +122,16 @@ class Meter:
         self._fresh = True
 
     def task_out(self, data: Any, experiment_name: str) -> None:
-        """Take nothing: codecarbon asks for this method too."""
+        """Do nothing; codecarbon requires this method."""
 
     def exit(self) -> None:
-        """Do nothing: codecarbon asks for this method too."""
+        """Do nothing; codecarbon requires this method."""
 
     def _guarded(self, timer: Any) -> Callable[[], None]:
-        """Return what ``timer`` does every few seconds in a thread, without its two traps.
+        """Return the function of ``timer``, which runs every few seconds in a thread, made safe.
 
-        What it raises would be printed, each second; and a thread that wakes up while the tracker
-        stops has set the next one already, which would go on for ever.
+        Its errors would be printed every second. And a thread that wakes up while the tracker stops
+        would start the next timer, and so run for ever.
         """
         function = timer.function
 
@@ -146,7 +147,7 @@ class Meter:
         return call
 
     def _silent(self, record: logging.LogRecord) -> bool:
-        """Keep codecarbon's words off the terminal, but remember an error that it swallowed."""
+        """Suppress codecarbon's log messages, but remember errors that it logged."""
         if record.exc_info and record.exc_info[1] is not None:
             self._reason = _line(record.exc_info[1])
         return False
@@ -159,13 +160,13 @@ class Meter:
 
 @contextmanager
 def metered(gpu: bool, backend: str, say: Callable[[str], None]) -> Iterator[Meter]:
-    """Measure what happens inside.
+    """Measure the energy used inside the block.
 
     Args:
-        gpu: whether GPUs count: those of a run that does not use them stand idle.
-        backend: of the workers; one with an address works on other machines, which no meter
-            here sees.
-        say: takes the one line that tells of a failure.
+        gpu: whether GPUs count; those of a run that does not use them are idle.
+        backend: backend of the workers. Workers at an address run on other machines, whose energy
+            is not measured.
+        say: called with one line that reports a failure.
 
     Yields:
         The meter.
@@ -180,7 +181,7 @@ def metered(gpu: bool, backend: str, say: Callable[[str], None]) -> Iterator[Met
 
 
 def _methods(hardware: Iterable[Any], gpu: bool) -> dict[str, str]:
-    """Return how codecarbon measures each part; no public name of it tells."""
+    """Return how codecarbon measures each part; it has no public interface for this."""
     found = {}
     for part in hardware:
         kind = type(part).__name__
@@ -191,7 +192,7 @@ def _methods(hardware: Iterable[Any], gpu: bool) -> dict[str, str]:
         elif kind == "GPU":
             names = {type(device).__name__ for device in part.devices.devices}
             found["gpu"] = " and ".join(_GPU.get(name, name) for name in sorted(names))
-        else:  # AppleSiliconChip, Raspberry: one object a part
+        else:  # AppleSiliconChip, Raspberry: one object per part
             found[part.chip_part.lower()] = f"measured by {kind}"
     return {part: how for part, how in found.items() if part in PARTS and (gpu or part != "gpu")}
 

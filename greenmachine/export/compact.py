@@ -1,9 +1,10 @@
-"""Export an expression as a short file: one hook, straight-line code, and torch alone.
+"""Export an expression as a short file that needs only torch: one hook and straight-line code.
 
-``templates/compact.py.jinja`` is the file, of which only the parts are written that the formula
-needs. ``straight.py`` writes the formula. The file works on a copy of the network, which costs its
-weights in memory and saves 600 lines of ``networks/untouched.py``. What it could misread it refuses
-in one line; the exact form takes such a network (``docs/how_to/exports.md`` has the list).
+``templates/compact.py.jinja`` is the template; only the parts that the formula needs are written.
+``straight.py`` writes the formula. The file works on a copy of the network. The copy needs memory
+for the weights, but makes the 600 lines of ``networks/untouched.py`` unnecessary. Networks that the
+compact code would read wrongly are refused with one line; the exact form can score them
+(``docs/how_to/exports.md`` lists them).
 """
 
 from __future__ import annotations
@@ -37,7 +38,10 @@ _DRAWN = "torch.randn(shape, generator=torch.Generator().manual_seed({})).to(lik
 
 
 def fits_compact(expression: Expression) -> bool:
-    """Whether the compact form can say ``expression``: no mode of the paper, no plugin's pass."""
+    """Return whether the compact form can express ``expression``.
+
+    It cannot if the expression uses a mode of the paper language or a pass of a plugin.
+    """
     passes = [name for name in PASSES if wanted_of(name, expression.terminals)]
     return set(passes) <= set(_KNOWN) and expression.terminals.isdisjoint(MODE_SIGNALS)
 
@@ -45,11 +49,11 @@ def fits_compact(expression: Expression) -> bool:
 def compact_source(
     expression: Expression, *, name: str, direction: int, shape: Sequence[int]
 ) -> str:
-    """Return the compact file of ``expression``.
+    """Return the source of the compact file of ``expression``.
 
     Args:
-        expression: that :func:`fits_compact`.
-        name: of the proxy.
+        expression: one for which :func:`fits_compact` is true.
+        name: name of the proxy.
         direction: 1 or -1.
         shape: (B, C, H, W) of the noise.
     """
@@ -79,7 +83,7 @@ def compact_source(
 
 @dataclass(frozen=True)
 class _Reading:
-    """What a file reads of a network; the template asks for its attributes.
+    """What a file reads from a network; the template uses the attributes.
 
     Attributes:
         expression: canonical.
@@ -89,14 +93,14 @@ class _Reading:
 
     @cached_property
     def signals(self) -> set[str]:
-        """Names of the signals kept of a layer, whatever the pass."""
+        """Names of the signals that are kept for each layer, in any pass."""
         terminals = self.expression.terminals
         kept = {signal for name in PASSES for signal in wanted_of(name, terminals)}
         return kept | (terminals & {"weight"})
 
     @cached_property
     def sent(self) -> list[str]:
-        """What is sent through the network, in order: ``perturbed`` sends twice."""
+        """The inputs of the network, in order; ``perturbed`` needs two."""
         needed = [name for name in PASSES if wanted_of(name, self.expression.terminals)]
         names = {"perturbed": ("noise", "moved")}
         found = (name for each in needed or ["noise"] for name in names.get(each, (each,)))
@@ -104,7 +108,7 @@ class _Reading:
 
     @property
     def several(self) -> bool:
-        """Whether more is sent than once."""
+        """Whether there is more than one input."""
         return len(self.sent) > 1
 
     @property
@@ -124,29 +128,29 @@ class _Reading:
 
     @property
     def ones(self) -> bool:
-        """Whether the ones pass is sent."""
+        """Whether there is a ones pass."""
         return "ones" in self.sent
 
     @property
     def raw(self) -> bool:
-        """Whether the weights have to be kept before the ones pass makes them absolute."""
+        """Whether weights have to be copied before the ones pass makes them absolute."""
         return self.sent == ["ones"] and "weight" in self.signals
 
     @property
     def expands(self) -> bool:
-        """Whether maps of the ones pass, of one image, are repeated to the batch."""
+        """Whether feature maps of the ones pass (one image) are repeated to the batch size."""
         signals = wanted_of("ones", self.expression.terminals)
         return any(not signal.startswith("weight") for signal in signals)
 
     @property
     def norms(self) -> str:
-        """What the mode that watches normalisations does; empty where it is not needed."""
+        """What the mode that watches normalisation layers does; empty if it is not needed."""
         does = ["finds the normalisation behind each layer"] * ("norm_output" in self.signals)
         return ", ".join(does + ["switches batch norms off in the ones pass"] * self.ones)
 
     @property
     def watching(self) -> str:
-        """The line that tells that mode what to do."""
+        """The line that switches that mode."""
         told = {"watch.fired": "fired"} if "norm_output" in self.signals else {}
         if self.ones:
             told["watch.off"] = 'name == "ones"' if self.several else "True"
@@ -154,7 +158,7 @@ class _Reading:
 
     @property
     def imports(self) -> set[tuple[str, str]]:
-        """What the file imports beside what its formula needs."""
+        """Imports of the file, besides those of its formula."""
         found = {
             ("copy", ""),
             ("random", ""),
@@ -170,7 +174,7 @@ class _Reading:
 
     @property
     def shapes(self) -> str:
-        """The shapes of what ``signal`` returns."""
+        """The shapes of the tensors that ``signal`` returns."""
         parts = ["weights as (1, O, I, kh, kw)"] * self.weights
         return ", ".join(parts + ["maps as (1, B, C, H, W)"] * self.maps)
 
@@ -182,7 +186,7 @@ class _Reading:
 
     @property
     def hook(self) -> list[str]:
-        """What a hook does with a layer that fires."""
+        """Body of the forward hook of a layer."""
         ends = {signal.removesuffix("_grad") for signal in self.signals}
         kept = {"module": "module"}
         kept |= {"place": "places[module]"} if self.several else {}
@@ -214,7 +218,7 @@ class _Reading:
 
     @property
     def inputs(self) -> list[str]:
-        """The lines that make what is sent."""
+        """The lines that make the inputs."""
         lines = _MINI_BATCH if "data" in self.sent else []
         codes = {
             "data": "batch",
@@ -229,7 +233,7 @@ class _Reading:
 
     @property
     def backward(self) -> list[str]:
-        """The lines that take the gradient; not as a method, which would end a mode of torch."""
+        """The lines that compute the gradient; a method would end a mode of torch."""
         if "data" not in self.sent:
             return ["torch.autograd.backward(picked(returned, output).sum())"]
         loss = "functional.cross_entropy(found, classes)"
@@ -269,7 +273,7 @@ _MINI_BATCH = [
 
 
 def _formula(reading: _Reading) -> tuple[Straight, str]:
-    """Return ``formula(layers)``, and the functions that it calls."""
+    """Return the source of ``formula(layers)`` and of the functions that it calls."""
     expression = reading.expression
     boundary = boundary_of([expression])
     lower = Graph(boundary)

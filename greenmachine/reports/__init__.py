@@ -1,4 +1,4 @@
-"""Reports: a run, or several beside each other, as one HTML file that needs nothing else."""
+"""Reports: one run, or several runs side by side, as one self-contained HTML file."""
 
 from greenmachine.reports.comparison import differing_settings, write_comparison
 from greenmachine.reports.report import write_report

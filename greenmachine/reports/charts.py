@@ -1,8 +1,8 @@
-"""The charts of a run: how it converged, what it cost, how its champion ranks networks.
+"""The charts of a run: convergence, cost, and how its champion ranks networks.
 
-A chart names the table that it draws (``history``, ``scores``); a page holds every table once.
-:func:`history_table` and its like make those tables, and nothing here knows where a run
-keeps its files.
+A chart refers to its table by name (``history``, ``scores``); a page contains every table once.
+:func:`history_table` and similar functions make those tables. Nothing here depends on the files of
+a run.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ __all__ = [
     "usage_table",
 ]
 
-_LARGEST = 1e300  # larger scores are drawn here: their differences would overflow
-_PRIMITIVES, _COLUMNS = 24, 60  # at most: rarer ones say little, thinner columns are not seen
+_LARGEST = 1e300  # larger scores are drawn here, because their differences would overflow
+_PRIMITIVES, _COLUMNS = 24, 60  # most rows and columns; more would not be readable
 _GENERATION = alt.X("generation:Q", axis=alt.Axis(tickMinStep=1, tickCount=5, format="d")).scale(
     nice=False, zero=False
 )
@@ -44,7 +44,7 @@ _Layers: TypeAlias = alt.LayerChart | alt.FacetChart
 
 
 class Scatter(NamedTuple):
-    """A chart of one sample, and how many of its networks are where."""
+    """A chart of one sample, with the numbers of its networks that are shown, failed and far."""
 
     chart: alt.TopLevelMixin
     networks: int
@@ -54,13 +54,13 @@ class Scatter(NamedTuple):
 
 
 def history_table(history: pd.DataFrame) -> pd.DataFrame:
-    """Return what :func:`by_generation` draws, a row for each generation.
+    """Return the table for :func:`history_charts`, one row per generation.
 
     Args:
         history: ``history.csv``, whose counters and seconds are cumulative.
     """
     new = history.diff().fillna(history)
-    # The counters of the cache start again where a run was resumed.
+    # The counters of the cache start again when a run is resumed.
     new = new.where(new >= 0, history)
     asked = new["cache_hits"] + new["cache_misses"]
     return pd.DataFrame(
@@ -72,7 +72,7 @@ def history_table(history: pd.DataFrame) -> pd.DataFrame:
             "distinct": 100 * history["diversity"],
             "largest": history["largest_size"],
             "mean size": history["mean_size"],
-            # With the capture of the signals the first generation would hide all others.
+            # The first generation includes the capture, and would hide all others.
             "seconds": new["seconds"].where((history["generation"] > 0) | (len(new) == 1)),
             "evaluated": new["evaluated"],
             "cache hits": 100 * new["cache_hits"] / asked.where(asked > 0),
@@ -81,7 +81,7 @@ def history_table(history: pd.DataFrame) -> pd.DataFrame:
 
 
 def history_charts() -> dict[str, alt.TopLevelMixin]:
-    """Return the charts of a :func:`history_table` that the page calls ``history``."""
+    """Return the charts of a :func:`history_table` with the name ``history`` in the page."""
     return {
         "fitness": _lines(["best on train", "best on validation", "mean on train"], "fitness"),
         "diversity": _lines(["distinct"], "% of the population", [0, 100]),
@@ -93,13 +93,14 @@ def history_charts() -> dict[str, alt.TopLevelMixin]:
 
 
 def score_table(scores: pd.DataFrame, directions: Mapping[str, int], most: int) -> pd.DataFrame:
-    """Return what :func:`scatter` and :func:`ranks` draw, a row for each network and sample.
+    """Return the table for :func:`scatter` and :func:`ranks`, one row per network and sample.
 
     Args:
         scores: ``scores.parquet``, of one data set.
-        directions: of the champion and the baselines, 1 or -1; of each the ranks on the test
-            sample, as ``rank_0``, ``rank_1``, ...: a name may be no field name of Vega-Lite.
-        most: networks of a sample that are kept: more are slow to draw and show no more.
+        directions: directions of the champion and the baselines, 1 or -1. Their ranks on the test
+            sample are called ``rank_0``, ``rank_1``, ..., because a name may not be a valid field
+            name in Vega-Lite.
+        most: most networks of a sample that are kept; more are slow to draw and show nothing new.
     """
     parts = []
     for sample, part in scores.groupby("sample", sort=False):
@@ -111,7 +112,7 @@ def score_table(scores: pd.DataFrame, directions: Mapping[str, int], most: int) 
             for place, (name, direction) in enumerate(directions.items()):
                 values = direction * part[name].to_numpy()
                 table[f"rank_{place}"] = rankdata(np.where(np.isfinite(values), values, -np.inf))
-        # By accuracy, so that the arrow keys go from network to network in a sensible order.
+        # By accuracy, so that the arrow keys move from network to network in a sensible order.
         parts.append(table.iloc[:: -(-len(table) // most)].sort_values("accuracy", kind="stable"))
     return pd.concat(parts)
 
@@ -119,18 +120,18 @@ def score_table(scores: pd.DataFrame, directions: Mapping[str, int], most: int) 
 def scatter(
     source: str, scores: pd.DataFrame, table: pd.DataFrame, sample: str, place: int
 ) -> Scatter:
-    """Return the champion's score against accuracy on one sample.
+    """Return a chart of the champion's score against accuracy on one sample.
 
-    A few huge scores would press all others into one column, so the axis leaves out far
-    outliers, more than three times the distance of the quartiles away from them; those are drawn
-    on its edge. :func:`ranks` shows all.
+    A few huge scores would squeeze all others into one column. The axis therefore leaves out
+    outliers that are further from the quartiles than three times the interquartile range; they are
+    drawn at its edge. :func:`ranks` shows all networks.
 
     Args:
         source: name of ``table`` in the page.
         scores: ``scores.parquet``, of one data set.
         table: :func:`score_table` of them.
-        sample: of the networks.
-        place: of the colour.
+        sample: name of the sample.
+        place: number of the colour.
     """
     values = scores.loc[scores["sample"] == sample, "champion"].to_numpy(np.float64)
     finite = values[np.isfinite(values)].clip(-_LARGEST, _LARGEST)
@@ -147,12 +148,12 @@ def scatter(
 
 
 def ranks(source: str, names: Sequence[str], networks: int) -> dict[str, alt.TopLevelMixin]:
-    """Return the rank of each score against the rank of the accuracy on the test sample.
+    """Return charts of the rank of each score against the rank of the accuracy on the test sample.
 
     Args:
         source: name of a :func:`score_table` in the page.
-        names: of the champion and the baselines, in the order of that table.
-        networks: of the test sample.
+        names: names of the champion and the baselines, in the order of that table.
+        networks: number of networks of the test sample.
     """
     charts: dict[str, alt.TopLevelMixin] = {}
     for place, name in enumerate(names):
@@ -167,7 +168,7 @@ def ranks(source: str, names: Sequence[str], networks: int) -> dict[str, alt.Top
 
 
 def front_table(front: Sequence[Equation]) -> pd.DataFrame:
-    """Return what :func:`front_chart` draws, a row for each formula and sample."""
+    """Return the table for :func:`front_chart`, one row per formula and sample."""
     rows = [
         {"size": e.size, "tau": tau, "sample": sample, "passes": e.cost, "formula": e.formula}
         for e in front
@@ -178,7 +179,7 @@ def front_table(front: Sequence[Equation]) -> pd.DataFrame:
 
 
 def front_chart() -> _Layers:
-    """Return the Pareto front of a :func:`front_table` that the page calls ``front``."""
+    """Return the Pareto front of a :func:`front_table` with the name ``front`` in the page."""
     base = _chart("front", 260).encode(
         x=alt.X("size:Q", title="nodes", axis=alt.Axis(tickMinStep=1, format="d")).scale(
             zero=False, padding=14
@@ -192,10 +193,10 @@ def front_chart() -> _Layers:
 
 
 def usage_table(counts: pd.DataFrame) -> pd.DataFrame:
-    """Return what :func:`usage` draws: the share of individuals by primitive and generation.
+    """Return the table for :func:`usage`: share of individuals by primitive and generation.
 
     Args:
-        counts: how many individuals contain each primitive, a row for each generation, with
+        counts: number of individuals that contain each primitive, one row per generation, with
             ``generation`` and ``population``.
     """
     shares = (
@@ -206,17 +207,17 @@ def usage_table(counts: pd.DataFrame) -> pd.DataFrame:
     last = shares.iloc[-1].sort_values(ascending=False, kind="stable")
     names = [str(name) for name in last.index[:_PRIMITIVES] if last[name] > 0]
     every = -(-len(shares) // _COLUMNS)
-    # Counted from the last generation, which has to be there.
+    # Counted from the last generation, which must be included.
     table = shares[names].assign(generation=counts["generation"]).iloc[::-every][::-1]
     return table.melt("generation", var_name="primitive", value_name="share")
 
 
 def usage(table: pd.DataFrame, champion: Sequence[str]) -> _Layers:
-    """Return a map of the most used primitives: a row for each, a column for each generation.
+    """Return a heat map of the most used primitives, with one column per generation.
 
     Args:
-        table: :func:`usage_table`; the page calls it ``usage``.
-        champion: the primitives of the champion, which are bold.
+        table: :func:`usage_table`, with the name ``usage`` in the page.
+        champion: the primitives of the champion, which are printed in bold.
     """
     is_its = f"indexof({json.dumps(list(champion))}, datum.value) >= 0"
     axis = alt.Axis(
@@ -242,7 +243,7 @@ def usage(table: pd.DataFrame, champion: Sequence[str]) -> _Layers:
 
 
 def comparison_table(histories: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Return what :func:`comparison` draws: the best fitness by run, sample and generation."""
+    """Return the table for :func:`comparison`: best fitness by run, sample and generation."""
     parts = [
         history[["generation"]].assign(fitness=history[column], run=run, sample=sample)
         for run, history in histories.items()
@@ -286,7 +287,7 @@ def _dots(source: str, sample: str, fill: str, height: int) -> alt.Chart:
 
 
 def _lines(columns: Sequence[str], unit: str, domain: Sequence[float] | None = None) -> _Layers:
-    """Return lines of columns of :func:`history_table`, with all values where the pointer is."""
+    """Return lines for columns of :func:`history_table`, with all values at the pointer."""
     base = _chart("history").encode(x=_GENERATION)
     y = alt.Y("value:Q", title=unit, axis=alt.Axis(tickCount=5))
     lines = (
@@ -304,8 +305,8 @@ def _lines(columns: Sequence[str], unit: str, domain: Sequence[float] | None = N
 
 
 def _hover(marks: alt.Chart, fields: list[str], values: list[Any]) -> alt.Chart:
-    """Return marks of which only the one nearest to the pointer is seen, with ``values``."""
-    # Altair numbers what has no name, so the same report would differ the second time.
+    """Return marks of which only the one nearest to the pointer is visible, with ``values``."""
+    # Altair numbers unnamed objects, so a second report of the same run would differ.
     near = alt.selection_point(
         name="near",
         nearest=True,

@@ -1,4 +1,4 @@
-"""Several runs beside each other."""
+"""The report of several runs side by side."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _ABSENT = object()
 
 
 def write_comparison(folders: Sequence[Path], out: Path) -> Path:
-    """Write a comparison of runs as one HTML file that needs nothing else.
+    """Write a comparison of runs as one self-contained HTML file.
 
     Args:
-        folders: of at least two runs, finished or not.
+        folders: folders of at least two runs, finished or not.
         out: the file.
 
     Returns:
@@ -53,11 +53,11 @@ def write_comparison(folders: Sequence[Path], out: Path) -> Path:
 
 
 def differing_settings(configs: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
-    """Return the settings in which runs differ: by dotted key, of each run, to be read.
+    """Return the settings in which runs differ: for each dotted key, the text of each run.
 
     Args:
-        configs: settings of the runs (``config.json``). One that lacks a key, because a part of
-            another kind stands there, has an empty text.
+        configs: settings of the runs (``config.json``). A run that does not have a key, because it
+            uses another kind of that part, has an empty text.
     """
     flat = [dict(leaves(config)) for config in configs]
     differing = {}
@@ -74,7 +74,7 @@ def differing_settings(configs: Sequence[Mapping[str, Any]]) -> dict[str, list[s
 
 
 def labels(folders: Sequence[Path]) -> list[str]:
-    """Return what the runs are called: the folders' names, or numbered paths where two agree."""
+    """Return labels of the runs: names of the folders, or numbered paths if two are equal."""
     for named in ([f.resolve().name for f in folders], [str(f) for f in folders]):
         if len(set(named)) == len(named):
             return named

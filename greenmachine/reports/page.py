@@ -1,4 +1,4 @@
-"""Pages: Jinja2 templates with everything escaped, charts, and how numbers are written."""
+"""Pages: Jinja2 templates with escaping, charts, and the format of numbers."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from greenmachine.reports.vocabulary import KIND_GROUPS, doc_of
 __all__ = ["PAGE_MARK", "duration", "environment", "flat", "leaves", "render", "shown", "tau_text"]
 
 PAGE_MARK = b'name="generator" content="GreenMachine"'
-"""What every page of ours has among its bytes."""
+"""Bytes that every page of this project contains."""
 
-_LONGEST = 12  # values of a list that are shown
+_LONGEST = 12  # most values of a list that are shown
 
 
 def render(template: str, tables: Mapping[str, pd.DataFrame], **content: object) -> str:
-    """Return a whole page that needs no other file.
+    """Return a complete, self-contained page.
 
     Args:
-        template: its file in ``templates``.
-        tables: what the charts draw, by the names that they use.
+        template: name of its file in ``templates``.
+        tables: the tables of the charts, by name.
         content: the variables of the template.
     """
     page = (
@@ -50,7 +50,7 @@ def render(template: str, tables: Mapping[str, pd.DataFrame], **content: object)
 
 
 def _columns(table: pd.DataFrame) -> dict[str, list[Any]]:
-    """Return the columns of a table for JSON: seven digits, None for what is not finite."""
+    """Return the columns of a table for JSON: seven digits, None for values that are not finite."""
     return {str(name): [_plain(value) for value in table[name].tolist()] for name in table}
 
 
@@ -65,7 +65,7 @@ def _plain(value: float | str) -> float | str | None:
 
 @cache
 def environment() -> Environment:
-    """Return the templates, with their filters; every text that they write is escaped."""
+    """Return the templates with their filters; all text is escaped."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).with_name("templates")),
         autoescape=True,
@@ -87,7 +87,7 @@ def environment() -> Environment:
 
 
 def tau_text(score: Score | None) -> str:
-    """Return tau with its standard error and the number of failures; nothing for None."""
+    """Return tau with its standard error and the number of failures; an empty text for None."""
     if score is None:
         return ""
     if not math.isfinite(score.tau):
@@ -104,7 +104,7 @@ def _short_tau(score: Score | None) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return seconds to be read: ``8.3 s``, ``4 min 20 s``, ``1 h 2 min``."""
+    """Return seconds in a readable form: ``8.3 s``, ``4 min 20 s``, ``1 h 2 min``."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -114,7 +114,7 @@ def duration(seconds: float) -> str:
 
 
 def flat(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield nested settings by dotted key, to be read; of long lists the length."""
+    """Yield nested settings as text by dotted key; a long list is replaced by its length."""
     return ((key, shown(value)) for key, value in leaves(settings))
 
 

@@ -1,6 +1,6 @@
-"""From the folder of a run to its record, everything checked.
+"""Read and check the folder of a run.
 
-An unfinished run has no result and no scores: both are None then.
+An unfinished run has no result and no scores; both are None then.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _PLACE = ["task", "benchmark", "dataset", "sample", "index", "accuracy", "champi
 
 
 def read_record(folder: Path) -> Record:
-    """Return what the run in ``folder`` has left.
+    """Read the run in ``folder``.
 
     Raises:
-        RunError: the folder holds no run, one without a whole generation, or damaged files.
+        RunError: the folder contains no run, one without a complete generation, or damaged files.
     """
     run = RunFolder(folder)
     hall = run.hall()
@@ -54,31 +54,31 @@ def read_record(folder: Path) -> Record:
         )
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise DamagedError(
-            f"{folder} is damaged or of another version ({one_line(error, 200)}): run again in "
+            f"{folder} is damaged or from another version ({one_line(error, 200)}): run again in "
             "another --out"
         ) from None
 
 
 def _check(hall: list[Famous], result: Mapping[str, Any] | None, datasets: list[str]) -> None:
-    """Refuse files that are each whole, but not of one run."""
+    """Reject files that are each valid but do not belong to one run."""
     if any(len(hall[0].tau[sample]) != len(datasets) for sample in ("train", "validation")):
-        raise ValueError("not one tau a data set")
+        raise ValueError("not one tau per data set")
     if result is None:
         return
     best = result["best"]
     if (best["expression"], best["direction"]) != (hall[0].expression, hall[0].direction):
         raise ValueError("the champion of result.json is not the first of the hall of fame")
-    spending_texts(result)  # raises where the figures are damaged
+    spending_texts(result)  # raises an error if the values are damaged
     if any("champion" not in rows for s in _taus(result, datasets).values() for rows in s.values()):
         raise ValueError("a champion is missing")
 
 
 def _sizes(samples: Mapping[str, Any], datasets: list[str]) -> dict[str, dict[str, int]]:
-    """Return the networks of every sample and data set, from lists or numbers of them."""
+    """Return the number of networks of every sample and data set."""
     sizes: dict[str, dict[str, int]] = {}
     for sample, found in samples.items():
         sizes[sample] = {}
-        for name in datasets:  # nats-tss/cifar10 where there are several benchmarks
+        for name in datasets:  # nats-tss/cifar10 if there are several benchmarks
             only = [] if "/" in name else list(found.values())
             own = only[0] if only else found[name.rpartition("/")[0]]
             sizes[sample][name] = len(own) if isinstance(own, list) else int(own)

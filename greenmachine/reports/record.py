@@ -1,4 +1,4 @@
-"""What is known of a run; reports draw from this alone."""
+"""The data of a run; reports use only these."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["SAMPLES", "Record", "Score", "Taus"]
 SAMPLES = ("train", "validation", "test")
 
 Taus: TypeAlias = "dict[str, dict[str, dict[str, Score]]]"
-"""By sample, data set and name: the champion, then the trivial scores."""
+"""By sample, data set and name: the champion, then the baselines."""
 
 
 @dataclass(frozen=True)
@@ -39,16 +39,17 @@ class Record:
     """A run.
 
     Attributes:
-        folder: of the run.
+        folder: folder of the run.
         config: ``config.json`` without the seeds.
         manifest: ``manifest.json``.
         hall: the hall of fame, the champion first.
-        history: a row a generation.
-        result: ``result.json``; None of an unfinished run.
-        tau: of the champion and the baselines; on test only where it is finished.
+        history: one row per generation.
+        result: ``result.json``; None for an unfinished run.
+        tau: tau of the champion and the baselines; on test only if the run is finished.
         samples: number of networks by sample and data set.
-        scores: what every network scores, see ``evolution/summary.py``; None without the file.
-        words: how many individuals hold each word, a row a generation, with ``population``.
+        scores: the scores of every network, see ``evolution/summary.py``; None without the file.
+        words: number of individuals that contain each primitive, one row per generation, with
+            ``population``.
         front: the best formula of each size, the smallest first.
     """
 
@@ -71,30 +72,30 @@ class Record:
 
     @property
     def place(self) -> str:
-        """Names of the benchmarks and of the data sets, for a person to read."""
+        """Names of the benchmarks and of the data sets, for display."""
         config = RunConfig.model_validate(self.config)
         benchmarks = " + ".join(map(short_name, config.benchmarks))
         return f"{benchmarks}, {', '.join(config.datasets)}"
 
     @property
     def datasets(self) -> list[str]:
-        """The data sets, the first one first; of several benchmarks as ``nats-tss/cifar10``."""
+        """The data sets in order; for several benchmarks in the form ``nats-tss/cifar10``."""
         return [str(name) for name in self.manifest["tasks"]]
 
     @property
     def objective(self) -> str:
-        """Name of what the search maximised, for a person to read."""
+        """Name of the objective, for display."""
         scheme = str(self.config["objective"]["scheme"])
         return "τ" if scheme == KendallTau.scheme else scheme
 
     @property
     def targets(self) -> Mapping[str, str]:
-        """Which accuracy of the table is the true one, by data set."""
+        """The kind of accuracy that is the true one, by data set."""
         found: Mapping[str, str] = self.manifest["targets"]
         return found
 
     def values(self, dataset: str) -> list[str]:
-        """Return the objective of the champion by sample, for a person to read."""
+        """Return the objective of the champion by sample, for display."""
         place = self.datasets.index(dataset)
         known = {sample: values[place] for sample, values in self.champion.objective.items()}
         if self.result:
@@ -103,22 +104,22 @@ class Record:
 
     @property
     def champion(self) -> Famous:
-        """The best on validation (so far)."""
+        """The best individual on validation (so far)."""
         return self.hall[0]
 
     @property
     def individuals(self) -> int:
-        """Judged (so far)."""
+        """Number of evaluated individuals (so far)."""
         return int(self.history["individuals"].iloc[-1])
 
     @property
     def seconds(self) -> float:
-        """Wall time (so far)."""
+        """Wall time in seconds (so far)."""
         return float(self.result["seconds"] if self.result else self.history["seconds"].iloc[-1])
 
     @property
     def energy(self) -> float | None:
-        """Kilowatt hours (so far), where the run measured them."""
+        """Kilowatt hours (so far), or None if the run did not measure them."""
         found = (self.result or {}).get(ENERGY)
         if found is None and ENERGY in self.history:
             found = self.history[ENERGY].iloc[-1]
@@ -126,6 +127,6 @@ class Record:
 
     @property
     def identity(self) -> object:
-        """Equal for runs that were judged on the same networks and accuracies."""
+        """Equal for runs that were evaluated on the same networks and accuracies."""
         made = self.manifest
         return made["benchmarks"], made["samples"], self.datasets, made["targets"]

@@ -1,4 +1,4 @@
-"""The report of one run: everything that its folder contains, on one page."""
+"""The report of one run: the content of its folder, on one page."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ _BUDGET = 9_000  # networks in all charts of a page, which has to stay under 2 M
 
 
 def write_report(folder: Path, out: Path | None = None) -> Path:
-    """Write the report of the run in ``folder`` as one HTML file that needs nothing else.
+    """Write the report of the run in ``folder`` as one self-contained HTML file.
 
     Args:
-        folder: of the run. An unfinished run is reported up to its last whole generation; parts
-            whose files an older version did not write are left out.
-        out: the file; default ``report.html`` in the folder.
+        folder: folder of the run. The report of an unfinished run ends at its last complete
+            generation; parts whose files an older version did not write are left out.
+        out: the file; by default ``report.html`` in the folder.
 
     Returns:
         The file.
 
     Raises:
-        RunError: the folder contains no run, one without a whole generation, or damaged files.
+        RunError: the folder contains no run, one without a complete generation, or damaged files.
     """
     record = read_record(folder)
     out = folder / "report.html" if out is None else out
@@ -78,7 +78,7 @@ def _page(record: Record) -> str:
 
 
 def _parsed(text: str) -> tuple[list[Expression], str]:
-    """Return the nodes, the root first, or why none: other versions have other primitives."""
+    """Return the nodes, the root first, or the reason for none (other versions differ)."""
     try:
         return list(parse(text).walk()), ""
     except ExpressionError as error:
@@ -93,7 +93,7 @@ def _taus(record: Record, samples: Sequence[str], dataset: str) -> dict[str, lis
 
 
 def _rankings(record: Record, tables: dict[str, pd.DataFrame]) -> dict[str, Any]:
-    """Return the charts of scores by data set, and put what they draw into ``tables``."""
+    """Return the charts of scores by data set, and add their tables to ``tables``."""
     from greenmachine.reports import charts
 
     if record.scores is None:
@@ -102,7 +102,7 @@ def _rankings(record: Record, tables: dict[str, pd.DataFrame]) -> dict[str, Any]
     made = {}
     for number, dataset in enumerate(record.datasets):
         scores = record.scores[record.scores["dataset"] == dataset]
-        # Another benchmark of the run may have baselines that this one lacks.
+        # Another benchmark of the run may have baselines that this one does not have.
         others = set(scores.columns) - {*PLACE, *record.tau["test"][dataset]}
         scores = scores.drop(columns=list(others))
         signs = directions(scores, record.champion.direction)

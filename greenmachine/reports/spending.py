@@ -1,4 +1,4 @@
-"""The energy that a run took and the training cost that its proxy saves, in sentences."""
+"""The energy that a run used and the training cost that its proxy saves, in sentences."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ["spending_texts"]
 
 
 def spending_texts(result: Mapping[str, Any]) -> list[str]:
-    """Return a sentence on energy, and one for each data set with a known training cost.
+    """Return a sentence about energy, and one for each data set with a known training cost.
 
     Args:
-        result: ``seconds`` of the run and, where they are known, its ``energy_kwh``, ``energy``
-            and ``training``, as in ``result.json``.
+        result: ``seconds`` of the run and, if they are known, its ``energy_kwh``, ``energy`` and
+            ``training``, as in ``result.json``.
 
     Raises:
-        LookupError, TypeError, ValueError: they are not what a run writes.
+        LookupError, TypeError, ValueError: they do not have the form that a run writes.
     """
     seconds = result["seconds"]
     energy = f"not measured. To measure it, {INSTALL}; work on a cluster is never measured"

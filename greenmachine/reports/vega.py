@@ -1,7 +1,7 @@
-"""Vega-Lite charts in a page or as an SVG: one style, one palette for light and dark.
+"""Vega-Lite charts in a page or as an SVG, with one style and a light and a dark palette.
 
-Charts carry the light colours as they are, so that any viewer shows them; a style sheet changes
-each of them to its dark partner where the reader prefers a dark page.
+Charts contain the light colours, so that any viewer shows them; a style sheet replaces each by its
+dark counterpart if the reader prefers a dark page.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:  # Altair takes half a second to import: only drawing needs it
+if TYPE_CHECKING:  # importing Altair takes half a second, and only drawing needs it
     import altair
 
 __all__ = ["CONFIG", "PALETTE", "colour", "colour_rules", "javascript", "spec", "svg"]
@@ -39,7 +39,7 @@ PALETTE: Mapping[str, tuple[str, str]] = {
 
 
 def colour(name: str | int) -> str:
-    """Return a light colour by its name, or that of series number ``name``, counted round."""
+    """Return a light colour by its name, or that of series number ``name`` modulo 7."""
     return PALETTE[name if isinstance(name, str) else f"c{name % 7}"][0]
 
 
@@ -77,22 +77,22 @@ CONFIG: Mapping[str, Any] = {
 
 
 def spec(chart: altair.TopLevelMixin) -> dict[str, Any]:
-    """Return a chart as Vega-Lite, for a page that brings ``CONFIG`` and the data."""
+    """Return a chart as Vega-Lite, for a page that provides ``CONFIG`` and the data."""
     made: dict[str, Any] = chart.to_dict()
     del made["config"]  # Altair's own default
     return made
 
 
 def svg(chart: altair.TopLevelMixin, *, title: str) -> str:
-    """Return a chart that holds its data as SVG, the same bytes for the same chart.
+    """Return a chart with its data as SVG; equal charts give equal bytes.
 
     Args:
         chart: the chart.
-        title: what it is called where it cannot be seen.
+        title: description for readers who cannot see it.
     """
     import vl_convert
 
-    # vl-convert brings this font: widths of labels are the same on every machine.
+    # vl-convert includes this font, so widths of labels are the same on every machine.
     font = "Liberation Sans, Arial, Helvetica, sans-serif"
     config = {**CONFIG, "background": colour("page"), "font": font, "mark": {"aria": False}}
     config["legend"] = {**CONFIG["legend"], "columns": 0, "orient": "top", "symbolType": "circle"}
@@ -111,7 +111,7 @@ def colour_rules() -> str:
     return f"@media screen and (prefers-color-scheme:dark){{{rules}}}"
 
 
-@cache  # two seconds of work, always with the same result
+@cache  # takes two seconds, always with the same result
 def javascript() -> str:
     """Return Vega, Vega-Lite and Vega-Embed as one script that defines ``vegaEmbed``."""
     import vl_convert

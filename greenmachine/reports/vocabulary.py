@@ -1,4 +1,4 @@
-"""What the report says about a primitive or a signal: one line, and the group of its kind."""
+"""What the report prints about a primitive or a signal: one line, and the group of its kind."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ KIND_GROUPS: dict[str, tuple[int, str]] = {
     PAPER_TENSOR: (4, "one tensor per layer"),
     NUMBER: (5, "a number"),
 }
-"""Kinds that share a colour, ``k0`` to ``k5`` of the palette, and what the legend says."""
+"""For each kind its colour, ``k0`` to ``k5`` of the palette, and its text in the legend."""
 
 _SIGNAL_DOCS = {
     "weight": "Weights of the layer",
@@ -66,7 +66,7 @@ def doc_of(node: Expression) -> str:
     if node.op == "weight":
         return "Weights of the layer."
     if node.op == "depth":
-        return "Place of the layer, from 1, in the order of firing."
+        return "Position of the layer in the execution order, from 1."
     if node.kind == PAPER_TENSOR:
         name, signal = MODE_SIGNALS[ALIASES.get(node.op, node.op)]
     else:

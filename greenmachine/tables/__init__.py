@@ -1,4 +1,4 @@
-"""The tables of the papers, made from stored scores: a table a module."""
+"""The tables of the papers, made from stored scores; one module per table."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ TABLES: dict[str, Table] = {
 
 
 def reproduce(table: Table, stored: Stored, out: Path) -> list[Path]:
-    """Make ``table`` from what is stored; return its files in ``out``: CSV, Markdown, SVG, JSON.
+    """Make ``table`` from stored scores; return its files in ``out``: CSV, Markdown, SVG, JSON.
 
     Raises:
-        DataError: nothing is stored that it needs, a file is damaged or does not fit its space, or
-            the tables of NATS-Bench are missing.
+        DataError: the scores that it needs are missing, a file is damaged or does not fit its
+            space, or the tables of NATS-Bench are missing.
         ConfigError: a package that the table needs is missing.
     """
     return write_table(table, table.rows(stored), out, stored.files)

@@ -1,7 +1,7 @@
-"""How proxies rank networks of other families than those they were bred on.
+"""How proxies rank networks of other families than those used in their search.
 
-Scores lie in the folder ``abroad`` of the stored ones: a file of ``greenmachine score --out`` for a
-family and a group of proxies, which says its batch and its build options.
+Scores are in the folder ``abroad`` of the stored scores: one file of ``greenmachine score --out``
+for each family and group of proxies, which records its batch and its build options.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ DATASET = "cifar10"
 NETWORKS = 300
 MEAN = "mean of the families"
 BASELINES = ("(params)", "(flops)", "l2_norm", "nwot_inputs")
-"""What every row is compared with, network by network."""
+"""Baselines with which every proxy is compared, on the same networks."""
 
 
 @dataclass(frozen=True)
@@ -51,15 +51,15 @@ class Family:
     """Networks of one benchmark.
 
     Attributes:
-        benchmark: its name.
-        options: how they are built where not at full size.
+        benchmark: name of the benchmark.
+        options: build options, if the networks are not at full size.
     """
 
     benchmark: str
     options: Mapping[str, int] = field(default_factory=dict)
 
     def networks(self, benchmark: Benchmark) -> list[int]:
-        """Return ``NETWORKS`` random ones, ascending, no two of them isomorphic."""
+        """Return ``NETWORKS`` random networks, ascending, no two of them isomorphic."""
         classes = np.unique(benchmark.groups)
         size = min(NETWORKS, len(classes))
         return sorted(np.random.default_rng(0).choice(classes, size, replace=False).tolist())
@@ -73,7 +73,7 @@ FAMILIES = (
     Family("channel-resnet"),
 )
 
-# Architecture proxies read the strings of NATS-Bench alone.
+# Architecture proxies read only the strings of NATS-Bench.
 GROUPS = tuple(
     Group(
         group.name,
@@ -90,12 +90,12 @@ def _path(stored: Stored, family: Family, group: Group) -> Path:
 
 
 def recompute(stored: Stored, bar: Bar, workers: int = -1) -> None:
-    """Score what is not scored; the same call goes on after Ctrl-C or a kill.
+    """Score what is missing; after Ctrl-C or a kill, the same call continues.
 
-    A family whose table is not in the data folder is left out, and said.
+    A family whose table is not in the data folder is left out, and a message says so.
 
     Raises:
-        GreenMachineError: images are missing, a kept file is damaged, or no network of a family
+        GreenMachineError: images are missing, a stored file is damaged, or no network of a family
             could be scored.
     """
     for family in FAMILIES:
@@ -135,7 +135,7 @@ def recompute(stored: Stored, bar: Bar, workers: int = -1) -> None:
 def _fits(
     path: Path, benchmark: Benchmark, family: Family, group: Group, networks: list[int]
 ) -> bool:
-    """Whether a file has these scores, made as they would be made now."""
+    """Return whether a file contains these scores, computed as they would be computed now."""
     if not path.is_file():
         return False
     frame = read_scores([path])
@@ -153,7 +153,7 @@ def _fits(
 def _pool(stored: Stored, family: Family) -> tuple[Pool, Floats] | None:
     """Return the networks of a family with all scores, and the accuracies of their seeds.
 
-    None where the family has no scores.
+    The result is None if the family has no scores.
     """
     paths = [path for group in GROUPS if (path := _path(stored, family, group)).is_file()]
     if not paths:
@@ -224,13 +224,13 @@ def _rows(stored: Stored) -> pd.DataFrame:
 
 
 def _means(table: pd.DataFrame) -> Iterator[dict[str, object]]:
-    """Yield the mean over the families of every figure that all of them have."""
+    """Yield the mean over the families of every value that all of them have."""
     families = table["space"].nunique()
-    accuracies = ("top_accuracy", "optimum", "regret")  # of one family alone they say something
+    accuracies = ("top_accuracy", "optimum", "regret")  # their mean over families has no meaning
     chosen = table[~table["metric"].isin(accuracies) & (table["proxy"] != ONE_SEED)]
     for (proxy, metric), part in chosen.groupby(["proxy", "metric"], sort=False):
         if len(part) == families:
-            # Families are drawn apart from each other: their errors are independent.
+            # Families are drawn independently, and so their errors are independent.
             error = float(np.sqrt((part["std"] ** 2).sum(skipna=False))) / families
             yield {
                 "space": MEAN,
@@ -250,15 +250,15 @@ TABLE = Table(
     title="Proxies on other families of networks",
     words=f"""\
 {NETWORKS} random networks of every family, no two of them isomorphic, on CIFAR-10. Those of
-NAS-Bench-101 are built with a quarter of their width, all others as they are. Kendall's tau-b with
-the true accuracy in the direction that a proxy is said to have, with its jackknife standard error;
-networks without a score rank last. `τ - …` is the difference from a baseline on the same networks,
-with the standard error of the difference. `{ONE_SEED}` ranks by the accuracy of one
-training run, judged by the mean of the others, where a benchmark has several. A proxy may do
-better, because its score has no training noise. Names in brackets are baselines. Evolved proxies
-(`gm_...`, `nats_...`) were selected on networks of NATS-Bench, and on none of the other families.
+NAS-Bench-101 are built with a quarter of their width, all others at full width. τ is Kendall's
+tau-b with the true accuracy, in the direction stated for the proxy, with its jackknife standard
+error; networks without a score rank last. `τ - …` is the difference from a baseline on the same
+networks, with the standard error of the difference. `{ONE_SEED}` ranks by the
+accuracy of one training run and is compared with the mean of the others, if a benchmark has
+several. A proxy can exceed it, because its score has no training noise. Names in brackets are
+baselines. Evolved proxies (`gm_...`, `nats_...`) were selected on networks of NATS-Bench only.
 
-`nDCG` is of all the networks, with gain 2^accuracy - 1 and the accuracy in percent.""",
+`nDCG` is computed over all networks, with gain 2^accuracy - 1 and the accuracy in percent.""",
     rows=_rows,
     columns=(
         Column("τ", "scored", "tau"),

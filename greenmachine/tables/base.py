@@ -1,4 +1,4 @@
-"""A table: its long rows, and what of them its Markdown and its figure show."""
+"""A table: its long rows, and which of them its Markdown and its figure show."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from greenmachine.workers import Progress
 __all__ = ["COLUMNS", "Bar", "Column", "Drawing", "Table", "long_table"]
 
 Bar = Callable[[str], AbstractContextManager[Progress]]
-"""Makes a progress callback for some work, and shows it while the context lasts."""
+"""Makes a progress callback for some work, and shows it inside the context."""
 
 COLUMNS = [
     "proxy",
@@ -30,11 +30,11 @@ COLUMNS = [
     "networks",
     "failed",
 ]
-"""Of every table, in this order; a table may have more behind them.
+"""The columns of every table, in this order; a table may have more after them.
 
-``mean`` and ``std`` are over ``n`` draws, seeds or networks. Where ``n`` is 1, ``mean`` is the one
-value and ``std`` its standard error, or empty. ``networks`` are those that a value is of (their
-mean over the draws), ``failed`` how many of them had no score.
+``mean`` and ``std`` are over ``n`` draws, seeds or networks. If ``n`` is 1, ``mean`` is the single
+value and ``std`` its standard error, or empty. ``networks`` is the number of networks of a value
+(the mean over the draws), ``failed`` the number of networks without a score.
 """
 
 
@@ -43,10 +43,10 @@ class Column:
     """A column of the Markdown.
 
     Attributes:
-        title: its head.
-        protocol: of the rows that it shows.
-        metric: likewise.
-        form: how its values are written.
+        title: its heading.
+        protocol: protocol of the rows that it shows.
+        metric: metric of the rows that it shows.
+        form: format of its values.
     """
 
     title: str
@@ -57,15 +57,15 @@ class Column:
 
 @dataclass(frozen=True)
 class Drawing:
-    """What the figure shows: a panel a space and data set, a line a proxy, a dot a protocol.
+    """The figure: one panel per space and data set, one line per proxy, one dot per protocol.
 
     Attributes:
-        title: what is drawn, in a line.
-        axis: what the horizontal axis is.
-        metric: of the rows.
-        protocols: a colour each; the first one sorts the lines.
-        logarithmic: whether the axis is of powers of ten: for what is the better the less it is.
-            Zero is not drawn there.
+        title: title of one line.
+        axis: label of the horizontal axis.
+        metric: metric of the rows.
+        protocols: one colour each; the first one sorts the lines.
+        logarithmic: whether the axis is logarithmic, for values of which small ones are good. Zero
+            is not drawn then.
     """
 
     title: str
@@ -77,17 +77,17 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the papers, made again.
+    """A reproduced table of a paper.
 
     Attributes:
-        name: on the command line, and of its files.
+        name: name on the command line, and of its files.
         title: heading.
-        words: what stands above it.
-        rows: from stored scores the long rows, with ``COLUMNS``.
-        columns: of the Markdown.
+        words: text above the table.
+        rows: computes the long rows, with ``COLUMNS``, from stored scores.
+        columns: columns of the Markdown.
         drawing: the figure.
-        recompute: makes anew what is stored, with so many workers; None where nothing is.
-        keys: columns that tell its lines apart.
+        recompute: computes what is stored, with a number of workers; None if nothing is stored.
+        keys: columns that identify its lines.
     """
 
     name: str
@@ -101,8 +101,8 @@ class Table:
 
 
 def long_table(rows: list[dict[str, object]]) -> pd.DataFrame:
-    """Return rows with all ``COLUMNS``; what a row does not say is empty."""
+    """Return rows with all ``COLUMNS``; values that a row does not have are empty."""
     frame = pd.DataFrame(rows)
     frame = frame.reindex(columns=[*COLUMNS, *(c for c in frame.columns if c not in COLUMNS)])
-    # A column in which no row says anything has no type of its own.
+    # An empty column has no type.
     return frame.astype(dict.fromkeys(COLUMNS[COLUMNS.index("mean") :], np.float64))

@@ -1,4 +1,4 @@
-"""What a score costs: CPU seconds of one core for a network, each proxy alone."""
+"""The cost of a score: CPU seconds of one core per network, for each proxy alone."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from greenmachine.workers import Progress
 __all__ = ["NETWORKS", "TABLE", "Seconds", "measure_cost", "seconds_of"]
 
 NETWORKS = 10
-"""Random networks of a space that are timed, after one that is not."""
+"""Number of random networks of a space that are timed, after one for warming up."""
 
 _DATASET = "cifar10"
 _DISCOVERED = Path("results/proxies")
@@ -35,12 +35,12 @@ _COMMAND = "`greenmachine reproduce cost --recompute`"
 
 @dataclass(frozen=True)
 class Seconds:
-    """CPU seconds a network.
+    """CPU seconds per network.
 
     Attributes:
-        mean: over networks.
-        std: over networks; NaN where one figure is all there is.
-        networks: so many.
+        mean: mean over networks.
+        std: standard deviation over networks; NaN for a single value.
+        networks: number of networks.
     """
 
     mean: float
@@ -49,9 +49,9 @@ class Seconds:
 
 
 def seconds_of(folder: Path, space: str) -> dict[str, Seconds]:
-    """Return by proxy what ``cost.json`` in ``folder`` says of a space, nothing without the file.
+    """Return the seconds of each proxy on a space from ``cost.json``; empty without the file.
 
-    AZ-NAS costs what its components cost together.
+    The cost of AZ-NAS is the sum of its components.
 
     Raises:
         DataError: the file is damaged.
@@ -67,7 +67,7 @@ def seconds_of(folder: Path, space: str) -> dict[str, Seconds]:
     if set(AZ_NAS) <= set(costs):
         parts = [costs[name] for name in AZ_NAS]
         total = sum(part.mean for part in parts)
-        # Each part has built the network, and joined they build it once.
+        # Each component includes building the network, which AZ-NAS needs only once.
         total -= (len(parts) - 1) * costs[_BUILD].mean if _BUILD in costs else 0.0
         costs["az_nas"] = Seconds(total, float("nan"), parts[0].networks)
     return costs
@@ -80,18 +80,18 @@ def measure_cost(
     networks: int = NETWORKS,
     batches: Mapping[str, int] | None = None,
 ) -> None:
-    """Time proxies, and write ``cost.json``.
+    """Measure the time of proxies, and write ``cost.json``.
 
-    Everything runs in this process on one thread; what is counted is its CPU time, so that other
-    work on the machine matters little (it still shares caches and memory).
+    Everything runs in this process on one thread. CPU time is measured, so that other work on the
+    machine has little effect (it still shares caches and memory).
 
     Args:
-        stored: whose folder the file goes to.
+        stored: the file is written to its folder.
         bar: shows the progress.
-        workers: not used: one core is what is measured.
-        networks: of a space.
-        batches: by proxy the images that it gets; None takes all of the sweep, and the exported
-            files in ``results/proxies``.
+        workers: ignored, because one core is measured.
+        networks: number of networks of a space.
+        batches: number of images for each proxy; None means all proxies of the sweep, and the
+            exported files in ``results/proxies``.
 
     Raises:
         GreenMachineError: the benchmark or its images are missing.
@@ -111,7 +111,7 @@ def measure_cost(
 def _timed(
     benchmark: Benchmark, proxies: Sequence[tuple[Proxy, int]], networks: int, told: Progress
 ) -> dict[str, list[float]]:
-    """Return by proxy the seconds of each network, with what building it took."""
+    """Return the seconds of each network by proxy, including those for building it."""
     chosen = np.random.default_rng(0).choice(len(benchmark), networks + 1, replace=False).tolist()
     batches = {size: benchmark.images(_DATASET, size) for _, size in proxies}
     seconds: dict[str, list[float]] = {}
@@ -130,7 +130,7 @@ def _timed(
             for name, took in spent.items():
                 seconds.setdefault(name, []).append(took)
     for proxy, _ in proxies:
-        if isinstance(proxy, ArchitectureProxy):  # too fast for one alone: the mean of them all
+        if isinstance(proxy, ArchitectureProxy):  # too fast for one network; the mean over all
             start = time.process_time()
             architecture_scores(proxy, benchmark.space, benchmark.archs)
             seconds[proxy.name] = [(time.process_time() - start) / len(benchmark)]
@@ -168,12 +168,13 @@ TABLE = Table(
     name="cost",
     title="What a score costs",
     words="""\
-CPU seconds of one core for a network at full depth, as CIFAR-10 needs it: mean and standard
-deviation over random networks. Each proxy works alone, with a batch of 16 images (8 for `ntk` and
-`gradsign`), and pays for building the network, which `(build)` tells. A sweep of many proxies costs
-less than their sum, for it builds a network and runs its passes once. `sed` builds nothing: its
-figure is the mean over all architectures in one call. `az_nas` is the sum of its four components,
-with one network built. `cost.json`, beside the scores, tells machine and time of every network.""",
+CPU seconds of one core for one network at full depth, on CIFAR-10: mean and standard deviation over
+random networks. Each proxy is measured alone, with a batch of 16 images (8 for `ntk` and
+`gradsign`). The time includes building the network, whose share is in the row `(build)`. A sweep of
+many proxies takes less than the sum of their times, because it builds each network and runs its
+passes once. `sed` builds no network; its time is the mean over all architectures in one call.
+`az_nas` is the sum of its four components, with the network built once. `cost.json`, beside the
+scores, has the machine and the time of every network.""",
     rows=_rows,
     columns=(Column("seconds a network", "alone", "seconds", ".3g"),),
     drawing=Drawing(

@@ -1,7 +1,7 @@
-"""Repeated small samples of scored networks: how far a figure moves with the networks.
+"""Repeated small samples of scored networks, to see how a value depends on the sample.
 
-Zero-cost proxies are published with Kendall's tau on about a hundred networks, random ones or ones
-that are stratified by accuracy, and mostly without a spread. Many draws give mean and spread.
+Papers on zero-cost proxies report Kendall's tau on about a hundred networks, random or stratified
+by accuracy, and mostly without a standard deviation. Many draws give mean and standard deviation.
 """
 
 from __future__ import annotations
@@ -16,29 +16,29 @@ __all__ = ["BINS", "DRAWS", "SIZE", "accuracy_bins", "random_draws", "stratified
 Indices = npt.NDArray[np.int64]
 
 DRAWS = 100
-"""Samples a figure: thirty would leave its standard deviation known to an eighth."""
+"""Number of samples; with 30 the relative error of the standard deviation would be an eighth."""
 
 SIZE = 100
-"""Networks a sample."""
+"""Number of networks in a sample."""
 
 BINS = 10
-"""Of equal width in accuracy."""
+"""Number of bins of equal width in accuracy."""
 
 
 def random_draws(networks: int, size: int = SIZE, draws: int = DRAWS) -> Iterator[Indices]:
-    """Yield (size,) places of networks, each once in a draw; the same draws at every call."""
+    """Yield (size,) indices of distinct networks; every call yields the same draws."""
     rng = np.random.default_rng(0)
     for _ in range(draws):
         yield rng.choice(networks, size, replace=False)
 
 
 def accuracy_bins(accuracy: npt.ArrayLike, space: npt.ArrayLike) -> list[Indices]:
-    """Return for each of ``BINS`` bins the places in ``accuracy`` that fall into it.
+    """Return for each of ``BINS`` bins the indices in ``accuracy`` that fall into it.
 
     Args:
-        accuracy: (n,) of the networks to draw from.
-        space: (N,) of the whole space, from whose least to greatest value the bins reach: so they
-            do not move with the networks that happen to be scored.
+        accuracy: (n,) accuracies of the networks to draw from.
+        space: (N,) accuracies of the whole space. The bins range from their least to their greatest
+            value, so they do not depend on which networks are scored.
     """
     reach = np.asarray(space, dtype=np.float64)
     edges = np.linspace(reach.min(), reach.max(), BINS + 1)
@@ -49,10 +49,10 @@ def accuracy_bins(accuracy: npt.ArrayLike, space: npt.ArrayLike) -> list[Indices
 def stratified_draws(
     bins: list[Indices], size: int = SIZE, draws: int = DRAWS
 ) -> Iterator[Indices]:
-    """Yield about ``size`` places of networks, equally many from every bin.
+    """Yield about ``size`` indices of networks, equally many from every bin.
 
-    A bin with fewer gives all it has, and no other bin makes up for it: the draw is smaller. (What
-    ``fitness.stratified_sample`` does, a draw of full size, would add to the good networks alone.)
+    A bin with fewer networks contributes all it has, and the draw is then smaller. (A draw of full
+    size, as in ``fitness.stratified_sample``, would only add good networks.)
     """
     rng = np.random.default_rng(0)
     share = size // len(bins)

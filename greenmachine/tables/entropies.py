@@ -1,4 +1,4 @@
-"""What SED is compared with: the alternatives of its reconstruction (docs/results/sed.md)."""
+"""Alternatives to the reconstruction of SED, for comparison (docs/results/sed.md)."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ _POOL, _CONV1, _CONV3 = (
 
 
 def live_edges(archs: list[str]) -> tuple[NDArray[np.intp], NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return operations (n, 6), which of them are live (n, 6), and which paths are (n, 4)."""
+    """Return operations (n, 6), which of them are connected (n, 6), and which paths are (n, 4)."""
     ops, paths = live_paths(archs)
     return ops, paths @ ON_PATH, paths
 
 
 def _counted(archs: list[str], values: dict[int, float]) -> Scores:
-    """Return the sum of ``values`` of operations over live edges; minus infinity without a path."""
+    """Return the sum of ``values`` over connected edges; minus infinity without a path."""
     ops, live, paths = live_edges(archs)
     total = sum(value * (live & (ops == op)).sum(axis=1) for op, value in values.items())
     return np.where(paths.any(axis=1), total, -np.inf)
 
 
 def _path_sums(archs: list[str]) -> tuple[Scores, NDArray[np.bool_]]:
-    """Return the sum of the changes along each path (n, 4), and which paths are live."""
+    """Return the sum of the changes along each path (n, 4), and which paths are connected."""
     ops, paths = live_paths(archs)
     changes = np.array([CHANGES[name] for name in OPERATIONS])[ops]
     return np.stack([changes[:, path].sum(axis=1) for path in PATHS], axis=1), paths
@@ -55,7 +55,7 @@ def _over_paths(archs: list[str]) -> dict[str, Scores]:
 
 
 def _output_entropy(archs: list[str]) -> Scores:
-    """Return ½·log of the variance of the output, where a convolution sets it to 1."""
+    """Return ½·log of the variance of the output, where a convolution sets the variance to 1."""
     ops, _ = live_paths(archs)
     variance = np.zeros((len(archs), 4))
     variance[:, 0] = 1
@@ -69,9 +69,9 @@ def _output_entropy(archs: list[str]) -> Scores:
 
 
 def topology_scores(archs: list[str]) -> dict[str, Scores]:
-    """Return by name the scores of cells, (len(archs),): SED, its alternatives, an additive count.
+    """Return by name the scores of cells, (len(archs),): SED, alternatives, an additive count.
 
-    Minus infinity, the lowest, is the score of a cell without a path.
+    Minus infinity, the lowest score, is that of a cell without a path.
     """
     return {
         "sed": topology_entropy(archs),

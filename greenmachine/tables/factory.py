@@ -1,4 +1,4 @@
-"""GreenFactory's table (arXiv 2505.09344): what a forest over proxies is worth, four protocols."""
+"""GreenFactory's table (arXiv 2505.09344): the accuracy of a forest over proxies."""
 
 from __future__ import annotations
 
@@ -62,23 +62,29 @@ TABLE = Table(
     name="greenfactory",
     title="GreenFactory",
     words="""\
-A random forest over proxies predicts test accuracy; tau-b, R² and mean absolute error (percent) of
-what it predicts, mean and standard deviation over the seeds of training sample and forest.
-`green_factory` reads every proxy of the zoo that is scored, `green_factory_trivial` the trivial
-scores too, `green_factory_all` what this project evolved with them, `green_factory_space` what of
-the zoo was scored on all networks of the space. `green_factory_evolved` reads what evolved, with
-trivial scores and what else was scored on the same networks: all of the space, where it was scored
-on all. `(encoding)`, the score to beat, is the same forest over the architecture's string alone:
-the operation of every edge, one-hot, or the five widths; `(encoding_space)` likewise on all
-networks of the space. `train` networks are in training; trivial scores, in brackets, need none.
+A random forest over proxies predicts test accuracy. The table has tau-b, R² and mean absolute error
+(percent) of the predictions: mean and standard deviation over the seeds of training sample and
+forest. `train` is the number of networks in training. The forests differ in their features:
 
-- `all`: every scored network, those of the training sample too.
+- `green_factory`: all scored proxies of the zoo.
+- `green_factory_trivial`: these and the baselines.
+- `green_factory_all`: these, the baselines and the proxies that this project evolved.
+- `green_factory_space`: the proxies of the zoo that were scored on all networks of the space.
+- `green_factory_evolved`: the evolved proxies, the baselines and the other proxies that were scored
+  on the same networks, which are the whole space if it was scored.
+- `(encoding)`: the baseline of forests, which reads only the architecture string: the operation of
+  every edge, one-hot, or the five widths. `(encoding_space)` is the same on the whole space.
+
+Other names in brackets are baselines, which need no training. The protocols are:
+
+- `all`: every scored network, including the training sample.
 - `held_out`: the networks not in training.
 - `held_out_classes`: no cell in training is isomorphic to a held-out one (topology space only).
-- `held_out_unseen`: networks not in training whose accuracies, and those of isomorphic cells, chose
-  no evolved proxy either. On cells that is another population: few of the bad ones are left.
+- `held_out_unseen`: networks not in training that were also not used in the search of an evolved
+  proxy, nor are isomorphic to one that was. On the topology space their distribution differs: they
+  contain few bad cells.
 
-The published tau stands beside every protocol and number, for the paper's own are not known.""",
+The paper does not describe its protocol, so its tau is shown for every protocol and `train`.""",
     rows=_rows,
     columns=(
         Column("τ all", "all", "tau"),

@@ -1,4 +1,4 @@
-"""The figure of a table, an SVG: a panel a space and data set, a row a proxy, a dot a protocol."""
+"""The figure of a table, an SVG: one panel per space and data set, one row per proxy."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ __all__ = ["draw"]
 
 
 def draw(table: pd.DataFrame, drawing: Drawing, keys: Sequence[str]) -> str:
-    """Return the SVG, with published values as hollow diamonds in the colour of their protocol.
+    """Return the SVG; published values are hollow diamonds in the colour of their protocol.
 
     Args:
         table: the long rows.
-        drawing: what of them is shown.
-        keys: columns that tell the rows of the figure apart.
+        drawing: which of them are shown.
+        keys: columns that identify the rows of the figure.
     """
     import altair as alt
 
     shown = table[(table["metric"] == drawing.metric) & table["protocol"].isin(drawing.protocols)]
     names = [", ".join(map(str, key)) for key in shown[list(keys)].itertuples(index=False)]
     values = shown[["mean", "std", "published"]].astype(float)
-    if drawing.logarithmic:  # of zero and less there is no logarithm
+    if drawing.logarithmic:  # zero and negative values have no logarithm
         values = values.where(values > 0)
     shown = shown[["space", "dataset", "protocol"]].assign(line=names, **values)
     first = shown["protocol"] == drawing.protocols[0]
@@ -58,7 +58,7 @@ def draw(table: pd.DataFrame, drawing: Drawing, keys: Sequence[str]) -> str:
 
 
 def _order(rows: pd.DataFrame, drawing: Drawing) -> list[str]:
-    """Return the rows of the figure: the best first, by the first protocol that each has."""
+    """Return the rows of the figure, the best first, by the first protocol that each has."""
     values = rows["mean"].fillna(rows["published"])
     known = rows.assign(x=np.log10(values) if drawing.logarithmic else values)
     means = known.pivot_table(index="line", columns="protocol", values="x", aggfunc="mean")

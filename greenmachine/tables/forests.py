@@ -1,6 +1,6 @@
-"""Forests over proxies (GreenFactory, arXiv 2505.09344): fitted and tried; what they are worth.
+"""Forests over proxies (GreenFactory, arXiv 2505.09344): fit them and measure how well they rank.
 
-``forests.json`` keeps it beside the scores, so that the table is made without fitting anything.
+The measures are stored in ``forests.json`` beside the scores, so that the table needs no fitting.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ _COMMAND = "`greenmachine reproduce greenfactory --recompute`"
 
 @dataclass(frozen=True)
 class Study:
-    """Which forests are fitted.
+    """The forests that are fitted.
 
     Attributes:
         train: numbers of networks in training, or shares up to 1.
-        seeds: of sample and forest.
-        trees: of a forest.
+        seeds: number of seeds of sample and forest.
+        trees: number of trees of a forest.
     """
 
     train: tuple[float, ...] = (100, 1000, 0.8)
@@ -45,15 +45,15 @@ STUDY = Study()
 
 
 def fit_forests(stored: Stored, bar: Bar, workers: int = -1, study: Study = STUDY) -> None:
-    """Fit every forest of the study that ``forests.json`` does not have, and write it there.
+    """Fit every forest of the study that is not in ``forests.json``, and add it.
 
-    The file is written after each space and data set, so that Ctrl-C loses one of them at most.
+    The file is written after each space and data set, so that Ctrl-C loses at most one of them.
 
     Args:
         stored: the scores.
         bar: shows the progress.
-        workers: threads; results do not depend on it.
-        study: what is fitted.
+        workers: number of threads; results do not depend on it.
+        study: the forests to fit.
 
     Raises:
         GreenMachineError: there are no scores, or scikit-learn is not installed.
@@ -80,9 +80,9 @@ def fit_forests(stored: Stored, bar: Bar, workers: int = -1, study: Study = STUD
 
 
 def kept_forests(stored: Stored) -> Iterator[tuple[Scored, list[dict[str, Any]]]]:
-    """Yield what the forests of ``forests.json`` are worth, a row a forest and protocol.
+    """Yield the measures of the forests in ``forests.json``, one row per forest and protocol.
 
-    Those of other scores than the stored ones are left out, and that is said.
+    Forests of other scores than the stored ones are left out, and a message says so.
 
     Raises:
         DataError: there are none, or the file is damaged.
@@ -102,7 +102,7 @@ def kept_forests(stored: Stored) -> Iterator[tuple[Scored, list[dict[str, Any]]]
 def _version() -> str | None:
     try:
         return version("scikit-learn")
-    except PackageNotFoundError:  # the first forest says what to install
+    except PackageNotFoundError:  # fitting the first forest raises the error
         return None
 
 
@@ -161,7 +161,7 @@ def _sources(scored: Scored) -> dict[str, str]:
 
 
 def _held(stored: Stored) -> dict[str, Any]:
-    """Return the stored forests' worth by space and data set; empty where there is no file."""
+    """Return the stored measures by space and data set; empty if there is no file."""
     path = _path(stored)
     if not path.is_file():
         return {}

@@ -1,4 +1,4 @@
-"""What evolved proxies are worth where they were not evolved."""
+"""How well evolved proxies rank networks that were not used in their search."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _EVOLVED_ON = {proxy.name: proxy.evolved_on for proxy in EVOLVED}
 
 
 def unseen(scored: Scored, indices: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """Return for networks of a space (n,) whether their accuracies chose no evolved proxy.
+    """Return for networks of a space, (n,), whether no search of an evolved proxy used them.
 
-    Those that did are the training and validation networks of any run that found one, and the
-    networks that compute the same function as one of them.
+    The networks that were used are the training and validation networks of any run that found such
+    a proxy, and all networks that compute the same function as one of them.
     """
     functions = scored.benchmark.functions
     chose = [index for proxy in EVOLVED for index in proxy.seen(scored.benchmark.name)]
@@ -36,7 +36,7 @@ def unseen(scored: Scored, indices: npt.NDArray[np.int64]) -> npt.NDArray[np.boo
 def _measure(scored: Scored) -> Iterator[dict[str, object]]:
     every = scored.evolved_pool.only(_shown)
     chose_none = every.part(unseen(scored, scored.evolved["index"].to_numpy(dtype=np.int64)))
-    # What evolved elsewhere is scored where the zoo is: no network of this space chose it.
+    # Proxies that evolved on other spaces are scored on the networks of the zoo.
     elsewhere = scored.pool.only(lambda name: name in _EVOLVED_ON and name not in every.scores)
     for whole, left in ((every, chose_none), (elsewhere, elsewhere)):
         if whole.scores:
@@ -62,23 +62,23 @@ TABLE = Table(
     name="generalisation",
     title="Evolved proxies on networks that did not choose them",
     words=f"""\
-Kendall's tau-b with true test accuracy, of proxies that this project's runs found. `evolved_on`
-tells the spaces and data sets whose accuracies chose one: on the others it meets accuracies that it
-never saw. Names in brackets are trivial scores of the same networks.
+Kendall's tau-b with true test accuracy, for proxies that this project's runs found. `evolved_on`
+lists the spaces and data sets whose accuracies the search used; all others are new to the proxy.
+Names in brackets are baselines on the same networks.
 
-- `scored`: all networks that the proxies of NATS-Bench were scored on, a random sample or the
-  space (how many: `networks` in the CSV), those that chose one among them: the figure to set
-  beside what is published for a space. Those of what evolved elsewhere alone are the zoo's, fewer;
-  ± is the jackknife standard error.
-- `unseen`: what is left of those without networks that were in the training or validation sample
-  of any run that found one of these proxies, or that compute the same function as one. Leaving out
-  whole classes of equal cells leaves more cells of small classes than the space has, so this
-  is another population, not just fewer.
-- `random`, `stratified`: {DRAWS} draws from those of `unseen`, of {SIZE} or of {SIZE // BINS} in
-  each of {BINS} bins of equal width in accuracy; mean and standard deviation.
+- `scored`: all networks on which the evolved proxies of NATS-Bench were scored, a random sample or
+  the space (`networks` in the CSV), including networks used in the search. Compare these values
+  with those published for a space. Proxies that were evolved only on other spaces are scored on
+  fewer networks, those of the zoo. ± is the jackknife standard error.
+- `unseen`: these networks without those used in the training or validation sample of any run that
+  found one of these proxies, and without all networks that compute the same function as one.
+  Because whole classes of equal cells are excluded, small classes are overrepresented. The
+  distribution differs from the full space, so compare within this column only.
+- `random`, `stratified`: {DRAWS} draws from the networks of `unseen`, of {SIZE}, or of
+  {SIZE // BINS} in each of {BINS} bins of equal width in accuracy; mean and standard deviation.
 
-`best 10 %` is tau among the most accurate tenth; `top` the accuracy of the one of `unseen` that
-ranks first, `regret` what the best one has more.""",
+`best 10 %` is tau among the most accurate tenth of the networks. `top` is the accuracy of the
+network of `unseen` that ranks first, and `regret` its distance to the best accuracy.""",
     rows=_rows,
     columns=(
         Column("τ scored", "scored", "tau"),

@@ -1,4 +1,4 @@
-"""What the forests of GreenFactory's table read."""
+"""The features of the forests in GreenFactory's table."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ __all__ = ["ENCODINGS", "INPUTS", "Inputs", "encoding"]
 
 
 def encoding(benchmark: Benchmark, indices: pd.Series[int]) -> pd.DataFrame:
-    """Return what the architectures' strings say, (networks, features).
+    """Return features of the architectures' strings, (networks, features).
 
-    It is the operation of every edge, one-hot, or the five widths.
+    They are the operation of every edge, one-hot, or the five widths.
     """
     archs = [benchmark.archs[index] for index in indices]
     if benchmark.name == "nats-sss":
@@ -34,14 +34,14 @@ def encoding(benchmark: Benchmark, indices: pd.Series[int]) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a forest reads.
+    """The features of a forest.
 
     Attributes:
-        zoo: proxies of the zoo, all that are scored: no accuracy chose one.
-        evolved: what this project evolved.
-        trivial: the trivial scores.
-        text: the architecture's string, encoded.
-        whole: whether every network of the space counts, or those that the zoo was scored on.
+        zoo: whether all scored proxies of the zoo, which need no accuracies, are features.
+        evolved: whether the proxies that this project evolved are.
+        trivial: whether the baselines are.
+        text: whether the encoded architecture string is.
+        whole: whether every network of the space counts, or only those on which the zoo was scored.
     """
 
     zoo: bool = False
@@ -51,7 +51,7 @@ class Inputs:
     whole: bool = False
 
     def networks(self, scored: Scored) -> pd.DataFrame:
-        """Return the score table of the networks that it is fitted on and judged on."""
+        """Return the score table of the networks on which it is fitted and evaluated."""
         return scored.whole if self.whole and scored.whole is not None else scored.frame
 
     def proxies(self, scored: Scored) -> list[str]:
@@ -72,7 +72,7 @@ class Inputs:
         return pd.concat(parts, axis=1)
 
     def apply(self, scored: Scored) -> bool:
-        """Whether the scores have what it asks for."""
+        """Return whether the scores contain the features."""
         found = set(self.proxies(scored))
         if self.evolved:
             return bool(found & {proxy.name for proxy in EVOLVED})
@@ -90,4 +90,4 @@ INPUTS = {
     "(encoding_space)": Inputs(text=True, whole=True),
 }
 ENCODINGS = tuple(name for name, inputs in INPUTS.items() if inputs.text)
-"""Names of forests that read no proxy."""
+"""Names of the forests without proxies as features."""

@@ -27,7 +27,7 @@ def _rows(stored: Stored) -> pd.DataFrame:
 
 
 def _of_one_image(stored: Stored) -> Iterator[dict[str, object]]:
-    """Yield how scores of the first data set's networks and image rank on every data set."""
+    """Yield how scores on networks and image of the first data set rank on every data set."""
     for scored in stored.scored:
         if scored.dataset != DATASETS[0]:
             continue
@@ -43,13 +43,13 @@ TABLE = Table(
     title="MeCo",
     words=f"""\
 Spearman's rho of scores with true test accuracy. `meco_modules` is the authors' protocol (the
-output of every module, containers too), which the published figures are of; `meco` counts every
-layer once; `meco_opt` and `meco_opt_modules` take eight random channels of a layer; the others are
-over a batch (`greenmachine proxies show NAME`). Names in brackets are trivial scores.
+output of every module, including containers), which the published values use. `meco` counts every
+layer once. `meco_opt` and `meco_opt_modules` use eight random channels of a layer. The others are
+computed over a batch (`greenmachine proxies show NAME`). Names in brackets are baselines.
 
 {PROTOCOLS}
-- `cifar10_image`: all networks that are scored on CIFAR-10, by these scores, on every data set: the
-  authors show one image of 32x32 or 64x64, ImageNet16-120 has 16x16.""",
+- `cifar10_image`: all networks that are scored on CIFAR-10, ranked by these scores on every data
+  set, because the authors use one image of 32x32 or 64x64, and ImageNet16-120 has 16x16.""",
     rows=_rows,
     columns=(
         Column("ρ scored", "scored", "spearman"),

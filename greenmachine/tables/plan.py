@@ -1,16 +1,16 @@
-"""What the sweeps of the tables score, on which networks, in which order.
+"""The plan of the sweeps for the tables: which proxies, on which networks, in which order.
 
 The 3,000 random networks of a space are those of ``greenmachine score --sample 3000 --seed 0``, the
-same for every proxy and data set, at full depth. They are scored in rounds of 500, drawn evenly:
-all of a round comes before any of the next, and in a round what costs little before what costs
-much, so that a sweep that ends early leaves a smaller random sample of everything. Batches hold 16
-images, 8 where a proxy costs a backward pass an image (``ntk``, ``gradsign``), and for evolved
-proxies as many as in their runs. ``epe_nas`` correlates within classes, of which a batch of 16
-images has too few where there are more than ten: CIFAR-10 only. So is ``vkdnw``, which takes a
-backward pass a class.
+same for every proxy and data set, at full depth. They are scored in rounds of 500 random networks.
+All proxies score a round before the next round begins, the cheap ones first, so a sweep that ends
+early leaves a smaller random sample for every proxy. Batches have 16 images, or 8 if a proxy needs
+a backward pass per image (``ntk``, ``gradsign``); evolved proxies use the batch of their runs.
+``epe_nas`` correlates images of one class, of which a batch of 16 has too few if there are more
+than ten classes, so it is scored only on CIFAR-10. So is ``vkdnw``, which needs a backward pass per
+class.
 
-What evolved on NATS-Bench is scored on whole spaces: the first rounds are those of the zoo, others
-follow.
+Proxies that were evolved on NATS-Bench are scored on whole spaces: first on the rounds of the zoo,
+then on further rounds.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from greenmachine.tables.sources import DATASETS, FOUND
 
 __all__ = ["EVOLVED_PLAN", "PLAN", "Group", "Plan"]
 
-# What one forward and one backward pass give, or less.
+# Proxies that need at most one forward and one backward pass.
 _FORWARD = (
     "params",
     "weight_count",
@@ -70,10 +70,10 @@ class Group:
     """Proxies that are scored together.
 
     Attributes:
-        name: in those of its parts.
-        proxies: names in the zoo.
-        batch: images.
-        datasets: where they are defined.
+        name: part of the names of its files.
+        proxies: names of the proxies.
+        batch: number of images.
+        datasets: data sets on which they are defined.
     """
 
     name: str
@@ -87,11 +87,11 @@ class Plan:
     """A sweep.
 
     Attributes:
-        groups: of proxies.
-        networks: of a space, or all where it has fewer.
-        rounds: that the networks are scored in.
-        whole: whether rounds as large follow these, until no network of the space is left.
-        kind: what the names of its files have before ``.parquet``.
+        groups: groups of proxies.
+        networks: number of networks of a space; all if it has fewer.
+        rounds: number of rounds in which these networks are scored.
+        whole: whether further rounds of this size follow, until the whole space is scored.
+        kind: suffix of its files before ``.parquet``.
     """
 
     groups: tuple[Group, ...]
@@ -101,7 +101,7 @@ class Plan:
     kind: str = ""
 
     def samples(self, size: int) -> list[list[int]]:
-        """Return by round the networks, ascending, of a space of ``size``."""
+        """Return the networks of each round, ascending, for a space of ``size``."""
         rng = np.random.default_rng(0)
         chosen = rng.choice(size, min(size, self.networks), replace=False)
         rounds = np.array_split(rng.permutation(chosen), self.rounds)
@@ -125,10 +125,10 @@ PLAN = Plan(
     networks=3000,
     rounds=6,
 )
-"""Of what knows no accuracy of these spaces."""
+"""The plan of proxies that used no accuracy of these spaces."""
 
 EVOLVED_PLAN = Plan(
-    # As they were evolved: their exports score batches of this size too.
+    # The batch of their runs and of their exported files.
     groups=(
         Group("evolved", _EVOLVED, batch=4),
         Group("stratified", ("nats_sss_stratified",), batch=4),
@@ -139,4 +139,4 @@ EVOLVED_PLAN = Plan(
     whole=True,
     kind=FOUND,
 )
-"""Of what evolved on them."""
+"""The plan of proxies that evolved on these spaces."""

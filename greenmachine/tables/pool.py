@@ -1,4 +1,4 @@
-"""Networks with their accuracies and scores, as the tables judge them."""
+"""Networks with their accuracies and scores, as the tables evaluate them."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Pool:
 
     Attributes:
         accuracy: (n,) test accuracies in percent.
-        scores: by proxy (n,), higher is better for all of them, not finite = failed. Trivial
-            scores have their names in brackets.
+        scores: (n,) by proxy, higher is better for all; a score that is not finite means failed.
+            Names of baselines are in brackets.
     """
 
     accuracy: Floats
@@ -30,12 +30,12 @@ class Pool:
         return len(self.accuracy)
 
     def matrix(self) -> Floats:
-        """Return (proxies, n) the scores, where a failed network has minus infinity."""
+        """Return the scores, (proxies, n), with minus infinity for failed networks."""
         stack = np.stack(list(self.scores.values()))
         return np.where(np.isfinite(stack), stack, -np.inf)
 
     def only(self, chosen: Callable[[str], bool]) -> Pool:
-        """Return the same networks with the proxies alone whose names are ``chosen``."""
+        """Return the same networks with only the proxies whose names are ``chosen``."""
         return Pool(self.accuracy, {n: values for n, values in self.scores.items() if chosen(n)})
 
     def part(self, chosen: npt.NDArray[np.bool_]) -> Pool:

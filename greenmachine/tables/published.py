@@ -1,8 +1,8 @@
-"""What the papers report. It stands in a column of its own, and is mixed with nothing of ours.
+"""Values that the papers report, which have a column separate from the measured values.
 
-Where a paper does not say how it measured, the protocol is ``unknown``. A figure is for CIFAR-10,
-CIFAR-100 and ImageNet16-120 in this order, as far as it is known. What is published of all cells
-stands at protocol ``scored``.
+If a paper does not describe how it measured, the protocol is ``unknown``. The values are for
+CIFAR-10, CIFAR-100 and ImageNet16-120 in this order, as far as they are known. Values published
+for all cells have the protocol ``scored``.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ Figures = Mapping[tuple[str, str, str, str], tuple[float, ...]]
 _TSS, _SSS = "nats-tss", "nats-sss"
 
 RANKING: Figures = {
-    # arXiv 2411.15290: the best proxy that it found, whose formula is not known to us.
+    # arXiv 2411.15290: the best proxy of the paper, whose formula is not known here.
     (_TSS, "stratified", "tau", "greenmachine"): (0.78, 0.71),
     (_SSS, "stratified", "tau", "greenmachine"): (0.89, 0.77),
-    # Its ancestor EZNAS.
+    # EZNAS, an earlier method.
     (_TSS, "unknown", "tau", "eznas"): (0.620, 0.617),
     (_SSS, "unknown", "tau", "eznas"): (0.707,),
-    # Not in the papers of these proxies: scores of one seed that others have published.
+    # Not from the papers of these proxies, but from scores of one seed that others published.
     (_TSS, "scored", "tau", "az_nas"): (0.741,),
     (_TSS, "live", "tau", "nwot"): (0.623, 0.648, 0.614),
     (_TSS, "live", "tau", "(params)"): (0.621, 0.586, 0.547),
@@ -39,13 +39,14 @@ RANKING: Figures = {
     (_TSS, "live", "tau", "l2_norm"): (0.550, 0.567, 0.545),
     (_TSS, "live", "tau", "snip"): (0.441, 0.439, 0.404),
     (_TSS, "live", "tau", "grad_norm"): (0.440, 0.438, 0.404),
-    # As their code has it, where a channel counts once for each of its weights.
+    # As in their code, where a channel counts once for each of its weights.
     (_TSS, "live", "tau", "fisher_broadcast"): (0.399, 0.397, 0.358),
     (_TSS, "live", "tau", "grasp"): (0.377, 0.375, 0.374),
     (_TSS, "live", "tau", "zen"): (0.109, 0.084, 0.092),
     (_TSS, "live", "tau", "plain"): (-0.233, -0.243, -0.229),
-    # Table 1 of Tybl and Neumann, CVPR 2025, mean of five runs. The cells are those without dead
-    # operations: their FLOPs (.623 .586 .545, nDCG .745 .576 .403) rank so on these and no others.
+    # Table 1 of Tybl and Neumann, CVPR 2025, mean of five runs. The cells are those without unused
+    # operations: only on these do FLOPs have the published values (.623 .586 .545, nDCG .745 .576
+    # .403).
     (_TSS, "live", "tau", "az_nas"): (0.712, 0.696, 0.673),
     (_TSS, "live", "tau", "zico"): (0.607, 0.614, 0.587),
     (_TSS, "live", "tau", "trainable_layers"): (0.626, 0.646, 0.623),
@@ -76,8 +77,8 @@ _KEYS = ["proxy", "space", "dataset", "protocol", "metric"]
 def with_published(table: pd.DataFrame, figures: Figures) -> pd.DataFrame:
     """Return the long rows with the column ``published``.
 
-    A figure of a space and data set in ``table`` that has no row there gets one, without a value of
-    ours: what was not scored is not hidden.
+    A published value for a space and data set of ``table`` without a row there gets a row without a
+    measured value, so that missing measurements are visible.
     """
     rows = [
         (proxy, space, dataset, protocol, metric, value)

@@ -33,22 +33,22 @@ Floats = npt.NDArray[np.float64]
 PROTOCOLS = f"""\
 - `random`: {DRAWS} draws of {SIZE} of the scored networks; mean and standard deviation.
 - `stratified`: the same for draws of {SIZE // BINS} networks from each of {BINS} bins of equal
-  width between the least and the greatest accuracy of the space. A bin with fewer gives what it
-  has: column `networks` of the CSV tells the mean size of a draw.
-- `scored`: all networks that are scored, a random sample of the space where they are fewer; ± is
+  width between the least and the greatest accuracy of the space. A bin with fewer networks
+  contributes all of them; column `networks` of the CSV has the mean size of a draw.
+- `scored`: all scored networks, which are a random sample of the space or the whole space; ± is
   the jackknife standard error.
-- `live`: those of them without dead operations (topology space only).
-- `space`: every network of the space, for trivial scores and for proxies that scored all.
-- `live_space`: those of them without dead operations (topology space only).
-- `stratified_space`: the stratified draws from them. Where the scored networks are few, bins of
-  low accuracy hold less than their share, which changes what `stratified` gives."""
+- `live`: the scored networks without unused operations (topology space only).
+- `space`: every network of the space, for baselines and for proxies that scored all networks.
+- `live_space`: every network without unused operations (topology space only).
+- `stratified_space`: stratified draws from the whole space. If few networks are scored, bins of
+  low accuracy have too few of them, which changes the values of `stratified`."""
 
 
 def drawn(pool: Pool, whole: Floats) -> Iterator[dict[str, object]]:
     """Yield rows of tau and Spearman's rho over random and stratified draws.
 
     Args:
-        pool: the networks to draw from; more than ``SIZE``, or there are no rows.
+        pool: the networks to draw from; without more than ``SIZE`` of them there are no rows.
         whole: (N,) accuracies of the whole space.
     """
     if len(pool) <= SIZE:
@@ -79,10 +79,10 @@ def drawn(pool: Pool, whole: Floats) -> Iterator[dict[str, object]]:
 
 
 def top_accuracy(scores: Floats, accuracy: Floats) -> float:
-    """Return the accuracy of the network with the highest score: the mean where several have it.
+    """Return the accuracy of the network with the highest score; the mean if several tie.
 
     Args:
-        scores: (n,), not finite = failed.
+        scores: (n,); a score that is not finite means failed.
         accuracy: (n,) in percent.
     """
     ranked = np.where(np.isfinite(scores), scores, -np.inf)
@@ -90,7 +90,7 @@ def top_accuracy(scores: Floats, accuracy: Floats) -> float:
 
 
 def _spearman(scores: Floats, accuracy: Floats) -> Floats:
-    """Return rho of each row of (rows, n), NaN where all of a row are tied."""
+    """Return rho of each row of (rows, n), NaN if all values of a row are tied."""
     ranks = stats.rankdata(scores, axis=1)
     truth = stats.rankdata(accuracy)
     ranks, truth = ranks - ranks.mean(axis=1, keepdims=True), truth - truth.mean()
@@ -100,7 +100,7 @@ def _spearman(scores: Floats, accuracy: Floats) -> Floats:
 
 
 def at_once(protocol: str, pool: Pool) -> Iterator[dict[str, object]]:
-    """Yield the rows of all networks of ``pool`` together; none where they are too few."""
+    """Yield the rows of all networks of ``pool`` together; none if they are too few."""
     if len(pool) < LEAST_RANKED:
         return
     best = float(pool.accuracy.max())
@@ -155,22 +155,23 @@ TABLE = Table(
     name="greenmachine",
     title="How well proxies rank",
     words=f"""\
-Kendall's tau-b with true test accuracy in the direction that a proxy is said to have: a negative
-figure ranks against it. Networks without a score rank last. Names in brackets are trivial scores of
-the same networks. `greenmachine` and `eznas` are published alone: their formulas are not known.
+Kendall's tau-b with true test accuracy, in the direction stated for each proxy; a negative value
+means that the proxy ranks in the opposite direction. Networks without a score rank last. Names in
+brackets are baselines on the same networks. `greenmachine` and `eznas` have only published values,
+because their formulas are not known.
 
 {PROTOCOLS}
 
 `nDCG` is the normalised discounted cumulative gain of the {FIRST} networks that rank first, with
-gain 2^accuracy - 1 and the accuracy in percent (Tybl and Neumann, CVPR 2025). It depends on how
-many networks there are, so compare within a column only; the published figures are of all cells
-without dead operations.
+gain 2^accuracy - 1 and the accuracy in percent (Tybl and Neumann, CVPR 2025). It depends on the
+number of networks, so compare within a column only; the published values are for all cells without
+unused operations.
 
-`best 10 %` is tau among the most accurate tenth of the scored networks, `top` the accuracy of the
-network that the proxy ranks first (the mean of those that tie there), `regret` what the best scored
-network has more. `az_nas` joins its four components by their ranks among the scored networks.
-Evolved proxies (`gm_...`, `nats_...`) were selected on some networks of their spaces: what they are
-worth on the others is in the table of generalisation.""",
+`best 10 %` is tau among the most accurate tenth of the scored networks. `top` is the accuracy of
+the network that the proxy ranks first (the mean if several tie), and `regret` its distance to the
+best accuracy of a scored network. `az_nas` combines its four components by their ranks among the
+scored networks. Evolved proxies (`gm_...`, `nats_...`) were selected on some networks of their
+spaces; the table of generalisation has their values on the other networks.""",
     rows=_rows,
     columns=(
         Column("τ stratified", "stratified", "tau"),

@@ -18,7 +18,7 @@ from greenmachine.tables.sources import DATASETS, SPACES, Stored
 __all__ = ["TABLE"]
 
 _COMPARED = ("sed", "meco", "synflow", "snip", "nwot", "zico")
-"""Proxies whose cost stands in the table, where it is known."""
+"""Proxies whose cost is in the table, if it is known."""
 
 
 def _measure(benchmark: Benchmark, dataset: str) -> Iterator[dict[str, object]]:
@@ -54,18 +54,17 @@ TABLE = Table(
     name="sed",
     title="SED, reconstructed",
     words="""\
-SED scores every architecture of both spaces from its text; nothing is built, and nothing is read
-but the accuracies. `docs/results/sed.md` derives it, and defines its alternatives `spatial`,
-`paths_sum`, `paths_mean`, `power` and `output`. `(additive_count)` adds up live operations
-(convolution 3×3 +2, 1×1 +1, pool -1); names in brackets are scores to beat. Cells without
-a path rank last, tied.
+SED scores every architecture of both spaces from its string, without building a network.
+`docs/results/sed.md` derives it, and defines its alternatives `spatial`, `paths_sum`, `paths_mean`,
+`power` and `output`. `(additive_count)` is a sum over connected operations (convolution 3×3 +2, 1×1
++1, pool -1); names in brackets are baselines. Cells without a path rank last, tied.
 
 - `space`: every architecture; ± is the jackknife standard error.
-- `live`: those without dead operations (topology space only).
+- `live`: architectures without unused operations (topology space only).
 - `random`, `stratified`: draws of 100, as in table `greenmachine`.
 
-Seconds are of one core and one network (table `cost`). The paper's own tau is not known here; it
-claims three orders of magnitude less time than other proxies.""",
+Seconds are for one core and one network (table `cost`). The paper's own tau is not known here; the
+paper claims three orders of magnitude less time than other proxies.""",
     rows=_rows,
     columns=(
         Column("τ space", "space", "tau"),

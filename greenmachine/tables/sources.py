@@ -1,15 +1,15 @@
-"""What the tables are made from: stored scores of both NATS-Bench spaces.
+"""The data of the tables: stored scores of both NATS-Bench spaces.
 
-A folder holds for a space (nats-tss, nats-sss) and a data set up to three files of
+For each space (nats-tss, nats-sss) and data set, a folder contains up to three files of
 ``greenmachine score --out``:
 
-``<space>-<dataset>.parquet``          many proxies, mostly on a random sample of the space
+``<space>-<dataset>.parquet``          many proxies, usually on a random sample of the space
 ``<space>-<dataset>.all.parquet``      proxies that were scored on every network
-``<space>-<dataset>.evolved.parquet``  what this project's runs found, on as many as there was
-                                       time for, those of the first file before any other
+``<space>-<dataset>.evolved.parquet``  proxies that this project's runs found, on as many networks
+                                       as time allowed, those of the first file first
 
-The networks of the first are those that the tables compare; columns that only the others have join
-them. A file that is missing is said, and its rows are left out.
+The tables compare proxies on the networks of the first file, and add the columns that only the
+other files have. If a file is missing, a message says so, and its rows are left out.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ SPACES = ("nats-tss", "nats-sss")
 DATASETS = ("cifar10", "cifar100", "imagenet16-120")
 
 EVERY, FOUND = ".all", ".evolved"
-"""What the names of the second and the third file have before ``.parquet``."""
+"""Suffixes of the second and the third file before ``.parquet``."""
 
 AZ_NAS = JOINS["az_nas"].components
-"""Proxies whose ranks among the scored networks make AZ-NAS."""
+"""Proxies whose ranks among the scored networks form AZ-NAS."""
 
 
 @dataclass(frozen=True)
@@ -57,11 +57,11 @@ class Scored:
     Attributes:
         benchmark: the space.
         dataset: its data set.
-        frame: of ``read_scores``: the networks that the tables compare.
-        whole: the same for every network of the space, of the files that have them all.
-        evolved: the same for the networks that evolved proxies were scored on, a random sample or
-            the space; ``frame`` where they have no file of their own.
-        paths: of the files, by what their names have before ``.parquet``.
+        frame: result of ``read_scores``: the networks that the tables compare.
+        whole: the same for every network of the space, from files that have all of them.
+        evolved: the same for the networks on which evolved proxies were scored, a random sample or
+            the whole space; ``frame`` if they have no file.
+        paths: the files, by their suffix before ``.parquet``.
     """
 
     benchmark: Benchmark
@@ -73,12 +73,12 @@ class Scored:
 
     @property
     def place(self) -> dict[str, str]:
-        """Space and data set, as the columns of a table call them."""
+        """Space and data set, as columns of a table."""
         return {"space": self.benchmark.name, "dataset": self.dataset}
 
     @cached_property
     def live(self) -> npt.NDArray[np.bool_] | None:
-        """(n,) which networks of ``pool`` have no dead operation; None where none can have any."""
+        """(n,): which networks of ``pool`` have no unused operation; None if not defined."""
         return self._live(self.frame)
 
     @cached_property
@@ -88,12 +88,12 @@ class Scored:
 
     @cached_property
     def pool(self) -> Pool:
-        """The networks of ``frame`` with every proxy, what they join to, and the baselines."""
+        """The networks of ``frame`` with every proxy, their combinations, and the baselines."""
         return self._pool(self.frame)
 
     @cached_property
     def space(self) -> Pool:
-        """Every network: the baselines, what needs none built, what was scored on them all."""
+        """Every network: baselines, proxies that build no network, proxies scored on all."""
         pool = self._pool(self._every)
         archs = [self.benchmark.archs[index] for index in self._every["index"]]
         unbuilt = {
@@ -105,7 +105,7 @@ class Scored:
 
     @cached_property
     def evolved_pool(self) -> Pool:
-        """The networks of ``evolved`` with what was scored on them and the baselines."""
+        """The networks of ``evolved`` with the proxies scored on them, and the baselines."""
         return self._pool(self.evolved)
 
     @property
@@ -133,8 +133,8 @@ class Stored:
     """A folder of scores.
 
     Args:
-        folder: of the score files.
-        announce: told in a line what is missing.
+        folder: folder of the score files.
+        announce: called with a line for each file that is missing.
     """
 
     def __init__(self, folder: Path, announce: Callable[[str], None]) -> None:
@@ -152,10 +152,10 @@ class Stored:
 
     @cached_property
     def scored(self) -> list[Scored]:
-        """The scores that the folder has.
+        """The scores in the folder.
 
         Raises:
-            DataError: there are none, a file is damaged or of other networks, or the table of a
+            DataError: there are none, a file is damaged or has other networks, or the table of a
                 space is missing.
         """
         found = []
@@ -176,14 +176,14 @@ class Stored:
 
     @property
     def files(self) -> list[Path]:
-        """What tables are made from: the score files, measured costs, and fitted forests."""
+        """The files of the tables: scores, measured costs, and fitted forests."""
         paths = [path for s in SPACES for d in DATASETS for path in self._paths(s, d).values()]
         others = [self.folder / name for name in ("cost.json", "forests.json")]
         abroad = sorted((self.folder / "abroad").glob("*.parquet"))
         return [*paths, *(path for path in others if path.is_file()), *abroad]
 
     def _paths(self, space: str, dataset: str) -> dict[str, Path]:
-        # In this order: of a column that two files have, the first one's counts.
+        # In this order: if two files have a column, that of the first is used.
         named = {k: self.folder / f"{space}-{dataset}{k}.parquet" for k in ("", FOUND, EVERY)}
         return {kind: path for kind, path in named.items() if path.is_file()}
 
@@ -206,18 +206,20 @@ class Stored:
             if compared["index"].isin(frame["index"]).all():
                 compared = _joined(compared, frame)
             else:
-                self.announce(f"{paths[kind]} lacks networks of {paths[first]}: it is left out")
+                self.announce(
+                    f"{paths[kind]} does not have all networks of {paths[first]}: it is left out"
+                )
         full = [frame for frame in frames.values() if len(frame) == len(benchmark)]
         whole = reduce(_joined, full) if full else None
         return Scored(benchmark, dataset, compared, whole, frames.get(FOUND, compared), paths)
 
     def _current(self, frame: pd.DataFrame, path: Path) -> pd.DataFrame:
-        """Return ``frame`` without the scores of what has another formula by now."""
+        """Return ``frame`` without the scores of proxies whose formula has changed."""
         told = frame.attrs.get("proxies", {})
         named = [name for name in told if name in PROXIES and name in frame.columns]
         old = [name for name in named if told[name] != PROXIES.find(name).text]
         if old:
-            self.announce(f"{path}: {', '.join(old)} had another formula then: left out")
+            self.announce(f"{path}: the formula of {', '.join(old)} has changed: left out")
         return frame.drop(columns=old)
 
 

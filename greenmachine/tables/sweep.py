@@ -1,10 +1,11 @@
-"""Score the zoo, and what evolved, on networks of both NATS-Bench spaces and the three data sets.
+"""Score the zoo and the evolved proxies on both NATS-Bench spaces and three data sets.
 
-What is scored, and in which order, is in ``plan.py``. The same call goes on after Ctrl-C, a kill,
-or a reboot: what is scored lies in ``parts/``, a file of ``greenmachine score --out`` a piece,
-until someone removes it. It goes on too from a folder of joined files alone, as a repository keeps
-them: what they hold becomes parts again, if it was made as it would be made now. To make all anew,
-give another folder.
+``plan.py`` defines what is scored, and in which order. After Ctrl-C, a kill or a reboot, the same
+call
+continues: finished scores are in ``parts/``, one file of ``greenmachine score --out`` per piece,
+until they are removed by hand. It also continues from a folder that has only joined files, such as
+that of a repository: their content is split into parts again, if it was computed as it would be
+computed now. To compute everything again, use another folder.
 """
 
 from __future__ import annotations
@@ -32,16 +33,16 @@ __all__ = ["join", "sweep"]
 
 _SEED = 0
 _OF_PROXIES = ("proxies", "directions")
-"""What a part tells by the name of a proxy."""
+"""The facts of a part that are stored by the name of a proxy."""
 
 
 @dataclass(frozen=True)
 class _Piece:
-    """A group of proxies on the networks of a round, and the file that has the scores.
+    """A group of proxies on the networks of a round, and the file of their scores.
 
     Attributes:
-        checksum: of the benchmark.
-        networks: ascending.
+        checksum: checksum of the benchmark.
+        networks: the networks, ascending.
     """
 
     path: Path
@@ -52,7 +53,7 @@ class _Piece:
     networks: list[int]
 
     def fits(self, told: Mapping[Any, Any]) -> bool:
-        """Whether a file that tells this of itself has scores as this piece would have them."""
+        """Return whether a file with these facts has the scores that this piece would have."""
         texts = told.get("proxies", {})
         return (
             all(texts.get(name) == resolve(name).text for name in self.group.proxies)
@@ -63,14 +64,14 @@ class _Piece:
 
     @property
     def scored(self) -> bool:
-        """Whether the file is there, of these formulas and networks."""
+        """Return whether the file exists, with these formulas and networks."""
         if not self.path.is_file():
             return False
         frame = read_scores([self.path])
         return self.fits(frame.attrs) and sorted(frame["index"]) == self.networks
 
     def score(self, stored: Stored, bar: Bar, workers: int) -> None:
-        """Make the file, or go on with what is there of it."""
+        """Compute the scores, continuing an incomplete file."""
         stored.announce(f"{self.path.stem}: {', '.join(self.group.proxies)}")
         found = [resolve(name) for name in self.group.proxies]
         spec = capture_spec(
@@ -94,17 +95,17 @@ class _Piece:
 
 
 def sweep(stored: Stored, bar: Bar, workers: int = -1, plan: Plan = PLAN) -> None:
-    """Score what is not scored, and join it to the files of ``stored`` after every piece.
+    """Score what is missing, and join it to the files of ``stored`` after every piece.
 
     Args:
-        stored: where they are or will be.
+        stored: the folder of the files.
         bar: shows the progress of a piece.
-        workers: processes; -1 takes every core.
+        workers: number of processes; -1 means one for each core.
         plan: what is scored.
 
     Raises:
-        GreenMachineError: data is missing, a kept file is damaged, or no network could be sent
-            through the passes.
+        GreenMachineError: data are missing, a stored file is damaged, or no network could be
+            captured.
     """
     rounds = {
         (space, dataset): _rounds(stored, space, dataset, plan)
@@ -129,7 +130,7 @@ def _joined(stored: Stored, space: str, dataset: str, plan: Plan) -> Path:
 
 
 def _rounds(stored: Stored, space: str, dataset: str, plan: Plan) -> list[dict[str, _Piece]]:
-    """Return by round the pieces by the name of their group."""
+    """Return the pieces of each round, by the name of their group."""
     benchmark, parts = stored.benchmarks[space], stored.folder / "parts"
     return [
         {
@@ -149,7 +150,7 @@ def _rounds(stored: Stored, space: str, dataset: str, plan: Plan) -> list[dict[s
 
 
 def _restore(joined: Path, rounds: list[dict[str, _Piece]]) -> None:
-    """Write the parts that are missing and that the joined file holds.
+    """Write the missing parts whose content the joined file has.
 
     Raises:
         DataError: the joined file or the manifest beside it is damaged.
@@ -172,9 +173,9 @@ def _restore(joined: Path, rounds: list[dict[str, _Piece]]) -> None:
 
 
 def _sources(joined: Path) -> list[dict[str, Any]]:
-    """Return what the parts of a joined file told of themselves; none where it has no manifest.
+    """Return the facts of the parts of a joined file; none if it has no manifest.
 
-    Parts that were made alike tell of their proxies together: groups may be drawn otherwise since.
+    Facts of parts that were computed alike are combined, because the groups may have changed since.
     """
     manifest = joined.with_suffix(".json")
     if not (joined.is_file() and manifest.is_file()):
@@ -187,12 +188,12 @@ def _sources(joined: Path) -> list[dict[str, Any]]:
             for key in _OF_PROXIES:
                 one[key] = {**one.get(key, {}), **told[key]}
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise DataError(f"{manifest} is damaged: remove it and {joined}, or mend it") from None
+        raise DataError(f"{manifest} is damaged: remove it and {joined}, or repair it") from None
     return list(alike.values())
 
 
 def join(stored: Stored, space: str, dataset: str, plan: Plan) -> None:
-    """Write the file of ``plan``: of the groups in the first round, the whole rounds."""
+    """Write the file of ``plan``: the groups of the first round, and the complete rounds."""
     rounds = _rounds(stored, space, dataset, plan)
     begun = [name for name, piece in rounds[0].items() if piece.scored]
     frames, sources = [], []
@@ -207,12 +208,14 @@ def join(stored: Stored, space: str, dataset: str, plan: Plan) -> None:
     whole = pd.concat(frames, ignore_index=True)
     whole.attrs = frames[0].attrs
     out = _joined(stored, space, dataset, plan)
-    # A sweep that has just begun must not undo one that went further, of the same formulas.
+    # A new sweep must not replace a longer one with the same formulas.
     made = _sources(out)
     same = all(any(rounds[0][name].fits(told) for told in made) for name in begun)
     held = parquet.ParquetFile(out).metadata.num_rows if out.is_file() else 0
     if held > len(whole) and (same or not made):
-        stored.announce(f"{out} stays: it has {held} networks, and {len(whole)} are scored anew")
+        stored.announce(
+            f"{out} stays: it has {held} networks, and only {len(whole)} are scored again so far"
+        )
         return
     keep_scores(whole, out, sources)
     stored.announce(f"{out}: {len(whole)} networks")

@@ -1,4 +1,4 @@
-"""The files of a table: long rows as CSV, Markdown to read, a figure, and what it was made with."""
+"""The files of a table: long rows as CSV, Markdown, a figure, and a manifest."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def write_table(table: Table, rows: pd.DataFrame, out: Path, files: Sequence[Pat
     """Write ``<name>.csv``, ``.md``, ``.svg`` and ``.json`` to ``out``.
 
     Args:
-        table: what it is.
+        table: the table.
         rows: its long rows.
         out: folder.
-        files: of the scores; the manifest names their checksums.
+        files: files of the scores, whose checksums the manifest records.
 
     Returns:
         The files.
@@ -43,9 +43,9 @@ def write_table(table: Table, rows: pd.DataFrame, out: Path, files: Sequence[Pat
 
 
 def markdown(table: Table, rows: pd.DataFrame) -> str:
-    """Return the Markdown: a table for every space and data set, the largest of a column first.
+    """Return the Markdown: one table per space and data set, sorted by the first column.
 
-    A column without values is left out. Published figures have a column behind ours.
+    A column without values is left out. Published values have a column after the measured ones.
     """
     lines = [
         f"# {table.title}\n",
@@ -69,7 +69,7 @@ def _counts(part: pd.DataFrame) -> str:
 
 
 def _lines(table: Table, part: pd.DataFrame) -> Iterator[Mapping[str, str]]:
-    """Yield the lines of one space and data set by the heads of their columns."""
+    """Yield the lines of one space and data set, by the headings of their columns."""
     shown: dict[str, pd.Series[str]] = {}
     order: pd.Series[float] | None = None
     for column in table.columns:

@@ -91,7 +91,7 @@ def test_its_yaml_is_the_same_search(tmp_path: Path) -> None:
         ({"selektion": "nsga2"}, "no selektion"),
         (
             {"selection": "roulette"},
-            "no selection scheme 'roulette'; there are",
+            "no selection scheme 'roulette': choose from",
         ),
         ({"passes": [lambda: None]}, "not registered"),
         ({"callbacks": ["tenserboard"]}, "there is no callback"),

@@ -127,12 +127,12 @@ def test_isomorphic_networks_and_other_columns(name: str, files: tuple[Path, Pat
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "lacks column arch (it has no columns)"),
+        ("", "has no column arch (it has no columns)"),
         ("arch;accuracy\n4;50\n", "semicolons"),
         ("arch\taccuracy\n4\t50\n", "tabs"),
         (
             "arch,#acc\n4,50\n",
-            "lacks column accuracy, or one for every data set (it has arch, #acc)",
+            "has no column accuracy, or one for every data set (it has arch, #acc)",
         ),
         ("arch,accuracy\n", "has no rows"),
         ("arch,accuracy\n4,50\n\n8,\n", "line 4 (8): no accuracy"),
@@ -157,8 +157,8 @@ def test_isomorphic_networks_and_other_columns(name: str, files: tuple[Path, Pat
         ("arch,Unnamed: 0\n4,0\n", "column 'Unnamed: 0' cannot be the name of a data set"),
         ("arch,a/b\n4,50\n", "column 'a/b' cannot be the name of a data set"),
         ("arch,.test\n4,50\n", "column '.test' cannot be the name of a data set"),
-        ("arch,svhn,mnist.valid\n4,50,60\n", "lacks column mnist.test; every data set"),
-        ("arch,svhn.test@12\n4,50\n", "lacks column svhn.test; every data set"),
+        ("arch,svhn,mnist.valid\n4,50,60\n", "has no column mnist.test; every data set"),
+        ("arch,svhn.test@12\n4,50\n", "has no column svhn.test; every data set"),
         ("arch,svhn,mnist\n4,50,\n", "line 2 (4): no mnist"),
         ("arch,svhn,note\n4,50,good\n", "note is 'good'; write a percentage from 0 to 100; where"),
         ("arch,svhn,svhn.valid\n4,50,x\n", "svhn.valid is 'x'; write a percentage"),

@@ -132,5 +132,5 @@ def test_bad_requests(tmp_path: Path) -> None:
         import_images(tmp_path / "nothing", "cifar10", tmp_path)
     with pytest.raises(DataError, match="is not a file"):
         import_images(tmp_path, "cifar10", tmp_path)
-    with pytest.raises(DataError, match="lacks train_data_batch_1, train_data_batch_2"):
+    with pytest.raises(DataError, match="does not contain train_data_batch_1, train_data_batch_2"):
         import_images(tmp_path, "imagenet16-120", tmp_path)

@@ -274,7 +274,11 @@ def test_a_file_that_is_not_whole_is_said(
 @EACH
 @pytest.mark.parametrize(
     ("text", "fault"),
-    [("{", "no JSON|not a JSON"), ("[]", "does not contain architectures"), ("null", "no object")],
+    [
+        ("{", "not a JSON"),
+        ("[]", "does not contain architectures"),
+        ("null", "does not contain"),
+    ],
 )
 def test_a_file_of_something_else_is_said(name: str, text: str, fault: str, tmp_path: Path) -> None:
     source = tmp_path / "other.json"

@@ -110,7 +110,7 @@ def test_the_true_accuracy_is_what_the_table_has(abroad: Path) -> None:
     again = load_benchmark("nas-bench-101", abroad)
     assert again.truth == "test" and set(again.accuracy("cifar10")) == {50.0}
     frame.drop(columns=["cifar10.test", "cifar10.valid"]).to_parquet(cells.source)
-    with pytest.raises(DataError, match="lacks column cifar10.test.*import-nas-bench-101"):
+    with pytest.raises(DataError, match="has no column cifar10.test.*import-nas-bench-101"):
         load_benchmark("nas-bench-101", abroad)
 
 

@@ -129,9 +129,9 @@ def test_two_plugins_cannot_register_one_name(tmp_path: Path) -> None:
     [
         (f"'mine', table='none.csv', {BUILD}", "no file"),
         (f"'mine', table=3, {BUILD}", "is int; give a path"),
-        (f"'mine', table=pd.DataFrame({{'arch': []}}), {BUILD}", "lacks column accuracy"),
+        (f"'mine', table=pd.DataFrame({{'arch': []}}), {BUILD}", "has no column accuracy"),
         (f"'mine', {FRAME}, build=print, input_shape=4", "input_shape is 4: write"),
-        (f"'mine', {FRAME}, {BUILD}, num_classes={{'x': 3}}", "num_classes lacks data set own"),
+        (f"'mine', {FRAME}, {BUILD}, num_classes={{'x': 3}}", "num_classes has no data set own"),
         ("'mine', lambda folder: 3", "loader returned int, not a Benchmark"),
         ("'mine', lambda folder: 1 / 0", "loader: ZeroDivisionError: division by zero"),
     ],

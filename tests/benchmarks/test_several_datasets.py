@@ -121,7 +121,7 @@ def test_values_of_a_frame_keep_every_bit() -> None:
 @pytest.mark.parametrize(
     ("frame", "says"),
     [
-        (pd.DataFrame(), "mine lacks column arch"),
+        (pd.DataFrame(), "mine has no column arch"),
         (pd.DataFrame({"arch": ["a", None], "svhn": [1.0, 2]}), "mine, row 1: no architecture"),
         (pd.DataFrame({"arch": ["a", "a"], "svhn": [1.0, 2]}), "row 0 and row 1 are both 'a'"),
         (pd.DataFrame({"arch": ["a"], "svhn": [np.nan]}), "row 0 (a): no svhn"),
@@ -139,8 +139,8 @@ def test_wrong_frames(frame: Any, says: str) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ('"wide": (9,)', '"wid": (9,)', "INPUT_SHAPE lacks data set wide (it has small, wid)"),
-        ('"wide": 5,', "", "NUM_CLASSES lacks data set wide (it has small, absent)"),
+        ('"wide": (9,)', '"wid": (9,)', "INPUT_SHAPE has no data set wide (it has small, wid)"),
+        ('"wide": 5,', "", "NUM_CLASSES has no data set wide (it has small, absent)"),
         ('"wide": (9,)', '"wide": 9', "INPUT_SHAPE is 9"),
         ('"wide": 5,', '"wide": "5",', "NUM_CLASSES is '5'"),
         ("build(arch, dataset)", "build(arch)", "write build(arch, dataset)"),

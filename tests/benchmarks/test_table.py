@@ -57,11 +57,11 @@ def set_value(column: str, row: int, value: object) -> Callable[[pd.DataFrame], 
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
-        (lambda f: f.drop(columns=["arch"]), "lacks column arch"),
-        (lambda f: f.drop(columns=["isomorph"]), "lacks column isomorph"),
+        (lambda f: f.drop(columns=["arch"]), "has no column arch"),
+        (lambda f: f.drop(columns=["isomorph"]), "has no column isomorph"),
         (
             lambda f: f.drop(columns=["cifar10.test", "cifar100.test"]),
-            "lacks column cifar10.test, cifar100.test",
+            "has no column cifar10.test, cifar100.test",
         ),
         (lambda f: f.iloc[:0], "no rows"),
         (lambda f: f.assign(index=f["index"] * 1.0), "column index holds float64, not integers"),

@@ -74,7 +74,7 @@ def test_bad_tables_are_not_added(tmp_path: Path, folder: Path) -> None:
     cells().drop(columns="cifar10.test").to_csv(table, index=False)
     result = RUN.invoke(app, ["add", str(table), "--as", "nats-tss"])
     assert isinstance(result.exception, DataError)
-    assert "lacks column cifar10.test" in str(result.exception)
+    assert "has no column cifar10.test" in str(result.exception)
     result = RUN.invoke(app, ["add", str(table), "--as", "nats"])
     assert isinstance(result.exception, ConfigError)
     result = RUN.invoke(app, ["add", str(tmp_path / "no.csv"), "--as", "nats-tss"])
@@ -84,10 +84,10 @@ def test_bad_tables_are_not_added(tmp_path: Path, folder: Path) -> None:
 
 def test_list(folder: Path) -> None:
     save_table(cells(), folder / "nats-bench" / "tss.parquet")
-    (folder / "nats-bench" / "sss.parquet").write_bytes(b"broken")
+    (folder / "nats-bench" / "sss.parquet").write_bytes(b"damaged")
     lines = RUN.invoke(app, ["list"]).stdout.splitlines()
     assert any("nats-tss" in line and "5 rows" in line for line in lines)
-    assert any("nats-sss" in line and "broken" in line for line in lines)
+    assert any("nats-sss" in line and "damaged" in line for line in lines)
     assert any("cifar100" in line and "missing" in line for line in lines)
     files = {file["name"]: file for file in json.loads(RUN.invoke(app, ["list", "--json"]).stdout)}
     assert files["nats-tss"]["rows"] == 5
@@ -119,7 +119,7 @@ def test_verify_finds_what_the_schema_cannot_see(folder: Path) -> None:
 
 def test_verify_reports_files_that_cannot_be_read(folder: Path) -> None:
     (folder / "images").mkdir(parents=True)
-    (folder / "images" / "cifar10.npz").write_bytes(b"broken")
+    (folder / "images" / "cifar10.npz").write_bytes(b"damaged")
     found = failed(folder, cells().iloc[[0, 3]])
     assert "not a complete benchmark" in found["nats-tss"]
     assert "not a complete image file" in found["cifar10"]

@@ -190,7 +190,7 @@ def test_signals_to_the_whole_group_leave_nothing(
         (["report", "nowhere"], "nowhere holds no run"),
         (["report", "nowhere", "neither"], "put --compare before them"),
         (["report", "--compare", "nowhere"], "two runs"),
-        (["report", "nowhere", "--out", "."], "name an HTML file"),
+        (["report", "nowhere", "--out", "."], "give an HTML file"),
     ],
 )
 def test_bad_usage_is_one_line(call: Call, words: list[str], says: str, tmp_path: Path) -> None:

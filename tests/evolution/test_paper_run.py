@@ -129,7 +129,7 @@ def test_the_champion_scores_and_exports(
     [
         ({"language.name": "papper"}, "language.name"),
         ({"selection.mu": 0}, "mu"),
-        ({"selection": "roulette"}, "there are tournament, "),
+        ({"selection": "roulette"}, "choose from tournament, "),
     ],
 )
 def test_wrong_settings(changes: dict[str, Any], says: str) -> None:

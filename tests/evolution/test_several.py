@@ -263,11 +263,11 @@ def test_networks_that_stand_for_others_differ_in_the_last_layer_alone(
 @pytest.mark.parametrize(
     ("changes", "error", "says"),
     [
-        ({"tasks": ["digits-tss", "digits-tss"]}, ConfigError, "lexicase goes by several"),
+        ({"tasks": ["digits-tss", "digits-tss"]}, ConfigError, "lexicase needs several"),
         ({"tasks": ["digits-tss", "nats-xyz"]}, DataError, "no benchmark 'nats-xyz'"),
         ({"tasks": ["nats-tss", "digits-tss/cifar10"]}, DataError,
          "digits-tss has no data set 'cifar10'; it has digits"),
-        ({"tasks": "digits-tss"}, ConfigError, "lexicase goes by several data sets"),
+        ({"tasks": "digits-tss"}, ConfigError, "lexicase needs several data sets"),
         ({"capture.options": {"cell": 1}}, ConfigError, "no build option 'cell'"),
         (CIFARS | STAND_IN | {"passes": ["noise", "data"]}, ConfigError, "leave data out"),
         (CIFARS | {"capture.stand_in": {"cifar100": "svhn"}}, ConfigError, "svhn is not among"),

@@ -238,13 +238,13 @@ def test_a_run_that_names_no_plugin_has_none_of_its_words() -> None:
 
 
 FAULTS = {
-    "import nothing_of_that_name": "stands alone",
+    "import nothing_of_that_name": "cannot import its neighbours",
     "def f(:": "line 1: SyntaxError",
     "raise SystemExit(3)": "SystemExit",
     "import greenmachine\n@greenmachine.register_pass()\ndef noise(m, i, w, s):\n  'x'": "taken",
     "import greenmachine\n@greenmachine.primitive((('WeightTensor',), 'LayerScalar'))\n"
     "def bad_word(x):\n  'Sum over all layers.'\n  return x.sum()": "one number per layer",
-    "import greenmachine\nclass S(greenmachine.Selection, scheme='nsga2'): pass": "two kinds",
+    "import greenmachine\nclass S(greenmachine.Selection, scheme='nsga2'): pass": "already exists",
 }
 
 
@@ -270,7 +270,7 @@ def test_a_file_that_changed_since_is_refused(tmp_path: Path) -> None:
     path.write_text("value = 1\n")
     load_plugin(path)
     path.write_text("value = 2\n")
-    with pytest.raises(ConfigError, match="start Python anew"):
+    with pytest.raises(ConfigError, match="restart Python"):
         load_plugin(path)
 
 

@@ -119,7 +119,7 @@ def test_nobody_to_judge() -> None:
 
 
 @pytest.mark.parametrize(
-    ("tasks", "message"), [([], "no task"), ([task("a"), task("a")], "one name")]
+    ("tasks", "message"), [([], "no task"), ([task("a"), task("a")], "the same name")]
 )
 def test_bad_lists_of_tasks(tasks: list[Task], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
@@ -135,7 +135,7 @@ def test_bad_settings(settings: dict[str, Any]) -> None:
 
 
 def test_bad_tasks_and_arguments() -> None:
-    with pytest.raises(ConfigError, match="all equal"):
+    with pytest.raises(ConfigError, match="are equal"):
         task("a", np.ones(N))
     with pytest.raises(ValueError, match="one shape"):
         task("a", RISING[:3])

@@ -153,7 +153,7 @@ def test_a_sample_of_the_best_alone() -> None:
     assert best[split.train].all() and not best[split.validation].all()
     taken = np.isin(groups, groups[np.concatenate([split.train, split.validation])])
     assert set(split.test) == set(np.flatnonzero(best & ~taken))
-    with pytest.raises(ConfigError, match="train sample: 20 networks asked for"):
+    with pytest.raises(ConfigError, match="train sample: size 20"):
         draw(3, train=SampleSpec(20, best=0.01))
 
 
@@ -194,7 +194,7 @@ def test_samples_that_cannot_be_drawn(specs: dict[str, SampleSpec], message: str
 
 def test_bad_arguments() -> None:
     specs = {"train": SampleSpec(2), "validation": SampleSpec(2), "test": SampleSpec(None)}
-    with pytest.raises(ConfigError, match="0 networks are left"):
+    with pytest.raises(ConfigError, match="0 networks remain"):
         draw_split(np.arange(4), None, seed=0, **specs)
     with pytest.raises(ConfigError, match="negative"):
         draw_split(np.arange(9), None, seed=-1, **specs)

@@ -177,9 +177,9 @@ ERRORS = [
     ("^sum_layers(depth, depth)", "not (LayerScalar, LayerScalar)"),
     ("sum_layers(^dot(noise_input, noise_output))", "not (InputTensor, OutputTensor)"),
     ("sum_layers(^scale(2.0, depth))", "not (Number, LayerScalar)"),
-    ("  ^l2_norm(weight)", "the whole is a LayerScalar, not a NetworkScalar"),
-    ("^2.0", "the whole is a Number, not a NetworkScalar"),
-    ("^depth", "the whole is a LayerScalar, not a NetworkScalar"),
+    ("  ^l2_norm(weight)", "the expression is a LayerScalar, not a NetworkScalar"),
+    ("^2.0", "the expression is a Number, not a NetworkScalar"),
+    ("^depth", "the expression is a LayerScalar, not a NetworkScalar"),
     ("neg(" * 101 + "^sum_layers(depth)" + ")" * 101, "nested deeper than 100"),
     ("neg(" * 101 + "^neg(" * 1 + "x" + ")" * 102, "nested deeper than 100"),
 ]

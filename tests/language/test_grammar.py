@@ -124,9 +124,9 @@ def test_exclude_a_whole_kind() -> None:
 @pytest.mark.parametrize(
     ("passes", "exclude", "message"),
     [
-        (["noise"], ["sum_layer"], "unknown words: sum_layer"),
-        (["noise"], ["data_input"], "unknown words: data_input"),
-        (["nois"], [], "no pass nois; there are data, noise, perturbed, ones"),
+        (["noise"], ["sum_layer"], "unknown names sum_layer"),
+        (["noise"], ["data_input"], "unknown names data_input"),
+        (["nois"], [], "unknown pass nois; choose from data, noise, perturbed, ones"),
         (
             ["noise"],
             [p.name for p in registry if p.family == "aggregations"],

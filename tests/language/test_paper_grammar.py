@@ -76,8 +76,8 @@ def test_signals_of_a_run_are_the_stored_ones() -> None:
     ("passes", "exclude", "message"),
     [
         (["noise"], [], "none to choose in the paper language"),
-        ([], ["layer_mean"], "unknown words: layer_mean"),
-        ([], ["sum_layers"], "unknown words: sum_layers"),
+        ([], ["layer_mean"], "unknown names layer_mean"),
+        ([], ["sum_layers"], "unknown names sum_layers"),
         ([], list(PAPER_TERMINALS), "no expression can be built"),
     ],
 )

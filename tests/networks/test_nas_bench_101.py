@@ -79,10 +79,10 @@ def test_vertices_on_no_path_are_dropped() -> None:
     ("arch", "fault"),
     [
         ("101;x", "unknown operation 'x'; known: 3, 1, m"),
-        ("10;3", "has 1 operations, so 3 bits"),
-        ("102;3", "3 bits 0 or 1"),
+        ("10;3", "has 1 operations, so it needs 3 bits"),
+        ("102;3", "3 bits, 0 or 1"),
         ("100;3", "its input does not reach its output"),
-        ("", "has 0 operations, so 1 bits"),
+        ("", "has 0 operations, so it needs 1 bits"),
     ],
 )
 def test_what_is_no_cell_is_said(arch: str, fault: str) -> None:

@@ -70,7 +70,7 @@ def test_what_evolved_joins_where_it_has_the_networks(
     found[1:].to_parquet(path, index=False)
     scored = Stored(folder, told.append).scored[0]
     assert "gm_tss" not in scored.pool.scores
-    assert any(line.startswith(f"{path} lacks networks of") for line in told)
+    assert any(line.startswith(f"{path} does not have all networks of") for line in told)
 
 
 def test_az_nas_joins_its_components(stored: Stored, change: Change) -> None:

@@ -161,7 +161,7 @@ def _aligned(maps: Tensor, height: int, width: int) -> Tensor:
 
 
 def _block_maps(model: nn.Module, images: Tensor) -> list[Tensor]:
-    """Run the network; return the maps (B, C, H, W) of its blocks in order of firing.
+    """Run the network; return the maps (B, C, H, W) of its blocks in execution order.
 
     Raises:
         ValueError: there are fewer than two.
