@@ -1,6 +1,8 @@
 """The Python interface: score and rank networks, evolve proxies. ``import greenmachine`` has it."""
 
 from greenmachine import callbacks, selection
+from greenmachine.api.models import load_model
+from greenmachine.api.ranking import Ranking
 from greenmachine.api.result import Result
 from greenmachine.api.runs import evolve
 from greenmachine.api.scoring import rank, score
@@ -32,12 +34,14 @@ __all__ = [
     "GreenMachineError",
     "Objective",
     "Proxy",
+    "Ranking",
     "Result",
     "Search",
     "Selection",
     "callbacks",
     "evolve",
     "load_benchmark",
+    "load_model",
     "load_plugin",
     "objective",
     "objectives",
