@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
+import torch
 from torch import nn
 
 from greenmachine.benchmarks.user_file import UserFile
@@ -124,17 +125,19 @@ class ModelText:
         Raises:
             NetworkError: there is none; the message does not repeat the text.
         """
-        with neutral(), seeded(seed), _here():
+        with neutral(), seeded(seed), _here(), _own_dtype():
             library = _LIBRARIES.get(self.source)
             try:
                 if library is not None:
                     model, shape = library(self.name, *self.args, **self.kwargs), None
                 elif self.source.endswith(".py"):
-                    model, shape = self._of_file()
+                    model, shape = self._of_file(seed)
                 else:
-                    model, shape = self._of_module()
-            except (GreenMachineError, KeyboardInterrupt):
+                    model, shape = self._of_module(seed)
+            except (NetworkError, KeyboardInterrupt):
                 raise
+            except GreenMachineError as error:
+                raise NetworkError(str(error)) from error
             except BaseException as error:  # a factory is anybody's code, and may call sys.exit
                 raise NetworkError(_reason(error)) from error
         if not isinstance(model, nn.Module):
@@ -144,7 +147,7 @@ class ModelText:
             raise NetworkError(f"returned {kind}, not a torch.nn.Module: return the network")
         return Built(model, shape or known_shape(model))
 
-    def _of_module(self) -> tuple[Any, tuple[int, ...] | None]:
+    def _of_module(self, seed: int) -> tuple[Any, tuple[int, ...] | None]:
         importlib.invalidate_caches()
         try:
             module = importlib.import_module(self.source)
@@ -159,18 +162,20 @@ class ModelText:
             raise
         except BaseException as error:  # a module is anybody's code
             raise NetworkError(f"importing {self.source} failed: {_reason(error)}") from error
-        made = self._made(module, lambda factory: factory(*self.args, **self.kwargs))
+        made = self._made(seed, module, lambda factory: factory(*self.args, **self.kwargs))
         return made, _shape_of(getattr(module, "INPUT_SHAPE", None))
 
-    def _of_file(self) -> tuple[Any, tuple[int, ...] | None]:
+    def _of_file(self, seed: int) -> tuple[Any, tuple[int, ...] | None]:
         path = Path(self.source).expanduser().absolute()
         if not path.is_file():
             raise NetworkError(f"no file {path}: give a Python file with the function {self.name}")
         file = UserFile(path)
-        made = self._made(file.module, lambda factory: file.run(factory, *self.args, **self.kwargs))
+        made = self._made(
+            seed, file.module, lambda factory: file.run(factory, *self.args, **self.kwargs)
+        )
         return made, _shape_of(file.get("INPUT_SHAPE"))
 
-    def _made(self, module: Any, call: Callable[[Any], Any]) -> Any:
+    def _made(self, seed: int, module: Any, call: Callable[[Any], Any]) -> Any:
         """Return the network of the factory in ``module``, or the network itself."""
         factory = module
         for part in self.name.split("."):
@@ -196,7 +201,8 @@ class ModelText:
                 signature.bind(*self.args, **self.kwargs)
             except TypeError as error:
                 raise NetworkError(f"{called}: {error}; it takes {signature}") from error
-        return call(factory)
+        with seeded(seed):  # again: the import may have drawn, but not where it was imported before
+            return call(factory)
 
     def _written(self) -> str:
         pairs = [f"{name}={short(value)}" for name, value in self.kwargs.items()]
@@ -254,6 +260,16 @@ def _here() -> Iterator[None]:
         yield
     finally:
         sys.path.remove(folder)
+
+
+@contextmanager
+def _own_dtype() -> Iterator[None]:
+    """Put torch's default dtype back, which a factory may set for its network."""
+    before = torch.get_default_dtype()
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 # --- libraries ----------------------------------------------------------------------------------
@@ -315,10 +331,10 @@ def _transformers(name: str, *args: Any, **kwargs: Any) -> Any:
         )
     except Exception as error:  # of transformers, its hub, or the connection
         raise NetworkError(
-            f"transformers has no class or model type {name!r}{_near(name, library)}; no folder "
-            "or downloaded model has this name, and the hub has none or cannot be reached: connect "
-            "to the internet, or write a configuration, such as "
-            "transformers:ViTConfig(image_size=32)"
+            f"transformers has no class or model type {name!r}{_near(name, library)}, no folder "
+            "of this name has a config.json, and no such configuration was downloaded or is on the "
+            "hub, if that can be reached: connect to the internet, or write a configuration, such "
+            "as transformers:ViTConfig(image_size=32)"
         ) from error
     _refuse_unknown(unused, type(config))
     return _of_config(library, config)

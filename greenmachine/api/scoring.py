@@ -6,7 +6,7 @@ import copy
 import inspect
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias, overload
 
@@ -27,7 +27,7 @@ from greenmachine.networks.untouched import refuse_unreadable, untouched
 from greenmachine.neutral import neutral
 from greenmachine.proxies import ArchitectureProxy, FunctionProxy, Proxy, resolve
 from greenmachine.proxies.functions import NetworkScore, evaluate_function
-from greenmachine.proxies.rank_sums import RankSum, parse_rank_sum
+from greenmachine.proxies.rank_sums import RANK_SUMS, RankSum, parse_rank_sum
 from greenmachine.signals.passes import noise_images
 from greenmachine.workers.gpus import deterministic_gpu, resolve_device
 
@@ -225,15 +225,21 @@ def ranking(table: pd.DataFrame, scorer: Scorer) -> Ranking:
         scorer: that has made them.
     """
     directions = {name: proxy.direction for name, proxy in scorer.proxies.items()}
+    join = scorer.join
+    if join is not None:
+        directions = {
+            name: sign * directions[name] for name, sign in zip(directions, join.signs, strict=True)
+        }
     scores = table[[*directions]]
     good = scores.where(np.isfinite(scores)) * pd.Series(directions)
     places = _places(good)
-    if scorer.join is None:
+    if join is None:
         (name,) = directions
         table = table.rename(columns={name: "score"})
         table.insert(2, "rank", places[name])
     else:
-        total = pd.Series(scorer.join({name: good[name].to_numpy() for name in directions}))
+        parts = {name: good[name].to_numpy() for name in directions}
+        total = pd.Series(RANK_SUMS[join.kind](parts))
         table = table.copy()
         table.insert(1, "rank", _places(total.where(good.notna().any(axis=1))))
         for place, name in enumerate(directions):
@@ -429,10 +435,10 @@ def scorer_of(proxy: Any, images: Any, labels: Any, *rest: Any, sums: bool = Tru
     if join is not None and not sums:
         raise ConfigError(f"{join.text} compares networks: use rank, which takes several of them")
     proxies = _proxies(proxy if join is None else join.components, images=images is not None)
+    if join is not None and len(proxies) < len(join.components):
+        raise ConfigError(f"{join.text} has a proxy twice: give different ones")
     if join is None and _is_list(proxy):
         join = RankSum("", "rank_sum", tuple(proxies), (1,) * len(proxies))
-    elif join is not None:  # an expression may be called otherwise than it was written
-        join = replace(join, components=tuple(proxies))
     with neutral():  # a default device would move images and labels
         scorer = Scorer(proxies, images, labels, *rest)
     scorer.join = join
