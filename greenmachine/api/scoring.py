@@ -175,7 +175,8 @@ def rank(
             place of a network names one, as in :func:`score`, and is built when its turn comes.
         proxy: see :func:`score`, as for the other arguments. Of a list of proxies, the sum of the
             ranks by each decides, as in the text ``"rank_sum(nwot, synflow)"``;
-            ``"log_rank_sum(nwot, -synflow)"`` is another way (``-``: low is good).
+            ``"log_rank_sum(nwot, -synflow)"`` is another way (``-``: low is good). A network
+            without a score by one of them ranks last by that one.
         images: (B, C, H, W).
         labels: (B,) class indices.
         shape: (B, C, H, W) of the noise where no images are given; None as for :func:`score`.
