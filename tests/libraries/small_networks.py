@@ -11,20 +11,13 @@ from typing import Any
 
 import torch
 
-SHAPE = (4, 3, 32, 32)
+SHAPE = (3, 3, 32, 32)
 SEED = 3
 
-PYTORCHCV = (
-    "nin_cifar10",
-    "resnet20_cifar10",
-    "preresnet20_cifar10",
-    "seresnet20_cifar10",
-    "sepreresnet20_cifar10",
-    "diaresnet20_cifar10",
-    "resnet20_cifar100",
-    "ror3_56_cifar10",
-    "densenet40_k12_bc_cifar10",
-    "xdensenet40_2_k24_bc_cifar10",
+PYTORCHCV = tuple(
+    f"{name}20_{images}"
+    for name in ("resnet", "preresnet")
+    for images in ("cifar10", "cifar100")
 )
 _ATTENTION = (
     "image_size=32, patch_size=8, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, "
@@ -42,8 +35,17 @@ TRANSFORMERS = (
     "num_stages=2)",
     "RegNetForImageClassification(embedding_size=8, hidden_sizes=[16, 32], depths=[1, 2], "
     "groups_width=8)",
+    "RegNetForImageClassification(embedding_size=8, hidden_sizes=[16, 32], depths=[1, 2], "
+    "groups_width=8, layer_type='x')",
+    "ResNetForImageClassification(embedding_size=8, hidden_sizes=[16, 32], depths=[1, 1], "
+    "layer_type='basic', hidden_act='gelu')",
     "MobileNetV1ForImageClassification(depth_multiplier=0.25)",
-    "MobileNetV2ForImageClassification(depth_multiplier=0.35)",
+    "MobileNetV2ForImageClassification(depth_multiplier=0.35, finegrained_output=False)",
+    "BitForImageClassification(embedding_size=32, hidden_sizes=[32, 64], depths=[1, 1], num_groups=8)",
+    f"BeitForImageClassification({_ATTENTION})",
+    f"ViTMSNForImageClassification({_ATTENTION})",
+    "Dinov2ForImageClassification(image_size=32, patch_size=8, hidden_size=32, mlp_ratio=2, "
+    "num_hidden_layers=2, num_attention_heads=2)",
     "PoolFormerForImageClassification(depths=[1, 1, 1, 1], hidden_sizes=[8, 16, 24, 32])",
 )
 TEXTS = (
