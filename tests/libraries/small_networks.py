@@ -15,9 +15,7 @@ SHAPE = (3, 3, 32, 32)
 SEED = 3
 
 PYTORCHCV = tuple(
-    f"{name}20_{images}"
-    for name in ("resnet", "preresnet")
-    for images in ("cifar10", "cifar100")
+    f"{name}20_{images}" for name in ("resnet", "preresnet") for images in ("cifar10", "cifar100")
 )
 _ATTENTION = (
     "image_size=32, patch_size=8, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, "
@@ -41,7 +39,8 @@ TRANSFORMERS = (
     "layer_type='basic', hidden_act='gelu')",
     "MobileNetV1ForImageClassification(depth_multiplier=0.25)",
     "MobileNetV2ForImageClassification(depth_multiplier=0.35, finegrained_output=False)",
-    "BitForImageClassification(embedding_size=32, hidden_sizes=[32, 64], depths=[1, 1], num_groups=8)",
+    "BitForImageClassification(embedding_size=32, hidden_sizes=[32, 64], depths=[1, 1], "
+    "num_groups=8)",
     f"BeitForImageClassification({_ATTENTION})",
     f"ViTMSNForImageClassification({_ATTENTION})",
     "Dinov2ForImageClassification(image_size=32, patch_size=8, hidden_size=32, mlp_ratio=2, "
