@@ -4,6 +4,7 @@ Examples:
     >>> import greenmachine
     >>> greenmachine.score(model, "nwot_inputs", shape=(8, 3, 32, 32))
     >>> greenmachine.rank({"small": a, "large": b}, "synflow", shape=(1, 3, 32, 32))
+    >>> greenmachine.rank(["pytorchcv:resnet20_cifar10", "my.models:resnet(depth=20)"], "gm_any")
     >>> result = greenmachine.evolve("nats-tss", seed=1)
     >>> result.best, result.history, result.export("proxy.py")
 """
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
         GreenMachineError,
         Objective,
         Proxy,
+        Ranking,
         Result,
         Search,
         SeedRuns,
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
         list_primitives,
         list_proxies,
         load_benchmark,
+        load_model,
         load_plugin,
         load_run,
         objective,
@@ -60,6 +63,7 @@ __all__ = [
     "GreenMachineError",
     "Objective",
     "Proxy",
+    "Ranking",
     "Result",
     "Search",
     "SeedRuns",
@@ -73,6 +77,7 @@ __all__ = [
     "list_primitives",
     "list_proxies",
     "load_benchmark",
+    "load_model",
     "load_plugin",
     "load_run",
     "objective",

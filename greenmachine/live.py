@@ -14,13 +14,29 @@ from typing import Any
 
 from rich.console import Console, RenderableType
 from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
-__all__ = ["NotebookLive", "bar", "open_live", "watched"]
+__all__ = ["NotebookLive", "TimeLeft", "bar", "open_live", "watched"]
 
 _PAUSE = 0.25  # seconds between two pictures in a notebook
 _COLUMNS = 100  # characters in a notebook
 _CODE = '<pre style="white-space:pre;overflow-x:auto;line-height:normal;margin:0">{code}</pre>'
+
+
+class TimeLeft(TimeRemainingColumn):
+    """The time left, and nothing where it is not known."""
+
+    def render(self, task: Task) -> Text:
+        """Return the text of the column."""
+        return super().render(task) if task.time_remaining is not None else Text("")
 
 
 class NotebookLive:
@@ -91,7 +107,7 @@ def bar(what: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: None
         return
     shown = TextColumn("{task.description}", markup=False)
-    columns = (shown, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (shown, BarColumn(), MofNCompleteColumn(), TimeLeft())
     bars = Progress(*columns, console=console, speed_estimate_period=300)
     task = bars.add_task(what, total=None)
 

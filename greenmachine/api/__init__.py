@@ -3,6 +3,8 @@
 from greenmachine import callbacks, selection
 from greenmachine.api.evaluating import evaluate
 from greenmachine.api.listing import list_benchmarks, list_primitives, list_proxies
+from greenmachine.api.models import load_model
+from greenmachine.api.ranking import Ranking
 from greenmachine.api.reporting import load_run, report
 from greenmachine.api.result import Result
 from greenmachine.api.runs import evolve
@@ -37,6 +39,7 @@ __all__ = [
     "GreenMachineError",
     "Objective",
     "Proxy",
+    "Ranking",
     "Result",
     "Search",
     "SeedRuns",
@@ -49,6 +52,7 @@ __all__ = [
     "list_primitives",
     "list_proxies",
     "load_benchmark",
+    "load_model",
     "load_plugin",
     "load_run",
     "objective",

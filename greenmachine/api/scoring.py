@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import inspect
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias, overload
 
@@ -12,29 +15,42 @@ import pandas as pd
 import torch
 from torch import nn
 
+from greenmachine.api.models import Built, ModelText, known_shape
+from greenmachine.api.progress import counted
+from greenmachine.api.ranking import Ranking
 from greenmachine.engine import evaluate_model
 from greenmachine.errors import ConfigError, GreenMachineError, NetworkError, one_line
-from greenmachine.evaluation import SeedScore, SeedScorer, check_seeds
+from greenmachine.evaluation import SeedScore, check_seeds
+from greenmachine.evaluation.seeds import initialised
 from greenmachine.language import parse
 from greenmachine.networks.batches import label_batch
 from greenmachine.networks.outputs import Output
+from greenmachine.networks.untouched import refuse_unreadable, untouched
 from greenmachine.neutral import neutral
 from greenmachine.proxies import ArchitectureProxy, FunctionProxy, Proxy, resolve
 from greenmachine.proxies.functions import NetworkScore, evaluate_function
+from greenmachine.proxies.joins import read_rank_sum
+from greenmachine.proxies.rank_sums import RankSum
 from greenmachine.signals.passes import noise_images
+from greenmachine.workers.gpus import deterministic_gpu, resolve_device
 
-__all__ = ["rank", "score"]
+__all__ = ["Network", "Scorer", "rank", "ranking", "score", "score_table", "scorer_of"]
 
-Builder: TypeAlias = Callable[[], nn.Module]
-"""Builds a network whose initial weights torch draws."""
 
-Network: TypeAlias = nn.Module | Builder
+AnyProxy: TypeAlias = Proxy | str | Path | Callable[..., float]
+"""A proxy, a text or path that means one, or a function of (model, images, labels)."""
+
+Network: TypeAlias = nn.Module | str | Callable[[], nn.Module]
+"""A network; a text that names one, see :func:`greenmachine.load_model`; or a function that builds
+one."""
+
+_COLUMNS = ("name", "score", "deviation", "rank", "coverage", "failure")
 
 
 @overload
-def score(
-    model: nn.Module | Builder,
-    proxy: Proxy | str | Path,
+def score(  # type: ignore[overload-overlap]  # a text is a sequence of texts
+    model: Network,
+    proxy: AnyProxy,
     *,
     images: Any = None,
     labels: Any = None,
@@ -42,13 +58,14 @@ def score(
     seed: int = 0,
     seeds: None = None,
     output: Output | None = None,
+    device: str | torch.device | None = None,
 ) -> float: ...
 
 
 @overload
-def score(
-    model: nn.Module | Builder,
-    proxy: Proxy | str | Path,
+def score(  # type: ignore[overload-overlap]  # a text is a sequence of texts
+    model: Network,
+    proxy: AnyProxy,
     *,
     images: Any = None,
     labels: Any = None,
@@ -56,12 +73,43 @@ def score(
     seed: int = 0,
     seeds: int,
     output: Output | None = None,
+    device: str | torch.device | None = None,
 ) -> SeedScore: ...
 
 
+@overload
 def score(
-    model: nn.Module | Builder,
-    proxy: Proxy | str | Path,
+    model: Network,
+    proxy: Sequence[AnyProxy],
+    *,
+    images: Any = None,
+    labels: Any = None,
+    shape: Sequence[int] | None = None,
+    seed: int = 0,
+    seeds: None = None,
+    output: Output | None = None,
+    device: str | torch.device | None = None,
+) -> dict[str, float]: ...
+
+
+@overload
+def score(
+    model: Network,
+    proxy: Sequence[AnyProxy],
+    *,
+    images: Any = None,
+    labels: Any = None,
+    shape: Sequence[int] | None = None,
+    seed: int = 0,
+    seeds: int,
+    output: Output | None = None,
+    device: str | torch.device | None = None,
+) -> dict[str, SeedScore]: ...
+
+
+def score(
+    model: Network,
+    proxy: AnyProxy | Sequence[AnyProxy],
     *,
     images: Any = None,
     labels: Any = None,
@@ -69,68 +117,90 @@ def score(
     seed: int = 0,
     seeds: int | None = None,
     output: Output | None = None,
-) -> float | SeedScore:
-    """Return the score of one network: the same, bit for bit, as in a search or an export.
+    device: str | torch.device | None = None,
+) -> float | SeedScore | dict[str, float] | dict[str, SeedScore]:
+    """Return the score of one network: bit for bit the score that a search or an export gives it.
 
-    The model is left as it was found: weights, gradients, running statistics, mode, attributes.
-    The passes run on its device, with torch's default settings and on one thread, whatever is set
-    around the call: else the score would move with the cores.
+    Afterwards the model is as before: weights, gradients, running statistics, mode, attributes.
+    The passes run with torch's default settings and on one thread, whatever the caller has set,
+    because the score would otherwise depend on the number of cores.
 
     Args:
-        model: any network with convolutions or linear layers, or a function without arguments
-            that builds one: its initial weights are then those of the seed.
-        proxy: a proxy, the name of one, an expression, or the path of an exported ``.py`` or of
-            a finished run.
+        model: any network with convolutions or linear layers; a text that names one, such as
+            ``"pytorchcv:resnet20_cifar10"``, see :func:`load_model`; or a function without
+            arguments that builds one. The last two get initial weights drawn from the seed.
+        proxy: a proxy, the name of one, an expression, the path of an exported ``.py`` or of a
+            finished run, or a function of (model, images, labels) that returns a number. Or a list
+            of these: expressions in one list share their passes through the network. The function
+            gets the images given, else noise of ``shape``; it finds the network in train mode and
+            must not change weights in place.
         images: (B, C, H, W), a mini-batch as the network takes it: a tensor or an array. Proxies
             of noise use its shape alone; those of the data pass need the images themselves, and
             functions without a pass nothing at all. Whole numbers (B, T) are token ids where the
             network has an embedding.
         labels: (B,) class indices; needed by proxies of the data pass alone.
-        shape: (B, C, H, W) of the noise where no images are given.
-        seed: of the noise, and of randomness inside the network.
-        seeds: how many seeds to score with, from ``seed`` on. A network keeps its weights with all
-            of them; give a function that builds it to average over initialisations.
+        shape: (B, C, H, W) of the noise where no images are given. None takes 8 inputs of the size
+            that the network says: those of pytorchcv, timm and transformers do, and ``INPUT_SHAPE``
+            in the file or module of a network that a text names.
+        seed: of the noise, of randomness inside the network, and of the weights of a network that
+            a text names or a function builds.
+        seeds: number of seeds to score with, from ``seed`` on. A network that is given as an object
+            keeps its weights with all of them.
         output: which part of what the network returns is its output: an index, a key, an
             attribute or a function. None takes a tensor, ``logits``, or the only tensor there is.
+        device: where the passes run, such as ``"cpu"``, ``"cuda:1"`` or ``"auto"`` (a GPU if torch
+            sees one). None is the device of the network. A network that is elsewhere is copied.
 
     Returns:
-        The score; NaN where the formula has no value or a weight is not finite. With ``seeds``
-        their scores, with ``mean`` and ``deviation``.
+        The score; NaN if the formula has no value or a weight is not finite. With ``seeds`` the
+        scores of all seeds, with ``mean`` and ``deviation``. For a list of proxies, a dictionary of
+        these by the names of the proxies.
         ``Proxy.direction`` says whether high or low is good. Warns where the network uses weights
         that belong to no convolution or linear layer.
 
     Raises:
-        ConfigError: no such proxy, it scores architectures and no networks, ``seeds`` is less than
-            1, or images, labels or shape are missing or do not fit together.
+        ConfigError: no such proxy or device, the proxy scores architectures and no networks,
+            ``seeds`` is less than 1, or images, labels or shape are missing or do not fit together.
         ExpressionError: the expression has a fault.
         RunError: the folder holds no finished run.
-        NetworkError: the network raised, or the proxy cannot read it.
+        NetworkError: the network cannot be built, it raised, or the proxy cannot read it.
 
     Examples:
         >>> greenmachine.score(model, "synflow", shape=(1, 3, 32, 32))
-        >>> greenmachine.score(model, "snip", images=x, labels=y)
-        >>> greenmachine.score(model, "sum_layers(l2_norm(noise_weight_grad))", images=x)
+        >>> greenmachine.score(model, ["snip", "nwot"], images=x, labels=y)
+        >>> greenmachine.score("pytorchcv:resnet20_cifar10", "gm_any")
+        >>> greenmachine.score(model, lambda net, x, y: net(x).var(), shape=(8, 3, 32, 32))
         >>> found = greenmachine.score(lambda: Net(), "synflow", shape=(1, 3, 32, 32), seeds=5)
         >>> found.mean, found.deviation
     """
-    scorers = _scorers(_proxy(proxy), images, labels, shape, seed, seeds, output)
-    scorer = SeedScorer(scorers)
+    if not isinstance(model, nn.Module | str) and not callable(model):
+        raise ConfigError(
+            f"the network is {type(model).__name__}, not a torch.nn.Module: score(model, proxy)"
+        )
+    scorer = scorer_of(proxy, images, labels, shape, seed, output, device, seeds=seeds, sums=False)
+    prefix = f"{model.strip()}: " if isinstance(model, str) else ""
     try:
-        judged = scorer(model)
-    except GreenMachineError:
-        raise
-    except Exception as error:  # a network may raise anything
-        raise NetworkError(
-            f"{scorers[seed].given}: {type(error).__name__}: {one_line(error)}"
-        ) from error
-    if judged.coverage is not None:
-        judged.coverage.warn()
-    return judged.value if seeds is None else scorer.found[0]
+        scored = scorer(model)
+    except NetworkError as error:
+        raise NetworkError(f"{prefix}{error}") from error.__cause__
+    found: dict[str, Any] = {}
+    warned: set[str] = set()
+    for name, judged in scored.items():
+        if isinstance(judged, GreenMachineError):
+            raise judged
+        if isinstance(judged, BaseException):
+            said = f"{prefix}{scorer.given(name)}: {_reason(judged)}"
+            raise NetworkError(said) from judged
+        if judged.coverage is not None and str(judged.coverage) not in warned:
+            warned.add(str(judged.coverage))
+            judged.coverage.warn()
+        found[name] = judged.value if seeds is None else scorer.scores[name]
+    return found if _is_list(proxy) else next(iter(found.values()))
 
 
 def rank(
     models: Mapping[str, Network] | Iterable[Network | tuple[str, Network]],
-    proxy: Proxy | str | Path,
+    proxy: AnyProxy | Sequence[AnyProxy],
     *,
     images: Any = None,
     labels: Any = None,
@@ -138,160 +208,506 @@ def rank(
     seed: int = 0,
     seeds: int | None = None,
     output: Output | None = None,
-) -> pd.DataFrame:
+    device: str | torch.device | None = None,
+    progress: bool = True,
+) -> Ranking:
     """Return the networks, the best by ``proxy`` first.
 
     Args:
         models: networks by name, or an iterable of them or of (name, network). From a generator
-            they come and go one by one, so that they need not fit into memory together. A function
-            that builds a network stands for it, with initial weights of the seed.
-        proxy: see :func:`score`, as for the other arguments.
+            they come and go one by one, so that they need not fit into memory together. A text in
+            place of a network names one, and a function builds one, as in :func:`score`; each is
+            built when its turn comes.
+        proxy: see :func:`score`, as for the other arguments. Of a list of proxies, the sum of the
+            ranks by each decides, as in the text ``"rank_sum(nwot, synflow)"``;
+            ``"log_rank_sum(nwot, -synflow)"`` is another way (``-``: low is good). A network
+            without a score by one of them ranks last by that one.
         images: (B, C, H, W).
         labels: (B,) class indices.
-        shape: (B, C, H, W) of the noise where no images are given.
-        seed: of the noise, and of randomness inside the networks.
-        seeds: how many seeds to score with; see :func:`score`. The networks are ranked by their
+        shape: (B, C, H, W) of the noise where no images are given; None as for :func:`score`.
+        seed: of the noise, of randomness inside the networks, and of the weights of networks that
+            a text names or a function builds.
+        seeds: number of seeds to score with; see :func:`score`. The networks are ranked by their
             mean scores.
         output: which part of what the networks return is their output.
+        device: where the passes run; networks are moved there one by one.
+        progress: whether a bar on standard error shows how many are done, in a terminal or a
+            notebook.
 
     Returns:
-        A row a network with ``name`` (its place, from 0, where it has none), ``score``, with
-        ``seeds`` ``deviation`` (``score`` is the mean then, this the standard deviation), ``rank``
-        (1 is the best, ties share one), ``coverage`` (the share of the weights it uses that
-        belong to convolutions and linear layers; 1 where the proxy reads more than layers) and
+        A row a network with ``name`` (the text that names it, or its place, from 0), ``score``,
+        ``rank`` (1 is the best, ties share one), ``coverage`` (the share of the weights it uses
+        that belong to convolutions and linear layers; 1 if the proxy reads more than layers) and
         ``failure``: why there is no score, else empty. A network that raises has the score NaN;
-        scores that are not finite rank last.
+        scores that are not finite rank last. With ``seeds``, ``score`` is the mean, and
+        ``deviation`` the standard deviation (n - 1). Of a list of proxies each has its scores in a
+        column of its name and its ranks in ``NAME rank``; ``rank`` is that by all, and ``coverage``
+        the smallest. It is a pandas data frame whose print and HTML are made for people.
 
     Raises:
-        ConfigError: there is no network, or as for :func:`score`.
+        ConfigError: there is no network, no network has a known input shape and none is given, or
+            as for :func:`score`.
         ExpressionError: the expression has a fault.
         RunError: the folder holds no finished run.
 
     Examples:
         >>> greenmachine.rank({"small": a, "large": b}, "nwot_inputs", images=x)
+        >>> greenmachine.rank(["pytorchcv:resnet20_cifar10", "pytorchcv:nin_cifar10"], "gm_any")
         >>> tss = greenmachine.load_benchmark("nats-tss")
         >>> some = ((tss.archs[i], tss.build(i, "cifar10")) for i in range(100))
-        >>> greenmachine.rank(some, "synflow", shape=(1, 3, 32, 32))
+        >>> greenmachine.rank(some, ["synflow", "gm_any"], shape=(1, 3, 32, 32))
     """
-    chosen = _proxy(proxy)
-    scorer = SeedScorer(_scorers(chosen, images, labels, shape, seed, seeds, output))
-    rows: list[tuple[str | int, float, float, str]] = []
-    for name, model in _named(models):
+    scorer = scorer_of(proxy, images, labels, shape, seed, output, device, seeds=seeds)
+    if isinstance(models, Mapping | Sequence):  # faults of texts are found before any work
+        for _, model in _named(models):
+            if isinstance(model, str):
+                ModelText.read(model)
+    named = counted(_named(models), "networks", total=models, show=progress)
+    return ranking(score_table(named, scorer), scorer)
+
+
+def ranking(table: pd.DataFrame, scorer: Scorer) -> Ranking:
+    """Return the rows of :func:`score_table` as :func:`rank` does.
+
+    Args:
+        table: scores.
+        scorer: that has made them.
+    """
+    directions = {name: proxy.direction for name, proxy in scorer.proxies.items()}
+    join = scorer.join
+    signs = {} if join is None else dict(zip(join.components, join.signs, strict=True))
+    scores = table[[*directions]]
+    good = scores.where(np.isfinite(scores)) * pd.Series(directions)
+    places = _places(good * pd.Series({name: signs.get(name, 1) for name in directions}))
+    if join is None:
+        (name,) = directions
+        table = table.rename(columns={name: "score", f"{name} deviation": "deviation"})
+        table.insert(2 + scorer.several, "rank", places[name])
+    else:
+        total = pd.Series(join({name: good[name].to_numpy() for name in directions}))
+        table = table.copy()
+        table.insert(1, "rank", _places(total.where(good.notna().any(axis=1))))
+        for name in directions:
+            after = table.columns.get_loc(name)
+            assert isinstance(after, int)
+            table.insert(after + 1 + scorer.several, f"{name} rank", places[name])
+    return Ranking(table.sort_values("rank", kind="stable", ignore_index=True))
+
+
+def _places(merit: Any) -> Any:
+    """Return the rank of every value of a column, 1 for the highest; NaN ranks last."""
+    return merit.rank(ascending=False, method="min", na_option="bottom").astype(int)
+
+
+def score_table(models: Iterable[tuple[str | int, Network]], scorer: Scorer) -> pd.DataFrame:
+    """Return a row a network, in the order given: ``name``, scores, ``coverage``, ``failure``.
+
+    Args:
+        models: by name.
+        scorer: of the proxies, whose names are the columns of scores. If it has several seeds,
+            ``NAME deviation`` follows each.
+
+    Raises:
+        ConfigError: there is no network, or of none the input shape is known and none is given.
+        GreenMachineError: the other arguments do not fit.
+    """
+    rows: list[dict[str, Any]] = []
+    shapeless = 0
+    for name, model in models:
+        row: dict[str, Any] = {"name": name}
+        for proxy in scorer.proxies:
+            row |= dict.fromkeys([proxy, f"{proxy} deviation"][: 1 + scorer.several], math.nan)
+        failures: dict[str, str] = {}
+        shares: list[float] = []
         try:
-            value, coverage = scorer(model)
-        except GreenMachineError:  # not the network's fault
-            raise
-        except Exception as error:  # a network may raise anything
-            rows.append((name, math.nan, math.nan, f"{type(error).__name__}: {one_line(error)}"))
+            found = scorer(model)
+        except NetworkError as error:
+            failures = {"": str(error)}
         else:
-            failure = "" if math.isfinite(value) else f"the score is {value}"
-            rows.append((name, value, 1.0 if coverage is None else coverage.share, failure))
+            shapeless += all(isinstance(judged, _NoShapeError) for judged in found.values())
+            for proxy, judged in found.items():
+                if isinstance(judged, NetworkScore):
+                    row[proxy] = judged.value
+                    if scorer.several:
+                        row[f"{proxy} deviation"] = scorer.scores[proxy].deviation
+                    shares.append(1.0 if judged.coverage is None else judged.coverage.share)
+                    if not math.isfinite(judged.value):
+                        failures[proxy] = f"the score is {judged.value}"
+                elif isinstance(judged, GreenMachineError) and not isinstance(
+                    judged, _NoShapeError
+                ):
+                    raise judged  # not the network's fault
+                else:
+                    failures[proxy] = _reason(judged)
+        rows.append(
+            row | {"coverage": min(shares, default=math.nan), "failure": _said(failures, scorer)}
+        )
+        del model
     if not rows:
         raise ConfigError("no networks to rank: models is empty")
-    frame = pd.DataFrame(rows, columns=["name", "score", "coverage", "failure"])
-    merit = (chosen.direction * frame["score"]).where(np.isfinite(frame["score"]))
-    places = merit.rank(ascending=False, method="min", na_option="bottom").astype(int)
-    frame.insert(2, "rank", places)
-    if seeds is not None:
-        frame.insert(2, "deviation", [found.deviation for found in scorer.found])
-    return frame.sort_values("rank", kind="stable", ignore_index=True)
+    if shapeless == len(rows):
+        raise _NoShapeError()
+    return pd.DataFrame(rows)
 
 
-def _proxy(proxy: Proxy | str | Path) -> Proxy:
-    return proxy if isinstance(proxy, Proxy) else resolve(str(proxy))
+def _said(failures: Mapping[str, str], scorer: Scorer) -> str:
+    """Return one text of the failures by proxy; what holds for all of them names none."""
+    by_reason: dict[str, list[str]] = {}
+    for proxy, reason in failures.items():
+        by_reason.setdefault(reason, []).append(proxy)
+    return "; ".join(
+        reason if names in ([""], [*scorer.proxies]) else f"{', '.join(names)}: {reason}"
+        for reason, names in by_reason.items()
+    )
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, GreenMachineError):
+        return str(error)
+    return f"{type(error).__name__}: {one_line(error)}"
+
+
+class _NoShapeError(ConfigError):
+    """Nothing says the shape of the images."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the network does not say the size of its input: give images, or the shape of the "
+            "noise, shape=(B, C, H, W) (--shape 3x32x32 on the command line)"
+        )
+
+
+def _is_list(proxy: Any) -> bool:
+    return isinstance(proxy, Sequence) and not isinstance(proxy, str)
+
+
+def _proxies(given: Any, *, images: bool) -> dict[str, Proxy]:
+    """Return proxies by name; a function becomes one that takes the images there are."""
+    several = _is_list(given)
+    found: dict[str, Proxy] = {}
+    for one in given if several else [given]:
+        proxy = _proxy(one, images=images)
+        if several and (found.get(proxy.name, proxy) != proxy or proxy.name in _COLUMNS):
+            raise ConfigError(
+                f"a proxy cannot be called {proxy.name!r} here, beside the others: rename it"
+            )
+        found[proxy.name] = proxy
+    if not found:
+        raise ConfigError("no proxies: the list is empty")
+    return found
+
+
+def _proxy(given: Any, *, images: bool) -> Proxy:
+    if isinstance(given, Proxy):
+        return given
+    if isinstance(given, str | Path):
+        return resolve(str(given))
+    if not callable(given) or isinstance(given, nn.Module):
+        raise ConfigError(
+            f"the proxy is {type(given).__name__}: give a name, an expression, a file, a proxy or "
+            "a function of (model, images, labels)"
+        )
+    try:
+        inspect.signature(given).bind(None, None, None)
+    except TypeError:
+        raise ConfigError(
+            f"{_called(given)} is no proxy: write a function of (model, images, labels)"
+        ) from None
+    except ValueError:
+        pass  # a function of C does not say
+    passes = ("data",) if images else ("noise",)
+    return FunctionProxy(name=_called(given), function=_Called(given), passes=passes)
+
+
+def _called(function: Any) -> str:
+    return str(getattr(function, "__name__", type(function).__name__))
+
+
+@dataclass(frozen=True)
+class _Called:
+    """A user's function of (model, images, labels), called as one of a proxy's."""
+
+    function: Callable[..., Any]
+
+    def __call__(self, model: nn.Module, images: Any, labels: Any, seed: int) -> float:
+        with untouched(model, seed):
+            value = self.function(model, images, labels)
+        try:
+            if isinstance(value, str | bytes):
+                raise TypeError
+            return float(value)
+        except (TypeError, ValueError, RuntimeError):
+            kind = type(value).__name__
+            raise ValueError(f"{_called(self.function)} returned {kind}, not a number") from None
+
+
+def _built(model: Any, seed: int) -> Built:
+    """Return a network with the shape of its input; build it if it is a text or a function.
+
+    Raises:
+        ConfigError: the text has a fault.
+        NetworkError: the network cannot be built, or it is no network.
+    """
+    if isinstance(model, str):
+        return ModelText.read(model).build(seed)
+    try:
+        model = initialised(model, seed)
+    except ConfigError as error:
+        raise NetworkError(str(error)) from None
+    except (Exception, SystemExit) as error:  # it is anybody's code
+        raise NetworkError(f"cannot be built: {_reason(error)}") from error
+    return Built(model, known_shape(model))
 
 
 def _named(
     models: Mapping[str, Network] | Iterable[Network | tuple[str, Network]],
 ) -> Iterator[tuple[str | int, Network]]:
-    if isinstance(models, nn.Module):  # iterating over a Sequential would rank its layers
+    if isinstance(models, nn.Module | str):  # iterating over a Sequential would rank its layers
         raise ConfigError("rank takes several networks: a mapping, a list or a generator of them")
-    if isinstance(models, Mapping):
-        yield from models.items()
-        return
-    for place, item in enumerate(models):
-        yield item if isinstance(item, tuple) else (place, item)
+    pairs: Iterable[Any] = models.items() if isinstance(models, Mapping) else enumerate(models)
+    for place, item in pairs:
+        named = isinstance(item, tuple) and not isinstance(models, Mapping)
+        name, model = item if named else (place, item)
+        # A text is a name of its own, where it has no other.
+        yield (model.strip() if isinstance(model, str) and name is place else name), model
 
 
-def _scorers(
-    proxy: Proxy,
+def scorer_of(
+    proxy: Any,
     images: Any,
     labels: Any,
-    shape: Sequence[int] | None,
-    seed: int,
-    seeds: int | None,
-    output: Output | None,
-) -> dict[int, _Scorer]:
-    """Return a scorer for each seed, by seed."""
-    number = check_seeds(1 if seeds is None else seeds)
+    *rest: Any,
+    seeds: int | None = None,
+    sums: bool = True,
+) -> Scorer:
+    """Return the :class:`Scorer` of a proxy or a list of them, as :func:`score` takes them.
+
+    Args:
+        proxy: one, a list, or a rank sum.
+        images: see :class:`Scorer`, as for the others.
+        labels: of the images.
+        rest: more arguments of :class:`Scorer`.
+        seeds: number of seeds.
+        sums: whether a rank sum is allowed; one network has no rank.
+
+    Raises:
+        GreenMachineError: see :func:`score`.
+    """
+    join = read_rank_sum(proxy) if isinstance(proxy, str) else None
+    if join is not None and not sums:
+        raise ConfigError(f"{join.text} compares networks: use rank, which takes several of them")
+    proxies = _proxies(proxy if join is None else join.leaves, images=images is not None)
+    if join is not None:
+        if len(proxies) < len(join.leaves):
+            raise ConfigError(f"{join.text} has a proxy twice: give different ones")
+        join = join.renamed(dict(zip(join.leaves, proxies, strict=True)))
+    elif _is_list(proxy):
+        join = RankSum("rank_sum", tuple(proxies), (1,) * len(proxies))
     with neutral():  # a default device would move images and labels
-        return {
-            one: _Scorer(proxy, images, labels, shape, one, output)
-            for one in range(seed, seed + number)
-        }
+        scorer = Scorer(proxies, images, labels, *rest, seeds=seeds)
+    scorer.join = join
+    return scorer
 
 
-class _Scorer:
-    """Scores networks; faults of the other arguments are found before the first network."""
+class Scorer:
+    """Scores networks with proxies; faults of the other arguments are found before the first.
+
+    Args:
+        proxies: by name.
+        images: see :func:`score`, as for the others.
+        labels: of the images.
+        shape: of the noise.
+        seed: of the noise, and of weights that are drawn.
+        output: of the networks.
+        device: where the passes run.
+        batch: inputs of noise, where only the network says the shape of one.
+        seeds: number of seeds, from ``seed`` on; None is one.
+
+    Attributes:
+        join: of the ranks by several proxies; None where there is one.
+        several: whether ``seeds`` was given.
+        scores: of the last network, by proxy.
+    """
 
     def __init__(
         self,
-        proxy: Proxy,
+        proxies: Mapping[str, Proxy],
         images: Any,
         labels: Any,
         shape: Sequence[int] | None,
-        seed: int,
-        output: Output | None,
+        seed: int = 0,
+        output: Output | None = None,
+        device: str | torch.device | None = None,
+        batch: int = 8,
+        *,
+        seeds: int | None = None,
     ) -> None:
-        if isinstance(proxy, ArchitectureProxy):
-            raise ConfigError(
-                f"{proxy.name} scores architectures of {' or '.join(proxy.functions)}, no "
-                f"networks: use `greenmachine score {proxy.name} --on BENCHMARK`"
-            )
-        self.proxy, self.seed, self.output = proxy, seed, output
+        self.proxies, self.output, self.batch = proxies, output, batch
+        self.several = seeds is not None
+        self.seeds = range(seed, seed + check_seeds(1 if seeds is None else seeds))
+        self.scores: dict[str, SeedScore] = {}
+        self.join: RankSum | None = None
+        self._built_shape: tuple[int, ...] | None = None
+        self.device = None if device is None else _device(device)
         self.images = self.labels = None
-        self.shape: tuple[int, ...] = ()
-        if isinstance(proxy, FunctionProxy) and not proxy.passes:
+        self.shape: tuple[int, ...] | None = None
+        for proxy in proxies.values():
+            if isinstance(proxy, ArchitectureProxy):
+                raise ConfigError(
+                    f"{proxy.name} scores architectures of {' or '.join(proxy.functions)}, no "
+                    f"networks: use `greenmachine score {proxy.name} --on BENCHMARK`"
+                )
+        reading = [proxy for proxy in proxies.values() if _reads_images(proxy)]
+        if not reading:
             return
-        images = images if images is None else _array(images)
-        self.shape = _shape(images, shape)
-        needs_images = "data" in proxy.passes
-        needs_labels = proxy.needs_labels if isinstance(proxy, FunctionProxy) else needs_images
-        if (needs_images and images is None) or (needs_labels and labels is None):
-            wanted = "images and labels" if needs_labels else "images"
-            raise ConfigError(f"{proxy.name} looks at data: give {wanted}")
+        self.images = images if images is None else _array(images)
+        if images is not None or shape is not None:
+            self.shape = _shape(self.images, shape)
+        for proxy in reading:
+            needs_images = "data" in proxy.passes
+            needs_labels = proxy.needs_labels if isinstance(proxy, FunctionProxy) else needs_images
+            if (needs_images and images is None) or (needs_labels and labels is None):
+                wanted = "images and labels" if needs_labels else "images"
+                raise ConfigError(f"{proxy.name} looks at data: give {wanted}")
         if labels is not None:
+            if self.shape is None:
+                raise ConfigError("labels without images: give the images that they belong to")
             try:
                 self.labels = label_batch(labels, self.shape[0])
             except ValueError as error:
                 raise ConfigError(str(error)) from None
-        self.images = images if needs_images else None
 
-    @property
-    def given(self) -> str:
-        """What the network was given, for a message."""
-        return (
-            f"{self.proxy.name} on images of shape {self.shape}" if self.shape else self.proxy.name
-        )
+    def given(self, name: str) -> str:
+        """Return what the last network was given for a proxy, for a message."""
+        batch = self._batch_shape(self._built_shape)
+        reads = _reads_images(self.proxies[name])
+        return f"{name} on images of shape {batch}" if batch and reads else name
 
-    def __call__(self, model: nn.Module) -> NetworkScore:
-        if isinstance(self.proxy, FunctionProxy):
-            batch = self.images
-            if batch is None and self.proxy.passes:
-                batch = noise_images(self.shape, self.seed)
-            return evaluate_function(
-                self.proxy, model, batch, self.labels, self.seed, output=self.output
+    def __call__(self, network: Network) -> dict[str, NetworkScore | BaseException]:
+        """Return by proxy the mean score of a network over the seeds, or why there is none.
+
+        Raises:
+            ConfigError: a text that names the network has a fault.
+            NetworkError: the network cannot be built.
+        """
+        values: dict[str, dict[int, float]] = {name: {} for name in self.proxies}
+        found: dict[str, NetworkScore | BaseException] = {}
+        for seed in self.seeds:
+            built = _built(network, seed)
+            self._built_shape = built.shape
+            for name, judged in self._with_seed(built.model, built.shape, seed).items():
+                if isinstance(found.get(name), BaseException):
+                    continue  # with an earlier seed
+                found[name] = judged
+                if isinstance(judged, NetworkScore):
+                    values[name][seed] = judged.value
+        self.scores = {name: SeedScore(scores) for name, scores in values.items()}
+        return {
+            name: judged._replace(value=self.scores[name].mean)
+            if isinstance(judged, NetworkScore)
+            else judged
+            for name, judged in found.items()
+        }
+
+    def _with_seed(
+        self, model: nn.Module, shape: tuple[int, ...] | None, seed: int
+    ) -> dict[str, NetworkScore | BaseException]:
+        """Return by proxy the score of a network with one seed, or why there is none."""
+        found: dict[str, NetworkScore | BaseException] = {}
+        batch = self._batch_shape(shape)
+        with deterministic_gpu():
+            try:
+                placed = self._placed(model)
+            except (Exception, SystemExit) as error:  # the copy runs the network's own code
+                return dict.fromkeys(self.proxies, error)
+            for names in self._together():
+                if batch is None and _reads_images(self.proxies[names[0]]):
+                    found |= dict.fromkeys(names, _NoShapeError())
+                    continue
+                try:
+                    found |= self._judged(names, placed, batch or (), seed)
+                except (Exception, SystemExit) as error:  # a network may raise anything
+                    if len(names) == 1:
+                        found[names[0]] = error
+                        continue
+                    for name in names:  # which of them?
+                        try:
+                            found |= self._judged([name], placed, batch or (), seed)
+                        except (Exception, SystemExit) as own:
+                            found[name] = own
+        return {name: found[name] for name in self.proxies}
+
+    def _together(self) -> list[list[str]]:
+        """Return names of proxies in groups; those of a group share the passes."""
+        groups: dict[object, list[str]] = {}
+        for name, proxy in self.proxies.items():
+            alone = isinstance(proxy, FunctionProxy)
+            groups.setdefault(name if alone else "data" in proxy.passes, []).append(name)
+        return list(groups.values())
+
+    def _judged(
+        self, names: Sequence[str], model: nn.Module, shape: tuple[int, ...], seed: int
+    ) -> dict[str, NetworkScore]:
+        """Return the scores by a group of proxies."""
+        chosen = [self.proxies[name] for name in names]
+        data = "data" in chosen[0].passes
+        if isinstance(chosen[0], FunctionProxy):
+            batch = self.images if data else None
+            if batch is None and chosen[0].passes:
+                batch = noise_images(shape, seed)
+            judged = evaluate_function(
+                chosen[0], model, batch, self.labels, seed, output=self.output
             )
+            return {names[0]: judged}
         scores = evaluate_model(
             model,
-            [parse(self.proxy.expression)],
-            self.shape,
-            images=self.images,
+            [parse(proxy.expression) for proxy in chosen],
+            shape,
+            images=self.images if data else None,
             labels=self.labels,
-            seed=self.seed,
+            seed=seed,
             output=self.output,
         )
-        return NetworkScore(float(scores.values[0]), scores.coverage)
+        values = map(float, scores.values)
+        return {
+            name: NetworkScore(value, scores.coverage)
+            for name, value in zip(names, values, strict=True)
+        }
+
+    def _batch_shape(self, shape: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        if self.shape is not None:
+            return self.shape
+        return None if shape is None else (self.batch, *shape)
+
+    def _placed(self, model: nn.Module) -> nn.Module:
+        """Return the network on the device: itself, or a copy."""
+        tensors = [*model.parameters(), *model.buffers()] if self.device else []
+        if all(tensor.device == self.device for tensor in tensors):
+            return model
+        refuse_unreadable(model)
+        return copy.deepcopy(model).to(self.device)
+
+
+def _reads_images(proxy: Proxy) -> bool:
+    """Whether a pass runs for ``proxy``: an expression has at least the one that finds layers."""
+    return bool(proxy.passes) if isinstance(proxy, FunctionProxy) else True
+
+
+def _device(device: str | torch.device) -> torch.device:
+    """Return the device of a name, with its number.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    try:
+        found = torch.empty(0, device=resolve_device(str(device))).device
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ConfigError(
+            f"device {str(device)!r}: {one_line(error, 200)}; take cpu, cuda, cuda:1 or auto"
+        ) from None
+    if found.type == "meta":
+        raise ConfigError("device 'meta' holds no values: take cpu, cuda, cuda:1 or auto")
+    return found
 
 
 def _array(images: Any) -> torch.Tensor:
@@ -305,8 +721,6 @@ def _array(images: Any) -> torch.Tensor:
 
 def _shape(images: torch.Tensor | None, shape: Sequence[int] | None) -> tuple[int, ...]:
     """Return the shape of the images, given or to be drawn."""
-    if images is None and shape is None:
-        raise ConfigError("give images, or the shape=(B, C, H, W) of the noise")
     try:
         size = tuple(images.shape if images is not None else shape or ())
         whole = all(side == int(side) for side in size)

@@ -11,30 +11,20 @@ from rich.live import Live
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
-    Task,
     TaskID,
     TextColumn,
-    TimeRemainingColumn,
 )
 from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 
 from greenmachine.callbacks.base import Callback, Generation, Row, RunInfo
-from greenmachine.live import NotebookLive, open_live
+from greenmachine.live import NotebookLive, TimeLeft, open_live
 
-__all__ = ["Progress", "TimeLeft"]
+__all__ = ["Progress"]
 
 _SHOWN = 12  # generations in the live table
 _PACE = 6  # generations from which the remaining time is estimated
-
-
-class TimeLeft(TimeRemainingColumn):
-    """The time left, and nothing where it is not known."""
-
-    def render(self, task: Task) -> Text:
-        """Return the text of the column."""
-        return super().render(task) if task.time_remaining is not None else Text("")
 
 
 class Progress(Callback, scheme="progress"):

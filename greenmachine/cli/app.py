@@ -21,6 +21,7 @@ from greenmachine.cli.evaluate import evaluate
 from greenmachine.cli.evolve import evolve
 from greenmachine.cli.export import export
 from greenmachine.cli.listing import list_names
+from greenmachine.cli.models import rank
 from greenmachine.cli.report import report
 from greenmachine.cli.reproduce import reproduce
 from greenmachine.cli.score import score
@@ -53,6 +54,7 @@ app.command()(evolve)
 app.command()(export)
 app.command()(report)
 app.command()(score)
+app.command()(rank)
 app.command()(evaluate)
 app.command()(search)
 app.command()(reproduce)

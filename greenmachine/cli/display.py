@@ -18,8 +18,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from greenmachine.callbacks.progress import TimeLeft
 from greenmachine.cli.console import plain_console
+from greenmachine.live import TimeLeft
 from greenmachine.workers import Progress as Tasks
 
 __all__ = ["bar", "print_cost", "print_frame", "print_ranking", "print_seed_runs"]

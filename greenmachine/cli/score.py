@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -10,7 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from greenmachine.cli.names import check_benchmark, check_file, completed
+from greenmachine.cli.models import (
+    DEVICE,
+    AsCSV,
+    Images,
+    Models,
+    Output,
+    Shape,
+    check_proxies,
+    refuse_without_model,
+    score_named,
+)
+from greenmachine.cli.names import check_benchmark, completed
 from greenmachine.cli.stopping import say_when_stopped
 from greenmachine.errors import ConfigError
 
@@ -23,10 +33,9 @@ if TYPE_CHECKING:
 
 __all__ = ["build_options", "score"]
 
-_DEVICE = re.compile(r"cpu|auto|cuda(:\d{1,3})?")
-
 
 def score(
+    context: typer.Context,
     proxies: Annotated[
         list[str],
         typer.Argument(
@@ -97,8 +106,16 @@ def score(
         ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
+    model: Models = None,
+    shape: Shape = None,
+    images: Images = None,
+    output: Output = None,
+    as_csv: AsCSV = False,
 ) -> None:
-    """Score networks with proxies, and say how well the scores rank them.
+    """Score networks with proxies.
+
+    Networks of a benchmark: says how well the scores rank them. With --model: prints the scores
+    of networks of your own or of a library.
 
     A rank sum joins proxies of any magnitude by the networks' ranks, in the proxies' directions;
     `-` before one turns it, and failed networks have the lowest rank. It depends on the set of
@@ -122,14 +139,34 @@ def score(
       greenmachine score "rank_sum(gm_tss, synflow)" --on nats-tss --sample 1000
 
       greenmachine score "sum_layers(min_eigenvalue(channel_correlation(noise_input)))"
+
+      greenmachine score gm_any synflow --model pytorchcv:resnet20_cifar10 --model
+      "my.models:resnet(depth=20, width=8)" --shape 3x32x32
+
+      greenmachine score snip --model nets.py:small --images batch.npz --csv
     """
+    if model:
+        score_named(
+            context,
+            proxies,
+            model,
+            shape,
+            images,
+            output,
+            as_json=as_json,
+            as_csv=as_csv,
+            batch=batch,
+            seed=seed,
+            seeds=seeds if seeds > 1 else None,
+            device=device,
+        )
+        return
+    refuse_without_model(context)
     check_benchmark(on)
     options = build_options(option or [])
-    if not _DEVICE.fullmatch(device):
+    if not DEVICE.fullmatch(device):
         raise ConfigError(f"--device {device}: choose cpu, cuda, cuda:0, cuda:1, ... or auto")
-    for text in proxies:  # those in a rank sum are found missing later
-        if text.strip().endswith(".py"):
-            check_file(Path(text.strip()), "exported proxy", "give the .py of an export")
+    check_proxies(proxies)
 
     import numpy as np
 

@@ -16,7 +16,6 @@ from greenmachine.evaluation.scoring import capture_spec, score_networks, score_
 from greenmachine.evaluation.seeds import (
     OF_SEEDS,
     SeedScore,
-    SeedScorer,
     check_seeds,
     seed_spread,
     seed_table,
@@ -26,7 +25,6 @@ __all__ = [
     "LEAST_RANKED",
     "OF_SEEDS",
     "SeedScore",
-    "SeedScorer",
     "Trial",
     "capture_spec",
     "check_rows",

@@ -22,12 +22,10 @@ from greenmachine.errors import ConfigError
 from greenmachine.evaluation.score_file import seed_column, seed_columns
 from greenmachine.fitness import directed_tau
 from greenmachine.neutral import neutral, seeded
-from greenmachine.proxies.functions import NetworkScore
 
 __all__ = [
     "OF_SEEDS",
     "SeedScore",
-    "SeedScorer",
     "check_seeds",
     "columns_of_seeds",
     "deviation",
@@ -112,42 +110,9 @@ def initialised(model: nn.Module | Callable[[], nn.Module], seed: int) -> nn.Mod
     with neutral(), seeded(seed):
         built = model()
     if not isinstance(built, nn.Module):
-        raise ConfigError(f"{model!r} returns {type(built).__name__}, not a torch.nn.Module")
+        name = getattr(model, "__name__", type(model).__name__)
+        raise ConfigError(f"{name}() returns {type(built).__name__}, not a torch.nn.Module")
     return built
-
-
-class SeedScorer:
-    """Scores networks with several seeds.
-
-    Args:
-        scorers: by seed, what scores a network with it.
-
-    Attributes:
-        found: the scores of each network that was scored, in order; NaN where it raised.
-    """
-
-    def __init__(self, scorers: Mapping[int, Callable[[nn.Module], NetworkScore]]) -> None:
-        self.found: list[SeedScore] = []
-        self._scorers = scorers
-
-    def __call__(self, model: nn.Module | Callable[[], nn.Module]) -> NetworkScore:
-        """Return the mean score, and the coverage.
-
-        Args:
-            model: the same network for every seed, or a function that builds one: its weights are
-                then drawn anew with every seed.
-
-        Raises:
-            Exception: what building or scoring it raises.
-        """
-        scores = dict.fromkeys(self._scorers, float("nan"))
-        covered = None
-        try:
-            for seed, scorer in self._scorers.items():
-                scores[seed], covered = scorer(initialised(model, seed))
-        finally:
-            self.found.append(SeedScore(scores))
-        return NetworkScore(self.found[-1].mean, covered)
 
 
 def columns_of_seeds(name: str, scores: Floats, seeds: Sequence[int]) -> dict[str, Floats]:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 import greenmachine
 from greenmachine.engine import Evaluator, score_model
-from greenmachine.errors import ConfigError, ExpressionError, RunError
+from greenmachine.errors import ConfigError, GreenMachineError, ExpressionError, RunError
 from greenmachine.export import write_export
 from greenmachine.language import parse
 from greenmachine.neutral import neutral
@@ -370,5 +370,200 @@ def test_a_number_of_seeds_that_is_none_is_refused(seeds: Any) -> None:
 
 @pytest.mark.parametrize("model", [3, "resnet", lambda: 3, None])
 def test_what_is_no_network_and_builds_none_is_refused(model: Any) -> None:
-    with pytest.raises(ConfigError, match="Module"):
+    with pytest.raises(GreenMachineError, match="Module|factory"):
         greenmachine.score(model, "l2_norm", shape=SHAPE)
+
+
+# --- lists, functions, texts, devices ---------------------------------------------------------
+
+MANY = [*EXPRESSIONS, "nwot", "params", "synflow"]
+
+
+@pytest.mark.parametrize("kind", ["plain", "branches", "branches-double"])
+def test_a_list_of_proxies_scores_as_each_alone(kind: str) -> None:
+    model, given = network(kind), dict_of(batch())
+    found = greenmachine.score(model, MANY, **given, seed=3)
+    assert found == {name: greenmachine.score(model, name, **given, seed=3) for name in found}
+    assert len(found) == len(MANY) and list(found)[-3:] == MANY[-3:]
+
+
+def test_expressions_of_a_list_share_the_passes() -> None:
+    model, passes = network("plain"), []
+    model.register_forward_hook(lambda *_: passes.append(1))
+    greenmachine.score(model, EXPRESSIONS[0], shape=SHAPE)
+    alone = len(passes)
+    passes.clear()
+    greenmachine.score(model, [EXPRESSIONS[0], "l2_norm", "nwot_inputs"], shape=SHAPE)
+    assert len(passes) == alone
+
+
+@pytest.mark.parametrize("proxies", [["l2_norm", "synflow"], ("synflow", "l2_norm", "synflow")])
+def test_ranks_of_a_list_sum(proxies: Any) -> None:
+    models = {"a": wide(4), "b": wide(9), "broken": Broken(), "c": wide(2)}
+    table = greenmachine.rank(models, proxies, shape=SHAPE).set_index("name")
+    names = list(dict.fromkeys(proxies))
+    for name in names:
+        alone = greenmachine.rank(models, name, shape=SHAPE).set_index("name")
+        assert table[name].equals(alone["score"].loc[table.index])
+        assert table[f"{name} rank"].equals(alone["rank"].loc[table.index].rename(f"{name} rank"))
+    text = greenmachine.rank(models, f"rank_sum({', '.join(names)})", shape=SHAPE)
+    pd.testing.assert_frame_equal(table.reset_index(), text)
+    assert table.index.tolist() == ["b", "a", "c", "broken"]
+    assert table.loc["broken", "rank"] == 4 and "no way through" in table.loc["broken", "failure"]
+
+
+def test_a_minus_in_a_rank_sum_turns_a_proxy_round() -> None:
+    models = {"a": wide(4), "b": wide(9), "c": wide(2)}
+    table = greenmachine.rank(models, "log_rank_sum(-params, -l2_norm)", shape=SHAPE)
+    assert table["name"].tolist() == ["c", "a", "b"]
+    assert table["params rank"].tolist() == [1, 2, 3]
+    with pytest.raises(ConfigError, match="rank"):
+        greenmachine.score(wide(4), "rank_sum(params, l2_norm)", shape=SHAPE)
+
+
+class Dropping(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.dropout(self.norm(self.conv(x)), 0.5, self.training).mean((2, 3))
+
+
+def grads(model: nn.Module, images: Tensor, labels: Tensor | None) -> Tensor:
+    """What a user writes: a loss, a backward pass, a sum over gradients."""
+    assert model.training
+    loss = model(images).square().sum() + (0 if labels is None else labels.sum())
+    loss.backward()
+    return sum(p.grad.abs().sum() for p in model.parameters())  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("prepare", [nn.Module.train, nn.Module.eval, nn.Module.double])
+def test_a_function_is_a_proxy_and_leaves_no_trace(prepare: Any) -> None:
+    model = prepare(Dropping())
+    images, labels = batch()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    training, state = model.training, torch.get_rng_state()
+    with torch.no_grad():
+        first, again, other = (
+            greenmachine.score(model, grads, images=images, labels=labels, seed=seed)
+            for seed in (1, 1, 2)
+        )
+    assert first == again != other
+    assert torch.equal(torch.get_rng_state(), state) and model.training == training
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert all(p.grad is None and p.requires_grad for p in model.parameters())
+    noise = greenmachine.score(model, grads, shape=SHAPE, seed=1)
+    assert noise != first and math.isfinite(noise)
+    both = greenmachine.score(model, [grads, "l2_norm"], images=images, labels=labels, seed=1)
+    assert both["grads"] == first
+    table = greenmachine.rank([model, Broken()], grads, images=images, labels=labels, seed=1)
+    assert table["score"][0] == first and "no way through" in table["failure"][1]
+
+
+@pytest.mark.parametrize("value", ["3", None, [1, 2], torch.ones(2), 3j, b"3"])
+def test_a_function_that_returns_no_number_is_one_line(value: Any) -> None:
+    with pytest.raises(greenmachine.GreenMachineError, match="not a number"):
+        greenmachine.score(wide(3), lambda model, images, labels: value, shape=SHAPE)
+
+
+@pytest.mark.parametrize("error", [SystemExit(0), RuntimeError("a\nb"), RecursionError()])
+def test_a_function_that_raises_costs_one_row(error: BaseException) -> None:
+    def raising(model: nn.Module, images: Any, labels: Any) -> float:
+        raise error
+
+    table = greenmachine.rank([wide(3)], [raising, "params"], shape=SHAPE)
+    assert math.isnan(table["raising"][0]) and table["params"][0] == 84
+    assert type(error).__name__ in table["failure"][0] and "\n" not in table["failure"][0]
+
+
+@pytest.mark.parametrize(
+    ("proxy", "says"),
+    [
+        ([], "no proxies"),
+        (3, "int"),
+        (None, "NoneType"),
+        (nn.Linear(2, 2), "Linear"),
+        (lambda model: 3.0, "images, labels"),
+        ([lambda a, b, c: 1.0, lambda a, b, c: 2.0], "lambda"),
+        (["l2_norm", "nwott"], "nwott"),
+        (["l2_norm", "snip"], "snip looks at data"),
+        (["l2_norm", "sed"], "sed scores architectures"),
+        ("rank_sum(l2_norm)", "two or more"),
+        ("rank_sum(sum_layers(l2_norm(weight)), sum_layers( l2_norm(weight) ))", "twice"),
+    ],
+)
+def test_what_is_no_proxy_is_refused_before_any_work(proxy: Any, says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        greenmachine.rank([Broken()], proxy, shape=SHAPE)
+    with pytest.raises(ConfigError):
+        greenmachine.score(Broken(), proxy, shape=SHAPE)
+
+
+def test_a_proxy_of_a_list_is_called_like_no_other_column() -> None:
+    def rank(model: nn.Module, images: Any, labels: Any) -> float:
+        return 1.0
+
+    with pytest.raises(ConfigError, match="rename"):
+        greenmachine.rank([wide(3)], [rank, "params"], shape=SHAPE)
+    assert greenmachine.score(wide(3), rank, shape=SHAPE) == 1.0
+
+
+def test_a_shape_that_the_network_says_is_taken() -> None:
+    model = wide(3)
+    model.in_size = (9, 7)  # type: ignore[assignment]
+    expected = greenmachine.score(model, EXPRESSIONS[0], shape=(8, 3, 9, 7))
+    assert greenmachine.score(model, EXPRESSIONS[0]) == expected
+    table = greenmachine.rank({"says": model, "silent": wide(3)}, EXPRESSIONS[0])
+    assert table["score"][0] == expected and "shape" in table["failure"][1]
+
+
+def test_not_a_network_costs_one_row() -> None:
+    models: Any = {"three": 3, "fine": wide(3), "class": nn.Linear}
+    table = greenmachine.rank(models, "l2_norm", shape=SHAPE).set_index("name")
+    assert table.loc["fine", "rank"] == 1
+    assert "int" in table.loc["three", "failure"] and "TypeError" in table.loc["class", "failure"]
+
+
+def test_the_same_network_twice_has_one_score() -> None:
+    model = wide(3)
+    table = greenmachine.rank([model, ("again", model)], ["l2_norm", "synflow"], shape=SHAPE)
+    assert table["rank"].tolist() == [1, 1] and table["l2_norm"].nunique() == 1
+
+
+@pytest.mark.parametrize("device", ["cpu", torch.device("cpu"), "auto"])
+def test_device_gives_the_same_score(device: Any) -> None:
+    if device == "auto" and torch.cuda.is_available():
+        pytest.skip("a GPU rounds otherwise")
+    model = network("branches")
+    expected = greenmachine.score(model, "synflow", shape=SHAPE)
+    assert greenmachine.score(model, "synflow", shape=SHAPE, device=device) == expected
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99", "meta", "cpu:x", 3])
+def test_a_device_that_is_not_there_is_one_line(device: Any) -> None:
+    with pytest.raises(ConfigError, match="cpu") as refused:
+        greenmachine.score(wide(3), "synflow", shape=SHAPE, device=device)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_network_elsewhere_is_copied_and_left() -> None:
+    with torch.device("meta"):
+        model = wide(3)
+    table = greenmachine.rank([model], "l2_norm", shape=SHAPE, device="cpu")
+    assert "meta" in table["failure"][0] and model.get_parameter("weight").is_meta
+
+
+@pytest.mark.parametrize(("terminal", "progress"), [(True, True), (True, False), (False, True)])
+def test_a_bar_is_drawn_in_a_terminal_alone(
+    terminal: bool,
+    progress: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("TTY_COMPATIBLE", "1" if terminal else "0")
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+    greenmachine.rank([wide(3), wide(4)], "l2_norm", shape=SHAPE, progress=progress)
+    printed = capsys.readouterr()
+    assert ("2/2" in printed.err or "networks" in printed.err) == (terminal and progress)
+    assert printed.out == ""
