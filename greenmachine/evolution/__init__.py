@@ -1,4 +1,4 @@
-"""Evolution: trees of the language, bred on DEAP operators towards better ranking."""
+"""Evolution of expressions with DEAP operators, towards a better ranking of networks."""
 
 from greenmachine.evolution.run import Run
 from greenmachine.evolution.run_folder import Famous, RunFolder

@@ -1,4 +1,4 @@
-"""The samples of a run above a bank: their scores come from its vectors."""
+"""The samples of a run on a bank: scores are computed from the stored values of the bank."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _LEAST_BYTES = 2**26
 
 
 class BankSampleEvaluators(SampleEvaluators):
-    """Makes the evaluators of one run above a bank; nothing is captured.
+    """Makes the evaluators of one run on a bank; nothing is captured.
 
     Args:
-        bank: that is read.
+        bank: the bank.
         config: resolved settings.
         task_sets: the benchmarks that they name.
-        callbacks: told failures.
+        callbacks: notified of failures.
     """
 
     def __init__(
@@ -64,8 +64,7 @@ class BankSampleEvaluators(SampleEvaluators):
     ) -> NDArray[np.float64]:
         """Return the scores on the test sample, (networks,).
 
-        Those of the data set's own networks where the bank has them, else of those that stand for
-        them.
+        A data set's own networks are used if the bank has them, else the networks of its stand-in.
         """
         own = self.bank.family(task_set.benchmark.name, dataset) is not None
         made = self._evaluator(task_set, dataset if own else task_set.sources[dataset], "test")

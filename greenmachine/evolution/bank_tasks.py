@@ -1,4 +1,4 @@
-"""What a bank decides of a run: its passes and its batch, and the networks that it may draw."""
+"""Settings of a run that its bank determines: passes, batch and the available networks."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _START_HEIGHT = (1, 4)  # of random trees whose leaves are expressions already
 
 
 def with_bank(config: RunConfig, bank: Bank) -> RunConfig:
-    """Return the settings with what the bank decides.
+    """Return the settings, completed with those that the bank determines.
 
-    Without tasks they are those of the bank, without passes likewise. Random trees are lower than
-    in a run without a bank, unless ``language.start_height`` is given.
+    Missing tasks and passes are those of the bank. Random trees are lower than in a run without a
+    bank, unless ``language.start_height`` is given.
 
     Raises:
-        ConfigError: a setting asks for what the bank has not.
+        ConfigError: a setting requires something that the bank does not have.
     """
     facts = bank.facts
     if config.language.name != "typed":
@@ -68,10 +68,10 @@ def with_bank(config: RunConfig, bank: Bank) -> RunConfig:
 
 
 def bank_family(bank: Bank, benchmark: Benchmark, dataset: str) -> Family:
-    """Return the networks of the bank that a task is judged by.
+    """Return the family of networks of the bank that a task uses.
 
     Raises:
-        ConfigError: there are none.
+        ConfigError: there is none.
         DataError: the benchmark has changed since the bank was built.
     """
     family = bank.family(benchmark.name, dataset)
@@ -87,13 +87,13 @@ def bank_family(bank: Bank, benchmark: Benchmark, dataset: str) -> Family:
 
 
 def bank_networks(bank: Bank, benchmark: Benchmark, datasets: Iterable[str]) -> NDArray[np.int64]:
-    """Return the networks that the bank has of every data set, as indices of the benchmark."""
+    """Return the networks that the bank has for every data set, as indices of the benchmark."""
     each = (np.array(bank_family(bank, benchmark, name).indices) for name in datasets)
     return np.asarray(reduce(np.intersect1d, each), dtype=np.int64)
 
 
 def bank_facts(bank: Bank, benchmarks: Iterable[tuple[Benchmark, Iterable[str]]]) -> dict[str, Any]:
-    """Return what a manifest tells of the bank, the checksum of what the run reads among it."""
+    """Return the entry of the bank in a manifest, including the checksum of the files used."""
     families = [
         bank_family(bank, benchmark, dataset)
         for benchmark, datasets in benchmarks

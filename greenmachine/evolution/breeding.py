@@ -1,14 +1,14 @@
 """New individuals: random trees, seeds, and children of parents, all within the limits.
 
-Joining two whole scores to a new one is cheap: the engine has their values cached. The same holds
-for values of single layers, from which another aggregator makes another score. So a child by
-``combine`` or ``tune`` is the best of a *brood* of candidates; other operators make one. Brood
-recombination is W. A. Tackett's ("Recombination, selection, and the genetic construction of
-computer programs", PhD thesis, University of Southern California, 1994).
+Joining two whole scores to a new one is cheap, because the engine has their values in its cache.
+The same holds for values of single layers, from which another aggregator makes another score.
+A child by ``combine`` or ``tune`` is therefore the best of a *brood* of candidates; other operators
+make one candidate. Brood recombination is by W. A. Tackett ("Recombination, selection, and the
+genetic construction of computer programs", PhD thesis, University of Southern California, 1994).
 
-A generation is drawn first, with all candidates of its broods. Then all candidates are judged in
-one call, because the engine evaluates many of them with one operation, and every brood gives its
-best.
+A generation is drawn first, with all candidates of its broods. Then all candidates are evaluated in
+one call, because the engine evaluates many of them with one operation. The best candidate of every
+brood becomes the child.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class _Candidate:
     """A child that is not an individual yet.
 
     Attributes:
-        expression: of its tree, with the words that close it.
+        expression: of its tree, with the primitives that complete it to a score.
         text: rank-canonical text.
         nodes: of its tree; None if the candidate was made as an expression.
     """
@@ -82,10 +82,10 @@ class Breeder:
     Args:
         evolution: rates.
         language: limits of the trees.
-        grammar: the vocabulary.
+        grammar: the grammar.
         selection: draws the parents.
-        parsimony: what a node costs, in units of the objective.
-        fitness_of: training fitness of expressions, asked for broods alone.
+        parsimony: penalty for a node, in units of the objective.
+        fitness_of: training fitness of expressions; used only for broods.
 
     Attributes:
         fitness: class of the individuals' fitness.
@@ -109,7 +109,7 @@ class Breeder:
         self.fitness = selection.fitness
 
     def individual(self, nodes: Sequence[Any]) -> Individual:
-        """Return the individual of a tree, not yet judged."""
+        """Return the individual of a tree, not yet evaluated."""
         return Individual(nodes, self.fitness, self.grammar.expression(nodes))
 
     def first(self, seeds: Sequence[Expression]) -> list[Individual]:
@@ -129,9 +129,9 @@ class Breeder:
         """Return ``count`` new individuals: immigrants, then children of ``pool``.
 
         Args:
-            pool: who may be a parent.
-            count: of new ones.
-            taken: texts that no new one may have; theirs are added.
+            pool: the possible parents.
+            count: number of new individuals.
+            taken: texts that no new individual may have; those of the new ones are added.
         """
         immigrants = round(self.evolution.immigrants * count)
         with _collector_paused():
@@ -198,7 +198,7 @@ class Breeder:
         return individual.parts
 
     def _tuned(self, pool: list[Individual]) -> _Brood:
-        """Return trees that differ from a parent above its tensors."""
+        """Return trees that differ from a parent only in scalar operations, not in tensors."""
         (first,) = self._parents(pool, 1)
         tuner = Tuner(first, self.grammar)
         return [self._candidate(tuner()) for _ in range(self.evolution.brood)]
@@ -235,7 +235,7 @@ class Breeder:
         return candidate
 
     def _candidate(self, whole: Expression, nodes: Sequence[Any] | None = None) -> _Candidate:
-        """Return the candidate whose tree says ``whole``, not closed yet."""
+        """Return the candidate of the tree ``whole``, which is not completed yet."""
         expression = self.grammar.closed(whole)
         return _Candidate(expression, rank_canonical(expression).text, nodes)
 

@@ -1,22 +1,22 @@
-"""What a run will cost: networks, disk, memory and time, before anything is written.
+"""Estimate the cost of a run (networks, disk, memory and time) before anything is written.
 
 A calibration (:func:`calibrate`) runs the first generations of the search twice, on two small
-samples of networks, in a temporary folder. The model (:func:`forecast`) scales what that took:
+samples of networks, in a temporary folder. The model (:func:`forecast`) scales the measured times:
 
 | phase | seconds |
 |---|---|
 | start | workers start and import torch |
-| capture | networks x seconds a network / S |
-| tensors | boundary expressions x (a shard's seconds x shards + a network's x networks) / S |
-| communication | generations x calls x tasks of a worker x seconds a task |
+| capture | networks x seconds per network / S |
+| tensors | boundary expressions x (seconds per shard x shards + per network x networks) / S |
+| communication | generations x calls x tasks per worker x seconds per task |
 | above | in the main process: first generation + later ones x (a + b x networks) |
-| test | networks x seconds a network / S |
+| test | networks x seconds per network / S |
 
 S is the speed-up of W workers: W / (1 + LOSS x (W - 1)), with W at most the cores of this machine
-and the number of shards. New boundary expressions become fewer: generation g has g ** -FADE times
-those of the first one that was bred. FADE was fitted to runs (``python -m experiments.cost``,
-results/cost); LOSS is an assumption. On CPUs a calibration counts seconds of the processor: the
-forecast is for a machine that does nothing else.
+and the number of shards. The number of new boundary expressions decreases: generation g has
+g ** -FADE times those of the first generation that was bred. FADE was fitted to runs (``python -m
+experiments.cost``, results/cost); LOSS is an assumption. On CPUs a calibration counts CPU seconds:
+the forecast is for a machine without other work.
 """
 
 from __future__ import annotations
@@ -76,25 +76,25 @@ _CACHES = 2**29 + 2**28  # bytes that an evaluator keeps at most
 
 @dataclass(frozen=True)
 class Calibration:
-    """What a small part of a run took here.
+    """Times and sizes that a small run needed on this machine.
 
     Attributes:
         start: seconds until all workers have answered once.
-        task: seconds that a task takes that does nothing, a worker.
-        capture: seconds of a process for a network of train and validation.
-        test: the same of the test sample, with its scores.
-        network_bytes: of a network's signals on disk.
-        tensors: seconds of a process for one boundary expression, a network.
-        tensors_shard: the same, a shard: what does not depend on its size.
-        boundary_first: boundary expressions of an individual of the first generation.
-        boundary: new ones of an individual of the first generation that was bred.
-        validated: boundary expressions on validation, an individual that is looked at there.
-        above_first: seconds above the tensors an individual of the first generation.
-        above: the same of later generations, without networks.
-        above_network: seconds of an individual of later generations a training network more.
-        process_bytes: memory of a process that holds no signals.
-        kept_bytes: of the values that are kept, an individual and training network.
-        seconds: that the calibration took.
+        task: seconds of an empty task, per worker.
+        capture: CPU seconds per network of train and validation.
+        test: the same of the test sample, including scores.
+        network_bytes: size of a network's signals on disk.
+        tensors: CPU seconds of one boundary expression, per network.
+        tensors_shard: the same per shard: the part that does not depend on its size.
+        boundary_first: boundary expressions per individual of the first generation.
+        boundary: new ones per individual of the first generation that was bred.
+        validated: boundary expressions per individual that is evaluated on validation.
+        above_first: seconds in the main process per individual of the first generation.
+        above: the same of later generations, for no networks.
+        above_network: additional seconds per individual of later generations and training network.
+        process_bytes: memory of a process without signals.
+        kept_bytes: size of the cached values, per individual and training network.
+        seconds: duration of the calibration.
     """
 
     start: float
@@ -120,18 +120,18 @@ class Plan:
     """The size of a run.
 
     Attributes:
-        train: networks, of all benchmarks and data sets that have signals of their own.
+        train: networks of all benchmarks and data sets that have their own signals.
         validation: the same.
-        test: networks that the champion is scored on, of all data sets.
-        individuals: in all.
-        first: of them in the first generation.
-        generations: with the first one.
-        validated: individuals that are looked at on validation, a generation.
+        test: networks on which the champion is scored, of all data sets.
+        individuals: total number.
+        first: number in the first generation.
+        generations: including the first.
+        validated: individuals that are evaluated on validation, per generation.
         workers: processes that compute.
-        gpus: on which the tensors are; 0 where the workers compute them.
-        shards: of train; at most so many workers have work at once.
+        gpus: number of GPUs that evaluate tensors; 0 if the workers do.
+        shards: of train; at most this number of workers have work at the same time.
         validation_shards: of validation.
-        stores: samples of networks that have an evaluator each.
+        stores: samples of networks that have their own evaluator.
     """
 
     train: int
@@ -150,7 +150,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a run costs.
+    """The estimated cost of a run.
 
     Attributes:
         plan: its size.
@@ -158,7 +158,7 @@ class Forecast:
         total_seconds: of all phases.
         disk_bytes: of the signals; they are removed at the end unless ``capture.keep``.
         memory_bytes: of all processes on one machine.
-        calibration_seconds: that finding out took.
+        calibration_seconds: duration of the calibration.
     """
 
     plan: Plan
@@ -169,12 +169,12 @@ class Forecast:
     calibration_seconds: float
 
     def facts(self) -> dict[str, Any]:
-        """Return it as JSON."""
+        """Return the forecast as JSON."""
         return asdict(self)
 
 
 def estimate(run: Run) -> Forecast:
-    """Return what ``run`` will cost; writes nothing but into a temporary folder.
+    """Return the estimated cost of ``run``; writes only to a temporary folder.
 
     Raises:
         GreenMachineError: as the run itself would: data, settings, a cluster that does not answer.
@@ -184,7 +184,7 @@ def estimate(run: Run) -> Forecast:
 
 
 def calibrate(config: RunConfig, seeds: Sequence[Expression] = ()) -> Calibration:
-    """Run ``config`` in miniature and return what that took.
+    """Run ``config`` in miniature and return the measured times and sizes.
 
     Args:
         config: settings whose samples have sizes, as ``fitted`` returns them.
@@ -248,14 +248,14 @@ def plan(run: Run, measured: Calibration) -> Plan:
 
 
 def individuals(config: RunConfig) -> int:
-    """Return how many individuals are judged in a run."""
+    """Return the number of individuals that are evaluated in a run."""
     evolution = config.evolution
     kept = 0 if config.selection.plus else evolution.elites
     return evolution.population + evolution.generations * (evolution.population - kept)
 
 
 def forecast(measured: Calibration, size: Plan) -> Forecast:
-    """Return what a run of ``size`` costs by the model at the top of this module."""
+    """Return the cost of a run of ``size`` by the model at the top of this module."""
     networks = size.train + size.validation
     bred = (size.individuals - size.first) / max(1, size.generations - 1)
     fading = sum(generation**-FADE for generation in range(1, size.generations))
@@ -291,7 +291,7 @@ def forecast(measured: Calibration, size: Plan) -> Forecast:
 
 
 def times(name: str, workers: int) -> tuple[float, float]:
-    """Return the seconds until all workers of a backend have answered, and those of a task."""
+    """Return the seconds until all workers of a backend have answered, and those of one task."""
     with backend(name, workers):
         count = count_workers(workers)
         if count == 1 and not remote():
@@ -384,7 +384,7 @@ def _miniature(config: RunConfig, seeds: Sequence[Expression], train: int) -> _S
 
 
 def _solved(few: _Small, many: _Small) -> tuple[float, float]:
-    """Return the seconds of a boundary expression a network and a shard, neither below 0."""
+    """Return the seconds of a boundary expression per network and per shard, both at least 0."""
     found, _ = nnls(
         np.array([[few.work, few.calls], [many.work, many.calls]], dtype=np.float64),
         np.array([few.tensors, many.tensors]),
@@ -402,19 +402,19 @@ def _shards(networks: int, network_bytes: float) -> int:
 
 
 def working(name: str, workers: int) -> int:
-    """Return how many workers of a backend compute at once: on this machine, no more than cores."""
+    """Return how many workers of a backend compute at once: on this machine, at most its cores."""
     with backend(name, workers):
         count = count_workers(workers)
         return count if remote() else min(count, joblib.cpu_count())
 
 
 def speed_up(workers: int) -> float:
-    """Return how many times faster ``workers`` are than one."""
+    """Return the speed-up of ``workers`` over one."""
     return workers / (1 + LOSS * (workers - 1))
 
 
 def process_memory() -> float:
-    """Return the bytes that this process holds and shares with no other (Linux), or its peak."""
+    """Return the bytes that only this process uses (Linux), or its peak memory."""
     try:
         lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
     except OSError:

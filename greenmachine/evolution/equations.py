@@ -22,10 +22,10 @@ class Equation:
 
     Attributes:
         size: nodes.
-        cost: passes through the network that it needs, forward and backward ones counted.
+        cost: number of passes through the network that it needs, forward and backward.
         train: Kendall's tau-b on the training sample, the mean over the tasks.
-        validation: the same on the validation sample; NaN where it was not judged there.
-        direction: 1 where a high score is good, -1 where a low one is.
+        validation: the same on the validation sample; NaN if it was not evaluated there.
+        direction: 1 if a high score is good, -1 if a low score is good.
         formula: canonical text.
     """
 
@@ -40,8 +40,8 @@ class Equation:
 def equations(saved: Checkpoint) -> list[Equation]:
     """Return the Pareto front of a run, the smallest formula first.
 
-    Each has a higher tau on the training sample than all that are smaller. The candidates are the
-    hall of fame and the last population.
+    Each has a higher tau on the training sample than all smaller ones. The candidates are the hall
+    of fame and the last population.
     """
     found: dict[str, Equation] = {}
     for famous in saved.search.hall:
@@ -59,8 +59,8 @@ def equations(saved: Checkpoint) -> list[Equation]:
 def network_passes(text: str) -> int:
     """Return how many passes through the network the formula ``text`` needs.
 
-    A forward and a backward pass are one each; ``perturbed`` takes two of both. A formula
-    of weights alone takes the forward pass that shows which layers fire.
+    A forward and a backward pass count as one each; ``perturbed`` needs two of both. A formula of
+    weights only needs one forward pass, which shows which layers run.
     """
     terminals = parse(text).terminals
     count = 0

@@ -1,4 +1,4 @@
-"""Fitness on the samples of a run: networks are captured, expressions scored and ranked there."""
+"""Fitness on the samples of a run: capture networks, score expressions, rank the networks."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class SampleEvaluator:
     """Fitness of expressions on one sample.
 
     Args:
-        evaluators: of the networks, by the key that the tasks know their scores by.
-        tasks: the rankings to get right.
+        evaluators: of the networks, by the key of their scores in the tasks.
+        tasks: the rankings that the fitness measures.
         objective: what is maximised.
     """
 
@@ -51,7 +51,7 @@ class SampleEvaluator:
         directions: Sequence[int] | None = None,
         progress: Progress | None = None,
     ) -> Evaluation:
-        """Evaluate ``expressions``; ``directions`` None chooses the better one of each."""
+        """Evaluate ``expressions``; if ``directions`` is None, the better direction is chosen."""
         scores = {
             name: evaluator.scores(expressions, progress)
             for name, evaluator in self.evaluators.items()
@@ -79,12 +79,12 @@ class SampleEvaluator:
 
     @property
     def seconds(self) -> float:
-        """Seconds in which boundary expressions were computed."""
+        """Seconds that boundary expressions took."""
         return sum(evaluator.seconds for evaluator in self.evaluators.values())
 
     @property
     def cached_bytes(self) -> int:
-        """Bytes of the values that are kept for scoring again."""
+        """Size of the cached values in bytes."""
         return sum(e.cache.nbytes + e.parts.nbytes for e in self.evaluators.values())
 
     def counts(self) -> dict[str, int]:
@@ -98,10 +98,11 @@ class SampleEvaluator:
 
 
 class Racing:
-    """Early stopping: new individuals that show nothing on a few networks do not see the others.
+    """Early stopping: poor new individuals are evaluated on a few networks only.
 
-    Opt-in (``evolution.racing``), because it changes results: a stopped individual never enters the
-    population, where it might have become a parent. The same seed still gives the same run.
+    It is off by default (``evolution.racing``) because it changes results: a stopped individual
+    never enters the population, where it might have become a parent. The same seed still gives the
+    same run.
 
     Args:
         evaluator: of some networks of every training sample.
@@ -117,11 +118,11 @@ class Racing:
     def passed(
         self, expressions: Sequence[Expression], population: Sequence[Individual]
     ) -> list[bool]:
-        """Return which of ``expressions`` go on to all networks.
+        """Return which of ``expressions`` are evaluated on all networks.
 
-        Stopped are those that are constant here or fail on more than half of the networks, and
-        those whose fitness is more than two deviations below the median of the last
-        generation: they would hardly win a tournament.
+        The others are those that are constant here or fail on more than half of the networks, and
+        those whose fitness is more than two standard deviations below the median of the last
+        generation. They would hardly win a tournament.
         """
         judged = self.evaluator(expressions)
         threshold = -math.inf
@@ -137,16 +138,16 @@ class Racing:
 
 
 class SampleEvaluators:
-    """Make the evaluators of one run.
+    """Makes the evaluators of one run.
 
     Args:
         config: resolved settings.
         task_sets: the benchmarks that they name.
         terminals: signals that the language reads.
         folder: for the signals.
-        callbacks: told sizes, progress and failures.
-        check: called before a folder is made; raises where that must not be.
-        clock: by which evaluators count their seconds.
+        callbacks: notified of sizes, progress and failures.
+        check: called before a folder is made; raises an error if the folder must not be made.
+        clock: measures the seconds of the evaluators.
     """
 
     def __init__(
@@ -170,7 +171,7 @@ class SampleEvaluators:
     def evaluator(self, sample: str) -> SampleEvaluator:
         """Capture sample "train" or "validation" of every benchmark and return its evaluator.
 
-        What was captured before is taken as it is.
+        Networks that are captured already are not captured again.
 
         Raises:
             RunError: every network failed, the disk is too small, or workers died.
@@ -199,7 +200,7 @@ class SampleEvaluators:
         return SampleEvaluator(evaluators, self._tasks(sample), self.config.objective)
 
     def racing(self) -> Racing:
-        """Return the racing on some of the training networks, which are captured already."""
+        """Return the racing on some of the training networks, which must be captured."""
         config, evaluators, places = self.config, {}, {}
         for task, store in self._stores("train").items():
             shards, places[task] = store.spread(config.evolution.racing)
@@ -209,7 +210,7 @@ class SampleEvaluators:
         return Racing(SampleEvaluator(evaluators, self._tasks("train", places), config.objective))
 
     def forget(self) -> None:
-        """Let workers that do not see the run's folder remove what they have captured."""
+        """Remove the captured networks of workers that do not see the run's folder."""
         for sample in ("train", "validation"):
             for store in self._stores(sample).values():
                 store.forget()
@@ -231,7 +232,7 @@ class SampleEvaluators:
         return np.asarray(scores, dtype=np.float64)
 
     def _stores(self, sample: str) -> dict[str, Store]:
-        """Return a store for every network that is judged by, by the task whose own it is."""
+        """Return the signal stores, by the task whose own networks they contain."""
         stores = {}
         for task_set in self.task_sets:
             for dataset in dict.fromkeys(task_set.sources.values()):

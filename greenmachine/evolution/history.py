@@ -1,4 +1,4 @@
-"""What is told about a generation: probes and words in use, one row each, as it happens."""
+"""Records of each generation: probes and primitives in use, one row each."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["PROBES", "Observed", "row_of", "words_of"]
 
 
 class Observed(Protocol):
-    """What a probe may look at."""
+    """The state of a run that a probe can read."""
 
     generation: int
     population: list[Individual]
@@ -45,7 +45,7 @@ def row_of(search: Observed, extra: Mapping[str, float]) -> dict[str, float]:
 
 
 def words_of(generation: int, population: Sequence[Expression]) -> dict[str, float]:
-    """Return how many of ``population`` hold each primitive and signal, by name.
+    """Return how many of ``population`` contain each primitive and signal, by name.
 
     Columns ``generation`` and ``population``, the number of individuals, come first.
     """

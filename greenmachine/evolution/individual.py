@@ -1,4 +1,4 @@
-"""Individuals: DEAP trees with a fitness and what was found out about them."""
+"""Individuals: DEAP trees with their fitness and further results of their evaluation."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ __all__ = ["Individual", "cleared", "distinct"]
 class Individual(gp.PrimitiveTree):  # type: ignore[misc]  # DEAP has no types
     """A tree of one run.
 
-    The tree does not change once it is an individual: its expression is made once.
+    The tree of an individual does not change, so its expression is made once.
 
     Args:
         nodes: of the tree, in prefix order.
         fitness: class of the fitness.
-        expression: of the tree, with the words that close it.
+        expression: of the tree, with the primitives that complete it to a score.
 
     Attributes:
-        fitness: DEAP's, invalid until judged.
-        expression: of the tree, with the words that close it.
+        fitness: DEAP's, invalid until evaluated.
+        expression: of the tree, with the primitives that complete it to a score.
         parts: the subtrees of the root's kind; empty until the breeder needs them.
-        text: rank-canonical text; two individuals of one text rank networks alike.
-        direction: 1 where a high score is good, -1 where a low one is.
+        text: rank-canonical text; two individuals with the same text rank networks alike.
+        direction: 1 if a high score is good, -1 if a low score is good.
         values: the objective on every task of the training sample, in that direction.
         tau: Kendall's tau-b there, whatever the objective.
-        failures: training networks without a finite score.
+        failures: number of training networks without a finite score.
     """
 
     def __init__(
@@ -54,13 +54,14 @@ def cleared(
 ) -> list[Individual]:
     """Return the best individual of every niche, the best first (clearing, Petrowski 1996).
 
-    Without it one family of statistics takes over the population within a few generations, and
-    what would improve a proxy in combination dies out because it is second best alone.
+    Without clearing, variants of one statistic take over the population within a few generations.
+    Expressions that would improve a proxy in combination with others are then lost, because alone
+    they are worse than the best.
 
     Args:
         individuals: in any order.
         behaviours: (individuals, n) rows of length 1; see ``SampleEvaluator.behaviours``.
-        niche: two whose behaviours correlate above this share a niche.
+        niche: two individuals share a niche if their behaviours correlate above this value.
     """
     keys = [(-i.fitness.values[0], len(i), i.text) for i in individuals]
     alike = behaviours @ behaviours.T > niche
@@ -76,7 +77,7 @@ def cleared(
 def distinct(individuals: Iterable[Individual]) -> list[Individual]:
     """Return the best first, and of those that rank the training networks alike the smallest.
 
-    Different texts can say the same: ``abs`` of what is positive.
+    Different texts can compute the same ranking: ``abs`` of positive values changes nothing.
     """
     ordered = sorted(individuals, key=lambda i: (-i.fitness.values[0], len(i), i.text))
     seen: dict[tuple[float, ...], Individual] = {}

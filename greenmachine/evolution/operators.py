@@ -1,7 +1,7 @@
-"""Variation of trees: DEAP's typed operators, and those that a typed grammar needs besides.
+"""Variation of trees: DEAP's typed operators, and further ones that a typed grammar needs.
 
-All draw from the global ``random`` module, as DEAP's do; :func:`owned_random` gives a run its
-own state of it.
+All draw from the global ``random`` module, as DEAP's do; :func:`owned_random` gives a run a
+separate state of it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ Nodes = list[Any]
 
 @contextmanager
 def owned_random(state: Any) -> Iterator[None]:
-    """Give the block its own state of the global ``random`` module, and restore the caller's."""
+    """Use a separate state of the global ``random`` module in the block; restore it afterwards."""
     before = random.getstate()
     random.setstate(state)
     try:
@@ -51,10 +51,10 @@ def owned_random(state: Any) -> Iterator[None]:
 
 @contextmanager
 def random_kept() -> Iterator[None]:
-    """Leave the global ``random`` module after the block as it was before.
+    """Restore the state of the global ``random`` module after the block.
 
     For tasks inside :func:`owned_random`: a local Dask cluster has its scheduler in a thread of
-    this process, which draws from the same module at times that no seed decides.
+    this process, which draws from the same module at times that do not depend on the seed.
     """
     before = random.getstate()
     try:
@@ -66,14 +66,15 @@ def random_kept() -> Iterator[None]:
 def half_and_half(grammar: Grammar, heights: tuple[int, int]) -> Nodes:
     """Return a random tree, typed ramped half-and-half (Koza 1992).
 
-    The height is drawn from ``heights``; every other tree is full, the rest end early.
+    The height is drawn from ``heights``; every other tree is full, and branches of the rest end
+    early.
     """
     full = random.random() < 0.5
     return grammar.generate(grammar.root, random.randint(*heights), full=full)
 
 
 def crossover(first: gp.PrimitiveTree, second: gp.PrimitiveTree, leaf_bias: float) -> None:
-    """Exchange a subtree of one kind, in place; a leaf with chance ``leaf_bias``."""
+    """Exchange a subtree of one kind, in place; a leaf with probability ``leaf_bias``."""
     if random.random() < leaf_bias:
         gp.cxOnePointLeafBiased(first, second, termpb=1.0)
     else:
@@ -81,10 +82,10 @@ def crossover(first: gp.PrimitiveTree, second: gp.PrimitiveTree, leaf_bias: floa
 
 
 def combine(first: Expression, second: Expression, grammar: Grammar) -> Expression:
-    """Return both scores under a random primitive of two whole trees.
+    """Return a random two-argument primitive of both scores; ``first`` if the grammar has none.
 
-    Subtree exchange rarely joins two good scores as wholes; sums and products of such are where
-    proxies improve once single statistics are exhausted.
+    Exchange of subtrees rarely joins two good scores as wholes. Once single statistics are
+    exhausted, proxies improve by sums and products of whole scores.
     """
     joints = grammar.joints
     return grammar.joined(random.choice(joints), (first, second)) if joints else first
@@ -107,16 +108,16 @@ def mutate_uniform(tree: gp.PrimitiveTree, grammar: Grammar) -> None:
 def mutate_node(tree: gp.PrimitiveTree, grammar: Grammar) -> None:
     """Replace a node by another with the same kinds.
 
-    Not ``gp.mutNodeReplacement``: that leaves the root as it is, which in our trees says how the
-    layers of a network become one number.
+    ``gp.mutNodeReplacement`` never changes the root, which in our trees is the aggregation over the
+    layers of a network.
     """
     _replace(tree, random.randrange(len(tree)), grammar)
 
 
 def mutate_insert(tree: gp.PrimitiveTree, grammar: Grammar) -> None:
-    """Put a primitive between a node and its parent, its other arguments grown at random.
+    """Insert a primitive between a node and its parent; its other arguments grow at random.
 
-    Not ``gp.mutInsert``: that fills other arguments with terminals, and most kinds have none.
+    ``gp.mutInsert`` fills other arguments with terminals, and most kinds have none.
     """
     index = random.randrange(len(tree))
     kind = tree[index].ret
@@ -138,17 +139,17 @@ def mutate_hoist(tree: gp.PrimitiveTree, grammar: Grammar) -> None:
 
 
 class Tuner:
-    """Makes trees that compute something else from the same values of layers.
+    """Makes trees that compute another score from the same values of layers.
 
-    An aggregator, a number or a function of scalars is replaced, put in or taken out; what reads
-    tensors stays, so that the engine has all that the new tree asks for. A tree without such a
-    place comes back as it is.
+    An aggregator, a number or a scalar function is replaced, inserted or removed. Primitives that
+    read tensors stay, so the engine already has all values that the new tree needs. A tree without
+    an aggregator, number or scalar function is returned unchanged.
 
-    Trees are made as expressions: of a new one only the nodes above the change are new.
+    Trees are made as expressions; only the nodes above the change are new.
 
     Args:
-        tree: that is tuned.
-        grammar: whose words may come in.
+        tree: the tree.
+        grammar: source of the new primitives.
     """
 
     def __init__(self, tree: Nodes, grammar: Grammar) -> None:
@@ -161,7 +162,7 @@ class Tuner:
         self._shrinking = [i for i in self._above if tree[i].ret in _args(tree[i])]
 
     def __call__(self) -> Expression:
-        """Return the expression of a tuned tree, not closed."""
+        """Return the expression of a tuned tree, not completed to a score."""
         change, places = random.choice(
             (
                 (self._replaced, self._above),

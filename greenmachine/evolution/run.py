@@ -100,7 +100,7 @@ class Run:
 
     @classmethod
     def resume(cls, folder: Path, *callbacks: Callback, config: RunConfig | None = None) -> Run:
-        """Return the run that ``folder`` holds.
+        """Return the run in ``folder``.
 
         Args:
             folder: of the run.
@@ -109,7 +109,7 @@ class Run:
                 ``callbacks`` or other ``evolution.generations``.
 
         Raises:
-            RunError: it holds none.
+            RunError: there is no run.
         """
         described = RunFolder(folder).description()
         try:
@@ -122,7 +122,7 @@ class Run:
 
     @staticmethod
     def settings(folder: Path) -> RunConfig:
-        """Return the settings of the run that ``folder`` holds; RunError where it holds none."""
+        """Return the settings of the run in ``folder``; RunError if there is none."""
         return RunFolder(folder).description().config
 
     def check(self) -> None:
@@ -136,12 +136,12 @@ class Run:
             self._check_data()
 
     def execute(self) -> dict[str, Any]:
-        """Run, or go on, to the end and return the content of ``result.json``.
+        """Start or continue the run, and return the content of ``result.json`` at its end.
 
         Raises:
-            RunError: the folder holds another run or somebody else's files, another command is at
-                work there, or what is needed is gone or damaged.
-            ConfigError: the run has more generations by now than it is to have.
+            RunError: the folder contains another run or unknown files, another command is working
+                there, or a file is missing or damaged.
+            ConfigError: the run already has more generations than the settings ask for.
         """
         if (finished := self._finished()) is not None:
             self._check_data()
@@ -164,10 +164,10 @@ class Run:
                 return result
 
     def _finished(self) -> dict[str, Any] | None:
-        """Return the result, where the folder has the one that these settings end with.
+        """Return the result if the folder has the result of these settings.
 
         Raises:
-            RunError: the folder holds another run, or a file of the result is damaged.
+            RunError: the folder contains another run, or a file of the result is damaged.
         """
         if not self.folder.holds_run:
             return None
@@ -276,14 +276,14 @@ class Run:
         )
 
     def _bank_facts(self) -> dict[str, Any]:
-        """Return what the manifest has of the bank; nothing without one."""
+        """Return the entry of the bank in the manifest; empty without a bank."""
         if self.bank is None:
             return {}
         sources = [(task_set.benchmark, task_set.sources.values()) for task_set in self.task_sets]
         return {"bank": bank_facts(self.bank, sources)}
 
     def _enough(self, search: Search) -> bool:
-        """Whether the search ends here; the first generation is always made."""
+        """Return whether the search ends here; the first generation is always made."""
         return search.generation >= self.config.evolution.generations or (
             search.generation >= 0 and self.callbacks.ended_by is not None
         )
@@ -296,10 +296,10 @@ class Run:
         return {"callback": self.callbacks.ended_by}
 
     def _differs(self) -> bool:
-        """Whether this run has another end or other callbacks than the one in the folder.
+        """Return whether this run has another end or other callbacks than the one in the folder.
 
         Raises:
-            RunError: the folder holds another run.
+            RunError: the folder contains another run.
         """
         described = self.folder.description()
         # Who does the work and who follows it changes no result: a run may go on with others.
@@ -323,7 +323,7 @@ class Run:
         )
 
     def _describe(self) -> None:
-        """Write what the run is, once; refuse a folder that holds another run."""
+        """Write the description of the run once; refuse a folder that contains another run."""
         seeds = [seed.text for seed in self.seeds]
         if self.folder.holds_run:
             changed = self._differs()
@@ -353,7 +353,7 @@ class Run:
         self.folder.begin(self.config, seeds, facts)
 
     def _check_end(self) -> None:
-        """Refuse to end a run before where it is."""
+        """Refuse an end that the run has already passed."""
         saved = self.folder.checkpoint()
         wanted = self.config.evolution.generations
         if saved is not None and saved.search.generation > wanted:
@@ -363,7 +363,7 @@ class Run:
             )
 
     def _check_data(self) -> None:
-        """Refuse to go on with other accuracies or networks than those the run began with."""
+        """Refuse to continue with accuracies or networks that have changed since the run began."""
         described = self.folder.manifest()
         was_bank = (described.model_extra or {}).get("bank", {}).get("sha256")
         if self._bank_facts().get("bank", {}).get("sha256") != was_bank:

@@ -1,19 +1,19 @@
-"""The files of a run: the only place that writes them, and that reads them.
+"""The files of a run. Only this module reads and writes them.
 
-| file | what it is | written |
+| file | content | written |
 |---|---|---|
-| ``config.json`` | settings and seed expressions | once; again where the run is extended |
+| ``config.json`` | settings and seed expressions | once; again when the run is extended |
 | ``manifest.json`` | code, packages, hardware, samples, checksums of the data | once |
 | ``checkpoint.json`` | the whole state of the search | after every generation |
-| ``history.csv``, ``words.csv``, ``hall_of_fame.json`` | the checkpoint, to read | after it |
-| ``scores.parquet`` | what every network scores | at the end |
+| ``history.csv``, ``words.csv``, ``hall_of_fame.json`` | the same, for people | after it |
+| ``scores.parquet`` | the scores of every network | at the end |
 | ``result.json`` | champion, its taus, costs | last: a run that has it is finished |
-| ``signals/`` | the signal store | goes at the end, unless ``capture.keep`` |
+| ``signals/`` | the signal store | removed at the end, unless ``capture.keep`` |
 
-**One state.** What a run has found so far is in ``checkpoint.json`` alone, which one rename
-replaces. The three files that are derived from it are for people and spreadsheets: nothing here
-reads them, and :meth:`RunFolder.go_on` writes them again, so that a stop between two of them, or a
-changed byte in one, changes no result.
+**One state.** The results so far are only in ``checkpoint.json``, which is replaced by one rename.
+The three files that are derived from it are for people and spreadsheets. Nothing here reads them,
+and :meth:`RunFolder.go_on` writes them again. A stop between two of them, or a changed byte in one,
+therefore changes no result.
 
 JSON files are sealed (``greenmachine.files``) and checked by the models below; ``result.json`` has
 the checksum of ``scores.parquet``.
@@ -83,7 +83,7 @@ Direction = Annotated[int, AfterValidator(_sign)]
 
 
 class _Strict(BaseModel):
-    """Numbers are numbers and texts are texts, and all that is not finite is refused."""
+    """A model without type conversion that refuses numbers that are not finite."""
 
     model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
 
@@ -124,7 +124,7 @@ class SavedIndividual(_Strict):
 
 
 class SearchState(_Strict):
-    """What the next generation depends on; see ``Search.state``."""
+    """The state that determines the next generation; see ``Search.state``."""
 
     generation: int = Field(ge=0)
     individuals: int = Field(ge=0)
@@ -140,14 +140,14 @@ class _EnergyFacts(_Strict):
 
 
 class Checkpoint(_Strict):
-    """The state of a run after a whole generation.
+    """The state of a run after a complete generation.
 
     Attributes:
         search: state of the search.
-        history: a row a generation.
-        words: how many individuals hold each word, a row a generation.
+        history: one row per generation.
+        words: how many individuals contain each primitive and signal, one row per generation.
         seconds: wall time so far.
-        energy: drawn so far; see ``greenmachine.energy.Energy.facts``.
+        energy: energy so far; see ``greenmachine.energy.Energy.facts``.
     """
 
     format: Literal[3] = FORMAT
@@ -159,7 +159,7 @@ class Checkpoint(_Strict):
 
 
 class Description(_Strict):
-    """What a run is: settings, expressions of its first population, SHA-256 of its plugins."""
+    """The definition of a run: settings, seed expressions, SHA-256 of its plugins."""
 
     format: Literal[3] = FORMAT
     plugins: dict[str, str] = {}
@@ -179,10 +179,10 @@ Indices = list[int] | int
 
 
 class Origin(_Strict):
-    """Which networks a run saw; a manifest tells it, and the facts beside an exported proxy.
+    """The networks that a run used; part of the manifest and of the facts of an exported proxy.
 
     Attributes:
-        benchmarks: whose data the run reads.
+        benchmarks: the benchmarks that the run reads.
         samples: the networks by sample and short name of the benchmark.
     """
 
@@ -195,7 +195,7 @@ class Origin(_Strict):
         return {benchmark.name: benchmark.sha256 for benchmark in self.benchmarks}
 
     def selected(self) -> dict[str, list[int]]:
-        """Return the training and validation networks, which the run selected on, by benchmark."""
+        """Return the training and validation networks, used for selection, by benchmark."""
         found: dict[str, list[int]] = {}
         for name in self.checksums:
             found[name] = []
@@ -206,12 +206,12 @@ class Origin(_Strict):
 
 
 class Manifest(Origin):
-    """What a run was made with; more keys are allowed.
+    """The environment and the samples of a run; more keys are allowed.
 
     Attributes:
         input_shape: shape of one image of the first data set.
-        tasks: names of the tasks, which the taus are of: ``cifar10``, and ``nats-tss/cifar10``
-            where the run has several benchmarks.
+        tasks: names of the tasks: ``cifar10``, or ``nats-tss/cifar10`` if the run has several
+            benchmarks.
         targets: which accuracy of the table is the true one, by task.
     """
 
@@ -296,7 +296,7 @@ class RunFolder:
 
     @property
     def holds_run(self) -> bool:
-        """Whether a run was begun here."""
+        """Whether the folder contains a run."""
         return (self.path / "config.json").is_file()
 
     @property
@@ -376,7 +376,7 @@ class RunFolder:
         return {key: content for key, content in value.items() if key not in ("format", "files")}
 
     def scores(self) -> pd.DataFrame:
-        """Return ``scores.parquet``: what every network scores, see ``summary.py``.
+        """Return ``scores.parquet``: the scores of every network, see ``summary.py``.
 
         Raises:
             DamagedError: the file is missing, or not the one that the result was made with.
@@ -392,7 +392,7 @@ class RunFolder:
             raise DamagedError(f"{path} cannot be read ({one_line(error)}): {remedy}") from None
 
     def _require_plugins(self) -> None:
-        """Refuse a run whose plugins are not here: its words would have no meaning."""
+        """Refuse a run whose plugins are not loaded: its primitives would be unknown."""
         wanted = read_sealed(self.path / "config.json", _AGAIN).get("plugins", {})
         if isinstance(wanted, dict) and all(map(isinstance, wanted.values(), repeat(str))):
             require_plugins(wanted, self.path)
@@ -405,11 +405,11 @@ class RunFolder:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Make the folder, and let nobody else write there; inside, the methods below may be used.
+        """Make the folder and lock it in the block, in which the methods below may be used.
 
         Raises:
-            RunError: another command is at work there, the folder holds somebody else's files, or
-                it was removed while this one worked there.
+            RunError: another command is working there, the folder contains unknown files, or it was
+                removed while this command worked there.
         """
         with alone_in(self.path, "config.json", "run") as held:
             self._held = held
@@ -419,18 +419,18 @@ class RunFolder:
                 self._held = None
 
     def begin(self, config: RunConfig, seeds: Sequence[str], facts: Mapping[str, Any]) -> None:
-        """Write what the run is and what it is made with."""
+        """Write the description and the manifest of the run."""
         manifest = Manifest.model_validate({"format": FORMAT, **facts})
         self._write("manifest.json", {"format": FORMAT, **manifest.facts()})
         self._describe(config, seeds)
 
     def extend(self, config: RunConfig, seeds: Sequence[str]) -> None:
-        """Let the run end elsewhere: its settings change, and it is no longer finished."""
+        """Write changed settings for another end of the run, which is no longer finished."""
         self._describe(config, seeds)
         self.drop_result()
 
     def drop_result(self) -> None:
-        """Remove the result of a run that goes on."""
+        """Remove the result of a run that continues."""
         self.check()
         (self.path / "result.json").unlink(missing_ok=True)
 
@@ -449,7 +449,7 @@ class RunFolder:
         self._derive(checkpoint)
 
     def finish(self, scores: pd.DataFrame, result: Mapping[str, Any]) -> None:
-        """Write what the run has found: it is finished then."""
+        """Write the result; the run is then finished."""
         self.check()
         path = self.path / "scores.parquet"
         replace_file(
@@ -460,10 +460,10 @@ class RunFolder:
         self._write("result.json", content)
 
     def go_on(self, *, keep_signals: bool) -> Checkpoint | None:
-        """Put right what a command that was killed here left, and return the state of the run.
+        """Repair the folder after a command that was killed, and return the state of the run.
 
-        Temporary files go; the files that are derived from the checkpoint are written again where
-        they differ; signals of a finished run go, unless they are to be kept.
+        Temporary files are removed. Files that are derived from the checkpoint are written again if
+        they differ. Signals of a finished run are removed, unless they are to be kept.
 
         Raises:
             DamagedError: the checkpoint is damaged.
@@ -483,7 +483,7 @@ class RunFolder:
         return self.path / _SIGNALS
 
     def drop_signals(self) -> None:
-        """Remove the signal store; what is not of it stays."""
+        """Remove the signal store, but no files that do not belong to it."""
         folders = [path for path in self.signals.rglob("*") if path.is_dir()]
         for folder in [*sorted(folders, reverse=True), self.signals]:
             if not folder.is_dir() or folder.is_symlink():
@@ -496,7 +496,7 @@ class RunFolder:
                 folder.rmdir()
 
     def _derive(self, saved: Checkpoint) -> None:
-        """Write the files that tell people what the checkpoint holds, where they say otherwise."""
+        """Write the files that are derived from the checkpoint, if they differ from it."""
         hall = [famous.model_dump(mode="json") for famous in saved.search.hall]
         for name, text in {
             "history.csv": _table(saved.history, missing=None),
@@ -513,14 +513,14 @@ class RunFolder:
         write_sealed(self.path / name, value, parents=False)
 
     def check(self) -> None:
-        """Refuse to write where the folder is not held, or no longer the one that was taken."""
+        """Refuse to write if the folder is not locked, or was replaced since."""
         if self._held is None:
             raise RuntimeError("the folder of a run is written inside `held()` alone")
         self._held.check()
 
 
 def _table(rows: Sequence[Mapping[str, float]], missing: float | None) -> str:
-    """Return a CSV; ``missing`` stands where a row lacks a column."""
+    """Return a CSV; ``missing`` is the value of a missing column."""
     file = io.StringIO(newline="")
     writer = csv.DictWriter(file, list(dict.fromkeys(k for row in rows for k in row)), missing)
     writer.writeheader()

@@ -1,4 +1,4 @@
-"""The three samples of a run: their sizes where the settings leave them open, and their draw."""
+"""The three samples of a run: automatic sizes, and the random draw."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ def fitted_sizes(
 ) -> SamplesConfig:
     """Return ``samples`` with a number for every size that was ``auto``.
 
-    Sizes that are given come first, as they are. Of the rest each automatic sample takes its
-    share, 40 : 30 : 30, but no more than 128, 200 and 1000 networks; with test ``auto`` it takes
-    what the others leave, up to 1000. Isomorphic networks count once: a sample that touches a
-    class keeps all of it from the others.
+    Given sizes are kept. Automatic samples divide the rest in the ratio 40 : 30 : 30, with at most
+    128, 200 and 1000 networks; an automatic test sample has all that remain, up to 1000. Isomorphic
+    networks count once: if a sample contains a network, no other sample contains a network of its
+    class.
 
     Args:
-        samples: sizes as they are given.
+        samples: the given sizes.
         benchmark: to draw from.
-        among: draw from these networks alone; their scores cost little, so that the shares have no
-            limit.
+        among: draw only from these networks; their scores need little computation, so sizes have no
+            upper limit.
 
     Raises:
-        ConfigError: the space is too small, or ``rest`` is asked for by another sample than test.
+        ConfigError: the space is too small, or a sample other than test has size ``rest``.
     """
     for name in ("train", "validation"):
         if getattr(samples, name).size == "rest":
@@ -72,7 +72,7 @@ def fitted_sizes(
 
 
 def common_sizes(samples: SamplesConfig, benchmarks: Sequence[Benchmark]) -> SamplesConfig:
-    """Return ``samples`` with sizes that fit all ``benchmarks``: the least that fit one of them.
+    """Return ``samples`` with sizes that fit all ``benchmarks``: the smallest over them.
 
     Raises:
         ConfigError: see :func:`fitted_sizes`.
@@ -91,17 +91,17 @@ def draw_samples(
     config: RunConfig,
     among: NDArray[np.int64] | None = None,
 ) -> Split:
-    """Draw the three disjoint samples of a run, no class of isomorphic networks in two of them.
+    """Draw the three disjoint samples of a run; no two share a class of isomorphic networks.
 
     Args:
         benchmark: to draw from.
-        datasets: stratified samples go by the mean of their accuracies.
+        datasets: stratified samples use the mean of their accuracies.
         config: sizes and seed.
-        among: draw from these networks alone, sizes that are automatic fitted to them.
+        among: draw only from these networks; automatic sizes are fitted to them.
 
     Raises:
-        DataError: the benchmark lacks a data set of the run.
-        ConfigError: a sample asks for more networks than are left.
+        DataError: the benchmark does not have a data set of the run.
+        ConfigError: a sample needs more networks than are left.
     """
     networks = np.arange(len(benchmark.groups)) if among is None else among
     samples = config.samples if among is None else fitted_sizes(config.samples, benchmark, among)

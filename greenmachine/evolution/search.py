@@ -1,8 +1,9 @@
 """The generation loop on DEAP operators; one seed gives one result.
 
-A generation: parents are drawn by the selection scheme from the best of every niche, varied, and
-checked (height, size, no second of one text); elites go on, immigrants come in; all new ones are
-judged on the training sample, the best of them on validation, where the hall of fame is chosen.
+In each generation the selection scheme draws parents from the best individual of every niche. They
+are varied, and children are checked (height, size, no text twice). Elites survive, and immigrants
+are added. All new individuals are evaluated on the training sample, and the best of them on
+validation, which determines the hall of fame.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ __all__ = ["Search"]
 
 
 class _Asked(NamedTuple):
-    """A generation that waits to be judged: who goes on, how many are new, the generator after."""
+    """A generation that waits for its evaluation: survivors, number of new ones, generator."""
 
     kept: list[Individual]
     bred: int
@@ -34,23 +35,23 @@ class _Asked(NamedTuple):
 
 
 class Search:
-    """A population and how it goes on.
+    """A population and the state of its search.
 
     Args:
-        evolution: the loop's settings.
+        evolution: settings of the loop.
         language: limits of the trees.
-        grammar: the vocabulary.
-        selection: who breeds, and who goes on.
-        train: evaluator of the sample that selects.
-        validation: evaluator of the sample that picks the champion.
+        grammar: the grammar.
+        selection: draws parents and survivors.
+        train: evaluator of the training sample.
+        validation: evaluator of the validation sample, on which the champion is selected.
         seed: of every random choice.
-        racing: stops new individuals early; None lets all of them run to the end.
+        racing: stops new individuals early; None evaluates all of them on all networks.
 
     Attributes:
         generation: number of the current one; the first is 0.
-        population: judged individuals.
+        population: evaluated individuals.
         hall: best on validation, the best first.
-        individuals: judged so far.
+        individuals: evaluated so far.
     """
 
     def __init__(
@@ -85,9 +86,9 @@ class Search:
         return self.hall[0].validation
 
     def step(self, seeds: Sequence[Expression] = ()) -> None:
-        """Make, evaluate and validate the next generation; the first one holds ``seeds``.
+        """Make, evaluate and validate the next generation; the first one includes ``seeds``.
 
-        Nothing changes when it is interrupted: the generation is taken over at its end.
+        An interruption changes nothing: the new generation replaces the old one at the end.
         """
         new = self.ask(seeds)
         if self.racing is not None:
@@ -97,9 +98,9 @@ class Search:
         self.tell(new, self.train(self._forms(new)))
 
     def ask(self, seeds: Sequence[Expression] = ()) -> list[Individual]:
-        """Return the new individuals of the next generation, not yet judged.
+        """Return the new individuals of the next generation, not yet evaluated.
 
-        The search stays where it is until :meth:`tell`: asked again, it gives the same.
+        The search does not advance until :meth:`tell`; until then a second call returns the same.
 
         Args:
             seeds: for the first generation.
@@ -110,14 +111,14 @@ class Search:
         return new
 
     def tell(self, new: Sequence[Individual], judged: Evaluation) -> None:
-        """Take over the next generation.
+        """Advance to the next generation.
 
         Args:
-            new: of those that :meth:`ask` returned last, those that were judged.
-            judged: what the objective says of them on the training sample, in their order.
+            new: the evaluated ones of those that :meth:`ask` returned last.
+            judged: their fitness on the training sample, in the same order.
 
         Raises:
-            RuntimeError: nothing was asked for.
+            RuntimeError: :meth:`ask` was not called.
         """
         if self._asked is None:
             raise RuntimeError("tell what was judged after asking for it")
@@ -135,7 +136,7 @@ class Search:
         self._asked = None
 
     def state(self) -> SearchState:
-        """Return what the next generation depends on."""
+        """Return the state that determines the next generation."""
         version, words, gauss = self._random
         return SearchState(
             generation=self.generation,
@@ -156,11 +157,11 @@ class Search:
         )
 
     def restore(self, state: SearchState) -> None:
-        """Go back to where :meth:`state` was taken; what follows is the same bit for bit.
+        """Restore the state that :meth:`state` returned; the results are the same bit for bit.
 
         Raises:
-            GreenMachineError: a tree is none of this language.
-            ValueError: the state of the generator, or a fitness, is none.
+            GreenMachineError: a tree does not belong to this language.
+            ValueError: the state of the generator, or a fitness, is invalid.
         """
         version, words, gauss = state.random
         generator = (version, tuple(words), gauss)
@@ -190,7 +191,7 @@ class Search:
         return fitness
 
     def _next(self) -> tuple[list[Individual], list[Individual]]:
-        """Return who goes on and who is new."""
+        """Return the survivors and the new individuals."""
         config, plus = self.evolution, self.selection.plus
         niche = self.selection.niche
         pool = self.population if niche is None else self._cleared(niche)
@@ -211,7 +212,7 @@ class Search:
         return [individual.expression for individual in individuals]
 
     def _judge(self, new: Sequence[Individual], judged: Evaluation) -> None:
-        """Write into individuals what was found out about them."""
+        """Store the results of the evaluation in the individuals."""
         for place, individual in enumerate(new):
             if self.breeder.fitness is CostFitness:
                 values = [float(judged.aggregate[place]), float(len(individual))]

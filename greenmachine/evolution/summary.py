@@ -1,4 +1,4 @@
-"""Summarise a finished search: scores of all networks, and the champion beside the baselines."""
+"""Summarise a finished search: scores of all networks, tau of the champion and the baselines."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def conclude(
 
 
 def _training(task_sets: Sequence[TaskSet]) -> dict[str, Any]:
-    """Return by task what training costs that the proxy saves, where it is known."""
+    """Return by task the known cost of the training that the proxy saves."""
     costs = {}
     for task_set in task_sets:
         read = np.concatenate([task_set.split.train, task_set.split.validation])
@@ -123,7 +123,7 @@ def score_table(
 
     Args:
         task_set: a benchmark and the samples of its networks.
-        dataset: whose accuracies are the truth.
+        dataset: the data set of the true accuracies.
         scores: (networks of the sample,) the champion's scores by sample.
 
     Returns:
@@ -194,10 +194,10 @@ def _row(
 
 
 def few_networks_warnings(task_sets: Iterable[TaskSet]) -> Iterator[str]:
-    """Yield a warning for every benchmark of which few networks choose the champion.
+    """Yield a warning for every benchmark of which only few networks select the champion.
 
-    The spread is that of Kendall's tau between unrelated rankings (Kendall and Gibbons, "Rank
-    Correlation Methods", 1990, section 4.3): sqrt(2 (2 n + 5) / (9 n (n - 1))).
+    The standard deviation is that of Kendall's tau between unrelated rankings (Kendall and Gibbons,
+    "Rank Correlation Methods", 1990, section 4.3): sqrt(2 (2 n + 5) / (9 n (n - 1))).
     """
     for task_set in task_sets:
         n = len(task_set.indices("train"))
@@ -211,9 +211,9 @@ def few_networks_warnings(task_sets: Iterable[TaskSet]) -> Iterator[str]:
 
 
 def unranked_warning(search: Search) -> str | None:
-    """Return a warning where no individual of a generation ranks the training networks.
+    """Return a warning if no individual of a generation ranks the training networks.
 
-    Tau-b is undefined where all scores are tied, which counts as -1.
+    Tau-b is undefined if all scores are tied, which counts as -1.
     """
     if any(tau > -1 for individual in search.population for tau in individual.tau):
         return None

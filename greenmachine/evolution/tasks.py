@@ -1,7 +1,7 @@
 """The tasks of a run: benchmarks, their data sets, and the three samples of their networks.
 
-A task of the objective is a data set of a benchmark. It is called like the data set where the run
-has one benchmark, and ``nats-tss/cifar10`` where it has several.
+A task of the objective is a data set of a benchmark. Its name is that of the data set if the run
+has one benchmark, and ``nats-tss/cifar10`` if it has several.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class TaskSet:
 
     Attributes:
         benchmark: its table and its networks.
-        split: the samples that the run drew of it.
+        split: the samples that the run drew from it.
         tasks: name of the task of each data set.
         sources: for each data set, the one whose networks are evaluated on the training and
             validation samples: itself, or its stand-in.
@@ -63,18 +63,18 @@ class TaskSet:
 
 
 def fitted(config: RunConfig, bank: Bank | None = None) -> tuple[RunConfig, list[Benchmark]]:
-    """Return the settings as they will be written, and the benchmarks that they name.
+    """Return the settings with all values filled in, and the benchmarks that they name.
 
-    A resumed run needs neither this folder nor the defaults of today.
+    A resumed run then depends neither on the current folder nor on the defaults of a later version.
 
     Args:
-        config: as they are given.
-        bank: above which the run searches, if any. Sizes of samples that are automatic stay so:
-            each benchmark has its own.
+        config: the given settings.
+        bank: the bank of the run, if any. Automatic sizes of samples are then kept, because each
+            benchmark has its own.
 
     Raises:
         ConfigError: the settings do not fit the benchmarks.
-        DataError: the data of one is missing or broken.
+        DataError: data of a benchmark are missing or damaged.
     """
     if bank is not None:
         config = with_bank(config, bank)
@@ -116,16 +116,16 @@ def fitted(config: RunConfig, bank: Bank | None = None) -> tuple[RunConfig, list
 def draw_task_sets(
     config: RunConfig, benchmarks: Sequence[Benchmark], bank: Bank | None = None
 ) -> list[TaskSet]:
-    """Draw the samples of every benchmark, all of the sizes and the seed of ``config``.
+    """Draw the samples of every benchmark, with the sizes and the seed of ``config``.
 
     Args:
         config: as :func:`fitted` returned it.
-        benchmarks: returned beside it.
-        bank: whose networks are drawn from; None draws from all.
+        benchmarks: as :func:`fitted` returned them.
+        bank: draw only networks of this bank; None draws from all.
 
     Raises:
-        ConfigError: a sample asks for more networks than there are, or the selection scheme does
-            not fit the tasks.
+        ConfigError: a sample needs more networks than there are, or the selection scheme does not
+            fit the tasks.
     """
     several = len(benchmarks) > 1
     task_sets = []

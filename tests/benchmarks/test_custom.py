@@ -149,7 +149,7 @@ def test_isomorphic_networks_and_other_columns(name: str, files: tuple[Path, Pat
         ("arch,accuracy,accuracy\n4,50,60\n", "has two columns accuracy"),
         ("arch,accuracy,own.test\n4,50,60\n", "two columns that mean own.test"),
         ("arch,svhn,svhn.test\n4,50,60\n", "two columns that mean svhn.test"),
-        ("arch,svhn,svhn.tset\n4,50,60\n", "column svhn.tset: tset is no accuracy"),
+        ("arch,svhn,svhn.tset\n4,50,60\n", "column svhn.tset: tset is not an accuracy"),
         (
             "arch,svhn,svhn.test@x\n4,50,60\n",
             "column 'svhn.test@x' cannot be the name of a data set",
@@ -160,7 +160,7 @@ def test_isomorphic_networks_and_other_columns(name: str, files: tuple[Path, Pat
         ("arch,svhn,mnist.valid\n4,50,60\n", "has no column mnist.test; every data set"),
         ("arch,svhn.test@12\n4,50\n", "has no column svhn.test; every data set"),
         ("arch,svhn,mnist\n4,50,\n", "line 2 (4): no mnist"),
-        ("arch,svhn,note\n4,50,good\n", "note is 'good'; write a percentage from 0 to 100; where"),
+        ("arch,svhn,note\n4,50,good\n", "note is 'good'; write a percentage from 0 to 100; if"),
         ("arch,svhn,svhn.valid\n4,50,x\n", "svhn.valid is 'x'; write a percentage"),
         ("arch,svhn,mnist\n4,50,0.5\n8,60,0.6\n", "all values of mnist are at most 1"),
         ("arch,svhn,svhn.valid\n4,50,0.5\n", "all values of svhn.valid are at most 1"),

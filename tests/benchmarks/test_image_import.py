@@ -108,10 +108,10 @@ def test_truncated_archive(tmp_path: Path) -> None:
     ("content", "fault"),
     [
         (pickle.dumps(print), "rejected.* would run (__builtin__|builtins).print"),
-        (pickle.dumps({"labels": [1]}), "no batch of cifar10 images: 'data'"),
-        (pickle.dumps([1, 2]), "no batch of cifar10 images"),
+        (pickle.dumps({"labels": [1]}), "not a batch of cifar10 images: 'data'"),
+        (pickle.dumps([1, 2]), "not a batch of cifar10 images"),
         (batch([1], "labels", 16), "pixels are uint8"),
-        (batch([1, 2], "fine_labels", 32), "no batch of cifar10 images: 'labels'"),
+        (batch([1, 2], "fine_labels", 32), "not a batch of cifar10 images: 'labels'"),
     ],
 )
 def test_batches_of_another_form(tmp_path: Path, content: bytes, fault: str) -> None:

@@ -92,7 +92,7 @@ def test_files_are_joined(call: Call, scores: pd.DataFrame, tmp_path: Path) -> N
     ("words", "says", "code"),
     [
         (["none.parquet"], "no scores at none.parquet", 1),
-        (["broken.parquet"], "is not a whole Parquet file", 1),
+        (["broken.parquet"], "is not a complete Parquet file", 1),
         (["scores.parquet", "--on", "digits-sss"], "name the benchmark of the scores with --on", 1),
         (["scores.parquet", "--on", "digits"], "no benchmark 'digits'", 1),
         (["scores.parquet", "--dataset", "svhn"], "no data set 'svhn'", 1),

@@ -45,7 +45,10 @@ def test_files_are_joined_by_index(tmp_path: Path) -> None:
 
 DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "missing": (lambda path: None, "no scores at .*greenmachine score"),
-    "damaged": (lambda path: path.write_bytes(b"PAR1 and no more"), "is not a whole Parquet file"),
+    "damaged": (
+        lambda path: path.write_bytes(b"PAR1 and no more"),
+        "is not a complete Parquet file",
+    ),
     "no index": (lambda path: write(path, a=[1.0]), "needs a column index"),
     "no scores": (lambda path: write(path, index=[1], arch=["x"]), "a column of scores"),
     "no rows": (lambda path: write(path, index=[], a=[]), "and rows"),

@@ -191,7 +191,7 @@ def test_damaged_checkpoint_is_refused(
 
 def test_two_commands_on_one_folder_are_refused(tmp_path: Path) -> None:
     other = alone_in(tmp_path, "config.json", "run")
-    with other, pytest.raises(RunError, match="another command is at work"):
+    with other, pytest.raises(RunError, match="another command is working"):
         Run(settings(), tmp_path, [], Quiet()).execute()
 
 

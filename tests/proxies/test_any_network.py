@@ -495,7 +495,7 @@ def test_images_that_are_none_are_refused(images: Tensor, proxy: str) -> None:
     ("call", "says"),
     [
         (lambda: greenmachine.score(plain(), "gm_any", shape=(8, 1, 8, 8)), "channels"),
-        (lambda: greenmachine.score(plain(), "gm_any", shape=(3, 8, 8)), "number"),
+        (lambda: greenmachine.score(plain(), "gm_any", shape=(3, 8, 8)), "batch axis"),
         (lambda: greenmachine.score(plain(), "zico", images=IMAGES[0], labels=LABELS[:3]), ""),
         (lambda: greenmachine.score(plain(), "gm_any", shape="images"), "shape"),
         (lambda: greenmachine.score("gm_any", plain()), "Module"),  # type: ignore[arg-type]
@@ -637,7 +637,7 @@ def test_tokens_before_images_are_refused(tokens: int, proxy: str) -> None:
         score(seeded(lambda: SequenceFirst(tokens, True)), proxy)
     assert math.isfinite(score(seeded(lambda: SequenceFirst(tokens, False)), proxy))
     if proxy in ("meco_inputs", "fisher"):
-        with pytest.raises(ValueError, match="images"):
+        with pytest.raises(ValueError, match="is not the batch"):
             exported(proxy)(seeded(lambda: SequenceFirst(tokens, True)), IMAGES, LABELS)
 
 

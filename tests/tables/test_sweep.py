@@ -118,7 +118,7 @@ def test_scores_of_a_former_formula_are_neither_shown_nor_kept(
         source["proxies"] = {"sed": "what sed was before"}
     write_json(joined.with_suffix(".json"), manifest)
     assert ["sed" in scored.pool.scores for scored in stored.scored] == [False] + [True] * 5
-    assert f"{joined}: sed had another formula then: left out" in told
+    assert f"{joined}: the formula of sed has changed: left out" in told
     sweep(stored, no_bar, 1, SMALL)
     assert len(read_scores([joined])) == 20
     again = Stored(stored.folder, told.append)
