@@ -122,7 +122,7 @@ def export_source(
 ) -> str:
     """Return the source of a file with ``score(model, images=None, labels=None, *, ...)``.
 
-    The compact form agrees with the engine to 1e-6 of a score. Formulas of the paper language, and
+    The compact form agrees with the engine to 1e-5 of a score. Formulas of the paper language, and
     those that read a plugin's pass, have only the exact form.
 
     Args:

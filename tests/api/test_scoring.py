@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 import greenmachine
 from greenmachine.engine import Evaluator, score_model
-from greenmachine.errors import ConfigError, GreenMachineError, ExpressionError, RunError
+from greenmachine.errors import ConfigError, ExpressionError, GreenMachineError, RunError
 from greenmachine.export import write_export
 from greenmachine.language import parse
 from greenmachine.neutral import neutral

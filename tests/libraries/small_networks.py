@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-SHAPE = (3, 3, 32, 32)
+SHAPE = (4, 3, 32, 32)
 SEED = 3
 
 PYTORCHCV = tuple(
@@ -38,7 +38,7 @@ TRANSFORMERS = (
     "ResNetForImageClassification(embedding_size=8, hidden_sizes=[16, 32], depths=[1, 1], "
     "layer_type='basic', hidden_act='gelu')",
     "MobileNetV1ForImageClassification(depth_multiplier=0.25)",
-    "MobileNetV2ForImageClassification(depth_multiplier=0.35, finegrained_output=False)",
+    "MobileNetV2ForImageClassification(depth_multiplier=0.35)",
     "BitForImageClassification(embedding_size=32, hidden_sizes=[32, 64], depths=[1, 1], "
     "num_groups=8)",
     f"BeitForImageClassification({_ATTENTION})",

