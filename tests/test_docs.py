@@ -24,6 +24,7 @@ import typer
 import yaml
 
 from greenmachine.cli.app import app
+from tests.notebooks import execute
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
@@ -171,3 +172,22 @@ def test_links_lead_somewhere(document: str) -> None:
     text = (ROOT / document).read_text(encoding="utf-8")
     for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", text):
         assert ((ROOT / document).parent / target).exists(), target
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", sorted((ROOT / "docs").rglob("*.ipynb")), ids=lambda p: p.stem)
+def test_notebooks_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every cell runs, and shows results of the kind that the notebook holds."""
+    pytest.importorskip("nbclient", reason="pip install -e '.[notebook-tests]'")
+    pytest.importorskip("ipykernel")
+    import nbformat
+
+    shown = nbformat.read(path, as_version=4)
+    notebook = nbformat.read(path, as_version=4)
+    execute(notebook, tmp_path, monkeypatch)
+    for before, after in zip(shown.cells, notebook.cells, strict=True):
+        kinds = [
+            sorted({kind for each in cell.get("outputs", []) for kind in each.get("data", {})})
+            for cell in (before, after)
+        ]
+        assert kinds[0] == kinds[1], before.source

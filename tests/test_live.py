@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from greenmachine.live import bar, watched
+from tests.notebooks import execute
 
 CELLS = (
     "import greenmachine as gm",
@@ -25,23 +26,14 @@ CELLS = (
 
 @pytest.mark.slow
 def test_a_notebook_shows_progress_and_results(tmp_path: Any, monkeypatch: Any) -> None:
-    client = pytest.importorskip("nbclient", reason="pip install -e '.[notebook-tests]'")
+    pytest.importorskip("nbclient", reason="pip install -e '.[notebook-tests]'")
     pytest.importorskip("ipykernel")
     pytest.importorskip("optuna")
     pytest.importorskip("matplotlib")
-    from jupyter_client.kernelspec import KernelSpec
-    from jupyter_client.manager import AsyncKernelManager
     from nbformat.v4 import new_code_cell, new_notebook
 
-    # This interpreter, whatever kernels are installed.
-    command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-    monkeypatch.setattr(
-        AsyncKernelManager, "kernel_spec", KernelSpec(argv=command, language="python")
-    )
     notebook = new_notebook(cells=[new_code_cell(source) for source in CELLS])
-    client.NotebookClient(
-        notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}
-    ).execute()
+    execute(notebook, tmp_path, monkeypatch)
     html = [
         [each.data["text/html"] for each in cell.outputs if "text/html" in each.get("data", {})]
         for cell in notebook.cells
