@@ -64,14 +64,14 @@ def evolve(
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="run folder [default: runs/NAME-SEED]")] = None,
-    resume: Annotated[Path | None, typer.Option(help="go on with the run in this folder")] = None,
-    seed: Annotated[int | None, typer.Option(help="seed of everything random")] = None,
+    resume: Annotated[Path | None, typer.Option(help="continue the run in this folder")] = None,
+    seed: Annotated[int | None, typer.Option(help="random seed")] = None,
     seeds: Annotated[
         int | None,
         typer.Option(
             min=1,
-            help="so many runs, one after the other, with the seeds from --seed on: folders "
-            "seed-0, seed-1, ... in --out [default: runs/NAME-seeds], and one summary",
+            help="number of runs with consecutive seeds, starting at --seed: folders seed-0, "
+            "seed-1, ... in --out [default: runs/NAME-seeds], and one summary",
         ),
     ] = None,
     backend: Annotated[
@@ -105,11 +105,11 @@ def evolve(
     """Evolve a proxy: capture signals, breed expressions, test the champion.
 
     Without arguments it runs on the embedded benchmark digits-tss, in about a minute. Ctrl-C
-    loses nothing: --resume goes on after the last whole generation, bit for bit. A finished run
-    goes on where --set gives it more evolution.generations, or where the callback that ended it is
-    replaced, or removed with --set callbacks=[]. With --seeds 5 it runs five times, and prints
-    mean and standard deviation of tau over the runs (summary.json, summary.md); stopped, the same
-    command goes on.
+    loses nothing: --resume continues after the last complete generation, and the result is the
+    same, bit for bit. A finished run continues if --set raises evolution.generations, or if the
+    callback that ended it is replaced, or removed with --set callbacks=[]. With --seeds 5 it runs
+    five times, and prints mean and standard deviation of tau over the runs (summary.json,
+    summary.md); after an interruption, the same command continues.
 
     Examples:
 
