@@ -69,8 +69,8 @@ def score(
         int,
         typer.Option(
             min=1,
-            help="number of seeds, starting at --seed: weights, noise and mini-batch are drawn with "
-            "each, and the mean score is ranked",
+            help="number of seeds, starting at --seed: each draws weights, noise and mini-batch, "
+            "and the mean score is ranked",
         ),
     ] = 1,
     option: Annotated[
