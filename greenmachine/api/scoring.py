@@ -324,7 +324,7 @@ def score_table(models: Iterable[tuple[str | int, Network]], scorer: Scorer) -> 
         except NetworkError as error:
             failures = {"": str(error)}
         else:
-            shapeless += all(isinstance(judged, _NoShapeError) for judged in found.values())
+            shapeless += all(map(_lacks_shape, found.values()))
             for proxy, judged in found.items():
                 if isinstance(judged, NetworkScore):
                     row[proxy] = judged.value
@@ -333,9 +333,7 @@ def score_table(models: Iterable[tuple[str | int, Network]], scorer: Scorer) -> 
                     shares.append(1.0 if judged.coverage is None else judged.coverage.share)
                     if not math.isfinite(judged.value):
                         failures[proxy] = f"the score is {judged.value}"
-                elif isinstance(judged, GreenMachineError) and not isinstance(
-                    judged, _NoShapeError
-                ):
+                elif isinstance(judged, GreenMachineError) and not _lacks_shape(judged):
                     raise judged  # not the network's fault
                 else:
                     failures[proxy] = _reason(judged)
@@ -346,7 +344,7 @@ def score_table(models: Iterable[tuple[str | int, Network]], scorer: Scorer) -> 
     if not rows:
         raise ConfigError("no networks to rank: models is empty")
     if shapeless == len(rows):
-        raise _NoShapeError()
+        raise ConfigError(_NO_SHAPE)
     return pd.DataFrame(rows)
 
 
@@ -367,14 +365,15 @@ def _reason(error: BaseException) -> str:
     return f"{type(error).__name__}: {one_line(error)}"
 
 
-class _NoShapeError(ConfigError):
-    """Nothing says the shape of the images."""
+_NO_SHAPE = (
+    "the network does not say the size of its input: give images, or the shape of the noise, "
+    "shape=(B, C, H, W) (--shape 3x32x32 on the command line)"
+)
 
-    def __init__(self) -> None:
-        super().__init__(
-            "the network does not say the size of its input: give images, or the shape of the "
-            "noise, shape=(B, C, H, W) (--shape 3x32x32 on the command line)"
-        )
+
+def _lacks_shape(found: NetworkScore | BaseException) -> bool:
+    """Whether nothing says the shape of the images, which another network may say."""
+    return isinstance(found, ConfigError) and str(found) == _NO_SHAPE
 
 
 def _is_list(proxy: Any) -> bool:
@@ -622,7 +621,7 @@ class Scorer:
                 return dict.fromkeys(self.proxies, error)
             for names in self._together():
                 if batch is None and _reads_images(self.proxies[names[0]]):
-                    found |= dict.fromkeys(names, _NoShapeError())
+                    found |= dict.fromkeys(names, ConfigError(_NO_SHAPE))
                     continue
                 try:
                     found |= self._judged(names, placed, batch or (), seed)

@@ -100,7 +100,7 @@ def test_architecture_of_another_form(real_folder: Path, tmp_path: Path) -> None
     copy = Path(shutil.copytree(sample, tmp_path / FOLDERS["tss"], copy_function=shutil.copyfile))
     copy.chmod(0o755)
     write(copy / "000011.pickle.pbz2", {"200": {}})
-    with pytest.raises(DataError, match="architecture 11 .* another form"):
+    with pytest.raises(DataError, match="architecture 11 .* format"):
         import_nats(copy, tmp_path)
     assert not (tmp_path / "nats-bench").exists()
 

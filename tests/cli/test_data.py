@@ -136,7 +136,7 @@ def test_verify_without_a_folder_checks_the_package_and_says_what_to_do() -> Non
     result = RUN.invoke(app, ["verify"])
     assert result.exit_code == 0
     assert "ok     digits-tss digits.params: 0 of 400 rows differ" in result.stdout
-    assert "ok     digits images: 200 images, 20 to 20 a class" in result.stdout
+    assert "ok     digits images: 200 images, 20 to 20 " in result.stdout
     assert "greenmachine data import-nats" in result.stderr
 
 

@@ -180,7 +180,7 @@ def test_merged_cells_have_the_score_of_the_first(tmp_path: Path) -> None:
 
 def test_two_commands_on_one_file_are_refused(out: Path) -> None:
     other = alone_in(out.with_name(f"{out.name}.parts"), IDENTITY, "parts")
-    with other, pytest.raises(RunError, match="at work"):
+    with other, pytest.raises(RunError, match="another command"):
         score_to_file(BOTH, SPEC, INDICES, out, workers=1)
     assert _starts(out) == [0, 8]
 

@@ -498,7 +498,7 @@ def test_images_that_are_none_are_refused(images: Tensor, proxy: str) -> None:
         (lambda: greenmachine.score(plain(), "gm_any", shape=(3, 8, 8)), "batch axis"),
         (lambda: greenmachine.score(plain(), "zico", images=IMAGES[0], labels=LABELS[:3]), ""),
         (lambda: greenmachine.score(plain(), "gm_any", shape="images"), "shape"),
-        (lambda: greenmachine.score("gm_any", plain()), "Module"),  # type: ignore[arg-type]
+        (lambda: greenmachine.score("gm_any", plain()), "proxy"),
         (lambda: greenmachine.score(plain(), "gm_any", images="images"), "str"),
         (lambda: greenmachine.score(plain(), "gm_any", shape=SHAPE, output=1), "output=1"),
     ],
