@@ -9,7 +9,14 @@ import pandas as pd
 
 from greenmachine.benchmarks import load_benchmark, refuse_unnamed_code
 from greenmachine.errors import ConfigError
-from greenmachine.evaluation import check_rows, direction_of, read_scores, score_columns, tau_table
+from greenmachine.evaluation import (
+    check_rows,
+    direction_of,
+    rank_sums_of,
+    read_scores,
+    score_columns,
+    tau_table,
+)
 
 __all__ = ["evaluate"]
 
@@ -20,7 +27,8 @@ def evaluate(
     on: str | None = None,
     dataset: str | None = None,
     target: str | None = None,
-    columns: Iterable[str] | None = None,
+    columns: str | Iterable[str] | None = None,
+    combine: str | Iterable[str] | None = None,
     live: bool = False,
 ) -> pd.DataFrame:
     """Measure how well scores rank networks by their true accuracy, beside baselines.
@@ -30,7 +38,9 @@ def evaluate(
         on: benchmark of the scores; None takes what the file says.
         dataset: data set; None takes that of the scores.
         target: which accuracy of the benchmark's table is the true one, such as ``"valid"``.
-        columns: proxies; None takes all.
+        columns: proxies, a list or a text with commas between them; None takes all.
+        combine: rank sums of columns, such as ``"rank_sum(gm_tss, synflow)"``; see
+            :mod:`greenmachine.proxies.rank_sums`. Each adds a row.
         live: only cells without dead operations (topology spaces).
 
     Returns:
@@ -41,20 +51,23 @@ def evaluate(
 
     Raises:
         DataError: a file is missing or damaged, or of another benchmark.
-        ConfigError: there is no such column, or fewer than three networks.
+        ConfigError: there is no such column, a text is no rank sum, or there are fewer than three
+            networks.
 
     Example:
         >>> table = greenmachine.evaluate("scores.parquet", target="valid")
         >>> table.set_index("proxy")["tau"]
+        >>> greenmachine.evaluate("scores.parquet", combine="rank_sum(gm_tss, synflow)")
     """
     paths = [Path(each) for each in ([scores] if isinstance(scores, str | Path) else scores)]
     if not paths:
         raise ConfigError("name a score file: make one with `greenmachine score --out`")
     frame = read_scores(paths)
-    names = score_columns(frame)
-    if columns is not None:
-        wanted = [columns] if isinstance(columns, str) else list(columns)
-        names = [name for text in wanted for name in score_columns(frame, text)]
+    if columns is None or isinstance(columns, str):
+        names = score_columns(frame, columns)
+    else:
+        names = [name for text in columns for name in score_columns(frame, text)]
+    sums = rank_sums_of(frame, [combine] if isinstance(combine, str) else combine or [])
     name = on or str(frame.attrs.get("benchmark", "digits-tss"))
     refuse_unnamed_code([name], paths[0], [on] if on else [])
     benchmark = load_benchmark(name)
@@ -63,6 +76,7 @@ def evaluate(
     told = frame.attrs.get("dataset")
     known = told if told in benchmark.datasets else benchmark.datasets[0]
     directions = {name: direction_of(frame, name) for name in names}
+    directions |= {joined.text: 1 for joined in sums}
     if live:
         frame = frame[benchmark.live[frame["index"]]]
     return tau_table(frame, benchmark, dataset or known, directions)

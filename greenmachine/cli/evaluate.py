@@ -83,32 +83,12 @@ def evaluate(
         check_benchmark(on)
     check_scores(scores)
 
-    from greenmachine.benchmarks import load_benchmark, refuse_unnamed_code
+    from greenmachine.api.evaluating import evaluate as measured
     from greenmachine.cli.display import print_frame, print_ranking
-    from greenmachine.evaluation import (
-        check_rows,
-        direction_of,
-        rank_sums_of,
-        read_scores,
-        score_columns,
-        tau_table,
-    )
 
-    frame = read_scores(scores)
-    names = score_columns(frame, columns)
-    sums = rank_sums_of(frame, combine or [])
-    name = on or str(frame.attrs.get("benchmark", "digits-tss"))
-    refuse_unnamed_code([name], scores[0], [on] if on else [])
-    benchmark = load_benchmark(name)
-    benchmark = benchmark if target is None else benchmark.with_target(target)
-    check_rows(frame, benchmark)
-    told = frame.attrs.get("dataset")
-    known = told if told in benchmark.datasets else benchmark.datasets[0]
-    directions = {name: direction_of(frame, name) for name in names}
-    directions |= {joined.text: 1 for joined in sums}
-    if live:
-        frame = frame[benchmark.live[frame["index"]]]
-    table = tau_table(frame, benchmark, dataset or known, directions)
+    table = measured(
+        scores, on=on, dataset=dataset, target=target, columns=columns, combine=combine, live=live
+    )
     if as_json:
         print_frame(table, as_json)
     else:
