@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from greenmachine.benchmarks import load_benchmark
-from greenmachine.tables import Stored
+from greenmachine.tables import Stored, search
 from greenmachine.workers import Progress
 
 STORED = (("nats-tss", "cifar100"), ("nats-sss", "cifar10"))
@@ -66,3 +66,10 @@ def change(folder: Path) -> Change:
         work(pd.read_parquet(path)).to_parquet(path, index=False)
 
     return changed
+
+
+@pytest.fixture(autouse=True)
+def few_searches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let table ``nas`` make fewer searches, which are many seconds of Optuna's time."""
+    monkeypatch.setitem(search.SEARCHES, 100, 4)
+    monkeypatch.setitem(search.SEARCHES, 1000, 2)
