@@ -28,7 +28,7 @@ def export(
     """Export a proxy of a run as plain Python.
 
     The file needs only torch: `from proxy import score; score(model)`. Its scores agree with those
-    of the run to one part in a million.
+    of the run within 1e-5 of the score; those of --exact are equal bit for bit.
 
     Examples:
 
