@@ -102,7 +102,8 @@ def _forecast(found: dict[str, Any], **changes: Any) -> Forecast:
 def scaled(found: dict[str, Any]) -> str:
     """Return a Markdown table of larger runs, of 400 individuals and 40 generations."""
     lines = [
-        "| networks | workers | capture | tensors | above | test | whole | disk | one worker |",
+        "| networks | workers | capture | tensors | main process | test | whole | disk "
+        "| disk of one worker |",
         "|" + "--:|" * 9,
     ]
     measured = Calibration(**found["calibration"])

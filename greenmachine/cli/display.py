@@ -65,7 +65,7 @@ _PHASES = {
     "capture": "capture of train and validation",
     "tensors": "tensors",
     "communication": "communication",
-    "above": "above the tensors (one process)",
+    "above": "aggregation, ranking, breeding (main process)",
     "test": "test networks",
     "score": "scores",
 }

@@ -50,7 +50,7 @@ def with_bank(config: RunConfig, bank: Bank) -> RunConfig:
         )
     if config.evolution.racing:
         raise ConfigError(
-            "evolution.racing saves tensor computation, of which a search above a bank has none: "
+            "evolution.racing saves tensor computation, of which a search on a bank has none: "
             "leave it out"
         )
     update: dict[str, Any] = {

@@ -135,7 +135,7 @@ def export_source(
             pair of number and standard error, a mapping with ``tau`` and ``standard_error``, or a
             mapping of further rows (data sets, baselines). The compact form leaves it to the .json
             beside the file.
-        exact: whether the file gives the engine's score bit for bit, on any network: 1,400 lines.
+        exact: whether the file gives the engine's score bit for bit, on any network: 1,450 lines.
 
     Raises:
         ExpressionError: the expression is invalid.
