@@ -42,7 +42,7 @@ def reproduce(
 
     The command reads stored scores, which takes seconds, and the accuracies of NATS-Bench
     (`greenmachine data list` shows their place). Table `nas` runs searches among these networks,
-    which takes two minutes and needs Optuna. With `--recompute` it first scores networks, fits
+    which takes half a minute and needs Optuna. With `--recompute` it first scores networks, fits
     forests and measures costs, as far as the table needs them; after Ctrl-C the same command
     continues. Scores in `--scores` that were computed with the same formulas are kept. To compute
     all scores again, give an empty folder.

@@ -27,7 +27,7 @@ __all__ = ["SEARCHES", "TABLE", "found", "found_among_all", "searched"]
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 
-SEARCHES = {100: 100, 1000: 30}
+SEARCHES = {100: 50, 1000: 10}
 """Searches by their number of trials; the accuracy after more trials varies less."""
 
 _ORACLE, _RANDOM = "(oracle)", "(random)"
