@@ -38,8 +38,8 @@ def evaluate(
             of the same networks.
         on: benchmark of the scores; None takes the one recorded in the file.
         dataset: data set with the true accuracies; None takes the data set of the scores.
-        target: accuracy of the benchmark's table to compare with, such as ``"valid"``; None is the
-            test accuracy.
+        target: accuracy of the benchmark's table to compare with, such as ``"valid"``; None takes
+            the benchmark's default.
         columns: names of proxies, as a list or as text separated by commas; None takes all.
         combine: rank sums of columns, such as ``"rank_sum(gm_tss, synflow)"``; see
             :mod:`greenmachine.proxies.rank_sums`. Each adds a row.

@@ -69,7 +69,7 @@ def search_networks(
         constraints: constraints such as ``"params<=1e6"``; networks that break one are not scored.
             A constraint may also name an objective that is an object.
         dataset: data set of the benchmark; None takes its first.
-        target: accuracy of the table to use as the true one; None takes the test accuracy.
+        target: accuracy of the table to use as the true one; None takes the benchmark's default.
         trials: number of networks to score; None is 500, or all networks for ``exhaustive``.
         sampler: ``random``, ``tpe``, ``nsga2``, ``evolution`` (regularised) or ``exhaustive``;
             None takes ``evolution`` for one objective and ``nsga2`` for several.
