@@ -72,10 +72,11 @@ def summary(frame: pd.DataFrame) -> str:
     lines = [
         "# Searches for networks",
         "",
-        "`python -m experiments.search_networks` writes this folder. NATS-Bench topology space, "
-        f"CIFAR-10 test accuracy, {TRIALS} queries, mean ± standard deviation over "
-        f"{frame['seed'].nunique()} seeds. A query of a proxy costs no training; its scores are "
-        "read from `results/scores`, so the seconds are those of the search alone.",
+        "`python -m experiments.search_networks` writes this folder. The table shows searches of "
+        f"NATS-Bench's topology space for CIFAR-10 test accuracy with {TRIALS} queries each, mean "
+        f"± standard deviation over {frame['seed'].nunique()} seeds. A query of a proxy needs no "
+        "training. Its scores are read from `results/scores`, so the seconds contain only the "
+        "search.",
         "",
         "| objective, sampler | accuracy found, % | regret, % | seconds |",
         "|---|---|---|---|",
@@ -88,14 +89,14 @@ def summary(frame: pd.DataFrame) -> str:
         lines.append(f"| {way} | {' | '.join(cells)} |")
     lines += [
         "",
-        "Read this with care. `gm_tss` was evolved on accuracies of this space, so its queries "
-        "are not free of training. The cell that it ranks first of all 15,625 is the most accurate "
-        "one, a single place of the space where nearly every evolutionary search ends: that says "
-        "little about other spaces. Its first choice among 500 random cells is often worse, as "
-        "the second row shows; both random rows see the same cells.",
+        "Read this table with care. `gm_tss` was evolved on accuracies of this space, so training "
+        "was needed before the search. The cell with the best `gm_tss` score of all 15,625 is also "
+        "the most accurate one, and nearly every evolutionary search finds this cell. This says "
+        "little about other spaces. The best `gm_tss` score among 500 random cells often belongs "
+        "to a less accurate cell, as the second row shows. Both random rows use the same cells.",
         "",
-        "`sss_front.svg` shows `gm_sss` against parameters among networks of the size space with "
-        "at most 100,000 parameters; `sss.json` has the front.",
+        "`sss_front.svg` shows `gm_sss` against the number of parameters, for networks of the size "
+        "space with at most 100,000 parameters. `sss.json` contains the Pareto front.",
     ]
     return "\n".join(lines) + "\n"
 

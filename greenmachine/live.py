@@ -1,7 +1,7 @@
-"""Something that changes while work goes on, where a person watches: a terminal or a notebook.
+"""Show progress that changes while work goes on, in a terminal or a notebook.
 
-Rich draws on a terminal. In a notebook Rich would need ipywidgets; here the output of the cell is
-replaced by what Rich makes of it as HTML, and notebooks that nobody watches keep the last picture.
+Rich draws on a terminal. In a notebook Rich would need ipywidgets, so here its HTML replaces the
+output of the cell. A notebook that runs without a viewer keeps the last picture.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from rich.text import Text
 __all__ = ["NotebookLive", "TimeLeft", "bar", "open_live", "watched"]
 
 _PAUSE = 0.25  # seconds between two pictures in a notebook
-_COLUMNS = 100  # characters in a notebook
+_COLUMNS = 100  # width in a notebook, in characters
 _CODE = '<pre style="white-space:pre;overflow-x:auto;line-height:normal;margin:0">{code}</pre>'
 
 
 class TimeLeft(TimeRemainingColumn):
-    """The time left, and nothing where it is not known."""
+    """A column with the remaining time; empty if it is unknown."""
 
     def render(self, task: Task) -> Text:
         """Return the text of the column."""
@@ -40,10 +40,10 @@ class TimeLeft(TimeRemainingColumn):
 
 
 class NotebookLive:
-    """What Rich's ``Live`` is on a terminal, in the output of a notebook's cell.
+    """Replacement for Rich's ``Live`` that draws into the output of a notebook cell.
 
     Args:
-        console: prints lines that stay.
+        console: console for lines that are not replaced.
     """
 
     def __init__(self, console: Console) -> None:
@@ -53,18 +53,18 @@ class NotebookLive:
         self._last = 0.0
 
     def update(self, renderable: RenderableType) -> None:
-        """Show ``renderable`` in place of what was shown before."""
+        """Show ``renderable`` instead of the previous one."""
         self._shown = renderable
         self.refresh()
 
     def refresh(self) -> None:
-        """Draw what is shown again, four times a second at most."""
+        """Draw the current picture again, at most four times per second."""
         if time.monotonic() - self._last > _PAUSE:
             self._draw()
             self._last = time.monotonic()
 
     def stop(self) -> None:
-        """Draw the last picture, which stays."""
+        """Draw the last picture, which remains visible."""
         self._draw()
 
     def _draw(self) -> None:
@@ -78,7 +78,7 @@ class NotebookLive:
 
 
 def open_live(console: Console) -> Live | NotebookLive | None:
-    """Return what shows things on ``console`` until it is stopped; None where nobody watches."""
+    """Return a live display on ``console``; None if it is neither a terminal nor a notebook."""
     if console.is_jupyter:
         return NotebookLive(console)
     if not console.is_terminal:
@@ -89,17 +89,19 @@ def open_live(console: Console) -> Live | NotebookLive | None:
 
 
 def watched() -> bool:
-    """Whether a person watches: standard error is a terminal, or this is a notebook."""
+    """Whether a person can see progress: standard error is a terminal, or this is a notebook."""
     console = Console(stderr=True)
     return console.is_terminal or console.is_jupyter
 
 
 @contextmanager
 def bar(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Yield a progress callback, of (done, in all), that draws a bar where a person watches.
+    """Yield a progress callback that draws a bar in a terminal or a notebook.
+
+    The callback takes the number of finished items and the number of all items.
 
     Args:
-        what: is counted, before the bar.
+        what: name of the counted items, shown before the bar.
     """
     console = Console(stderr=True, markup=False, emoji=False)
     live = open_live(console)

@@ -32,7 +32,14 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what is marked ``data`` where there is none, before a fixture names another folder."""
+    """Skip what is marked ``data`` where there is none, before a fixture names another folder.
+
+    With ``--dist loadgroup`` the tests of a file run in one process, which shares their fixtures;
+    the documents share none, and take the longest.
+    """
+    for item in items:
+        group = item.name if item.path.name == "test_docs.py" else item.path.name
+        item.add_marker(pytest.mark.xdist_group(str(group)))
     if not os.environ.get("GREENMACHINE_DATA"):
         for item in items:
             if item.get_closest_marker("data"):

@@ -1,14 +1,14 @@
-"""Faults injected into real commands: killed, full disk, flipped bits, hostile inputs.
+"""Inject faults into real commands: kills, full disks, flipped bits and hostile inputs.
 
-    python -m experiments.faults                       every part, then the table
-    python -m experiments.faults crashes signals       these parts, then the table of what there is
-    python -m experiments.faults --scale 0.1           a tenth of the tries
+    python -m experiments.faults                             every part, then the table
+    python -m experiments.faults "crash points" signals      these parts, then the table of all
+    python -m experiments.faults --scale 0.1                 a tenth of the trials
 
-Every try of a run is compared with the same run unbroken, file by file (without times): it
-**survives** where all files are equal after the same command or ``--resume`` was given again, or
-where one line refuses the damaged file and names it. **Wrong** is a result that differs and a file
-that is lost; a traceback counts apart.
+Every trial of a run is compared, file by file and without times, with the same run without a fault.
+It **survives** if all files are equal after the same command or ``--resume`` is given again, or if
+one line refuses the damaged file and names it. It is **wrong** if a result differs or a file is
+lost. Tracebacks are counted separately.
 
-The command goes on where it was stopped: each try adds a line to ``WORK/<part>.jsonl``, and the
-tries that are there are not made again.
+If the command is stopped, the same command continues: each trial adds a line to
+``WORK/<part>.jsonl`` and is not repeated.
 """

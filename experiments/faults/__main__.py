@@ -1,4 +1,4 @@
-"""The command line of the faults; see the package."""
+"""Command line of the fault injection; see the package."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _FUZZ, _COST = "hostile inputs", "cost of checksums"
 
 
 def main(words: list[str] | None = None) -> int:
-    """Run the command line; exit code 1 where something was lost, wrong or a traceback."""
+    """Run the command line; return 1 if something was lost, wrong, or ended in a traceback."""
     parser = argparse.ArgumentParser(
         prog="python -m experiments.faults",
         description=package.__doc__,
@@ -39,13 +39,15 @@ def main(words: list[str] | None = None) -> int:
     )
     names = [*PARTS, _FUZZ, _COST]
     parser.add_argument("parts", nargs="*", metavar="PART", help="; ".join(names))
-    parser.add_argument("--scale", type=float, default=1.0, help="of the number of tries")
+    parser.add_argument("--scale", type=float, default=1.0, help="factor of the number of trials")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
-        "--work", type=Path, default=Path("runs/faults"), help="what is there goes on"
+        "--work", type=Path, default=Path("runs/faults"), help="folder of the trials, to continue"
     )
-    parser.add_argument("--out", type=Path, default=Path("results/faults"), help="of the table")
-    parser.add_argument("--table", action="store_true", help="only the table of what is in WORK")
+    parser.add_argument(
+        "--out", type=Path, default=Path("results/faults"), help="folder of the table"
+    )
+    parser.add_argument("--table", action="store_true", help="only write the table of WORK")
     choice = parser.parse_args(words)
     if unknown := set(choice.parts) - set(names):
         parser.error(f"no part {', '.join(sorted(unknown))}; there is {', '.join(names)}")
@@ -57,8 +59,8 @@ def main(words: list[str] | None = None) -> int:
 
 
 def _inject(choice: argparse.Namespace, work: Path, names: list[str]) -> None:
-    # Imported here, before the first fork: each child would spend seconds on it. Nothing of torch
-    # or Arrow runs in this process: their threads do not live on in a child.
+    # Imported here, before the first fork; otherwise each child would spend seconds on it. This
+    # process runs nothing of torch or Arrow, because their threads do not survive in a child.
     import greenmachine.cli.app
     import greenmachine.reports.reading  # noqa: F401
 
@@ -123,7 +125,7 @@ def _try(
     number: int,
 ) -> dict[str, Any]:
     folder = work / "try" / "run"
-    if folder.is_mount():  # the full disk of a try that was stopped
+    if folder.is_mount():  # left by an interrupted trial of a full disk
         subprocess.run(["umount", "-l", str(folder)], check=True)
     shutil.rmtree(folder.parent, ignore_errors=True)
     folder.parent.mkdir()

@@ -1,4 +1,4 @@
-"""What checksums and flushes cost, as a share of the time of one run."""
+"""Measure the cost of checksums and flushes, as a share of the time of one run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _WORDS += ["--workers", "1", "--set", "capture.keep=true"]
 
 
 def checksum_cost(work: Path) -> dict[str, Any]:
-    """Time them inside the main command; one process, so that a clock sees all of it."""
+    """Time checksums and flushes in the main command, with one process so that a clock sees all."""
     folder, told = work / "cost", work / "cost.json"
     shutil.rmtree(folder, ignore_errors=True)
     words = ["evolve", "--out", str(folder), *_WORDS]
@@ -34,7 +34,7 @@ def checksum_cost(work: Path) -> dict[str, Any]:
 
 
 def _timed(words: list[str], folder: Path, told: Path) -> int:
-    """Run the command under the profiler, then without it, which gives the whole time."""
+    """Run the command with the profiler, and then without it to measure the whole time."""
     from greenmachine.signals.shard_io import damage
 
     profiler = cProfile.Profile()
@@ -59,8 +59,8 @@ def _timed(words: list[str], folder: Path, told: Path) -> int:
 def _spent(stats: pstats.Stats) -> dict[str, float]:
     """Return the seconds in checksums and in flushes.
 
-    What the functions of ``files.py`` call counts with them, all other hashing is that of a shard
-    while it is written.
+    The time of the functions in ``files.py`` includes the functions that they call. All other
+    hashing is done while a shard is written.
     """
     seconds = {"checksums": 0.0, "flushes": 0.0}
     for (file, _, name), (_, _, _, total, callers) in stats.stats.items():  # type: ignore[attr-defined]

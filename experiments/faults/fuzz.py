@@ -1,4 +1,4 @@
-"""Hostile inputs: each must be read, or refused in one line by an error that we know."""
+"""Hostile inputs: each must be read, or refused in one line by one of our own errors."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _TEXT = "add(sum_layers(l2_norm(noise_input)), mean_layers(min_eigenvalue(filter
 
 
 def _mutated(text: str, draw: random.Random) -> str:
-    """Return ``text`` with some pieces replaced, put in, repeated, or cut out."""
+    """Return ``text`` with some pieces replaced, inserted, repeated or removed."""
     for _ in range(draw.randint(1, 4)):
         at, to = sorted(draw.randrange(len(text) + 1) for _ in range(2))
         to = min(to, at + 12)
@@ -99,7 +99,7 @@ def _value(draw: random.Random) -> Any:
 
 
 def _damaged(value: Any, draw: random.Random) -> Any:
-    """Replace or drop something, anywhere in a JSON value."""
+    """Replace or remove a random part of a JSON value."""
     if not isinstance(value, dict | list) or not value or draw.random() < 0.15:
         return _value(draw)
     if isinstance(value, list):
@@ -112,7 +112,7 @@ def _damaged(value: Any, draw: random.Random) -> Any:
 
 
 def _json(draw: random.Random, folder: Path) -> None:
-    """A damaged file of a finished run, with a checksum that fits or without: read all of it."""
+    """Read a finished run with one damaged file, whose checksum may fit or not."""
     from greenmachine.files import SEAL, write_sealed
     from greenmachine.proxies import resolve
     from greenmachine.reports.reading import read_record
@@ -147,7 +147,7 @@ def _attributes(draw: random.Random, folder: Path) -> None:
          "directions": {"a": 1}},
         draw,
     )  # fmt: skip
-    if not isinstance(told, dict):  # pandas writes no others
+    if not isinstance(told, dict):  # pandas writes only dictionaries
         return
     frame.attrs = told
     frame.to_parquet(path)
@@ -182,7 +182,7 @@ _COMMANDS = [
 
 
 def _command(draw: random.Random, folder: Path) -> None:
-    """A command line with a fault in it; none of them can do any work."""
+    """Run a command line with a fault; none of these commands can do any work."""
     from greenmachine.cli.app import run
 
     words = list(draw.choice(_COMMANDS))
@@ -208,11 +208,11 @@ KINDS: dict[str, tuple[Callable[[random.Random, Path], None], int]] = {
     "command lines": (_command, 700),
     "Parquet attributes": (_attributes, 300),
 }
-"""By name what reads an input, and how many are tried."""
+"""By name the function that reads an input, and the number of inputs to try."""
 
 
 def fuzz(kind: str, seed: int, count: int, folder: Path) -> tuple[int, list[str]]:
-    """Try ``count`` inputs; return how many were refused, and what is no refusal of ours."""
+    """Try ``count`` inputs; return the number of refused inputs, and all other errors."""
     from greenmachine.errors import GreenMachineError, one_line
 
     read, _ = KINDS[kind]

@@ -1,4 +1,4 @@
-"""Faults of a run: each function makes one try and says how it ended."""
+"""Faults of a run: each function makes one trial and returns its outcome."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ from experiments.faults.trial import Done, command, forked, outcome, resume_word
 __all__ = ["PARTS", "unbroken_run"]
 
 Try = Callable[[Path, Path, random.Random, int], dict[str, Any]]
-"""Takes the folder of the try, the unbroken run, a seeded generator and the number of the try."""
+"""Function of the trial's folder, the run without a fault, a seeded generator, and the trial's
+number."""
 
 
 def unbroken_run(folder: Path) -> float:
-    """Make the run that others are compared with; return the seconds that it took."""
+    """Make the run without a fault, with which others are compared; return its seconds."""
     began = time.monotonic()
     if not (folder / "result.json").exists():
         shutil.rmtree(folder, ignore_errors=True)
@@ -41,7 +42,7 @@ def unbroken_run(folder: Path) -> float:
 
 
 def _resumed(folder: Path) -> Done:
-    # A run that was stopped before it was described is started again, as its user would.
+    # A run that was stopped before config.json was written is started again, as a user would do.
     begun = (folder / "config.json").exists()
     return forked(partial(command, resume_words(folder) if begun else run_words(folder)))
 
@@ -50,7 +51,7 @@ def _resumed(folder: Path) -> Done:
 
 
 def crash_point(folder: Path, unbroken: Path, draw: random.Random, number: int) -> dict[str, Any]:
-    """End the process at a replacement of a file: before, in the middle of it, or after."""
+    """End the process before, during or after the replacement of a file."""
     point, how = 1 + number // 3, ("before", "in", "after")[number % 3]
 
     def crash() -> int:
@@ -73,13 +74,13 @@ def crash_point(folder: Path, unbroken: Path, draw: random.Random, number: int) 
         return command(run_words(folder))
 
     first = forked(crash)
-    if first.code == 0:  # there are fewer replacements than that
+    if first.code == 0:  # the run has fewer replacements
         return {"skipped": True}
     return outcome(folder, unbroken, first, _resumed(folder))
 
 
 def random_kill(folder: Path, unbroken: Path, draw: random.Random, number: int) -> dict[str, Any]:
-    """Kill -9 at a random moment, once or twice."""
+    """Kill the process with ``kill -9`` at a random time, once or twice."""
     seconds = unbroken_run(unbroken)
     done = [forked(partial(command, run_words(folder)), draw.uniform(0.02, seconds))]
     if draw.random() < 0.3:
@@ -110,16 +111,16 @@ def _process(words: list[str]) -> Iterator[subprocess.Popen[str]]:
 
 _WIDE = "{train: {size: 32}, validation: {size: 16}, test: {size: 8}}"
 _LONG = {"workers": 2, "samples": _WIDE}
-"""Shards for two workers."""
+"""Settings with enough shards for two workers."""
 
 
 def two_workers(folder: Path) -> float:
-    """Make the unbroken run of two shards, in one process."""
+    """Make the run of two shards without a fault, in one process."""
     return unbroken_run_of(folder, **{**_LONG, "workers": 1})
 
 
 def unbroken_run_of(folder: Path, **changes: Any) -> float:
-    """Make an unbroken run with other settings."""
+    """Make a run without a fault, with other settings."""
     if not (folder / "result.json").exists():
         shutil.rmtree(folder, ignore_errors=True)
         done = forked(partial(command, run_words(folder, **changes)))
@@ -129,7 +130,7 @@ def unbroken_run_of(folder: Path, **changes: Any) -> float:
 
 
 def _until(process: subprocess.Popen[str], path: Path, extra: float) -> None:
-    """Wait until ``path`` exists, and a little longer; or until the process has ended."""
+    """Wait until ``path`` exists or the process has ended, and then ``extra`` seconds."""
     limit = time.monotonic() + 120
     while not path.exists() and process.poll() is None and time.monotonic() < limit:
         time.sleep(0.01)
@@ -154,20 +155,20 @@ def _wide(unbroken: Path) -> Path:
 
 
 def kill_two(folder: Path, unbroken: Path, draw: random.Random, number: int) -> dict[str, Any]:
-    """Kill -9 of a command with two workers at a random moment."""
+    """Kill a command with two workers with ``kill -9`` at a random time."""
     wide = _wide(unbroken)
     with _process(run_words(folder, **_LONG)) as process:
         _until(process, folder / _MOMENTS[number % 3], draw.uniform(0, 1.5))
         process.kill()
         first = _ended(process)
-    time.sleep(1.5)  # its workers notice within a second
+    time.sleep(1.5)  # its workers end within a second
     begun = (folder / "config.json").exists()
     words = resume_words(folder) if begun else run_words(folder, **{**_LONG, "workers": 1})
     return outcome(folder, wide, first, forked(partial(command, words)))
 
 
 def killed_worker(folder: Path, unbroken: Path, draw: random.Random, number: int) -> dict[str, Any]:
-    """Kill -9 of one of two workers."""
+    """Kill one of two workers with ``kill -9``."""
     wide = _wide(unbroken)
     with _process(run_words(folder, **_LONG)) as process:
         _until(process, folder / _MOMENTS[1 + number % 2], draw.uniform(0, 0.5))
@@ -200,7 +201,7 @@ SIGNALS = [
 
 
 def signalled(folder: Path, unbroken: Path, draw: random.Random, number: int) -> dict[str, Any]:
-    """Send a signal once or twice, to the process or its group, with two workers."""
+    """Send a signal once or twice to a command with two workers, or to its process group."""
     wide = _wide(unbroken)
     name, times, group = SIGNALS[number % len(SIGNALS)]
     with _process(run_words(folder, **_LONG)) as process:
@@ -214,7 +215,7 @@ def signalled(folder: Path, unbroken: Path, draw: random.Random, number: int) ->
     second = forked(partial(command, resume_words(folder)))
     found = outcome(folder, wide, first, second)
     number = signal.Signals[name]
-    # A command that has finished and closes down may end by the signal.
+    # A command that has finished its work and is exiting may be ended by the signal.
     finished = first.code in (0, -number) and "Next: greenmachine export" in first.text
     expected = finished or first.code == 128 + number
     line = finished or "--resume" in first.text
@@ -231,7 +232,7 @@ def signalled(folder: Path, unbroken: Path, draw: random.Random, number: int) ->
 
 
 def bit_flip(folder: Path, unbroken: Path, draw: random.Random, number: int) -> dict[str, Any]:
-    """Flip a bit in any file of an unfinished run, and resume; or of a finished one, and export."""
+    """Flip a bit in a file of an unfinished run and resume it, or of a finished run and export."""
     stopped = unbroken.with_name("stopped")
     if not (stopped / "checkpoint.json").exists():
         shutil.rmtree(stopped, ignore_errors=True)
@@ -259,7 +260,7 @@ def bit_flip(folder: Path, unbroken: Path, draw: random.Random, number: int) -> 
 
 
 def _same_but(good: Path, out: Path) -> bool:
-    """Whether two exports are equal but for the name of the file."""
+    """Whether two exports are equal except for the name of the file."""
     left, right = (p.read_text().replace(p.stem, "NAME").split() for p in (good, out))
     return left == right
 
@@ -279,7 +280,7 @@ def _stop_after(folder: Path, generation: int) -> int:
 
 
 def full_disk(folder: Path, unbroken: Path, draw: random.Random, number: int) -> dict[str, Any]:
-    """Run on a file system that fills up, make it larger, and go on. Needs the right to mount."""
+    """Run on a file system that becomes full, enlarge it, and resume. Needs the right to mount."""
     folder.mkdir()
     whole = sum(p.stat().st_size for p in unbroken.rglob("*") if p.is_file())
     size = int(draw.uniform(8_192, 4 * whole))
@@ -301,7 +302,7 @@ def full_disk(folder: Path, unbroken: Path, draw: random.Random, number: int) ->
 
 
 def two_at_once(folder: Path, unbroken: Path, draw: random.Random, number: int) -> dict[str, Any]:
-    """Give the same command twice at (nearly) the same moment."""
+    """Start the same command twice at almost the same time."""
     done: list[Done] = []
 
     def one() -> None:
@@ -323,7 +324,7 @@ def two_at_once(folder: Path, unbroken: Path, draw: random.Random, number: int) 
 def deleted_folder(
     folder: Path, unbroken: Path, draw: random.Random, number: int
 ) -> dict[str, Any]:
-    """Remove the folder under a run, or put another run in its place."""
+    """Remove the folder of a running command, or put another run in its place."""
     wanted = draw.choice(_MOMENTS)
     others: list[Done] = []
 
@@ -343,7 +344,7 @@ def deleted_folder(
     finished = (folder.with_name("moved") / "result.json").exists()
     said = first.code == 1 and first.text.count("greenmachine: ") == 1
     shutil.rmtree(folder.with_name("moved"), ignore_errors=True)
-    if number % 2:  # the other run is as it was
+    if number % 2:  # the other run has to be unchanged
         others.append(forked(partial(command, resume_words(folder))))
         found = outcome(folder, unbroken, first, *others)
     else:
@@ -365,4 +366,4 @@ PARTS: dict[str, tuple[Try, int, str]] = {
     "two commands": (two_at_once, 10, "the same command twice at once"),
     "deleted folders": (deleted_folder, 12, "removed, or another run in its place"),
 }
-"""By name the try, how many of them, and what they are."""
+"""By name the function of a trial, the number of trials, and a description."""

@@ -1,4 +1,4 @@
-"""Networks of a millisecond: faults are injected into what a command writes, not into networks."""
+"""Very small networks: faults are injected into the files of a command, not into networks."""
 
 from torch import nn
 

@@ -1,4 +1,4 @@
-"""A command in a process of its own, what it printed, and whether a run's files are the same."""
+"""Run a command in a separate process, record its output, and compare the files of its run."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ RUN: dict[str, Any] = {
     "evolution.validate_best": 4,
     "evolution.hall_of_fame": 4,
 }
-"""Settings of the run that faults are injected into, on the networks of ``space.py``."""
+"""Settings of the run into which faults are injected, on the networks of ``space.py``."""
 
 _SPACE = Path(__file__).with_name("space.py")
 _ON = ["--on", f"{_SPACE}:{_SPACE.with_suffix('.csv')}"]
 
-# What a warm cache, a clock and an installed codecarbon may change; and checksums over it.
+# Values that depend on a warm cache, the clock or an installed codecarbon.
 _TIMES = {"seconds", "energy", "energy_kwh", "cache_hits", "cache_misses", "evaluated", "created"}
-_TIMES |= {"git"}  # of the checkout, which may change meanwhile
-_LONGEST = 240  # seconds of a try
+_TIMES |= {"git"}  # state of the checkout, which may change between two trials
+_LONGEST = 240  # longest time of a trial, in seconds
 
 
 def run_words(folder: Path, **changes: Any) -> list[str]:
@@ -47,7 +47,7 @@ def run_words(folder: Path, **changes: Any) -> list[str]:
 
 
 def resume_words(folder: Path) -> list[str]:
-    """Return the words of ``greenmachine`` that go on with the run, in one process."""
+    """Return the words of ``greenmachine`` that resume the run, in one process."""
     return ["evolve", "--resume", str(folder), "--workers", "1", *_ON]
 
 
@@ -56,8 +56,8 @@ class Done:
     """How a process ended.
 
     Attributes:
-        code: exit code; minus the number of the signal that killed it.
-        text: what it printed.
+        code: exit code, or minus the number of the signal that killed it.
+        text: text that it printed.
     """
 
     code: int
@@ -65,15 +65,15 @@ class Done:
 
     @property
     def traceback(self) -> bool:
-        """Whether a person would see a traceback, or an error that nobody thought of."""
+        """Whether the output contains a traceback or an unexpected error."""
         return "Traceback (most recent call last)" in self.text or "unexpected: " in self.text
 
 
 def forked(work: Callable[[], int], kill_after: float | None = None) -> Done:
-    """Do ``work`` in a forked child, which has imported all that it needs.
+    """Run ``work`` in a forked child, in which everything is already imported.
 
     Args:
-        work: returns the exit code.
+        work: function that returns the exit code.
         kill_after: seconds after which the child is killed (``kill -9``).
     """
     with tempfile.TemporaryFile() as printed:
@@ -123,7 +123,7 @@ def command(words: Sequence[str]) -> int:
 
 
 def told(folder: Path) -> dict[str, Any]:
-    """Return all that a run has left, file by file, without times and the checksums over them."""
+    """Return the content of each file of a run, without times and checksums that depend on them."""
     return {
         str(path.relative_to(folder)): _content(path)
         for path in sorted(folder.rglob("*"))
@@ -147,11 +147,12 @@ def _kept(value: Any) -> Any:
 
 
 def outcome(folder: Path, unbroken: Path, *done: Done) -> dict[str, bool]:
-    """Say how a try ended, whose last command was to finish the run in ``folder``.
+    """Return the outcome of a trial whose last command should finish the run in ``folder``.
 
     Returns:
-        ``survived``, ``wrong`` and ``traceback``: whether all files equal those of ``unbroken``,
-        or one line says why not; whether they differ in silence; whether any command printed one.
+        ``survived``: all files equal those of ``unbroken``, or one line refuses the run.
+        ``refused``: one line refuses the run. ``wrong``: the files differ without such a line.
+        ``traceback``: a command printed a traceback.
     """
     last = done[-1]
     lines = [line for line in last.text.splitlines() if line.startswith("greenmachine: ")]

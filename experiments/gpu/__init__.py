@@ -1,1 +1,1 @@
-"""One command for a machine with a GPU: correctness against the CPU, runs, time, memory."""
+"""Compare a GPU with the CPU in one command: correctness, whole runs, time and memory."""

@@ -1,14 +1,14 @@
 """Check and time GreenMachine on a GPU, in under eight minutes.
 
-    python -m experiments.gpu --pack                       where there is a network
+    python -m experiments.gpu --pack                       on a machine with internet access
     python -m experiments.gpu --device cuda --out results/gpu
-    python -m experiments.gpu --device cpu --quick         the same path without a GPU
+    python -m experiments.gpu --device cpu --quick         the same steps without a GPU
 
-Parts: primitives and proxies (each against the CPU), sample (400 expressions on 128 captured
-networks, on the CPU, then twice on the device), evolve (a whole run of ten generations on
-digits-tss, and on NATS-Bench where its table is, with time by phase). Results go to gpu.json and
-gpu.txt in --out, or in the folder that the variable OUT names, as they come. What would start after
---seconds is left out, and named.
+Parts: primitives and proxies (each compared with the CPU), sample (400 expressions on 128 captured
+networks, on the CPU and then twice on the device), and evolve (a whole run of ten generations on
+digits-tss, and on NATS-Bench if its table is there, with time by phase). After each part the
+results are written to gpu.json and gpu.txt in --out, or in the folder that the variable OUT names.
+A part that would start after --seconds is left out, and the report names it.
 """
 
 from __future__ import annotations
@@ -35,10 +35,12 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--device", default="cuda", help="cuda, cuda:1, ... or cpu")
     parser.add_argument("--out", type=Path, help="folder [default: $OUT, or runs/gpu]")
-    parser.add_argument("--seconds", type=float, default=420, help="after which no part begins")
-    parser.add_argument("--quick", action="store_true", help="small sizes, to try the path")
-    parser.add_argument("--pack", action="store_true", help="make the folder that travels")
-    parser.add_argument("--python", default="3.12", help="version of Python there, for --pack")
+    parser.add_argument(
+        "--seconds", type=float, default=420, help="time after which no part starts"
+    )
+    parser.add_argument("--quick", action="store_true", help="small sizes, for a quick test")
+    parser.add_argument("--pack", action="store_true", help="make the folder for the GPU machine")
+    parser.add_argument("--python", default="3.12", help="Python of the GPU machine, for --pack")
     parser.add_argument("--with", nargs="*", default=[], dest="extra", help="more wheels to pack")
     given = parser.parse_args(arguments)
     if given.pack:
@@ -75,7 +77,7 @@ def _parts(device: str, quick: bool) -> dict[str, Part]:
         "sample": lambda: whole_sample(tasks[0], device, quick),
     }
     for task in tasks:
-        for place in dict.fromkeys((device, "cpu")):  # the CPU last: it may be left out
+        for place in dict.fromkeys((device, "cpu")):  # the CPU last, because it may be left out
             parts[f"evolve {task} {place}"] = _bound(whole_run, task, place, quick)
     order = sorted(parts, key=lambda name: name.startswith("evolve") and name.endswith(" cpu"))
     return {name: parts[name] for name in order}
@@ -86,11 +88,11 @@ def _bound(function: Callable[..., Any], *arguments: Any) -> Part:
 
 
 class Report:
-    """What was found, written after every part.
+    """The results, written after every part.
 
     Attributes:
-        found: by part.
-        faults: a line each.
+        found: results by part.
+        faults: one line per fault.
     """
 
     def __init__(self, out: Path, device: str, wheels: list[str], began: float) -> None:
@@ -106,11 +108,11 @@ class Report:
         self._say(f"device {device}, torch {torch.__version__}, CUDA {torch.version.cuda}")
 
     def run(self, name: str, part: Part) -> None:
-        """Do a part; what it raises is a fault, and the next part goes on."""
+        """Run a part; an error is recorded as a fault, so that the next part can run."""
         started = time.monotonic()
         try:
             result = part()
-        except Exception as error:  # the next part may work, and the machine is lent for minutes
+        except Exception as error:  # the next part may work, and time on the machine is short
             line = str(error).partition("\n")[0][:300]
             self.faults.append(f"{name}: {type(error).__name__}: {line}")
             result = {"fault": self.faults[-1]}
@@ -124,13 +126,13 @@ class Report:
         self._write()
 
     def left_out(self, name: str) -> None:
-        """Name a part that there is no time for."""
+        """Record a part that is left out for lack of time."""
         self.found[name] = "left out: --seconds were over"
         self._say(f"{name}: left out, --seconds were over")
         self._write()
 
     def end(self) -> int:
-        """Tell all faults; return the exit status."""
+        """Print all faults, and return the exit status."""
         self.found["faults"] = self.faults
         self.found["seconds"] = round(time.monotonic() - self.began, 1)
         for fault in self.faults:

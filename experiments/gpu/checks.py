@@ -1,8 +1,8 @@
-"""Primitives and proxies on a device against the CPU.
+"""Compare primitives and proxies on a device with the CPU.
 
-Both compute in float32, in another order, so they differ by rounding. A value is wrong where it
-differs by more than :data:`TOLERANCE` of the largest value of its stack, or is finite on one of the
-two alone.
+Both compute in float32 but in a different order, so their results differ by rounding. A value is
+wrong if it differs by more than :data:`TOLERANCE` times the largest value of its stack, or if only
+one of the two values is finite.
 """
 
 from __future__ import annotations
@@ -27,7 +27,10 @@ TOLERANCE = 1e-3
 
 
 def deviation(found: NDArray[np.float64], expected: NDArray[np.float64]) -> float:
-    """Return the largest deviation relative to the largest expected value; inf where one fails."""
+    """Return the largest deviation relative to the largest expected value.
+
+    It is infinite if a value is finite in only one of the two arrays.
+    """
     if not np.array_equal(np.isfinite(found), np.isfinite(expected)):
         return float("inf")
     finite = np.isfinite(expected)
@@ -38,7 +41,7 @@ def deviation(found: NDArray[np.float64], expected: NDArray[np.float64]) -> floa
 
 
 def check_primitives(device: str) -> list[dict[str, Any]]:
-    """Return a row a primitive and signature."""
+    """Check all primitives, and return one row per primitive and signature."""
     rows = []
     for item in vocabulary:
         for signature in item.signatures:
@@ -54,7 +57,7 @@ def check_primitives(device: str) -> list[dict[str, Any]]:
                     row["deviation"] = deviation(
                         found.double().cpu().numpy(), expected.double().numpy()
                     )
-                except Exception as error:  # every primitive is to be looked at
+                except Exception as error:  # continue with the other primitives
                     row["fault"] = f"{type(error).__name__}: {str(error)[:200]}"
             if row.get("deviation", 0.0) > TOLERANCE:
                 row.setdefault("fault", f"deviates by {row['deviation']:.1e}")
@@ -69,7 +72,7 @@ def _example(kind: str, seed: int, item: Primitive) -> Tensor | float:
 
 
 def check_proxies(device: str, networks: int, batch: int) -> list[dict[str, Any]]:
-    """Return a row a zoo proxy that reads networks, on cells of digits-tss."""
+    """Check all named proxies that need a network on digits-tss; return one row per proxy."""
     chosen = {proxy.name: proxy for proxy in PROXIES if not isinstance(proxy, ArchitectureProxy)}
     expressions = [parse(p.expression) for p in chosen.values() if isinstance(p, ExpressionProxy)]
     indices = list(range(0, 400, 400 // networks))[:networks]

@@ -1,7 +1,7 @@
-"""What travels to a GPU machine without a network: wheels and NATS-Bench tables, at most 60 MB.
+"""Pack wheels and NATS-Bench tables, at most 60 MB, for a GPU machine without internet access.
 
-They lie in ``experiments/gpu/pack``, which git ignores. There :func:`use` unpacks the wheels that
-the machine lacks into a temporary folder behind everything that is installed.
+The files are in ``experiments/gpu/pack``, which git ignores. On the GPU machine, :func:`use`
+unpacks missing wheels into a temporary folder, which has the lowest priority for imports.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from pathlib import Path
 FOLDER = Path(__file__).with_name("pack")
 LIMIT = 60 * 10**6  # bytes
 
-# Distribution and module: what GreenMachine imports beside torch and numpy, then what these need.
-# pyarrow and scipy are too large to travel together with pandas; --with adds them.
+# Distribution and module of the dependencies of GreenMachine, without torch and numpy, and then of
+# their own dependencies. pyarrow and scipy do not fit together with pandas; --with adds them.
 WHEELS = {
     "deap": "deap",
     "nats_bench": "nats_bench",
@@ -55,10 +55,10 @@ PLATFORMS += ["manylinux2014_x86_64", "manylinux1_x86_64"]
 
 
 def make(python: str, extra: list[str]) -> None:
-    """Fill the folder; raises SystemExit with one line where it cannot.
+    """Fill the folder, or raise SystemExit with one line if this is not possible.
 
     Args:
-        python: version of Python there, such as ``3.12``.
+        python: version of Python on the GPU machine, such as ``3.12``.
         extra: further distributions, such as ``pyarrow``.
     """
     shutil.rmtree(FOLDER, ignore_errors=True)
@@ -79,7 +79,7 @@ def make(python: str, extra: list[str]) -> None:
     if table.exists():
         home = FOLDER / "data" / "nats-bench"
         home.mkdir(parents=True)
-        shutil.copyfile(table, home / table.name)  # with leave to be removed
+        shutil.copyfile(table, home / table.name)  # without the read-only mode of the original
     else:
         print("no NATS-Bench table: set GREENMACHINE_DATA to take it along", file=sys.stderr)
     size = sum(path.stat().st_size for path in FOLDER.rglob("*") if path.is_file())
@@ -89,7 +89,7 @@ def make(python: str, extra: list[str]) -> None:
 
 
 def _built(wanted: str) -> bool:
-    """Build a wheel of a package that has a source archive alone; only a pure one is kept."""
+    """Build a wheel for a package without wheels; keep it only if it is pure Python."""
     words = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir"]
     subprocess.run([*words, str(FOLDER), wanted], capture_output=True, check=False)
     name = wanted.partition("==")[0].replace("-", "_").lower()
@@ -101,10 +101,10 @@ def _built(wanted: str) -> bool:
 
 
 def use() -> list[str]:
-    """Make importable what this machine lacks; return the names of the distributions.
+    """Make missing distributions importable, and return their names.
 
     Raises:
-        SystemExit: something is missing and was not packed.
+        SystemExit: a distribution is missing and was not packed.
     """
     lacking = [name for name, module in {**WHEELS, **LARGE}.items() if not _has(module)]
     if not lacking:
@@ -123,7 +123,7 @@ def use() -> list[str]:
             with zipfile.ZipFile(wheel) as archive:
                 archive.extractall(home)
     sys.path.append(home)
-    # Workers are processes of their own.
+    # Workers are separate processes, so they need the path in their environment.
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [before, os.getcwd(), home]))
     return lacking
@@ -138,6 +138,6 @@ def _plain(name: str) -> str:
 
 
 def data() -> None:
-    """Let GREENMACHINE_DATA name the packed tables, where it names none."""
+    """Set GREENMACHINE_DATA to the packed tables if it is not set."""
     if "GREENMACHINE_DATA" not in os.environ and (FOLDER / "data").is_dir():
         os.environ["GREENMACHINE_DATA"] = str(FOLDER / "data")

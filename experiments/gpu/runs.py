@@ -1,4 +1,4 @@
-"""Whole runs of evolution on a device and on the CPU, by phase; and the engine alone."""
+"""Time whole runs of evolution by phase, and the engine alone, on a device and on the CPU."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def whole_run(task: str, device: str, quick: bool) -> dict[str, Any]:
 
 
 def whole_sample(task: str, device: str, quick: bool) -> dict[str, Any]:
-    """Evaluate many expressions on one captured sample: on the CPU, then twice on the device."""
+    """Evaluate many expressions on one captured sample, on the CPU and then twice on the device."""
     benchmark, _, dataset = task.partition("/")
     grammar = Grammar(("noise",), ())
     expressions = random_trees(grammar, 20 if quick else 400, 25, seed=1)

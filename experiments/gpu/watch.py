@@ -1,4 +1,4 @@
-"""How busy the GPU is while a block runs: nvidia-smi, asked twice a second."""
+"""Measure the utilisation of the GPU while a block runs; nvidia-smi is called twice per second."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _QUERY = ["--query-gpu=utilization.gpu,memory.used", "--format=csv,noheader,noun
 
 
 class Watch:
-    """Samples all GPUs while it is open; empty where there is no nvidia-smi.
+    """Sample all GPUs inside a ``with`` block; there are no samples without nvidia-smi.
 
     Attributes:
-        utilisation: percent of the busiest GPU, a sample each.
-        memory_mb: used on it.
+        utilisation: utilisation of the busiest GPU in percent, one value per sample.
+        memory_mb: used memory of this GPU in MB, one value per sample.
     """
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class Watch:
             self._thread.join()
 
     def facts(self) -> dict[str, float | None]:
-        """Return mean and most of utilisation (percent), and the most memory (MB)."""
+        """Return the mean and maximal utilisation (percent), and the maximal memory (MB)."""
         if not self.utilisation:
             return {"mean_utilisation": None, "most_utilisation": None, "memory_mb": None}
         return {

@@ -2,13 +2,14 @@
 
     python -m experiments.own_networks.train
 
-The task: scikit-learn's 8×8 digits, made hard enough to tell networks apart: 400 images to train
-on, each shifted by up to one pixel and covered with noise. All networks train alike (AdamW, 30
-epochs, batches of 50); the accuracy is measured on the other 1,397 images, of the last epoch, and
-is the mean over ``SEEDS`` splits and starts. Columns ``seed_0``, … hold each of them.
+The task is scikit-learn's 8×8 digits, made hard enough to distinguish networks: there are only 400
+training images, and each image is shifted by up to one pixel and has added noise. All networks are
+trained in the same way (AdamW, 30 epochs, batches of 50). The accuracy is measured after the last
+epoch on the other 1,397 images, and is the mean over ``SEEDS`` splits and initialisations. The
+columns ``seed_0``, … contain the single values.
 
-Stopped at any moment, the same command goes on after the last whole network. Delete a CSV to train
-its space anew. ``--report`` trains nothing and says how far the accuracies spread.
+If the command is stopped, the same command continues after the last finished network. Delete a CSV
+file to train its space again. ``--report`` trains nothing and prints the spread of the accuracies.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from greenmachine.files import replace_file
 HERE = Path(__file__).parent
 SEEDS = 4
 TRAIN_IMAGES, EPOCHS, BATCH = 400, 30, 50
-NOISE = 0.4  # standard deviation, of pixels with standard deviation 1
+NOISE = 0.4  # standard deviation of the noise; that of the pixels is 1
 
 MIXED = re.findall(
     r"\S+",
@@ -77,7 +78,7 @@ def hard_digits() -> tuple[Tensor, Tensor]:
 
 
 def split_of(seed: int) -> Split:
-    """Return training images and labels, test images and labels, of split ``seed``."""
+    """Return the training images, their labels, the test images and their labels of a split."""
     images, labels = hard_digits()
     order = torch.from_numpy(np.random.default_rng(seed).permutation(len(labels)))
     train, test = order[:TRAIN_IMAGES], order[TRAIN_IMAGES:]
@@ -105,7 +106,7 @@ def train(model: nn.Module, split: Split, shape: tuple[int, ...]) -> float:
 
 
 def read(path: Path) -> dict[str, list[float]]:
-    """Return the accuracy of every seed by architecture."""
+    """Return by architecture the accuracy of every seed."""
     if not path.exists():
         return {}
     with path.open(newline="") as file:
@@ -116,7 +117,7 @@ def read(path: Path) -> dict[str, list[float]]:
 
 
 def write(path: Path, results: dict[str, list[float]]) -> None:
-    """Write the table, whole or not at all."""
+    """Write the table atomically."""
 
     def fill(temporary: Path) -> None:
         with temporary.open("w", newline="") as file:
@@ -131,7 +132,7 @@ def write(path: Path, results: dict[str, list[float]]) -> None:
 def train_space(
     archs: list[str], build: Callable[[str], nn.Module], shape: tuple[int, ...], path: Path
 ) -> None:
-    """Train what ``path`` lacks of ``archs``."""
+    """Train the architectures that are missing in ``path``."""
     results = read(path)
     splits = [split_of(seed) for seed in range(SEEDS)]
     for number, arch in enumerate(archs, 1):
@@ -152,7 +153,7 @@ def train_space(
 
 
 def report(path: Path) -> None:
-    """Print the spread of the accuracies, and how well one half of the seeds ranks the other."""
+    """Print the spread of the accuracies, and tau between two halves of the seeds."""
     found = np.array(list(read(path).values()))
     means = found.mean(axis=1)
     halves = agreement(found.T, SEEDS // 2)
@@ -166,14 +167,14 @@ def report(path: Path) -> None:
 
 
 def keep_images(path: Path) -> None:
-    """Keep 100 training images of split 0, ten of every class, for the data pass."""
+    """Save 100 training images of split 0, ten of every class, for the data pass."""
     images, labels, *_ = split_of(0)
     chosen = torch.cat([torch.nonzero(labels == label)[:10, 0] for label in range(10)])
     save_images(path, images[chosen].half().numpy(), labels[chosen].numpy())
 
 
 def main() -> None:
-    """Train what is missing, then report."""
+    """Train the missing networks, and print the report."""
     torch.set_num_threads(1)
     if "--report" not in sys.argv[1:]:
         if not (HERE / "digits.npz").exists():

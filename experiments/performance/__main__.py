@@ -4,12 +4,22 @@
     python -m experiments.performance --quick
     python -m experiments.performance --parts c,g
 
-Parts: a engine against plain evaluation, b against passes recomputed for every individual,
-c throughput against a copy of memory, d growth, e peak memory, f capture, g Kendall's tau,
-h start-up, i work above the tensors and a whole run, j a bank. The workload is 100 random networks
-of NATS-Bench's topology space at full depth (GREENMACHINE_DATA names its folder) and the
-individuals of a search on them; --quick takes the embedded digits-tss, and its numbers are too
-small to mean anything; part i always takes digits-tss. Ctrl-C prints what is measured by then.
+Parts:
+  a  the engine compared with plain evaluation
+  b  the engine compared with new passes for every individual
+  c  throughput compared with a copy of memory
+  d  growth of the cost with networks, population, size and workers
+  e  peak memory
+  f  capture
+  g  Kendall's tau
+  h  start-up
+  i  work after the tensor computation, and a whole run
+  j  a bank
+
+The workload consists of 100 random networks of NATS-Bench's topology space at full depth
+(GREENMACHINE_DATA names the folder of its table) and the individuals of a search on them. --quick
+uses the embedded digits-tss; its numbers are too small to be meaningful. Part i always uses
+digits-tss. Ctrl-C stops and prints the measurements so far.
 """
 
 from __future__ import annotations
@@ -42,7 +52,7 @@ _GIVEN = ("networks", "population", "generations", "seed", "workers", "device")
 
 
 def measure(settings: Settings, parts: str, report: Report) -> None:
-    """Measure ``parts``, letters of ``PARTS``, into ``report``."""
+    """Measure ``parts``, given as letters of ``PARTS``, and add the results to ``report``."""
     with tempfile.TemporaryDirectory(prefix="greenmachine-") as folder:
         workload = Workload(settings, Path(folder), report.say)
         if "g" in parts:
@@ -70,7 +80,7 @@ def measure(settings: Settings, parts: str, report: Report) -> None:
 
 
 def _measure_memory(workload: Workload, report: Report) -> None:
-    """Report the most memory that the capture and the search took, all processes together."""
+    """Report the peak memory of the capture and of the search, over all processes together."""
     _ = workload.evolution
     if not all(workload.peaks.values()):
         report.say("peak memory: not told by this system")
@@ -88,19 +98,19 @@ def main(words: list[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--networks", type=int, help="default 100")
-    parser.add_argument("--population", type=int, help="default 200")
-    parser.add_argument("--generations", type=int, help="default 10, after the first")
-    parser.add_argument("--seed", type=int, help="default 0")
-    parser.add_argument("--workers", type=int, help="default 2")
+    parser.add_argument("--networks", type=int, help="number of networks, default 100")
+    parser.add_argument("--population", type=int, help="size of the population, default 200")
+    parser.add_argument("--generations", type=int, help="generations after the first, default 10")
+    parser.add_argument("--seed", type=int, help="seed of the workload, default 0")
+    parser.add_argument("--workers", type=int, help="number of processes, default 2")
     parser.add_argument("--device", help="torch device of capture and evaluation, default cpu")
     parser.add_argument(
         "--exclude", help="signals and primitives to leave out, such as noise_output,entropy"
     )
-    parser.add_argument("--parts", default=",".join(PARTS), help="default %(default)s")
-    parser.add_argument("--quick", action="store_true", help="small numbers, no data needed")
-    parser.add_argument("--out", type=Path, help="folder for CSV and performance.json")
-    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
+    parser.add_argument("--parts", default=",".join(PARTS), help="parts, default %(default)s")
+    parser.add_argument("--quick", action="store_true", help="small sizes, no data needed")
+    parser.add_argument("--out", type=Path, help="folder for CSV files and performance.json")
+    parser.add_argument("--json", action="store_true", help="print one line of JSON at the end")
     choice = parser.parse_args(words)
     parts = choice.parts.replace(",", "")
     if not parts or set(parts) - set(PARTS):
@@ -113,7 +123,7 @@ def main(words: list[str] | None = None) -> int:
     if torch.device(settings.device).type == "cuda" and not torch.cuda.is_available():
         parser.error(f"--device {settings.device}: torch sees no such device")
     report = Report()
-    keep_freed_memory()  # as workers do: the plain way, in this process, is to be as fast as it can
+    keep_freed_memory()  # as in workers: plain evaluation in this process should not be slower
     try:
         measure(settings, parts, report)
     except KeyboardInterrupt:
@@ -123,7 +133,7 @@ def main(words: list[str] | None = None) -> int:
         hint = "; set GREENMACHINE_DATA to the data folder, or take --quick"
         print(f"performance: {error}{hint * isinstance(error, DataError)}", file=sys.stderr)
         return 1
-    finally:  # what took minutes is printed, whatever came after it
+    finally:  # print the finished measurements, even if a later one fails
         report.print()
         if choice.out is not None and report.rows:
             report.save(choice.out, asdict(settings))

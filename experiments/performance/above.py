@@ -1,9 +1,8 @@
-"""Part i: the work above the tensors, and how long a run waits for its main process.
+"""Part i: the work after the tensor computation, and how long workers wait for the main process.
 
-Candidates are measured where they arise: a search with broods on networks of the embedded
-``digits-tss``, whose breeding is timed with all that belongs to it: drawing, text, canonical form,
-scores from the values of layers, tau. Seconds are those of the processor, so that other work on the
-machine does not count.
+The candidates are those of a search with broods on networks of the embedded ``digits-tss``. The
+time of breeding includes drawing, text, canonical form, scores from the values of layers, and tau.
+It is processor time, so other work on the machine is not counted.
 """
 
 from __future__ import annotations
@@ -26,13 +25,13 @@ from greenmachine.workers import count_workers
 
 __all__ = ["measure_above"]
 
-_TICK = 0.2  # seconds between two looks at the processes
+_TICK = 0.2  # seconds between two measurements of the processes
 _IDLE = 0.1  # share of a run's processor time below which workers count as idle
 _RUN = "from greenmachine.cli import main; main()"
 
 
 def measure_above(workload: Workload, report: Report) -> None:
-    """Report candidates a second, and the share of a run in which no worker works."""
+    """Report candidates per second, and the share of a run in which all workers are idle."""
     settings = replace(
         workload.settings, benchmark="digits-tss", dataset="digits", workers=1, device="cpu"
     )
@@ -62,7 +61,7 @@ def measure_above(workload: Workload, report: Report) -> None:
 
 
 def _candidates(settings: Settings, report: Report) -> TimedSearch:
-    """Run a search with broods and return it at its end."""
+    """Run a search with broods, and return the finished search."""
     with tempfile.TemporaryDirectory(prefix="greenmachine-") as folder:
         workload = Workload(settings, Path(folder), report.say)
         indices = workload.draw(settings.above_networks)
@@ -84,7 +83,7 @@ def _candidates(settings: Settings, report: Report) -> TimedSearch:
 
 
 def _run_alone(settings: Settings, report: Report) -> None:
-    """Report wall time of the embedded default run, and when its workers have nothing to do."""
+    """Report the wall time of the embedded default run, and the time in which workers are idle."""
     workers = count_workers(settings.workers)
     with tempfile.TemporaryDirectory(prefix="greenmachine-") as folder:
         out = Path(folder) / "run"
@@ -136,7 +135,7 @@ def _alone(process: int, runs: Callable[[], bool]) -> float:
 
 
 def _used(process: int) -> float:
-    """Return the processor seconds, in hundredths, that a process has used; 0 where it ended."""
+    """Return the processor time of a process in hundredths of a second; 0 if it has ended."""
     try:
         fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     except OSError:

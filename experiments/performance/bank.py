@@ -1,9 +1,9 @@
-"""Part j: what a bank costs to build, and how fast a search above it is.
+"""Part j: the cost of building a bank, and the speed of a search above it.
 
-The search is the project's own, with broods, on as many networks as a bank of thousands has: the
-vectors of the captured networks are repeated, with noise added to their accuracies. The cost of a
-candidate depends on the numbers of layers and networks, not on their values. Seconds are processor
-time, so that other work on the machine matters little.
+The search is the project's own, with broods, on thousands of networks. To get so many, the vectors
+of the captured networks are repeated, and noise is added to their accuracies. The cost of a
+candidate depends on the numbers of layers and networks and not on their values. The seconds are
+processor time, so other work on the machine matters little.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from greenmachine.selection import Tournament
 
 __all__ = ["measure_bank"]
 
-_HEIGHTS = (1, 4)  # as a run above a bank has
+_HEIGHTS = (1, 4)  # as in a run above a bank
 _CACHE = 2**29
 
 
 def measure_bank(workload: Workload, report: Report) -> None:
-    """Report seconds a network of building, and candidates a second above the bank."""
+    """Report the build time per network, and the candidates per second of a search."""
     settings = workload.settings
     with tempfile.TemporaryDirectory(prefix="greenmachine-") as folder:
         bank = _build(Path(folder) / "bank", settings, report)
@@ -69,7 +69,7 @@ def _build(path: Path, settings: Settings, report: Report) -> Bank:
 
 
 def _search(bank: Bank, workload: Workload, report: Report) -> float:
-    """Run a search and return the candidates of its broods a second."""
+    """Run a search, and return the number of candidates in its broods per second."""
     settings = workload.settings
     (family,) = bank.facts.families
     held = len(family.indices)

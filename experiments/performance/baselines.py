@@ -1,4 +1,4 @@
-"""Parts a and b: the engine on the workload's individuals against two ways without one."""
+"""Parts a and b: compare the engine with two ways to evaluate individuals without an engine."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TOLERANCE = 1e-4
 
 
 def measure_plain(workload: Workload, report: Report) -> None:
-    """Report the engine's run, and the plain evaluation of some of its individuals."""
+    """Report the time of the engine, and of plain evaluation for some of the individuals."""
     settings, evolution, store = workload.settings, workload.evolution, workload.store
     engine = evolution.evaluator.seconds / evolution.individuals
     workers = count_workers(settings.workers)
@@ -124,7 +124,7 @@ def _plain(
     seconds = np.empty(len(chosen))
     scores = np.empty((len(chosen), len(networks)))
     with neutral():
-        language.compile(chosen[0])(networks[0])  # the first call of torch pays for its start
+        language.compile(chosen[0])(networks[0])  # a first call that includes torch's own start
         for row, expression in enumerate(chosen):
             started = synchronised(device)
             function = language.compile(expression)
@@ -135,7 +135,7 @@ def _plain(
 
 
 def _operations(evolution: Evolution) -> tuple[int, int]:
-    """Return how many operations on tensors all individuals have, and the engine evaluated."""
+    """Count the tensor operations in all individuals, and those that the engine evaluated."""
     trees = sum(_count(boundary_of([tree], TENSOR_KINDS)) for tree in evolution.distinct)
     apart = round(trees * evolution.individuals / len(evolution.distinct))
     return apart, sum(_count(computed) for computed in evolution.evaluator.computed)
@@ -146,7 +146,7 @@ def _count(boundary: list[Expression]) -> int:
 
 
 def measure_recompute(workload: Workload, report: Report) -> None:
-    """Report evaluation that builds and runs every network for every individual."""
+    """Report the time of an evaluation that builds and runs every network for every individual."""
     settings, evolution = workload.settings, workload.evolution
     chosen = _drawn(workload, evolution.distinct, settings.passes_individuals)
     places = _places(workload, settings.passes_networks)
@@ -195,7 +195,7 @@ def measure_recompute(workload: Workload, report: Report) -> None:
 def _recomputed(
     workload: Workload, chosen: list[Expression], places: list[int], report: Report
 ) -> tuple[float, float, NDArray[np.float64]]:
-    """Return seconds in all, seconds of build and passes, scores (individuals, networks)."""
+    """Return total seconds, seconds of building and passes, and scores (individuals, networks)."""
     spec, language = workload.spec, PlainLanguage(workload.grammar)
     shape = (spec.batch, *workload.benchmark.input_shape(spec.dataset))
     noise = noise_images(shape, spec.seed).to(spec.device)
@@ -216,11 +216,11 @@ def _recomputed(
 
 
 def _drawn(workload: Workload, distinct: list[Expression], count: int) -> list[Expression]:
-    """Return random distinct individuals; fewer where there are not so many."""
+    """Return random distinct individuals, or all of them if there are too few."""
     order = np.random.default_rng(workload.settings.seed + 1).permutation(len(distinct))
     return [distinct[place] for place in order[:count]]
 
 
 def _places(workload: Workload, count: int) -> list[int]:
-    """Return places of random networks in the store; its order is random already."""
+    """Return the places of random networks in the store, whose order is already random."""
     return list(range(min(count, len(workload.store.indices))))

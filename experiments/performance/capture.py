@@ -1,4 +1,4 @@
-"""Part f: how long a network takes from its architecture to its signals in the store."""
+"""Part f: the time from the architecture of a network to its signals in the store."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from greenmachine.workers import count_workers
 
 __all__ = ["measure_capture"]
 
-_STEPS = 10  # networks whose steps are timed one by one
+_STEPS = 10  # networks for which each step is timed
 
 
 def measure_capture(workload: Workload, report: Report) -> None:
-    """Report the capture of the workload, and its steps on some of the networks."""
+    """Report the capture time of the workload, and the time of each step for some networks."""
     store, settings, spec = workload.store, workload.settings, workload.spec
     workers = count_workers(settings.workers)
     wall = 1000 * workload.capture_seconds / len(store.indices)

@@ -1,8 +1,8 @@
-"""Part c, second half: chains of elementwise primitives, and where the engine's time goes.
+"""Part c, second half: chains of elementwise primitives, and the engine's time by primitive.
 
-A chain is what the engine makes of ``mean_abs(p1(p2(...(signal))))``. Its bytes are those that
-its operations move: each reads its arguments and writes its result, whether that stays in the
-cache or not; ``mean_abs`` reads once.
+A chain is the engine's evaluation of ``mean_abs(p1(p2(...(signal))))``. Its bytes are those that
+its operations move: each operation reads its arguments and writes its result, whether the result
+stays in the cache or not, and ``mean_abs`` reads once.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _REPEATS = 3
 
 
 def measure_chains(workload: Workload, report: Report, copy: float) -> None:
-    """Report the fraction of the copy's bytes a second that the engine reaches on chains."""
+    """Report the engine's bytes per second on chains, as a fraction of those of a copy."""
     settings = workload.settings
     shard = _in_memory(open_shard(workload.store.paths[0]))
     every = [p.name for p in registry if p.family == "elementwise"]
@@ -85,7 +85,7 @@ def measure_chains(workload: Workload, report: Report, copy: float) -> None:
 def _chains(
     kind: str, length: int, words: list[str], workload: Workload
 ) -> list[tuple[Expression, int]]:
-    """Return random chains, and how many signals' worth of bytes each moves."""
+    """Return random chains, and the bytes that each moves in units of one signal."""
     generator = random.Random(f"{workload.settings.seed} {kind} {length}")
     signals = [terminal(n) for n in workload.spec.terminals if TERMINALS[n] == kind]
     arities = {
@@ -97,7 +97,7 @@ def _chains(
     found = []
     for _ in range(workload.settings.chains):
         chain, operands = generator.choice(signals), 1
-        for word in generator.sample(sorted(arities), length):  # no word twice: no overflow
+        for word in generator.sample(sorted(arities), length):  # without repeats, to avoid overflow
             others = [generator.choice(signals) for _ in range(arities[word] - 1)]
             chain = apply(word, chain, *others)
             operands += arities[word] + 1
@@ -106,7 +106,7 @@ def _chains(
 
 
 def _signal_bytes(shard: Shard, kind: str) -> int:
-    """Return the bytes of one signal of ``kind``; all of a kind have one shape."""
+    """Return the bytes of one signal of ``kind``; all signals of a kind have the same shape."""
     firsts = [
         next(tensor for name, tensor in stack.tensors.items() if TERMINALS[name] == kind)
         for stack in shard.stacks
@@ -115,7 +115,7 @@ def _signal_bytes(shard: Shard, kind: str) -> int:
 
 
 def _seconds(shard: Shard, chain: Expression, settings: Settings) -> float:
-    """Return the seconds of the engine on ``shard``, the median of some calls."""
+    """Return the median seconds of several calls of the engine on ``shard``."""
     seconds = []
     with neutral(), torch.no_grad():
         for _ in range(_REPEATS):
@@ -126,7 +126,7 @@ def _seconds(shard: Shard, chain: Expression, settings: Settings) -> float:
 
 
 def measure_nodes(workload: Workload, report: Report) -> None:
-    """Report the five primitives that take most of the run's time on tensors."""
+    """Report the five primitives that need the most time of the tensor computation."""
     settings, store = workload.settings, workload.store
     totals: dict[str, float] = defaultdict(float)
     calls: Counter[str] = Counter()
@@ -150,7 +150,7 @@ def measure_nodes(workload: Workload, report: Report) -> None:
 
 
 def _walk(shard: Shard, boundary: list[Expression], settings: Settings) -> dict[str, list[float]]:
-    """Return the seconds of every application of a node, by primitive, over the shard's chunks."""
+    """Return by primitive the seconds of each application to the chunks of the shard."""
     graph = Graph(boundary)
     device = settings.device
     found: dict[str, list[float]] = defaultdict(list)

@@ -1,6 +1,7 @@
 """Part d: how the cost of an individual grows with networks, population, size and workers.
 
-On networks of fewer cells and a smaller batch than the workload's, so that many fit.
+The networks have fewer cells and a smaller batch than the workload, so that many of them fit into
+memory.
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ from greenmachine.workers import count_workers
 
 __all__ = ["measure_growth"]
 
-_HEIGHTS = (2, 10)  # of random trees before one of the wanted size is found
+_HEIGHTS = (2, 10)  # heights of random trees, which are drawn until one has the wanted size
 _GENERATIONS = 2
-_USUAL = 25  # nodes at most, where size is not what grows
+_USUAL = 25  # largest number of nodes while another size grows
 
 
 def measure_growth(workload: Workload, report: Report) -> None:
-    """Report seconds an individual as one thing grows and the others stay."""
+    """Report the seconds per individual while one size grows and the others are constant."""
     settings, grammar = workload.settings, workload.grammar
     warm_workers(settings.workers)
     options = ", ".join(f"{name} {value}" for name, value in settings.growth_options.items())
@@ -94,7 +95,7 @@ def measure_growth(workload: Workload, report: Report) -> None:
 
 
 def random_trees(grammar: Grammar, count: int, largest: int, seed: int) -> list[Expression]:
-    """Return random trees, each of more than half of ``largest`` nodes and at most that."""
+    """Return random trees, each with more than ``largest`` / 2 and at most ``largest`` nodes."""
     found: list[Expression] = []
     with owned_random(random.Random(seed).getstate()):
         while len(found) < count:
@@ -116,7 +117,7 @@ def _store(workload: Workload, networks: int) -> Store:
 
 
 def _seconds(store: Store, trees: list[Expression], workers: int, device: str) -> float:
-    """Return the wall time of scoring by a fresh evaluator: nothing is in its cache."""
+    """Return the wall time of scoring with a new evaluator, whose cache is empty."""
     evaluator = Evaluator.of_store(store, workers=workers, device=device)
     started = time.perf_counter()
     evaluator.scores(trees)

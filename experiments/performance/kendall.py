@@ -1,4 +1,4 @@
-"""Part g: Kendall's tau of many score vectors against ``scipy.stats.kendalltau``."""
+"""Part g: compare Kendall's tau of many score vectors with ``scipy.stats.kendalltau``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _REPEATS = 7
 
 
 def measure_kendall(report: Report, seed: int) -> None:
-    """Report microseconds a vector of both, and their largest difference."""
+    """Report the microseconds per vector of both, and their largest difference."""
     generator = np.random.default_rng(seed)
     for networks, rows in _CASES:
         truth = generator.normal(size=networks).round(2)  # some accuracies are equal
@@ -50,7 +50,7 @@ def _scipy(scores: NDArray[np.float64], truth: NDArray[np.float64]) -> NDArray[n
 
 
 def _fastest(work: Callable[[], object]) -> float:
-    """Return the seconds of the fastest of some calls, after one that is not timed."""
+    """Return the seconds of the fastest of several calls, after one call that is not timed."""
     work()
     seconds = []
     for _ in range(_REPEATS):

@@ -1,11 +1,11 @@
-"""Two ways to evaluate a tree without an engine: what the engine is measured against.
+"""Two ways to evaluate a tree without an engine, for comparison with the engine.
 
-Plain: DEAP's ``gp.compile`` makes a function of the signals of one network; each of its
-primitives goes over that network's layers, one at a time. Nothing is shared between trees,
-networks or layers. The primitives are the project's own.
+Plain: DEAP's ``gp.compile`` makes a function of the signals of one network. Each of its primitives
+is applied to the layers of this network one by one. Nothing is shared between trees, networks or
+layers. The primitives are the project's own.
 
-Recomputed: as published code of this family does it (EZNAS), the network is built and its
-forward and backward pass run for every individual, in torch's default layout (NCHW).
+Recomputed: as in published code of similar methods (EZNAS), the network is built and its forward
+and backward pass run for every individual, in torch's default layout (NCHW).
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ Signals = dict[str, list[Tensor]]
 
 
 class PlainLanguage:
-    """The trees of a grammar as functions of one network's signals.
+    """Compile the trees of a grammar to functions of one network's signals.
 
     Args:
-        grammar: whose trees are compiled.
+        grammar: grammar of the trees.
     """
 
     def __init__(self, grammar: Grammar) -> None:
@@ -51,7 +51,7 @@ class PlainLanguage:
                 self.pset.addPrimitive(_lifted(word, result), node.args, node.ret, name=name)
 
     def compile(self, expression: Expression) -> Callable[[Signals], float]:
-        """Return the function of an expression: the score of a network, NaN where it has none."""
+        """Return a function that computes an expression for a network; NaN if it has no value."""
         function = gp.compile(self.grammar.tree(expression), self.pset)
 
         def score(signals: Signals) -> float:
@@ -65,9 +65,9 @@ class PlainLanguage:
 
 
 def _lifted(word: Primitive, result: str) -> Callable[..., Any]:
-    """Return a primitive that goes over the layers of a network.
+    """Return a primitive that is applied to the layers of a network one by one.
 
-    Values of a layer come and go as a list with one entry a layer, of a network as a tensor.
+    Values of layers are lists with one entry per layer, and values of a network are tensors.
     """
 
     def across(values: list[Tensor]) -> Any:
@@ -89,7 +89,7 @@ def _lifted(word: Primitive, result: str) -> Callable[..., Any]:
 
 
 def of_layers(layers: list[Layer], names: list[str]) -> Signals:
-    """Return what the project's own capture left, in the engine's layout of the memory."""
+    """Return the signals of the project's own capture, in the memory layout of the engine."""
     device = next(iter(layers[0].signals.values())).device
     found: Signals = {"depth": _depths(len(layers), device)}
     for name in names:
@@ -110,7 +110,7 @@ def _depths(count: int, device: torch.device) -> list[Tensor]:
 def recompute(model: nn.Module, noise: Tensor) -> Signals:
     """Run a forward and a backward pass of ``model`` in train mode and return its signals.
 
-    Works for networks in which nothing is done in place, such as this project's.
+    The network must have no in-place operations; the networks of this project have none.
 
     Args:
         model: network of 2-d convolutions, linear layers and batch norms.
@@ -132,7 +132,7 @@ def recompute(model: nn.Module, noise: Tensor) -> Signals:
             module.register_forward_hook(norm_hook)
     output = model.train()(noise.clone().requires_grad_())
     ends = [end for module, given, made in fired for end in (module.weight, given, made)]
-    # What nothing before it depends on (a cell of zeros) has no gradient, nor what leads nowhere.
+    # A tensor that does not depend on the images or does not reach the output has no gradient.
     reached = [end for end in ends if end.requires_grad]
     found = iter(torch.autograd.grad(output.sum(), reached, allow_unused=True))
     gradients = (next(found) if end.requires_grad else None for end in ends)

@@ -1,4 +1,4 @@
-"""What was measured: a table for people, CSV and JSON for programs."""
+"""Report the measurements as a printed table, as CSV and as JSON."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ class Row:
 
     Attributes:
         part: a key of ``PARTS``.
-        what: was measured.
+        what: the measured quantity.
         value: the number.
-        unit: of the number.
-        note: how it was measured, where the name does not say it.
+        unit: unit of the number.
+        note: how it was measured, if the name of the quantity does not say it.
     """
 
     part: str
@@ -52,12 +52,12 @@ class Row:
 
 @dataclass
 class Report:
-    """Collects what is measured, so that an interrupted run can still print it.
+    """Collect measurements, so that an interrupted run can still print them.
 
     Attributes:
-        rows: of the printed table.
-        details: by file name, longer tables that go to CSV alone.
-        summary: the numbers of the JSON line.
+        rows: rows of the printed table.
+        details: longer tables by file name, which are written only to CSV.
+        summary: numbers of the JSON line.
     """
 
     rows: list[Row] = field(default_factory=list)
@@ -66,11 +66,11 @@ class Report:
     _started: float = field(default_factory=time.monotonic)
 
     def add(self, part: str, what: str, value: float, unit: str, note: str = "") -> None:
-        """Take a row."""
+        """Add a row."""
         self.rows.append(Row(part, what, float(value), unit, note))
 
     def say(self, line: str) -> None:
-        """Tell the progress on the error stream."""
+        """Print progress on standard error."""
         print(f"[{time.monotonic() - self._started:5.0f} s] {line}", file=sys.stderr, flush=True)
 
     def print(self) -> None:
@@ -86,7 +86,7 @@ class Report:
                 print(f"{line}  {row.note}".rstrip())
 
     def print_json(self) -> None:
-        """Print the summary in one line."""
+        """Print the summary as one line of JSON."""
         print(json.dumps({name: float(f"{v:.6g}") for name, v in self.summary.items()}))
 
     def save(self, folder: Path, settings: Mapping[str, Any]) -> None:

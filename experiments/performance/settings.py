@@ -1,4 +1,4 @@
-"""What the benchmarks measure on, and how much of it."""
+"""Settings of the benchmarks: the workload, and the sizes of each part."""
 
 from __future__ import annotations
 
@@ -10,25 +10,26 @@ __all__ = ["QUICK", "Settings"]
 
 @dataclass(frozen=True)
 class Settings:
-    """What is measured.
+    """The settings of all benchmarks.
 
     Attributes:
-        networks, population, generations, seed, workers: of the workload; the first generation
-            is number 0, as in a run's settings.
-        exclude: words that the language leaves out; a signal among them is not captured.
-        plain_individuals, plain_networks: drawn for the plain evaluation.
-        passes_individuals, passes_networks: drawn for the recomputed passes.
-        data_bytes: of each kind of tensor in the throughput of primitives.
-        copy_bytes: of the array whose copy is the yardstick.
-        least_seconds, most_seconds: that one primitive is timed.
-        chains: drawn for each length.
-        chunks_step: every how manieth chunk is timed node by node.
-        startup_repeats: of every command whose start is timed.
-        above_networks, above_population, above_generations: of the search whose candidates are
-            counted; above_run: what the run whose processes are watched sets.
-        bank_captured, bank_expressions: networks and random expressions of the bank that is built;
-            bank_networks, bank_population, bank_generations: of the search above it.
-        growth_*: networks, populations and sizes of trees; options and batch of those networks.
+        networks, population, generations, seed, workers: settings of the workload. The first
+            generation is number 0, as in the settings of a run.
+        exclude: signals and primitives that the language leaves out. Such a signal is not captured.
+        plain_individuals, plain_networks: numbers drawn for the plain evaluation.
+        passes_individuals, passes_networks: numbers drawn for the recomputed passes.
+        data_bytes: bytes of each kind of tensor in the throughput of primitives.
+        copy_bytes: bytes of the array whose copy is the reference for throughput.
+        least_seconds, most_seconds: limits of the time for the measurement of one primitive.
+        chains: number of chains of each length.
+        chunks_step: one in this number of chunks is timed node by node.
+        startup_repeats: number of starts of each timed command.
+        above_networks, above_population, above_generations: sizes of the search whose candidates
+            are counted; above_run: settings of the run whose processes are measured.
+        bank_captured, bank_expressions: numbers of networks and random expressions of the bank;
+            bank_networks, bank_population, bank_generations: sizes of the search above it.
+        growth_*: numbers of networks, populations and sizes of trees; options and batch of these
+            networks.
     """
 
     benchmark: str = "nats-tss"

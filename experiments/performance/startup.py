@@ -1,4 +1,4 @@
-"""Part h: how long the command line takes before its work begins."""
+"""Part h: the time that the command line needs before its work begins."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _YARDSTICKS = ("Python alone", "import torch")
 
 
 def measure_startup(report: Report, repeats: int) -> None:
-    """Report the seconds of some commands, beside Python's own start and the import of torch."""
+    """Report the start-up time of several commands, of Python itself and of importing torch."""
     seconds: dict[str, list[float]] = {case: [] for case in _CASES}
-    for _ in range(repeats):  # in turns: what else runs here slows all of them
+    for _ in range(repeats):  # in turns, so that other work on the machine slows all of them
         for case, words in _CASES.items():
             started = time.perf_counter()
             subprocess.run([sys.executable, *words], capture_output=True, check=False)

@@ -1,9 +1,9 @@
-"""Part c, first half: the memory traffic of each primitive against a plain copy of memory.
+"""Part c, first half: compare the memory traffic of each primitive with a plain copy of memory.
 
-Bytes are those of a primitive's arguments and of its result, each once; a copy reads and writes,
-so its bytes count twice. Both run on one thread of this process. Primitives run on real signals
-of the workload's layers, a chunk at a time, as the engine applies them; all chunks together are
-larger than the cache, or what comes first would still be there when its turn comes again.
+The bytes of a primitive are those of its arguments and of its result, each counted once. A copy
+reads and writes, so its bytes count twice. Both run on one thread of this process. Primitives run
+on real signals of the workload's layers, one chunk at a time, as in the engine. All chunks together
+are larger than the cache; otherwise the first chunk would still be cached in the next round.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ Chunk = tuple[Tensor, Tensor]
 
 
 def measure_throughput(workload: Workload, report: Report) -> float:
-    """Report the copy, and every primitive on every kind that is no vector; return the copy."""
+    """Report the copy, and every primitive on every kind except vectors; return the copy's rate."""
     settings = workload.settings
     with neutral(), torch.no_grad():
         copy = copy_rate(settings.copy_bytes, settings.device)
@@ -77,7 +77,10 @@ def measure_throughput(workload: Workload, report: Report) -> float:
 
 
 def _summarise(table: list[dict[str, Any]], report: Report) -> None:
-    """Report the median of every family, on tensors and on matrices (small: calls dominate)."""
+    """Report the median of every family on tensors and on matrices.
+
+    Matrices are small, so the time of calls dominates there.
+    """
     for group, kinds in (("tensors", _TENSORS), ("matrices", tuple(_MATRICES))):
         for family in dict.fromkeys(row["family"] for row in table):
             rows = [row for row in table if row["family"] == family and row["kind"] in kinds]
@@ -90,7 +93,7 @@ def _summarise(table: list[dict[str, Any]], report: Report) -> None:
 
 
 def copy_rate(size: int, device: str) -> float:
-    """Return the bytes a second, read and written, of copying an array of ``size`` bytes."""
+    """Return the bytes read and written per second while copying an array of ``size`` bytes."""
     source = torch.ones(size // 4, device=device)
     target = torch.empty_like(source).copy_(source)
     calls = max(1, 2**28 // size)
@@ -104,7 +107,7 @@ def copy_rate(size: int, device: str) -> float:
 
 
 def _arguments(workload: Workload) -> dict[str, list[Chunk]]:
-    """Return chunks of real signals of every kind, then of matrices made of them."""
+    """Return chunks of real signals of every kind, and of matrices computed from them."""
     names = {k: [n for n in workload.spec.terminals if TERMINALS[n] == k] for k in _TENSORS}
     found: dict[str, list[Chunk]] = {k: [] for k in _TENSORS if names[k]}
     device, limit = workload.settings.device, workload.settings.data_bytes
@@ -120,7 +123,7 @@ def _arguments(workload: Workload) -> dict[str, list[Chunk]]:
                     )
                     found[kind].append((first, second))
     for kind, chunks in found.items():
-        found[kind] = chunks[:: max(1, _bytes(chunks) // limit)]  # every shape is still there
+        found[kind] = chunks[:: max(1, _bytes(chunks) // limit)]  # still contains every shape
     for kind, makers in _MATRICES.items():
         found[kind] = [
             (made, made.flip(-1, -2))
@@ -139,7 +142,7 @@ def _bytes(chunks: Sequence[tuple[Tensor, ...]]) -> int:
 def _functions(
     kind: str, chunks: list[Chunk]
 ) -> list[tuple[str, Callable[..., Tensor], Sequence[tuple[Tensor, ...]]]]:
-    """Return name, function and arguments of what takes one or two values of ``kind``."""
+    """Return name, function and arguments of the primitives of one or two values of ``kind``."""
     ones = [(first,) for first, _ in chunks]
     found: list[tuple[str, Callable[..., Tensor], Sequence[tuple[Tensor, ...]]]] = []
     spectra: list[tuple[Tensor, ...]] = []
@@ -160,7 +163,7 @@ def _functions(
 def _rate(
     function: Callable[..., Tensor], chunks: Sequence[tuple[Tensor, ...]], settings: Settings
 ) -> float:
-    """Return bytes a second: whole rounds over the chunks, less where one takes too long."""
+    """Return bytes per second over whole rounds of all chunks, or a part of a slow round."""
     moved = 0
     clock = partial(synchronised, settings.device)
     function(*chunks[0])

@@ -1,8 +1,8 @@
-"""The workload: random networks of a benchmark, and the individuals that a real search breeds.
+"""The workload: random networks of a benchmark, and the individuals of a real search on them.
 
-The search is the project's own (:class:`Search`): its population, operators and evaluator. Its
-training sample is the workload's networks; so is its validation sample, whose scores are in the
-cache, because the workload is these networks and no more.
+The search is the project's own (:class:`Search`), with its population, operators and evaluator.
+Both its training and its validation sample are the networks of the workload, so the scores for
+validation are in the cache. No other networks are needed.
 """
 
 from __future__ import annotations
@@ -39,31 +39,31 @@ __all__ = ["Evolution", "TimedSearch", "Workload", "evolve", "synchronised", "wa
 
 
 def synchronised(device: str) -> float:
-    """Return the clock in seconds, once ``device`` has done all that it was told."""
+    """Return the clock in seconds, after ``device`` has finished all its work."""
     if torch.device(device).type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()
 
 
 def warm_workers(workers: int) -> None:
-    """Start the worker processes and their imports, so that no measurement pays for them."""
+    """Start the worker processes and their imports, so that no measurement includes this time."""
     tasks: list[tuple[float]] = [(2.0,)] * count_workers(workers)
     if len(tasks) > 1:
         run_tasks(_wait, tasks, workers)
 
 
 def _wait(seconds: float) -> None:
-    time.sleep(seconds)  # unpickling this function imported its module, and the engine with it
+    time.sleep(seconds)  # unpickling this function has already imported its module and the engine
 
 
 class TimedEvaluator(Evaluator):
-    """An evaluator that keeps the time of its scoring and what it computed.
+    """An evaluator that records its time and the computed expressions.
 
     Attributes:
-        seconds: in all calls.
-        worker_seconds: until the workers had done their part, in all calls.
-        forms: distinct expressions that it was asked, canonical, by text in order of appearance.
-        computed: what the workers computed in every call, each expression once.
+        seconds: time of all calls.
+        worker_seconds: time until the workers had finished, over all calls.
+        forms: distinct requested expressions in canonical form, by text, in order of appearance.
+        computed: expressions that the workers computed in each call, without duplicates.
     """
 
     seconds = 0.0
@@ -78,7 +78,7 @@ class TimedEvaluator(Evaluator):
     def scores(
         self, expressions: Sequence[Expression], progress: Progress | None = None
     ) -> NDArray[np.float64]:
-        """Return what the engine does."""
+        """Return the scores of the engine."""
         started = worked = time.perf_counter()
 
         def told(done: int, total: int) -> None:
@@ -94,7 +94,7 @@ class TimedEvaluator(Evaluator):
         return found
 
     def _note(self, forms: Iterable[Expression]) -> None:
-        """Note the expressions, and which of their parts the engine keeps: those it computed."""
+        """Record the expressions, and those parts of them that the engine computed."""
         kept = []
         stack = [form for form in forms if form.text not in self.forms]
         self.forms |= {form.text: form for form in stack}
@@ -111,12 +111,12 @@ class TimedEvaluator(Evaluator):
 
 
 class TimedSearch(Search):
-    """A search that measures its breeding.
+    """A search that measures the time of breeding.
 
     Attributes:
-        candidates: evaluated for broods.
+        candidates: number of candidates evaluated for broods.
         seconds: processor time of breeding.
-        judging: the part of them that scores and tau take.
+        judging: part of this time for scores and tau.
     """
 
     candidates = 0
@@ -124,7 +124,7 @@ class TimedSearch(Search):
     judging = 0.0
 
     def ask(self, seeds: Sequence[Expression] = ()) -> list[Individual]:
-        """Return the new individuals; measure how long it takes after the first generation."""
+        """Return the new individuals, and measure the time after the first generation."""
         started = time.process_time()
         new = super().ask(seeds)
         if self.population:
@@ -145,10 +145,10 @@ class Evolution:
     """A finished search.
 
     Attributes:
-        evaluator: of its sample, its cache warm.
-        seconds: of the whole search: evaluation, tau, selection, variation.
-        individuals: judged, as the search counts them.
-        search: at its end.
+        evaluator: evaluator of its sample, with a filled cache.
+        seconds: time of the whole search: evaluation, tau, selection and variation.
+        individuals: number of evaluated individuals, as the search counts them.
+        search: the search at its end.
     """
 
     evaluator: TimedEvaluator
@@ -177,16 +177,16 @@ def evolve(
     """Run a search on the networks of a built store.
 
     Args:
-        store: of the networks.
+        store: store of the networks.
         accuracy: (networks,) true accuracies.
-        grammar: of the trees.
-        settings: seed, workers, device.
-        population: individuals of a generation.
-        generations: after the first.
-        say: told the progress.
-        broods: with broods and tuned children, as a run has them. They need no tensor
-            computation, so with them a rate would not say what an individual costs.
-        search_type: class of the search, such as one that measures itself.
+        grammar: grammar of the trees.
+        settings: settings, for seed, workers and device.
+        population: number of individuals in a generation.
+        generations: number of generations after the first.
+        say: callback that gets lines about the progress.
+        broods: whether to use broods and tuned children, as a run does. They need no tensor
+            computation, so a rate that includes them would not show the cost of an individual.
+        search_type: class of the search, such as one that measures its time.
     """
     evaluator = TimedEvaluator.of_store(store, workers=settings.workers, device=settings.device)
     assert isinstance(evaluator, TimedEvaluator)
@@ -208,14 +208,14 @@ def evolve(
 
 
 class Workload:
-    """Everything that several parts measure on, made when it is first asked for.
+    """Data that several parts need, computed at first use.
 
     Attributes:
-        settings: of the benchmark.
-        folder: for the stores.
-        say: told the progress.
-        capture_seconds: wall time of the capture, once it is done.
-        peaks: GB of memory at the peak, by phase.
+        settings: settings of the benchmarks.
+        folder: folder of the stores.
+        say: callback that gets lines about the progress.
+        capture_seconds: wall time of the capture, after it is finished.
+        peaks: peak memory in GB, by phase.
     """
 
     def __init__(self, settings: Settings, folder: Path, say: Callable[[str], None]) -> None:
@@ -227,17 +227,17 @@ class Workload:
 
     @cached_property
     def benchmark(self) -> Benchmark:
-        """The benchmark; DataError where its table is missing."""
+        """The benchmark; raises DataError if its table is missing."""
         return load_benchmark(self.settings.benchmark)
 
     @cached_property
     def grammar(self) -> Grammar:
-        """The language: signals of the noise pass."""
+        """The grammar, with the signals of the noise pass."""
         return Grammar(["noise"], self.settings.exclude)
 
     @cached_property
     def spec(self) -> CaptureSpec:
-        """What is captured: full networks, every signal of the grammar."""
+        """The capture specification: full networks, and every signal of the grammar."""
         s = self.settings
         return CaptureSpec(
             s.benchmark,
@@ -249,12 +249,12 @@ class Workload:
         )
 
     def draw(self, networks: int) -> list[int]:
-        """Return random networks of the benchmark; more begin with the fewer."""
+        """Return random networks of the benchmark; a larger sample begins with the smaller ones."""
         order = np.random.default_rng(self.settings.seed).permutation(len(self.benchmark))
         return [int(index) for index in order[:networks]]
 
     def accuracy(self, indices: Sequence[int]) -> NDArray[np.float64]:
-        """Return their true accuracies."""
+        """Return the true accuracies of the networks."""
         return self.benchmark.accuracy(self.settings.dataset)[list(indices)]
 
     @cached_property
@@ -272,7 +272,7 @@ class Workload:
 
     @cached_property
     def evolution(self) -> Evolution:
-        """The search on them."""
+        """The search on the captured networks."""
         s, store = self.settings, self.store
         with Watch() as watch:
             found = evolve(

@@ -1,4 +1,7 @@
-"""The Python interface: score and rank networks, evolve proxies. ``import greenmachine`` has it."""
+"""The Python interface: score and rank networks, evolve proxies.
+
+``import greenmachine`` gives all of these names.
+"""
 
 from greenmachine import callbacks, selection
 from greenmachine.api.evaluating import evaluate

@@ -1,4 +1,4 @@
-"""Build a bank: which networks, and which expressions from where."""
+"""Build a bank: choose its networks, and collect its expressions from their sources."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ BATCH = 8
 NETWORKS = 1000
 
 _RANDOM, _ZOO = "random:", "zoo"
-_LARGEST = 6  # nodes of a random expression: a tensor operation takes 5 to 20 ms a network
-_DRAWN = 100  # random expressions that are tried at a time
-_IDLE = 20  # tries without any of use, after which there are no more
-_TRIED = 4  # networks that random expressions are tried on
+_LARGEST = 6  # nodes of a random expression: a tensor operation takes 5 to 20 ms per network
+_DRAWN = 100  # random expressions in one draw
+_IDLE = 20  # successive draws without a useful expression, after which drawing stops
+_TRIED = 4  # networks on which random expressions are tried
 
 
 def build_bank(
@@ -59,42 +59,46 @@ def build_bank(
     announce: Callable[[str], None] = lambda line: None,
     progress: Callable[[str, int, int], None] = lambda what, done, of: None,
 ) -> Bank:
-    """Make a bank, or add networks or expressions to one; see ``docs/how_to/bank.md``.
+    """Build a bank, or add networks or expressions to one; see ``docs/how_to/bank.md``.
 
-    Interrupted, the same call goes on, and a call with the path alone does so too.
+    If the call is interrupted, the same call continues. A call with only the path does so too.
 
     Args:
-        path: of the bank.
-        on: data sets of benchmarks, such as ``"nats-tss/cifar10"``; a benchmark alone stands for
-            its first, with ``/all`` for all of them. An expression that the bank holds, or that is
-            added, is computed on all of its networks.
-        networks: of each benchmark, drawn at random; without a number 1000, or all of a smaller
-            one, and those that the bank holds. More than it holds are captured besides.
-        expressions: where they come from: ``"zoo"`` for all named proxies; ``"random:300"`` for
-            random ones of the grammar of at most six nodes, ``"random:300:7"`` with seed 7; the
-            folder of a run for its hall of fame and its last population; a named proxy, an exported
-            file, an expression. A new bank takes the zoo and 300 random ones where none are given.
-        passes: whose signals the expressions read; a new bank has noise and ones where none are
-            given. Of a source, expressions that read others are left out.
-        batch: images a pass; a new bank has 8.
+        path: folder of the bank.
+        on: data sets of benchmarks, such as ``"nats-tss/cifar10"``. A benchmark without a data set
+            means its first data set; ``/all`` after it means all of them. Every expression of the
+            bank, old or new, is computed on all networks of the bank.
+        networks: number of networks of each benchmark, drawn at random. If it is larger than the
+            number in the bank, the missing networks are added. None takes the networks in the bank;
+            for a new benchmark 1000, or all if it has fewer.
+        expressions: sources of expressions. ``"zoo"`` means all named proxies. ``"random:300"``
+            means 300 random expressions of at most six nodes, and ``"random:300:7"`` the same with
+            seed 7. The folder of a run means its hall of fame and its last population. A named
+            proxy, an exported file or an expression is also a source. A new bank takes the zoo and
+            300 random expressions by default.
+        passes: names of the passes whose signals the expressions read; by default noise and ones in
+            a new bank. An expression of a source that reads another pass is left out.
+        batch: images per pass; by default 8 in a new bank.
         options: build options of the benchmarks that have them, such as ``{"width": 50}``.
-        seed: of weights, noise, images, the networks that are drawn and random expressions; a new
-            bank has 0.
-        workers: processes; -1 takes every core.
-        announce: is called with lines to print: what is left out, and size and time before
-            anything is computed.
-        progress: is called with the task, the shards done, and the shards in all.
+        seed: seed of weights, noise, images, random expressions and the choice of networks; by
+            default 0 in a new bank.
+        workers: number of processes; -1 uses every core.
+        announce: callback that gets lines to print: which expressions are left out, and the size
+            and the time of the bank before the computation begins.
+        progress: callback that gets the task, the number of finished shards and the number of all
+            shards.
 
     Returns:
-        The bank, complete.
+        The complete bank.
 
     Raises:
         ConfigError: a source, a pass or an option is unknown.
-        RunError: somebody else's folder, a bank with other settings, or too little space.
+        RunError: the folder contains other files, the bank has other settings, or there is too
+            little disk space.
         DataError: a benchmark is missing, or has changed since the bank was built.
     """
     folder = Path(path)
-    refuse_other_folder(folder)  # before random expressions are drawn, which takes a while
+    refuse_other_folder(folder)  # first, because drawing random expressions takes a while
     known = Bank(folder) if (folder / DESCRIPTION).exists() else None
     named = [on] if isinstance(on, str) else list(on)
     facts = BankFacts(
@@ -133,7 +137,7 @@ def _families(
     options: Mapping[str, int] | None,
     known: Bank | None,
 ) -> list[Family]:
-    """Return the networks that are asked for; what is left open is as in the bank."""
+    """Return the requested networks; settings that are not given are those of the bank."""
     loaded: dict[str, Benchmark] = {}
     wanted = []
     for task in tasks:
@@ -141,9 +145,9 @@ def _families(
         benchmark = loaded.setdefault(name, load_benchmark(name))
         whole = dataset == "all" and "all" not in benchmark.datasets
         for each in benchmark.datasets if whole else [dataset or benchmark.datasets[0]]:
-            benchmark.input_shape(each)  # refuses an unknown one
+            benchmark.input_shape(each)  # refuses an unknown data set
             wanted.append((benchmark, each))
-    # An option that no benchmark has stays, and the first one refuses it.
+    # An option that no benchmark has is kept, so that the first benchmark refuses it.
     there = {option for benchmark in loaded.values() for option in benchmark.space.options}
     families = []
     for benchmark, dataset in dict.fromkeys(wanted):
@@ -176,7 +180,7 @@ def _leaves(
     families: Sequence[Family],
     announce: Callable[[str], None],
 ) -> list[Expression]:
-    """Return what the sources give, each expression once."""
+    """Return the expressions of all sources, without duplicates."""
     found: dict[str, Expression] = {}
     for source in sources:
         if source.startswith(_RANDOM):
@@ -216,7 +220,7 @@ def _is_folder(source: str) -> bool:
 
 
 def _random(source: str, facts: BankFacts, families: Sequence[Family]) -> list[Expression]:
-    """Return random leaves: the same for one seed, whatever else the bank holds."""
+    """Return random boundary expressions; they depend on the seed, not on the bank's content."""
     number, _, seed = source.removeprefix(_RANDOM).partition(":")
     if not number.isdecimal() or (seed and not seed.isdecimal()):
         raise ConfigError(f"{source}: write random:300, or random:300:7 with a seed")

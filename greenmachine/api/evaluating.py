@@ -1,4 +1,4 @@
-"""How well the scores of a file rank, as ``greenmachine evaluate`` says."""
+"""Measure how well the scores of a file rank networks; ``greenmachine evaluate`` calls this."""
 
 from __future__ import annotations
 
@@ -34,25 +34,27 @@ def evaluate(
     """Measure how well scores rank networks by their true accuracy, beside baselines.
 
     Args:
-        scores: a score file of ``greenmachine score --out``, or several of the same networks.
-        on: benchmark of the scores; None takes what the file says.
-        dataset: data set; None takes that of the scores.
-        target: which accuracy of the benchmark's table is the true one, such as ``"valid"``.
-        columns: proxies, a list or a text with commas between them; None takes all.
+        scores: a score file written by ``greenmachine score --out``, or several files with scores
+            of the same networks.
+        on: benchmark of the scores; None takes the one recorded in the file.
+        dataset: data set with the true accuracies; None takes the data set of the scores.
+        target: accuracy of the benchmark's table to compare with, such as ``"valid"``; None takes
+            the benchmark's default.
+        columns: names of proxies, as a list or as text separated by commas; None takes all.
         combine: rank sums of columns, such as ``"rank_sum(gm_tss, synflow)"``; see
             :mod:`greenmachine.proxies.rank_sums`. Each adds a row.
-        live: only cells without dead operations (topology spaces).
+        live: whether to use only cells without dead operations (topology spaces).
 
     Returns:
-        A row a proxy or baseline (in brackets), the best first: ``proxy``, ``direction``, ``tau``
-        (Kendall's tau-b) with its ``standard_error``, ``spearman``, ``ndcg``, ``tau_best`` among
-        the best tenth of the networks with its ``standard_error_best``, ``networks`` and
-        ``failed``.
+        One row per proxy or baseline (names of baselines are in brackets), the best first. The
+        columns are ``proxy``, ``direction``, ``tau`` (Kendall's tau-b) with its
+        ``standard_error``, ``spearman``, ``ndcg``, ``tau_best`` (tau among the best tenth of the
+        networks) with its ``standard_error_best``, ``networks`` and ``failed``.
 
     Raises:
-        DataError: a file is missing or damaged, or of another benchmark.
-        ConfigError: there is no such column, a text is no rank sum, or there are fewer than three
-            networks.
+        DataError: a file is missing or damaged, or belongs to another benchmark.
+        ConfigError: a column does not exist, a text is not a rank sum, or there are fewer than
+            three networks.
 
     Example:
         >>> table = greenmachine.evaluate("scores.parquet", target="valid")

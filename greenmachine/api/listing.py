@@ -1,4 +1,4 @@
-"""What there is of everything that has a name: primitives, proxies, benchmarks, ...
+"""List everything that has a name: primitives, passes, proxies, benchmarks and parts.
 
 ``greenmachine list`` prints the same rows.
 """
@@ -32,9 +32,9 @@ _PRINTED = 60  # rows
 
 
 class Listing(pd.DataFrame):
-    """A row for each thing that has a name: a data frame with a print of its own.
+    """A data frame with one row per named thing, which prints as a list of descriptions.
 
-    It prints 80 columns wide, with the name and the description of each row.
+    The print is 80 characters wide and shows the name and the description of each row.
     """
 
     @property
@@ -50,7 +50,7 @@ class Listing(pd.DataFrame):
         for name, row in self.head(_PRINTED).iterrows():
             table.add_row(Text(str(name)), Text(_plain(row["description"])))
         out = StringIO()
-        # Of any kind: in a notebook Rich would display the table and leave the text empty.
+        # Plain text everywhere: in a notebook Rich would display the table and return no text.
         console = Console(
             file=out, width=_WIDTH, force_terminal=False, force_jupyter=False, color_system=None
         )
@@ -70,12 +70,13 @@ class Listing(pd.DataFrame):
 
 
 def list_proxies() -> pd.DataFrame:
-    """Return the proxies that have a name, those of plugins too.
+    """List all named proxies, including those of plugins.
 
     Returns:
-        Indexed by name: ``origin`` (greenmachine, or the plugin), ``direction`` (1 where a high
-        score is good, -1 where a low one is), ``form`` (expression, function or architecture),
-        ``passes`` (what it needs of a network), ``reference`` and ``description``.
+        One row per proxy, indexed by name. The columns are ``origin`` (greenmachine or the plugin),
+        ``direction`` (1 if a high score is good, -1 if a low score is good), ``form`` (expression,
+        function or architecture), ``passes`` (the passes through the network that it needs),
+        ``reference`` and ``description``.
 
     Example:
         >>> proxies = greenmachine.list_proxies()
@@ -91,11 +92,12 @@ def list_proxies() -> pd.DataFrame:
 
 
 def list_benchmarks() -> pd.DataFrame:
-    """Return the benchmarks that have a name, those of plugins too.
+    """List all named benchmarks, including those of plugins.
 
     Returns:
-        Indexed by name: ``origin``, ``available`` (whether its table is here; the embedded ones
-        always are) and ``description``.
+        One row per benchmark, indexed by name. The columns are ``origin``, ``available`` (whether
+        its table is in the data folder; the embedded benchmarks are always available) and
+        ``description``.
     """
     frame = _frame(_benchmarks())
     there = {name: table.path(data_folder()).is_file() for name, table in TABLES.items()}
@@ -108,11 +110,11 @@ def list_benchmarks() -> pd.DataFrame:
 
 
 def list_primitives() -> pd.DataFrame:
-    """Return the primitives of which expressions are made, those of plugins too.
+    """List the primitives that expressions are made of, including those of plugins.
 
     Returns:
-        Indexed by name: ``origin``, ``language`` (typed or paper), ``signatures`` (the kinds of
-        its arguments and of its result) and ``description``.
+        One row per primitive, indexed by name. The columns are ``origin``, ``language`` (typed or
+        paper), ``signatures`` (the kinds of its arguments and of its result) and ``description``.
     """
     return _frame(_primitives())
 
@@ -198,4 +200,4 @@ KINDS: dict[str, Callable[[], list[dict[str, Any]]]] = {
     "proxies": _proxies,
     "benchmarks": _benchmarks,
 }
-"""Of each kind a function that returns its rows, JSON: ``name``, ``origin``, and what it is."""
+"""For each kind a function that returns rows for JSON: ``name``, ``origin`` and further facts."""

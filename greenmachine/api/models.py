@@ -1,7 +1,7 @@
-"""Networks by name: a text such as ``my.models:resnet(depth=20)``, and what it builds.
+"""Build networks from texts such as ``my.models:resnet(depth=20)``.
 
-A text names a function or class that returns the network, and literal arguments for it. The
-arguments are read as Python literals (``ast.literal_eval``): nothing in them is executed.
+A text names a function or class that returns the network, and may give literal arguments. The
+arguments are read as Python literals (``ast.literal_eval``), so no code in them is executed.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ _EXAMPLE = "such as my.models:resnet(depth=20, norm='batch')"
 
 
 class Built(NamedTuple):
-    """A network, and the shape of one input where that is known.
+    """A network, and the shape of one input if it is known.
 
     Attributes:
         model: the network.
-        shape: (C, H, W); None where nothing says it.
+        shape: (C, H, W); None if it is unknown.
     """
 
     model: nn.Module
@@ -53,19 +53,20 @@ def load_model(model: str, *, seed: int = 0) -> nn.Module:
 
     Args:
         model: ``package.module:factory``, ``path/to/file.py:factory``, ``pytorchcv:NAME``,
-            ``timm:NAME`` or ``transformers:NAME``, where NAME is a model class, a configuration
-            class, a model type, a folder or a name on the Hugging Face hub. Literal arguments may
-            follow in brackets: ``my.models:resnet(depth=20)``. Modules of the current folder are
-            found. Weights are random unless an argument asks for others (``pretrained=True``).
-        seed: of the weights.
+            ``timm:NAME`` or ``transformers:NAME``. For transformers, NAME is a model class, a
+            configuration class, a model type, a folder or a name on the Hugging Face hub. Literal
+            arguments may follow in brackets: ``my.models:resnet(depth=20)``. Modules in the current
+            folder can be imported. The weights are random unless an argument such as
+            ``pretrained=True`` loads others.
+        seed: seed of the random weights.
 
     Returns:
         The network.
 
     Raises:
-        ConfigError: the text has a fault.
-        NetworkError: the module, the name or the library is missing, or the factory raises or
-            returns no network.
+        ConfigError: the text is not valid.
+        NetworkError: the module, the name or the library is missing, or the factory raises an error
+            or returns something that is not a network.
 
     Examples:
         >>> greenmachine.load_model("pytorchcv:resnet20_cifar10")
@@ -80,14 +81,14 @@ def load_model(model: str, *, seed: int = 0) -> nn.Module:
 
 @dataclass(frozen=True)
 class ModelText:
-    """A text that names a network, read.
+    """A parsed text that names a network.
 
     Attributes:
-        text: as it was given, without blanks around it.
+        text: the given text, without leading and trailing blanks.
         source: a module, a Python file, or a library.
-        name: in the source.
-        args: of the call.
-        kwargs: of the call.
+        name: name of the function, class or model in the source.
+        args: positional arguments of the call.
+        kwargs: keyword arguments of the call.
     """
 
     text: str
@@ -98,10 +99,10 @@ class ModelText:
 
     @classmethod
     def read(cls, text: str) -> ModelText:
-        """Read ``text``; nothing is imported.
+        """Parse ``text`` without importing anything.
 
         Raises:
-            ConfigError: it has a fault.
+            ConfigError: the text is not valid.
         """
         text = text.strip()
         head, bracket, _ = text.partition("(")
@@ -120,10 +121,10 @@ class ModelText:
         """Build the network.
 
         Args:
-            seed: of the weights.
+            seed: seed of the random weights.
 
         Raises:
-            NetworkError: there is none; the message does not repeat the text.
+            NetworkError: the network cannot be built. The message does not repeat the text.
         """
         with neutral(), seeded(seed), _here(), _own_dtype():
             library = _LIBRARIES.get(self.source)
@@ -138,7 +139,7 @@ class ModelText:
                 raise
             except GreenMachineError as error:
                 raise NetworkError(str(error)) from error
-            except BaseException as error:  # a factory is anybody's code, and may call sys.exit
+            except BaseException as error:  # a user's factory may even call sys.exit
                 raise NetworkError(_reason(error)) from error
         if not isinstance(model, nn.Module):
             kind = (
@@ -160,7 +161,7 @@ class ModelText:
             raise NetworkError(f"importing {self.source} failed: {_reason(error)}") from error
         except KeyboardInterrupt:
             raise
-        except BaseException as error:  # a module is anybody's code
+        except BaseException as error:  # a user's module may raise anything
             raise NetworkError(f"importing {self.source} failed: {_reason(error)}") from error
         made = self._made(seed, module, lambda factory: factory(*self.args, **self.kwargs))
         return made, _shape_of(getattr(module, "INPUT_SHAPE", None))
@@ -176,7 +177,7 @@ class ModelText:
         return made, _shape_of(file.get("INPUT_SHAPE"))
 
     def _made(self, seed: int, module: Any, call: Callable[[Any], Any]) -> Any:
-        """Return the network of the factory in ``module``, or the network itself."""
+        """Return the network that the factory in ``module`` builds, or the network found there."""
         factory = module
         for part in self.name.split("."):
             if not hasattr(factory, part):
@@ -194,14 +195,15 @@ class ModelText:
             raise NetworkError(f"{self.name} is {type(factory).__name__}: name a function or class")
         try:
             signature = inspect.signature(factory)
-        except (TypeError, ValueError):  # a function of C does not say
+        except (TypeError, ValueError):  # a C function may have no signature
             signature = None
         if signature is not None:
             try:
                 signature.bind(*self.args, **self.kwargs)
             except TypeError as error:
                 raise NetworkError(f"{called}: {error}; it takes {signature}") from error
-        with seeded(seed):  # again: the import may have drawn, but not where it was imported before
+        # Seed again: a first import may draw random numbers, while a repeated one does not.
+        with seeded(seed):
             return call(factory)
 
     def _written(self) -> str:
@@ -210,14 +212,14 @@ class ModelText:
 
 
 def _arguments(text: str, shown: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return the arguments in ``text``, which begins with a bracket."""
+    """Parse the arguments in ``text``, which begins with a bracket."""
     try:
         call = ast.parse(f"_{text}", mode="eval").body
         if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
             raise ConfigError(
                 f"model {shown}: one pair of brackets holds the arguments, {_EXAMPLE}"
             )
-        # Texts are the values of an ast node, so nothing of them is executed.
+        # literal_eval reads the syntax tree, so no code in the text is executed.
         args = tuple(ast.literal_eval(argument) for argument in call.args)
         kwargs = {str(pair.arg): ast.literal_eval(pair.value) for pair in call.keywords if pair.arg}
         if len(kwargs) < len(call.keywords):
@@ -247,9 +249,9 @@ def _near(name: str, owner: Any) -> str:
 
 @contextmanager
 def _here() -> Iterator[None]:
-    """Let modules of the current folder be found inside, after all others.
+    """Allow imports from the current folder inside the block, with the lowest priority.
 
-    The console script, unlike ``python -m``, does not look there.
+    Unlike ``python -m``, the console script does not search the current folder.
     """
     folder = str(Path.cwd())
     if folder in sys.path or "" in sys.path:
@@ -264,7 +266,7 @@ def _here() -> Iterator[None]:
 
 @contextmanager
 def _own_dtype() -> Iterator[None]:
-    """Put torch's default dtype back, which a factory may set for its network."""
+    """Restore torch's default dtype afterwards, because a factory may set it for its network."""
     before = torch.get_default_dtype()
     try:
         yield
@@ -302,7 +304,7 @@ def _timm(name: str, *args: Any, **kwargs: Any) -> Any:
 
 
 def _transformers(name: str, *args: Any, **kwargs: Any) -> Any:
-    """Return a network with random weights; a name on the hub alone needs the internet."""
+    """Return a network with random weights; only a name on the hub needs the internet."""
     library = _library("transformers", "transformers")
     _keywords_only("transformers", args)
     found: Any = getattr(library, name, None) if name.isidentifier() else None
@@ -326,10 +328,10 @@ def _transformers(name: str, *args: Any, **kwargs: Any) -> Any:
             name,
             return_unused_kwargs=True,
             trust_remote_code=False,
-            local_files_only=kept,  # else it tries for half a minute
+            local_files_only=kept,  # otherwise it retries for half a minute without a connection
             **kwargs,
         )
-    except Exception as error:  # of transformers, its hub, or the connection
+    except Exception as error:  # from transformers, the hub, or the connection
         raise NetworkError(
             f"transformers has no class or model type {name!r}{_near(name, library)}, no folder "
             "of this name has a config.json, and no such configuration was downloaded or is on the "
@@ -341,14 +343,14 @@ def _transformers(name: str, *args: Any, **kwargs: Any) -> Any:
 
 
 def _answers() -> bool:
-    """Return whether the hub of models can be reached."""
+    """Return whether the Hugging Face hub can be reached."""
     hub = importlib.import_module("huggingface_hub.constants")  # it comes with transformers
     if hub.HF_HUB_OFFLINE:
         return False
     try:
         urlopen(Request(hub.ENDPOINT, method="HEAD"), timeout=5).close()
     except HTTPError:
-        return True  # this is an answer
+        return True  # an HTTP error is also an answer of the server
     except (OSError, ValueError):
         return False
     return True
@@ -356,7 +358,7 @@ def _answers() -> bool:
 
 def _config(kind: Any, kwargs: Mapping[str, Any]) -> Any:
     default = kind()
-    # A configuration keeps what it does not know as an attribute: a misspelled name would pass.
+    # A configuration stores unknown settings as attributes, so a misspelled name would pass.
     _refuse_unknown([key for key in kwargs if not hasattr(default, key)], kind)
     return kind(**kwargs)
 
@@ -396,10 +398,10 @@ _LIBRARIES: dict[str, Callable[..., Any]] = {
 
 
 def known_shape(model: nn.Module) -> tuple[int, ...] | None:
-    """Return the shape (C, H, W) of one input where the network's library says it.
+    """Return the shape (C, H, W) of one input if the network's library records it, else None.
 
-    timm keeps ``input_size`` in ``pretrained_cfg``, transformers ``image_size`` in ``config``, and
-    pytorchcv ``in_size``, without the channels.
+    timm has ``input_size`` in ``pretrained_cfg``, transformers has ``image_size`` in ``config``,
+    and pytorchcv has ``in_size`` without the channels.
     """
     settings = getattr(model, "pretrained_cfg", None)
     if isinstance(settings, Mapping) and "input_size" in settings:
@@ -421,7 +423,7 @@ def _with_channels(channels: Any, size: Any) -> tuple[int, ...] | None:
 
 
 def _shape_of(shape: Any) -> tuple[int, ...] | None:
-    """Return ``shape`` as a tuple where it is one of whole numbers above 0, else None."""
+    """Return ``shape`` as a tuple if it is a sequence of positive integers, else None."""
     if not isinstance(shape, Sequence) or isinstance(shape, str) or not shape:
         return None
     whole = all(isinstance(side, int) and side > 0 for side in shape)

@@ -1,4 +1,4 @@
-"""A progress bar around an iterable, in a terminal or a notebook and nowhere else."""
+"""A progress bar around an iterable, shown only in a terminal or a notebook."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def counted(
     """Yield ``items``, and show how many are done.
 
     Args:
-        items: are counted when the next one is asked for.
-        what: the name of the items, shown before the bar.
-        total: has as many as ``items``. If its length is not known, nothing is shown.
-        show: False shows nothing.
+        items: the items; one is counted as done when the next is requested.
+        what: name of the items, shown before the bar.
+        total: collection of the same length as ``items``. If it has no length, no bar is shown.
+        show: whether to show the bar.
     """
     if not (show and isinstance(total, Sized)):
         yield from items

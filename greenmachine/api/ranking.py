@@ -1,4 +1,4 @@
-"""What ``greenmachine.rank`` returns: a table that reads well in a terminal and in a notebook."""
+"""The table that ``greenmachine.rank`` returns, formatted for a terminal and for a notebook."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ __all__ = ["Ranking"]
 
 WIDTH = 80
 _SHOWN = 40  # networks
-_NAME = 30  # characters of a network's name that proxies leave room for
-_LONGEST = 16  # characters of a proxy's name over its column
+_NAME = 30  # characters reserved for the name of a network
+_LONGEST = 16  # characters of a proxy's name above its column; a longer name becomes a footnote
 
 
 class Ranking(pd.DataFrame):
     """The rows of ``greenmachine.rank``: a data frame with a print of its own.
 
-    It prints at most 80 columns wide, the best networks first, and below the table why networks
-    have no score. What pandas makes of it (a selection of rows, a sorted table) prints likewise
-    if it has the columns.
+    The print is at most 80 characters wide and begins with the best networks. The lines below the
+    table say why networks have no score. A frame that pandas derives from it, such as a selection
+    of rows, prints in the same way if it still has these columns.
     """
 
     @property
@@ -87,7 +87,7 @@ def _owner(frame: pd.DataFrame, name: str) -> str | None:
 
 
 def _cell(row: pd.Series[Any], name: str) -> str:
-    """Return the score of a network, ± its deviation over seeds, with its rank among several."""
+    """Return the score of a network, with its deviation over seeds and its rank by this proxy."""
     value, place = row[name], row.get(f"{name} rank")
     if not math.isfinite(value):
         return "–" if math.isnan(value) else str(value)
@@ -97,7 +97,7 @@ def _cell(row: pd.Series[Any], name: str) -> str:
 
 
 def _blocks(frame: pd.DataFrame, names: list[str], marks: dict[str, str]) -> Iterator[list[str]]:
-    """Yield the columns of scores that stand side by side."""
+    """Yield groups of score columns that fit side by side in one table."""
     longest = max((len(_printable(str(name))) for name in frame["name"]), default=0)
     room = WIDTH - len("rank") - 3 - max(min(longest, _NAME), len("network"))
     block: list[str] = []
@@ -123,7 +123,7 @@ def _text(frame: pd.DataFrame, names: list[str], marks: dict[str, str]) -> str:
         cells = [_cell(row, name) for name in names]
         table.add_row(str(row["rank"]), Text(_printable(str(row["name"]))), *cells)
     out = StringIO()
-    # A terminal of any kind gets plain text: a repr goes into logs and files too.
+    # Plain text for every kind of terminal, because a repr is also written to logs and files.
     plain = Console(
         file=out,
         width=WIDTH,
@@ -137,7 +137,7 @@ def _text(frame: pd.DataFrame, names: list[str], marks: dict[str, str]) -> str:
 
 
 def _notes(frame: pd.DataFrame) -> Iterator[str]:
-    """Yield a line for each thing that the table does not say."""
+    """Yield the lines below the table: networks that are not shown, failures and coverage."""
     if len(frame) > _SHOWN:
         yield f"and {len(frame) - _SHOWN} more networks"
     for _, row in frame.iterrows():

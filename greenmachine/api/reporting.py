@@ -1,4 +1,4 @@
-"""Runs that are on disk: read them, and write their reports."""
+"""Read runs from disk, and write their reports."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def load_run(path: str | Path) -> Result:
     """Return the result of the run in a folder.
 
     Args:
-        path: of the folder, which ``greenmachine evolve --out`` or :func:`evolve` made.
+        path: folder that ``greenmachine evolve --out`` or :func:`evolve` wrote.
 
     Raises:
-        RunError: the folder holds no finished run, or one that is damaged.
+        RunError: the folder contains no finished run, or a damaged one.
 
     Example:
         >>> run = greenmachine.load_run("runs/tss")
@@ -31,22 +31,22 @@ def load_run(path: str | Path) -> Result:
 def report(
     runs: Result | str | Path | Iterable[Result | str | Path], out: str | Path | None = None
 ) -> Path:
-    """Write the report of a run, or of several beside each other, as one HTML file.
+    """Write the report of one run, or a comparison of several runs, as one HTML file.
 
-    The file needs no network connection. An unfinished run is reported up to its last whole
+    The file needs no network connection. The report of an unfinished run ends at its last complete
     generation.
 
     Args:
-        runs: a result or the folder of a run; or several.
-        out: the file; None is ``report.html`` in the folder of the run, and ``comparison.html`` in
-            the current folder for several.
+        runs: a result or the folder of a run, or several of them.
+        out: path of the HTML file. None is ``report.html`` in the folder of the run, or
+            ``comparison.html`` in the current folder for several runs.
 
     Returns:
-        The file.
+        The path of the file.
 
     Raises:
-        RunError: a folder contains no run, one without a whole generation, or damaged files.
-        ConfigError: there is no run, ``out`` is a folder, or holds something else.
+        RunError: a folder contains no run, a run without a complete generation, or damaged files.
+        ConfigError: no run is given, or ``out`` is a folder or another kind of file.
 
     Examples:
         >>> greenmachine.report(result)

@@ -1,4 +1,4 @@
-"""What a finished run has found, read from its folder."""
+"""The result of a finished run, read from its folder."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class Result:
     """A finished run.
 
     Attributes:
-        folder: of the run.
-        facts: the content of its ``result.json``.
+        folder: folder of the run.
+        facts: content of its ``result.json``.
 
     Examples:
         >>> result = greenmachine.Result.open("runs/tss")
@@ -56,15 +56,15 @@ class Result:
         """Return the result of the run in ``folder``.
 
         Raises:
-            RunError: the folder holds no finished run, or one that is damaged.
+            RunError: the folder contains no finished run, or a damaged one.
         """
         folder = Path(folder)
-        read_run(folder)  # refuses what is unfinished or damaged
+        read_run(folder)  # refuses an unfinished or damaged run
         return cls(folder, RunFolder(folder).result())
 
     @cached_property
     def best(self) -> ExpressionProxy:
-        """The champion, chosen on validation; it is called as its folder."""
+        """The champion, chosen on the validation sample; its name is that of the folder."""
         return read_run(self.folder)
 
     @property
@@ -74,17 +74,18 @@ class Result:
 
     @property
     def objective(self) -> dict[str, dict[str, float]]:
-        """What the search maximised, of the champion, by sample and data set; NaN where undefined.
+        """Objective of the champion, by sample and data set; NaN where undefined.
 
-        It is :attr:`tau` unless the run has another objective; parsimony is not subtracted.
+        It equals :attr:`tau` unless the run has another objective. The parsimony penalty is not
+        subtracted.
         """
         return _numbers(self.facts["best"]["objective"])
 
     @cached_property
     def test(self) -> pd.DataFrame:
-        """On the test sample: the champion, then the baselines, on every task.
+        """Results on the test sample: for every task the champion, then the baselines.
 
-        The index is (dataset, score); the columns are ``objective``, ``tau``, ``standard_error``,
+        The index is (dataset, score). The columns are ``objective``, ``tau``, ``standard_error``,
         ``networks`` and ``failed``.
         """
         rows = {
@@ -98,16 +99,16 @@ class Result:
 
     @cached_property
     def history(self) -> pd.DataFrame:
-        """A row a generation: ``best``, ``mean``, ``best_validation``, ``diversity``, ..."""
+        """One row per generation: ``best``, ``mean``, ``best_validation``, ``diversity``, ..."""
         return pd.DataFrame(self._checkpoint().history)
 
     @cached_property
     def hall_of_fame(self) -> pd.DataFrame:
-        """The best on validation; the index is the rank that :meth:`export` takes.
+        """The best expressions on validation; the index is the rank that :meth:`export` takes.
 
-        Columns: ``expression``, ``direction``, ``size``, ``generation``, the fitness on ``train``
-        and ``validation``, and tau-b as ``train.cifar10``; where the run has another objective than
-        tau, also its value as ``train.cifar10.ndcg_of_best``.
+        The columns are ``expression``, ``direction``, ``size`` in nodes, ``generation``, the
+        fitness on ``train`` and ``validation``, and tau-b as ``train.cifar10``. If the objective of
+        the run is not tau, its values have columns such as ``train.cifar10.ndcg_of_best``.
         """
         hall = RunFolder(self.folder).hall()
         scheme = self.facts["objective"]["scheme"]
@@ -117,12 +118,12 @@ class Result:
     def equations(self) -> pd.DataFrame:
         """Return the Pareto front of tau against size, the smallest formula first.
 
-        Columns: ``size`` in nodes; ``cost``, the passes through a network, forward and backward
-        ones counted; tau-b on ``train`` and ``validation``, means over the tasks, NaN where a
-        formula was not judged on validation; ``direction``; ``formula``.
+        The columns are ``size`` in nodes; ``cost``, the number of forward and backward passes
+        through a network; mean tau-b over the tasks on ``train`` and ``validation`` (NaN for a
+        formula that was not evaluated on validation); ``direction``; and ``formula``.
 
         Raises:
-            RunError: the folder has lost its checkpoint.
+            RunError: the checkpoint of the run is missing.
         """
         rows = [asdict(equation) for equation in equations(self._checkpoint())]
         return pd.DataFrame(rows, columns=[each.name for each in fields(Equation)])
@@ -131,48 +132,48 @@ class Result:
         """Draw the best and the mean fitness of every generation with matplotlib.
 
         Args:
-            ax: to draw into; None makes a figure.
+            ax: axes to draw into; None makes a new figure.
 
         Returns:
-            The axes; their ``figure`` has ``savefig``.
+            The axes; save the plot with ``axes.figure.savefig``.
 
         Raises:
             ConfigError: matplotlib is not installed.
-            RunError: the folder has lost its checkpoint.
+            RunError: the checkpoint of the run is missing.
         """
         return plot_history(self.history, self.facts["objective"]["scheme"], ax)
 
     def plot_front(self, ax: Axes | None = None) -> Axes:
-        """Draw the Pareto front of tau against size, see :meth:`equations`.
+        """Draw the Pareto front of tau against size; see :meth:`equations`.
 
         Args:
-            ax: to draw into; None makes a figure.
+            ax: axes to draw into; None makes a new figure.
 
         Returns:
             The axes.
 
         Raises:
             ConfigError: matplotlib is not installed.
-            RunError: the folder has lost its checkpoint.
+            RunError: the checkpoint of the run is missing.
         """
         return plot_front(self.equations(), ax)
 
     def plot_scores(
         self, task: str | None = None, *, sample: str = "test", ax: Axes | None = None
     ) -> Axes:
-        """Draw the champion's score of every network of a sample against its accuracy.
+        """Draw the champion's scores of the networks of a sample against their accuracies.
 
         Args:
             task: data set, as in :attr:`tau`; None takes the first.
             sample: ``"train"``, ``"validation"`` or ``"test"``.
-            ax: to draw into; None makes a figure.
+            ax: axes to draw into; None makes a new figure.
 
         Returns:
-            The axes. Far outliers are drawn on the edge.
+            The axes. Far outliers are drawn at the edge.
 
         Raises:
-            ConfigError: there is no such task or sample, or matplotlib is not installed.
-            RunError: the folder has lost its scores.
+            ConfigError: the run has no such task or sample, or matplotlib is not installed.
+            RunError: the scores of the run are missing.
         """
         tasks = list(self.facts["tasks"])
         task = tasks[0] if task is None else task
@@ -193,20 +194,22 @@ class Result:
         return float(self.facts["seconds"])
 
     def export(self, path: str | Path, rank: int = 1, *, exact: bool = False) -> Path:
-        """Write a proxy as one Python file that needs only torch, and its facts as JSON beside.
+        """Write a proxy as one Python file that needs only torch, with a JSON file of its facts.
 
         Args:
-            path: ends in ``.py``.
-            rank: place in the hall of fame; 1 is the champion, the only one judged on test.
-            exact: whether the file gives the engine's score bit for bit, in 1,400 lines. Otherwise
-                it has about 150, and agrees to one part in a million.
+            path: Python file to write; it must end in ``.py``. The JSON file is written beside it.
+            rank: rank in the hall of fame. Rank 1 is the champion, the only expression that was
+                evaluated on the test sample.
+            exact: whether the file gives the same score as the engine, bit for bit. Such a file has
+                about 1,400 lines. Otherwise it has about 150, and its scores agree to one part in a
+                million.
 
         Returns:
             The path.
 
         Raises:
-            ConfigError: ``path`` does not end in ``.py``, or the hall is shorter than ``rank``.
-            RunError: the folder has lost its files.
+            ConfigError: ``path`` does not end in ``.py``, or the hall of fame has no such rank.
+            RunError: files of the run are missing.
         """
         export_run(self.folder, Path(path), rank, exact=exact)
         return Path(path)
@@ -241,7 +244,7 @@ class Result:
             f"{name} {row['tau']:.3f} ± {row['standard_error']:.3f}"
             for name, row in champions.iterrows()
         )
-        best = self.facts["best"]  # no file is read: the folder may be gone
+        best = self.facts["best"]  # reads no file, because the folder may have been deleted
         better = "higher" if best["direction"] > 0 else "lower"
         return (
             f"<Result {str(self.folder)!r}: {best['expression']}, {better} is better, "

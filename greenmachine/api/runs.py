@@ -1,4 +1,4 @@
-"""``evolve``: a search in one call."""
+"""``evolve``: a whole search in one call."""
 
 from __future__ import annotations
 
@@ -59,34 +59,34 @@ def evolve(
     callbacks: CallbacksLike = (),
     verbose: bool | None = None,
 ) -> Result | SeedRuns:
-    """Evolve a proxy: capture signals, breed expressions, test the champion.
+    """Evolve a proxy: capture signals, evolve expressions, and test the champion.
 
-    One call for what :class:`~greenmachine.Search` does with an object.
+    This function creates a :class:`~greenmachine.Search` and runs it.
 
     Args:
-        tasks: benchmarks, or data sets of them: ``"nats-tss"``, ``"nats-tss/cifar100"``,
-            ``"my_space.py:accuracies.csv"``, or several.
+        tasks: one or several benchmarks or data sets of benchmarks, such as ``"nats-tss"``,
+            ``"nats-tss/cifar100"`` or ``"my_space.py:accuracies.csv"``.
         config: settings to start from: a YAML file, or a ``RunConfig``.
-        settings: changes of settings by dotted key, such as ``{"evolution.population": 50}``.
-        out: folder of the run; default ``runs/NAME-SEED``. With ``seeds`` the folder of all runs;
-            default ``runs/NAME-seeds``.
-        seed: of everything random; default that of ``config``.
-        seeds: how many runs to make, one after the other, with the seeds from ``seed`` on. The same
-            call goes on where it was interrupted.
-        resume: folder of a run to go on with; see ``Search.resume``.
-        plugins: as of ``Search``.
-        callbacks: as of ``Search``.
-        verbose: show progress, as the command line does; None shows it in a notebook and on a
-            terminal.
+        settings: changed settings by dotted key, such as ``{"evolution.population": 50}``.
+        out: folder of the run; by default ``runs/NAME-SEED``. With ``seeds`` it is the folder of
+            all runs; by default ``runs/NAME-seeds``.
+        seed: seed of all random numbers; by default that of ``config``.
+        seeds: number of runs, which are made one after the other with the seeds ``seed``,
+            ``seed + 1``, ... If the call is interrupted, the same call continues.
+        resume: folder of a run to continue; see ``Search.resume``.
+        plugins: plugins to load; see ``Search``.
+        callbacks: callbacks of the run; see ``Search``.
+        verbose: whether to show progress, as the command line does; None shows it in a notebook and
+            on a terminal.
 
     Returns:
-        The result; with ``seeds`` the results, with mean and deviation of tau. Warns where networks
-        of the test sample failed, or tau is undefined there.
+        The result. With ``seeds`` all results, with mean and standard deviation of tau. A warning
+        reports networks of the test sample that failed, and an undefined tau.
 
     Raises:
         ConfigError: a setting is unknown, out of range, or does not fit the benchmark.
         DataError: the benchmark's data is missing or broken.
-        RunError: the folder holds another run, or is damaged; workers died again and again.
+        RunError: the folder contains another run or is damaged, or workers died repeatedly.
 
     Examples:
         >>> result = greenmachine.evolve("nats-tss", seed=1, settings={"passes": ["data"]})

@@ -1,4 +1,4 @@
-"""What a proxy says of networks that are at hand."""
+"""Score and rank networks that are objects, named by texts, or built by functions."""
 
 from __future__ import annotations
 
@@ -38,11 +38,10 @@ __all__ = ["Network", "Scorer", "rank", "ranking", "score", "score_table", "scor
 
 
 AnyProxy: TypeAlias = Proxy | str | Path | Callable[..., float]
-"""A proxy, a text or path that means one, or a function of (model, images, labels)."""
+"""A proxy; a text or path that names one; or a function of (model, images, labels)."""
 
 Network: TypeAlias = nn.Module | str | Callable[[], nn.Module]
-"""A network; a text that names one, see :func:`greenmachine.load_model`; or a function that builds
-one."""
+"""A network; a text for :func:`greenmachine.load_model`; or a function that builds a network."""
 
 _COLUMNS = ("name", "score", "deviation", "rank", "coverage", "failure")
 
@@ -119,51 +118,52 @@ def score(
     output: Output | None = None,
     device: str | torch.device | None = None,
 ) -> float | SeedScore | dict[str, float] | dict[str, SeedScore]:
-    """Return the score of one network: bit for bit the score that a search or an export gives it.
+    """Score one network with one proxy or several.
 
-    Afterwards the model is as before: weights, gradients, running statistics, mode, attributes.
-    The passes run with torch's default settings and on one thread, whatever the caller has set,
-    because the score would otherwise depend on the number of cores.
+    The score is bit for bit the one that a search or an exact export gives. The model is left
+    unchanged: weights, gradients, running statistics, mode and attributes. The passes always run
+    with torch's default settings on one thread, because otherwise the score would depend on the
+    number of cores.
 
     Args:
         model: any network with convolutions or linear layers; a text that names one, such as
-            ``"pytorchcv:resnet20_cifar10"``, see :func:`load_model`; or a function without
-            arguments that builds one. The last two get initial weights drawn from the seed.
-        proxy: a proxy, the name of one, an expression, the path of an exported ``.py`` or of a
-            finished run, or a function of (model, images, labels) that returns a number. Or a list
-            of these: expressions in one list share their passes through the network. The function
-            gets the images given, else noise of ``shape``; it finds the network in train mode and
-            must not change weights in place.
-        images: (B, C, H, W), a mini-batch as the network takes it: a tensor or an array. Proxies
-            of noise use its shape alone; those of the data pass need the images themselves, and
-            functions without a pass nothing at all. Whole numbers (B, T) are token ids where the
-            network has an embedding.
-        labels: (B,) class indices; needed by proxies of the data pass alone.
-        shape: (B, C, H, W) of the noise where no images are given. None takes 8 inputs of the size
-            that the network says: those of pytorchcv, timm and transformers do, and ``INPUT_SHAPE``
-            in the file or module of a network that a text names.
-        seed: of the noise, of randomness inside the network, and of the weights of a network that
-            a text names or a function builds.
-        seeds: number of seeds to score with, from ``seed`` on. A network that is given as an object
-            keeps its weights with all of them.
-        output: which part of what the network returns is its output: an index, a key, an
-            attribute or a function. None takes a tensor, ``logits``, or the only tensor there is.
-        device: where the passes run, such as ``"cpu"``, ``"cuda:1"`` or ``"auto"`` (a GPU if torch
-            sees one). None is the device of the network. A network that is elsewhere is copied.
+            ``"pytorchcv:resnet20_cifar10"`` (see :func:`load_model`); or a function without
+            arguments that builds one. Networks of a text or a function get initial weights drawn
+            from the seed.
+        proxy: a proxy, the name of a proxy, an expression, the path of an exported ``.py`` file or
+            of a finished run, a function of (model, images, labels) that returns a number, or a
+            list of these. Expressions in one list share their passes through the network. A
+            function gets ``images``, or noise of ``shape`` if no images are given. It gets the
+            network in train mode and must not change weights in place.
+        images: (B, C, H, W), a mini-batch for the network: a tensor or an array. Proxies of the
+            noise pass use only its shape, proxies of the data pass need the images, and functions
+            without a pass ignore it. Integers (B, T) are token ids if the network has an embedding.
+        labels: (B,) class indices; only proxies of the data pass need them.
+        shape: (B, C, H, W) of the noise if no images are given. None takes 8 inputs of the
+            network's own input shape. It is known for networks of pytorchcv, timm and transformers,
+            and for a text whose file or module defines ``INPUT_SHAPE``.
+        seed: seed of the noise, of random operations in the network, and of the weights of a
+            network that a text names or a function builds.
+        seeds: number of seeds to score with: ``seed``, ``seed + 1``, ... A network that is given as
+            an object has the same weights with all of them.
+        output: which part of the network's return value is its output: an index, a key, an
+            attribute or a function. None takes the tensor, ``logits``, or the only tensor in it.
+        device: device of the passes, such as ``"cpu"``, ``"cuda:1"`` or ``"auto"`` (a GPU if torch
+            finds one). None is the device of the network. A network on another device is copied.
 
     Returns:
         The score; NaN if the formula has no value or a weight is not finite. With ``seeds`` the
-        scores of all seeds, with ``mean`` and ``deviation``. For a list of proxies, a dictionary of
-        these by the names of the proxies.
-        ``Proxy.direction`` says whether high or low is good. Warns where the network uses weights
-        that belong to no convolution or linear layer.
+        scores of all seeds, with ``mean`` and ``deviation``. For a list of proxies, a dictionary by
+        the names of the proxies. ``Proxy.direction`` says whether a high or a low score is good. A
+        warning reports weights outside convolutions and linear layers.
 
     Raises:
-        ConfigError: no such proxy or device, the proxy scores architectures and no networks,
-            ``seeds`` is less than 1, or images, labels or shape are missing or do not fit together.
-        ExpressionError: the expression has a fault.
-        RunError: the folder holds no finished run.
-        NetworkError: the network cannot be built, it raised, or the proxy cannot read it.
+        ConfigError: the proxy or the device does not exist, the proxy scores architectures and not
+            networks, ``seeds`` is less than 1, or images, labels or shape are missing or do not fit
+            together.
+        ExpressionError: the expression is not valid.
+        RunError: the folder contains no finished run.
+        NetworkError: the network cannot be built, it raised an error, or the proxy cannot read it.
 
     Examples:
         >>> greenmachine.score(model, "synflow", shape=(1, 3, 32, 32))
@@ -211,44 +211,45 @@ def rank(
     device: str | torch.device | None = None,
     progress: bool = True,
 ) -> Ranking:
-    """Return the networks, the best by ``proxy`` first.
+    """Rank networks by one proxy or several, the best network first.
 
     Args:
-        models: networks by name, or an iterable of them or of (name, network). From a generator
-            they come and go one by one, so that they need not fit into memory together. A text in
-            place of a network names one, and a function builds one, as in :func:`score`; each is
-            built when its turn comes.
-        proxy: see :func:`score`, as for the other arguments. Of a list of proxies, the sum of the
-            ranks by each decides, as in the text ``"rank_sum(nwot, synflow)"``;
-            ``"log_rank_sum(nwot, -synflow)"`` is another way (``-``: low is good). A network
-            without a score by one of them ranks last by that one.
-        images: (B, C, H, W).
+        models: a mapping from names to networks, or an iterable of networks or of (name, network).
+            Each network may be an object, a text or a function, as in :func:`score`. Texts and
+            functions build their networks one by one. A generator yields the networks one by one
+            too, so they do not have to fit into memory together.
+        proxy: one proxy or a list of proxies; see :func:`score`. With a list, the networks are
+            ranked by the sum of their ranks, as with the text ``"rank_sum(nwot, synflow)"``. The
+            text ``"log_rank_sum(nwot, -synflow)"`` combines ranks by their logarithms; ``-`` turns
+            the direction of a proxy. A network without a score by a proxy has the lowest rank by
+            this proxy.
+        images: (B, C, H, W), a mini-batch for the networks; see :func:`score`.
         labels: (B,) class indices.
-        shape: (B, C, H, W) of the noise where no images are given; None as for :func:`score`.
-        seed: of the noise, of randomness inside the networks, and of the weights of networks that
-            a text names or a function builds.
+        shape: (B, C, H, W) of the noise if no images are given; None as for :func:`score`.
+        seed: seed of the noise, of random operations in the networks, and of the weights of
+            networks that a text names or a function builds.
         seeds: number of seeds to score with; see :func:`score`. The networks are ranked by their
             mean scores.
-        output: which part of what the networks return is their output.
-        device: where the passes run; networks are moved there one by one.
-        progress: whether a bar on standard error shows how many are done, in a terminal or a
-            notebook.
+        output: which part of the networks' return values is their output; see :func:`score`.
+        device: device of the passes; networks are copied to it one by one.
+        progress: whether to show a progress bar on standard error, in a terminal or a notebook.
 
     Returns:
-        A row a network with ``name`` (the text that names it, or its place, from 0), ``score``,
-        ``rank`` (1 is the best, ties share one), ``coverage`` (the share of the weights it uses
-        that belong to convolutions and linear layers; 1 if the proxy reads more than layers) and
-        ``failure``: why there is no score, else empty. A network that raises has the score NaN;
-        scores that are not finite rank last. With ``seeds``, ``score`` is the mean, and
-        ``deviation`` the standard deviation (n - 1). Of a list of proxies each has its scores in a
-        column of its name and its ranks in ``NAME rank``; ``rank`` is that by all, and ``coverage``
-        the smallest. It is a pandas data frame whose print and HTML are made for people.
+        A pandas data frame with one row per network and a readable print. The columns are ``name``
+        (a given name, the text, or the position from 0), ``score``, ``rank`` (1 is the best; ties
+        share a rank), ``coverage`` (share of the network's weights that belong to convolutions and
+        linear layers; 1 if the proxy reads more than these layers) and ``failure`` (the reason why
+        there is no score, or empty). A network that raises an error has the score NaN. Scores that
+        are not finite rank last. With ``seeds``, ``score`` is the mean and ``deviation`` the
+        standard deviation (n - 1). With a list of proxies, each proxy has a column of scores under
+        its name and a column ``NAME rank``; ``rank`` is the combined rank and ``coverage`` the
+        smallest coverage.
 
     Raises:
-        ConfigError: there is no network, no network has a known input shape and none is given, or
-            as for :func:`score`.
-        ExpressionError: the expression has a fault.
-        RunError: the folder holds no finished run.
+        ConfigError: there is no network, no shape is given and no network has a known input shape,
+            or as for :func:`score`.
+        ExpressionError: the expression is not valid.
+        RunError: the folder contains no finished run.
 
     Examples:
         >>> greenmachine.rank({"small": a, "large": b}, "nwot_inputs", images=x)
@@ -258,7 +259,7 @@ def rank(
         >>> greenmachine.rank(some, ["synflow", "gm_any"], shape=(1, 3, 32, 32))
     """
     scorer = scorer_of(proxy, images, labels, shape, seed, output, device, seeds=seeds)
-    if isinstance(models, Mapping | Sequence):  # faults of texts are found before any work
+    if isinstance(models, Mapping | Sequence):  # report invalid texts before any work
         for _, model in _named(models):
             if isinstance(model, str):
                 ModelText.read(model)
@@ -267,11 +268,11 @@ def rank(
 
 
 def ranking(table: pd.DataFrame, scorer: Scorer) -> Ranking:
-    """Return the rows of :func:`score_table` as :func:`rank` does.
+    """Convert the rows of :func:`score_table` to the ranking that :func:`rank` returns.
 
     Args:
-        table: scores.
-        scorer: that has made them.
+        table: scores of :func:`score_table`.
+        scorer: the scorer that computed them.
     """
     directions = {name: proxy.direction for name, proxy in scorer.proxies.items()}
     join = scorer.join
@@ -300,16 +301,19 @@ def _places(merit: Any) -> Any:
 
 
 def score_table(models: Iterable[tuple[str | int, Network]], scorer: Scorer) -> pd.DataFrame:
-    """Return a row a network, in the order given: ``name``, scores, ``coverage``, ``failure``.
+    """Score networks, and return one row per network in the given order.
 
     Args:
-        models: by name.
-        scorer: of the proxies, whose names are the columns of scores. If it has several seeds,
-            ``NAME deviation`` follows each.
+        models: names and networks.
+        scorer: scorer of the proxies.
+
+    Returns:
+        ``name``; a column of scores for each proxy, followed by ``NAME deviation`` if the scorer
+        has several seeds; ``coverage``; and ``failure``.
 
     Raises:
-        ConfigError: there is no network, or of none the input shape is known and none is given.
-        GreenMachineError: the other arguments do not fit.
+        ConfigError: there is no network, or no shape is given and no network has a known one.
+        GreenMachineError: the other arguments do not fit together.
     """
     rows: list[dict[str, Any]] = []
     shapeless = 0
@@ -334,7 +338,7 @@ def score_table(models: Iterable[tuple[str | int, Network]], scorer: Scorer) -> 
                     if not math.isfinite(judged.value):
                         failures[proxy] = f"the score is {judged.value}"
                 elif isinstance(judged, GreenMachineError) and not _lacks_shape(judged):
-                    raise judged  # not the network's fault
+                    raise judged  # the arguments are wrong, not the network
                 else:
                     failures[proxy] = _reason(judged)
         rows.append(
@@ -349,7 +353,7 @@ def score_table(models: Iterable[tuple[str | int, Network]], scorer: Scorer) -> 
 
 
 def _said(failures: Mapping[str, str], scorer: Scorer) -> str:
-    """Return one text of the failures by proxy; what holds for all of them names none."""
+    """Join the failures of all proxies into one text; a reason common to all names no proxy."""
     by_reason: dict[str, list[str]] = {}
     for proxy, reason in failures.items():
         by_reason.setdefault(reason, []).append(proxy)
@@ -372,7 +376,7 @@ _NO_SHAPE = (
 
 
 def _lacks_shape(found: NetworkScore | BaseException) -> bool:
-    """Whether nothing says the shape of the images, which another network may say."""
+    """Whether scoring failed because the input shape is unknown; it may be known for others."""
     return isinstance(found, ConfigError) and str(found) == _NO_SHAPE
 
 
@@ -381,7 +385,7 @@ def _is_list(proxy: Any) -> bool:
 
 
 def _proxies(given: Any, *, images: bool) -> dict[str, Proxy]:
-    """Return proxies by name; a function becomes one that takes the images there are."""
+    """Return proxies by name; a function becomes a proxy of the data pass if there are images."""
     several = _is_list(given)
     found: dict[str, Proxy] = {}
     for one in given if several else [given]:
@@ -413,7 +417,7 @@ def _proxy(given: Any, *, images: bool) -> Proxy:
             f"{_called(given)} is no proxy: write a function of (model, images, labels)"
         ) from None
     except ValueError:
-        pass  # a function of C does not say
+        pass  # a C function may have no signature
     passes = ("data",) if images else ("noise",)
     return FunctionProxy(name=_called(given), function=_Called(given), passes=passes)
 
@@ -424,7 +428,7 @@ def _called(function: Any) -> str:
 
 @dataclass(frozen=True)
 class _Called:
-    """A user's function of (model, images, labels), called as one of a proxy's."""
+    """Call a user's function of (model, images, labels) like the function of a proxy."""
 
     function: Callable[..., Any]
 
@@ -444,8 +448,8 @@ def _built(model: Any, seed: int) -> Built:
     """Return a network with the shape of its input; build it if it is a text or a function.
 
     Raises:
-        ConfigError: the text has a fault.
-        NetworkError: the network cannot be built, or it is no network.
+        ConfigError: the text is not valid.
+        NetworkError: the network cannot be built, or the result is not a network.
     """
     if isinstance(model, str):
         return ModelText.read(model).build(seed)
@@ -453,7 +457,7 @@ def _built(model: Any, seed: int) -> Built:
         model = initialised(model, seed)
     except ConfigError as error:
         raise NetworkError(str(error)) from None
-    except (Exception, SystemExit) as error:  # it is anybody's code
+    except (Exception, SystemExit) as error:  # a user's function may raise anything
         raise NetworkError(f"cannot be built: {_reason(error)}") from error
     return Built(model, known_shape(model))
 
@@ -467,7 +471,7 @@ def _named(
     for place, item in pairs:
         named = isinstance(item, tuple) and not isinstance(models, Mapping)
         name, model = item if named else (place, item)
-        # A text is a name of its own, where it has no other.
+        # A text without another name is its own name.
         yield (model.strip() if isinstance(model, str) and name is place else name), model
 
 
@@ -479,15 +483,15 @@ def scorer_of(
     seeds: int | None = None,
     sums: bool = True,
 ) -> Scorer:
-    """Return the :class:`Scorer` of a proxy or a list of them, as :func:`score` takes them.
+    """Return the :class:`Scorer` for the ``proxy`` argument of :func:`score` or :func:`rank`.
 
     Args:
-        proxy: one, a list, or a rank sum.
-        images: see :class:`Scorer`, as for the others.
-        labels: of the images.
-        rest: more arguments of :class:`Scorer`.
+        proxy: a proxy, a list of proxies, or a rank sum.
+        images: see :class:`Scorer`.
+        labels: see :class:`Scorer`.
+        rest: further arguments of :class:`Scorer`.
         seeds: number of seeds.
-        sums: whether a rank sum is allowed; one network has no rank.
+        sums: whether a rank sum is allowed. A single network has no rank.
 
     Raises:
         GreenMachineError: see :func:`score`.
@@ -502,30 +506,30 @@ def scorer_of(
         join = join.renamed(dict(zip(join.leaves, proxies, strict=True)))
     elif _is_list(proxy):
         join = RankSum("rank_sum", tuple(proxies), (1,) * len(proxies))
-    with neutral():  # a default device would move images and labels
+    with neutral():  # a default device of torch would move images and labels
         scorer = Scorer(proxies, images, labels, *rest, seeds=seeds)
     scorer.join = join
     return scorer
 
 
 class Scorer:
-    """Scores networks with proxies; faults of the other arguments are found before the first.
+    """Score networks with proxies; check all arguments before the first network.
 
     Args:
-        proxies: by name.
-        images: see :func:`score`, as for the others.
-        labels: of the images.
-        shape: of the noise.
-        seed: of the noise, and of weights that are drawn.
-        output: of the networks.
-        device: where the passes run.
-        batch: inputs of noise, where only the network says the shape of one.
-        seeds: number of seeds, from ``seed`` on; None is one.
+        proxies: proxies by name.
+        images: (B, C, H, W); see :func:`score`.
+        labels: (B,) class indices.
+        shape: (B, C, H, W) of the noise.
+        seed: seed of the noise, and of weights that are drawn.
+        output: which part of the networks' return values is their output.
+        device: device of the passes.
+        batch: number of noise inputs if the shape of one input comes from the network.
+        seeds: number of seeds, beginning with ``seed``; None is one.
 
     Attributes:
-        join: of the ranks by several proxies; None where there is one.
+        join: rank sum of several proxies; None for a single proxy.
         several: whether ``seeds`` was given.
-        scores: of the last network, by proxy.
+        scores: scores of the last network, by proxy.
     """
 
     def __init__(
@@ -577,16 +581,16 @@ class Scorer:
                 raise ConfigError(str(error)) from None
 
     def given(self, name: str) -> str:
-        """Return what the last network was given for a proxy, for a message."""
+        """Describe the input of the last network for a proxy, for an error message."""
         batch = self._batch_shape(self._built_shape)
         reads = _reads_images(self.proxies[name])
         return f"{name} on images of shape {batch}" if batch and reads else name
 
     def __call__(self, network: Network) -> dict[str, NetworkScore | BaseException]:
-        """Return by proxy the mean score of a network over the seeds, or why there is none.
+        """Return by proxy the mean score of a network over the seeds, or the error.
 
         Raises:
-            ConfigError: a text that names the network has a fault.
+            ConfigError: the text that names the network is not valid.
             NetworkError: the network cannot be built.
         """
         values: dict[str, dict[int, float]] = {name: {} for name in self.proxies}
@@ -596,7 +600,7 @@ class Scorer:
             self._built_shape = built.shape
             for name, judged in self._with_seed(built.model, built.shape, seed).items():
                 if isinstance(found.get(name), BaseException):
-                    continue  # with an earlier seed
+                    continue  # the proxy failed with an earlier seed
                 found[name] = judged
                 if isinstance(judged, NetworkScore):
                     values[name][seed] = judged.value
@@ -611,13 +615,13 @@ class Scorer:
     def _with_seed(
         self, model: nn.Module, shape: tuple[int, ...] | None, seed: int
     ) -> dict[str, NetworkScore | BaseException]:
-        """Return by proxy the score of a network with one seed, or why there is none."""
+        """Return by proxy the score of a network with one seed, or the error."""
         found: dict[str, NetworkScore | BaseException] = {}
         batch = self._batch_shape(shape)
         with deterministic_gpu():
             try:
                 placed = self._placed(model)
-            except (Exception, SystemExit) as error:  # the copy runs the network's own code
+            except (Exception, SystemExit) as error:  # copying runs the network's own code
                 return dict.fromkeys(self.proxies, error)
             for names in self._together():
                 if batch is None and _reads_images(self.proxies[names[0]]):
@@ -629,7 +633,7 @@ class Scorer:
                     if len(names) == 1:
                         found[names[0]] = error
                         continue
-                    for name in names:  # which of them?
+                    for name in names:  # find the proxies that fail
                         try:
                             found |= self._judged([name], placed, batch or (), seed)
                         except (Exception, SystemExit) as own:
@@ -637,7 +641,7 @@ class Scorer:
         return {name: found[name] for name in self.proxies}
 
     def _together(self) -> list[list[str]]:
-        """Return names of proxies in groups; those of a group share the passes."""
+        """Group the names of proxies whose passes are shared."""
         groups: dict[object, list[str]] = {}
         for name, proxy in self.proxies.items():
             alone = isinstance(proxy, FunctionProxy)
@@ -647,7 +651,7 @@ class Scorer:
     def _judged(
         self, names: Sequence[str], model: nn.Module, shape: tuple[int, ...], seed: int
     ) -> dict[str, NetworkScore]:
-        """Return the scores by a group of proxies."""
+        """Return the scores of one group of proxies."""
         chosen = [self.proxies[name] for name in names]
         data = "data" in chosen[0].passes
         if isinstance(chosen[0], FunctionProxy):
@@ -679,7 +683,7 @@ class Scorer:
         return None if shape is None else (self.batch, *shape)
 
     def _placed(self, model: nn.Module) -> nn.Module:
-        """Return the network on the device: itself, or a copy."""
+        """Return the network if it is on the device, else a copy on the device."""
         tensors = [*model.parameters(), *model.buffers()] if self.device else []
         if all(tensor.device == self.device for tensor in tensors):
             return model
@@ -688,15 +692,15 @@ class Scorer:
 
 
 def _reads_images(proxy: Proxy) -> bool:
-    """Whether a pass runs for ``proxy``: an expression has at least the one that finds layers."""
+    """Whether a pass runs for ``proxy``; an expression needs at least the one that finds layers."""
     return bool(proxy.passes) if isinstance(proxy, FunctionProxy) else True
 
 
 def _device(device: str | torch.device) -> torch.device:
-    """Return the device of a name, with its number.
+    """Return the named device, with its index.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: the device does not exist.
     """
     try:
         found = torch.empty(0, device=resolve_device(str(device))).device
@@ -719,7 +723,7 @@ def _array(images: Any) -> torch.Tensor:
 
 
 def _shape(images: torch.Tensor | None, shape: Sequence[int] | None) -> tuple[int, ...]:
-    """Return the shape of the images, given or to be drawn."""
+    """Return the shape of the given images, or of the noise."""
     try:
         size = tuple(images.shape if images is not None else shape or ())
         whole = all(side == int(side) for side in size)

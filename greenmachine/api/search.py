@@ -1,4 +1,4 @@
-"""A search as an object: its parts, where it runs, and its result."""
+"""A search for a proxy as an object, built from its parts."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ CallbacksLike: TypeAlias = (
 )
 
 _ONE = (str, Path, ModuleType, Mapping, Callback, Pass)
-"""Types of one thing, where several may be given."""
+"""Types of a single value, for arguments that take one value or several."""
 
 _FREE = ("workers", "backend", "callbacks", "bank", "evolution.generations")
-"""Settings that a resumed run may have of its own, in order."""
+"""Settings that may change when a run is resumed, in this order."""
 
 _NAMED = (
     "bank",
@@ -56,29 +56,29 @@ _NAMED = (
 
 
 class Search:
-    """A search for a proxy: what it is for, and the parts that it is made of.
+    """A search for a proxy, built from its tasks and its parts.
 
-    Every part is an object, or what stands for it in a YAML file: ``selection="lexicase"``,
-    ``{"scheme": "lexicase", "epsilon": 0.01}`` and ``Lexicase(epsilon=0.01)`` are the same.
+    A part is an object, or its form in a YAML file: ``selection="lexicase"``,
+    ``{"scheme": "lexicase", "epsilon": 0.01}`` and ``Lexicase(epsilon=0.01)`` mean the same.
 
     Args:
-        tasks: rankings to get right, such as ``"nats-tss/cifar10"``: a benchmark, or
-            ``my_space.py:accuracies.csv``, and one of its data sets; without a data set its first,
-            with ``/all`` all of them.
+        tasks: rankings that the proxy should predict, such as ``"nats-tss/cifar10"``. A task is a
+            benchmark, or ``my_space.py:accuracies.csv``, and one of its data sets. A benchmark
+            without a data set means its first data set; ``/all`` after it means all of them.
         config: settings to start from: a YAML file, or a ``RunConfig``.
-        settings: changes by dotted key, such as ``{"evolution.population": 50}``.
-        plugins: files, names of installed plugins, or modules that bring primitives, passes and
-            parts (``greenmachine/plugins.py``).
-        callbacks: that follow the run, besides those of ``config``; one replaces those of its
-            class. Those with a ``scheme`` are stored with the settings, for when the run is
-            resumed.
-        parts: the groups of settings by name: ``passes`` (names, or registered functions), ``bank``
+        settings: changed settings by dotted key, such as ``{"evolution.population": 50}``.
+        plugins: files, names of installed plugins, or modules that add primitives, passes and parts
+            (``greenmachine/plugins.py``).
+        callbacks: callbacks of the run, in addition to those of ``config``. A callback replaces
+            those of its own class. Callbacks with a ``scheme`` are stored with the settings and
+            used again when the run is resumed.
+        parts: groups of settings by name: ``passes`` (names, or registered functions), ``bank``
             (a folder, see ``docs/how_to/bank.md``), ``selection``, ``objective``, ``target``,
             ``samples``, ``capture``, ``language``, ``evolution``, ``seed``, ``workers``,
             ``backend``, ``name``.
 
     Attributes:
-        settings: all of them, checked.
+        settings: all settings, checked.
 
     Raises:
         ConfigError: a setting is unknown or out of range, or a plugin cannot be loaded.
@@ -133,20 +133,23 @@ class Search:
         plugins: PluginsLike = (),
         callbacks: CallbacksLike = (),
     ) -> Search:
-        """Return the search that ``folder`` holds; :meth:`run` goes on with it.
+        """Return the search of the run in ``folder``; :meth:`run` continues it.
 
         Args:
-            folder: of a run.
-            tasks: of the run, to be named again where it has networks of a Python file: a folder
-                may come from anybody, and runs no code that its user does not name.
-            settings: ``workers``, ``backend``, ``callbacks`` and where the ``bank`` lies, on which
-                no generation depends, and ``evolution.generations``: so a finished run is extended.
-            plugins: those of the run that are files, for the same reason.
+            folder: folder of a run.
+            tasks: tasks of the run. They must be given again if the run uses networks of a Python
+                file: a folder may come from another person, so no code is run from it unless you
+                name this code.
+            settings: settings that may change: ``workers``, ``backend``, ``callbacks`` and the
+                folder of the ``bank``, which do not affect any generation, and
+                ``evolution.generations``, which extends a finished run.
+            plugins: plugins of the run that are files; they must be given again for the same
+                reason.
             callbacks: see :class:`Search`.
 
         Raises:
-            RunError: the folder holds no run, or it is damaged.
-            ConfigError: a setting may not change, or code is not named.
+            RunError: the folder contains no run, or a damaged one.
+            ConfigError: a setting may not change, or code of the run is not named.
         """
         for plugin in _listed("plugins", plugins):
             load_plugin(plugin)
@@ -170,50 +173,51 @@ class Search:
 
     @property
     def folder(self) -> Path:
-        """Where it runs unless another folder is given: ``runs/NAME-SEED``."""
+        """Default folder of the run: ``runs/NAME-SEED``, or the folder of a resumed run."""
         if self._resumed is not None:
             return self._resumed
-        # A name is any text: as a folder it must not lead out of `runs`.
+        # A name may be any text, so it is changed to a folder name that stays inside `runs`.
         name = re.sub(r"[^\w+.-]+", "_", self.settings.name).strip("._")[:100] or "run"
         return Path("runs") / f"{name}-{self.settings.seed}"
 
     def run(self, folder: str | Path | None = None, *, verbose: bool | None = None) -> Result:
-        """Run, or go on, to the end.
+        """Run the search to its end, or continue it.
 
-        Interrupted, the same call goes on after the last whole generation, bit for bit; finished,
-        it returns the result at once.
+        If the run was interrupted, the same call continues after the last complete generation, with
+        the same results bit for bit. If the run is finished, the call returns its result at once.
 
         Args:
-            folder: of the run; made if missing. Default :attr:`folder`.
-            verbose: show progress, as the command line does; None shows it in a notebook and on a
-                terminal.
+            folder: folder of the run, created if it is missing; by default :attr:`folder`.
+            verbose: whether to show progress, as the command line does; None shows it in a notebook
+                and on a terminal.
 
         Returns:
-            The result. Warns where networks of the test sample failed, or tau is undefined there.
+            The result. A warning reports networks of the test sample that failed, and an undefined
+            tau.
 
         Raises:
             ConfigError: the settings do not fit the benchmarks.
             DataError: the benchmark's data is missing or broken.
-            RunError: the folder holds another run, or is damaged; workers died again and again.
+            RunError: the folder contains another run or is damaged, or workers died repeatedly.
         """
         result = execute(self, folder, verbose=verbose)
         warn(result)
         return result
 
     def cost(self) -> Forecast:
-        """Return what the search will cost, from a short calibration; no run folder is made.
+        """Estimate the cost of the search from a short calibration, without making a run folder.
 
         Raises:
             ConfigError: the settings do not fit the benchmarks, or the search is a resumed one.
             DataError: the benchmark's data is missing or broken.
-            RunError: a cluster does not answer.
+            RunError: the cluster does not answer.
         """
         if self._resumed is not None:
             raise ConfigError("the cost is that of a whole run: ask before it is begun")
         return estimate(self._run(None, False)[1])
 
     def _run(self, folder: str | Path | None, verbose: bool | None) -> tuple[Path, Run]:
-        """Return where the search runs, and its run."""
+        """Return the folder of the run, and the run."""
         path = self.folder if folder is None else Path(folder)
         own = list(self._own)
         shown = any(isinstance(each, Progress) for each in (*self.settings.callbacks, *own))
@@ -227,9 +231,9 @@ class Search:
         return path, Run(self.settings, path, seeds, *own)
 
     def yaml(self) -> str:
-        """Return the settings as a YAML file holds them: ``Search(config=FILE)`` is this search.
+        """Return the settings as YAML; ``Search(config=FILE)`` makes the same search from them.
 
-        Callbacks of a class without a ``scheme`` cannot be named in a file, and are left out.
+        Callbacks of a class without a ``scheme`` cannot be written to a file, and are left out.
         """
         written = self.settings.model_dump(mode="json", exclude_unset=True)
         return str(yaml.safe_dump(written, sort_keys=False, allow_unicode=True))
@@ -238,7 +242,7 @@ class Search:
         return f"<Search {self.settings.name!r}: {', '.join(self.settings.tasks)}>"
 
     def _take(self, config: RunConfig, callbacks: CallbacksLike) -> None:
-        """Keep the settings, with those callbacks that a file can name; the others follow too."""
+        """Store the settings with the callbacks that have a scheme; keep the others separately."""
         try:
             made = [Callback.make(each) for each in _listed("callbacks", callbacks)]
         except ValueError as error:
@@ -253,13 +257,16 @@ class Search:
 def execute(
     search: Search, folder: str | Path | None = None, *, verbose: bool | None = None
 ) -> Result:
-    """Do what :meth:`Search.run` does, without its warnings: who prints the result tells more."""
+    """Run ``search`` as :meth:`Search.run` does, but without warnings.
+
+    The callers print the result, which contains more detail than the warnings.
+    """
     path, run = search._run(folder, verbose)
     return Result(path, run.execute())
 
 
 def _listed(name: str, value: Any) -> list[Any]:
-    """Return what is given for the argument ``name``, one thing or several, as a list."""
+    """Return the value of the argument ``name``, one thing or several, as a list."""
     if isinstance(value, _ONE) or callable(value):
         return [value]
     if isinstance(value, Iterable):
@@ -276,7 +283,7 @@ def _mapping(settings: Any) -> dict[str, Any]:
 
 
 def _pass_names(passes: str | Iterable[str | Pass | Callable[..., Any]]) -> list[str]:
-    """Return the names of passes: given so, as registered functions, or as they are registered."""
+    """Return the names of passes that are given as names, registered functions or passes."""
     given = _listed("passes", passes)
     functions = {each.function: each.name for each in PASSES.values()}
     names = []
@@ -291,7 +298,7 @@ def _pass_names(passes: str | Iterable[str | Pass | Callable[..., Any]]) -> list
 
 
 def warn(result: Result) -> None:
-    """Warn where networks of the test sample failed, or tau is undefined there."""
+    """Warn if networks of the test sample failed, or if tau is undefined there."""
     for dataset, rows in result.facts["test"].items():
         if rows["champion"]["tau"] is None:
             warnings.warn(

@@ -1,8 +1,8 @@
-"""The same search with several seeds: runs in sequence, side by side in one folder, one summary.
+"""Run the same search with several seeds, one after the other, and summarise the results.
 
-``FOLDER/seed-0``, ``FOLDER/seed-1``, ... are run folders as any other. ``summary.json`` and
-``summary.md`` are written after every run, so that a search that was stopped has one too; what they
-hold is read from the runs.
+``FOLDER/seed-0``, ``FOLDER/seed-1``, ... are ordinary run folders. ``summary.json`` and
+``summary.md`` are written after every run, so a stopped search has a summary too. They contain
+only values that are read from the runs.
 """
 
 from __future__ import annotations
@@ -37,18 +37,18 @@ __all__ = [
 ]
 
 SUMMARY = "summary.json"
-"""The file that tells what the runs of a folder found."""
+"""Name of the file with the results of all runs of a folder."""
 
 _SAMPLES = ("train", "validation", "test")
 
 
 @dataclass(frozen=True, repr=False)
 class SeedRuns:
-    """Finished runs that differ in the seed alone.
+    """Finished runs that differ only in their seed.
 
     Attributes:
-        folder: that holds the folders of the runs.
-        facts: the content of its ``summary.json``.
+        folder: folder that contains the folders of the runs.
+        facts: content of its ``summary.json``.
 
     Examples:
         >>> found = greenmachine.evolve("digits-tss", seeds=5)
@@ -62,11 +62,11 @@ class SeedRuns:
 
     @classmethod
     def open(cls, folder: str | Path) -> SeedRuns:
-        """Return what ``folder`` holds; of a search that was stopped, the runs that are finished.
+        """Return the finished runs in ``folder``.
 
         Raises:
-            RunError: there is no ``summary.json``.
-            DamagedError: it is damaged.
+            RunError: the folder has no ``summary.json``.
+            DamagedError: ``summary.json`` is damaged.
         """
         path = Path(folder)
         if not (path / SUMMARY).is_file():
@@ -84,15 +84,18 @@ class SeedRuns:
     def best(self) -> Result:
         """The run whose champion has the highest mean tau on validation.
 
-        The validation networks of two seeds differ, so this is a choice and no measurement: quote
-        :attr:`tau`.
+        The validation networks of two seeds differ, so this tau is only good enough for a choice.
+        To report a result, use :attr:`tau`.
         """
         merits = [_mean_tau(run["tau"]["validation"].values()) for run in self.facts["runs"]]
         return self.runs[int(np.argmax(merits))]
 
     @cached_property
     def table(self) -> pd.DataFrame:
-        """A row a run, by seed: size, direction, tau as ``test.cifar10``, seconds, expression."""
+        """One row per run, indexed by seed: size, direction, tau, seconds and expression.
+
+        The columns of tau have names such as ``test.cifar10``.
+        """
         rows = [
             {
                 "seed": run["seed"],
@@ -112,10 +115,10 @@ class SeedRuns:
 
     @cached_property
     def tau(self) -> pd.DataFrame:
-        """Mean and standard deviation (n - 1) over the runs of Kendall's tau-b.
+        """Mean and standard deviation (n - 1) of Kendall's tau-b over the runs.
 
-        The index is (dataset, score), the champion and then the baselines; the columns are
-        (sample, ``mean`` or ``deviation``). Undefined taus are left out of a mean.
+        The index is (dataset, score), with the champion first and then the baselines. The columns
+        are (sample, ``mean`` or ``deviation``). An undefined tau is left out of the mean.
         """
         taus = self.facts["tau"]
         rows = {
@@ -148,7 +151,7 @@ class SeedRuns:
 
 
 def seeds_folder(search: Search) -> Path:
-    """Return where the runs of a search lie unless another folder is given."""
+    """Return the default folder of the runs of ``search`` with several seeds."""
     own = search.folder
     return own.with_name(f"{own.name.removesuffix(str(search.settings.seed))}seeds")
 
@@ -162,21 +165,23 @@ def evolve_seeds(
     announce: Callable[[str], None] = lambda line: None,
     finished: Callable[[Result], None] = lambda result: None,
 ) -> SeedRuns:
-    """Run ``search`` with several seeds, from its own on, one after the other.
+    """Run ``search`` with several seeds, one after the other, beginning with its own seed.
 
-    Interrupted, the same call goes on in the run that was at work; finished runs are read.
+    If the call is interrupted, the same call continues the unfinished run. Finished runs are read
+    and not repeated.
 
     Args:
-        search: a new one.
-        seeds: how many.
-        folder: of the folders of the runs, made if missing; default :func:`seeds_folder`.
-        verbose: show the progress of each run on standard error.
-        announce: told which run begins.
-        finished: told each result.
+        search: a new search, not a resumed one.
+        seeds: number of seeds.
+        folder: folder for the folders of the runs, created if it is missing; by default that of
+            :func:`seeds_folder`.
+        verbose: whether to show the progress of each run on standard error.
+        announce: callback that gets a line when a run begins.
+        finished: callback that gets the result of each run.
 
     Raises:
         ConfigError: ``seeds`` is less than 1, or the settings do not fit the benchmarks.
-        RunError: the folder, or that of a seed, holds another run or somebody else's files.
+        RunError: the folder, or the folder of a seed, contains another run or other files.
     """
     first, number = search.settings.seed, check_seeds(seeds)
     path = seeds_folder(search) if folder is None else Path(folder)
@@ -190,7 +195,7 @@ def evolve_seeds(
     }
     with alone_in(path, SUMMARY, "runs with several seeds") as held:
         remove_leftovers(path)
-        # Another run in the folder of the last seed is to be known before the first one begins.
+        # Check all folders before the first run begins: any of them may contain another run.
         for place, each in searches.items():
             if RunFolder(place).holds_run:
                 each._run(place, False)[1].check()
@@ -200,7 +205,7 @@ def evolve_seeds(
             results.append(execute(each, place, verbose=verbose))
             finished(results[-1])
             if count < number and RunFolder([*searches][count]).finished:
-                continue  # a summary of all that is finished follows
+                continue  # the summary is written after the last of the finished runs
             held.check()
             facts = _summary(results, [one.settings.seed for one in searches.values()])
             write_sealed(path / SUMMARY, facts, parents=False)
@@ -243,7 +248,7 @@ def _summary(results: Sequence[Result], asked: Sequence[int]) -> dict[str, Any]:
 
 
 def _means(results: Sequence[Result], what: str) -> dict[str, Any]:
-    """Return the moments of a value of the champions and baselines, by sample, task and name."""
+    """Return the mean and deviation over the runs, by sample, task and name of the score."""
     return {
         sample: {
             task: {
@@ -257,7 +262,7 @@ def _means(results: Sequence[Result], what: str) -> dict[str, Any]:
 
 
 def _moments(values: Sequence[float | None]) -> dict[str, float | int | None]:
-    """Return mean and deviation of the numbers among ``values``; None where they are undefined."""
+    """Return the mean and deviation of the defined values; None if the result is undefined."""
     found = [value for value in values if value is not None]
     numbers = {"mean": float(np.mean(found)) if found else math.nan, "deviation": deviation(found)}
     plain = {k: round(v, 6) if math.isfinite(v) else None for k, v in numbers.items()}
@@ -292,12 +297,12 @@ def _markdown(facts: Mapping[str, Any]) -> Iterator[str]:
 
 
 def tau_text(tau: float | None) -> str:
-    """Return a tau to be read."""
+    """Format tau as text."""
     return "undefined" if tau is None else f"{tau:.3f}"
 
 
 def spread_text(row: Mapping[str, float | None], digits: int = 3) -> str:
-    """Return mean ± deviation to be read."""
+    """Format mean ± standard deviation as text."""
     if row["mean"] is None:
         return "undefined"
     spread = "undefined" if row["deviation"] is None else f"{row['deviation']:.{digits}f}"

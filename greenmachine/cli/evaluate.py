@@ -1,4 +1,4 @@
-"""``greenmachine evaluate``: how well the scores of a file rank."""
+"""``greenmachine evaluate``: measure how well the scores of a file rank networks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def evaluate(
     on: Annotated[
         str | None,
         typer.Option(
-            help="benchmark of the scores [default: what the file says]",
+            help="benchmark of the scores [default: the one recorded in the file]",
             autocompletion=completed("benchmarks"),
         ),
     ] = None,
@@ -30,42 +30,46 @@ def evaluate(
     target: Annotated[
         str | None,
         typer.Option(
-            help="which accuracy of the benchmark's table counts: valid, test@12, ... "
+            help="accuracy of the benchmark's table to compare with: valid, test@12, ... "
             "[default: test]"
         ),
     ] = None,
     columns: Annotated[
-        str | None, typer.Option(help="proxies, with commas between them [default: all]")
+        str | None, typer.Option(help="names of proxies, separated by commas [default: all]")
     ] = None,
     combine: Annotated[
         list[str] | None,
         typer.Option(
-            help="join columns by their ranks: rank_sum(a, b, ...), log_rank_sum(a, -b), az_nas; "
-            "it depends on the set of networks that is ranked; again for another"
+            help="combine columns by their ranks: rank_sum(a, b, ...), log_rank_sum(a, -b), "
+            "az_nas; may be given several times"
         ),
     ] = None,
     live: Annotated[
-        bool, typer.Option("--live", help="only cells without dead operations (topology spaces)")
+        bool,
+        typer.Option("--live", help="use only cells without dead operations (topology spaces)"),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
 ) -> None:
     """Measure how well scores rank networks by their true accuracy, beside baselines.
 
-    Kendall's tau-b with its jackknife standard error, Spearman's rho, nDCG of the first 1,000
-    places, and tau among the best tenth of the networks. Failed networks rank last. A column has
-    the direction that the file tells, else that of the zoo's proxy of its name; of any other
-    column higher is better. AZ-NAS, VKDNW agg and regularised SWAP are added where the columns
-    that they join are there, and `(one seed)` where the benchmark has several trainings: how well
-    the accuracy of one ranks like the mean of the others. A proxy may do better, because its score
-    has not the noise of a training.
+    The table contains Kendall's tau-b with its jackknife standard error, Spearman's rho, nDCG of
+    the first 1,000 places, and tau among the best tenth of the networks. Failed networks rank last.
 
-    A rank sum is the sum of the networks' ranks by each column, a log rank sum that of the ranks'
-    logarithms, in the directions of the columns; `-` before a column turns it. Ties share the mean
-    of their ranks, and failed networks the lowest one. It depends on the set of networks that is
-    ranked.
+    The direction of a column is the one recorded in the file, or that of the named proxy with the
+    name of the column. For any other column higher is better. AZ-NAS, VKDNW agg and regularised
+    SWAP are added if the file has the columns that they combine.
 
-    Where a proxy was scored with several seeds (`greenmachine score --seeds 5`), its mean score is
-    ranked, and a second table says what one seed alone achieves.
+    If the benchmark has several trainings of each network, the row `(one seed)` shows how well the
+    accuracies of one training rank like the mean of the others. A proxy may do better than this
+    row, because its score does not have the noise of a training.
+
+    A rank sum is the sum of the networks' ranks by each column, and a log rank sum is the sum of
+    the logarithms of these ranks. Each column counts in its own direction; `-` before a column
+    turns its direction. Ties share the mean of their ranks, and failed networks have the lowest
+    rank. A rank sum depends on the set of networks that is ranked.
+
+    If a proxy was scored with several seeds (`greenmachine score --seeds 5`), its mean score is
+    ranked, and a second table shows what a single seed achieves.
 
     Examples:
 

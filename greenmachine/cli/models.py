@@ -1,4 +1,4 @@
-"""``greenmachine rank``, and ``greenmachine score --model``: networks of anybody's, by name."""
+"""``greenmachine rank`` and ``greenmachine score --model``: score networks named by texts."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ __all__ = [
 
 DEVICE = re.compile(r"cpu|auto|cuda(:\d{1,3})?")
 _SHAPE = re.compile(r"\d{1,6}([x,]\d{1,6})*", re.IGNORECASE)
-_OWN = ("model", "shape", "images", "output", "as_csv")  # options of networks by name
-_SHARED = ("proxies", "batch", "seed", "seeds", "device", "as_json")  # with those of a benchmark
+_OWN = ("model", "shape", "images", "output", "as_csv")  # options that need --model
+_SHARED = ("proxies", "batch", "seed", "seeds", "device", "as_json")  # also without --model
 
 Models = Annotated[
     list[str] | None,
@@ -45,26 +45,27 @@ Models = Annotated[
         "--model",
         metavar="SOURCE:NAME[(ARGUMENTS)]",
         help="network to score: package.module:factory, file.py:factory, pytorchcv:NAME, "
-        "transformers:NAME, timm:NAME, with literal arguments in brackets; again for another",
+        "transformers:NAME or timm:NAME, with literal arguments in brackets; may be given several "
+        "times",
     ),
 ]
 Shape = Annotated[
     str | None,
     typer.Option(
         metavar="CxHxW",
-        help="one input of the networks, such as 3x32x32 [default: what the network says]",
+        help="shape of one input of the networks, such as 3x32x32 [default: that of the network]",
     ),
 ]
 Images = Annotated[
     Path | None,
     typer.Option(
-        help="batch for proxies that look at data: an .npz with `images` (B, C, H, W) and `labels` "
-        "(B,), or an .npy of images"
+        help="mini-batch for proxies that need data: an .npz file with `images` (B, C, H, W) and "
+        "`labels` (B,), or an .npy file of images"
     ),
 ]
 Output = Annotated[
     str | None,
-    typer.Option(help="what a network returns is its output: an index or a key, such as logits"),
+    typer.Option(help="index or key of the output in what the networks return, such as logits"),
 ]
 AsCSV = Annotated[bool, typer.Option("--csv", help="print CSV instead of a table")]
 
@@ -74,8 +75,8 @@ def rank(
         list[str],
         typer.Argument(
             metavar="PROXY...",
-            help="zoo names, expressions, exported .py files or run folders; of several, the sum "
-            "of their ranks decides, as in rank_sum(a, b); log_rank_sum(a, -b) is another way",
+            help="names of proxies, expressions, exported .py files or run folders; several are "
+            "combined as rank_sum(a, b) does, or write log_rank_sum(a, -b)",
             autocompletion=completed("proxies"),
         ),
     ],
@@ -83,22 +84,24 @@ def rank(
     shape: Shape = None,
     images: Images = None,
     output: Output = None,
-    batch: Annotated[int, typer.Option(min=1, max=65_536, help="images a pass")] = 8,
-    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="of weights and noise")] = 0,
+    batch: Annotated[int, typer.Option(min=1, max=65_536, help="images per pass")] = 8,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**63 - 1, help="seed of the weights and the noise")
+    ] = 0,
     seeds: Annotated[
         int | None,
         typer.Option(min=1, help="rank by the mean score over this number of seeds"),
     ] = None,
     device: Annotated[
-        str, typer.Option(help="where the networks run: cpu, cuda, cuda:1, or auto")
+        str, typer.Option(help="device of the networks: cpu, cuda, cuda:1, or auto")
     ] = "cpu",
     as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
     as_csv: AsCSV = False,
 ) -> None:
     """Rank networks, the best first.
 
-    Networks with random weights are built from --seed. One that cannot be built or scored ranks
-    last, with the reason.
+    Random weights are drawn from --seed. A network that cannot be built or scored ranks last, and
+    the command prints the reason.
 
     Examples:
 
@@ -137,18 +140,18 @@ def score_named(
     """Score the networks of ``greenmachine score --model``.
 
     Args:
-        context: of the command, which says what options were given.
-        proxies: texts.
-        models: texts.
-        shape: of one input, as typed.
-        images: file.
-        output: as typed.
-        as_json: print JSON.
-        as_csv: print CSV.
+        context: context of the command, which knows the given options.
+        proxies: texts of the proxies.
+        models: texts of the networks.
+        shape: shape of one input, as typed.
+        images: file of a mini-batch.
+        output: output of the networks, as typed.
+        as_json: whether to print JSON.
+        as_csv: whether to print CSV.
         options: ``batch``, ``seed``, ``seeds`` and ``device``.
 
     Raises:
-        ConfigError: an option is about benchmarks.
+        ConfigError: an option is only for benchmarks.
     """
     for name in context.params:
         if name not in (*_OWN, *_SHARED) and _given(context, name):
@@ -162,7 +165,7 @@ def score_named(
 
 
 def refuse_without_model(context: typer.Context) -> None:
-    """Refuse options that are for ``--model`` alone."""
+    """Refuse options that need ``--model``."""
     for name in _OWN:
         if name in context.params and _given(context, name):
             raise ConfigError(
@@ -172,7 +175,7 @@ def refuse_without_model(context: typer.Context) -> None:
 
 
 def check_proxies(texts: list[str]) -> None:
-    """Refuse what is no proxy and is better said before torch is imported."""
+    """Refuse texts that are clearly not proxies, before the slow import of torch."""
     for text in map(str.strip, texts):
         if text.endswith(".py"):
             check_file(Path(text), "exported proxy", "give the .py of an export")
@@ -207,19 +210,19 @@ def _scored(
     device: str,
     sums: bool = True,
 ) -> tuple[pd.DataFrame, Scorer]:
-    """Return a row a network, in the order given, and what has scored them.
+    """Score networks; return one row per network in the given order, and the scorer.
 
     Args:
-        proxies: texts.
-        texts: of networks.
-        shape: of one input, as typed.
-        images: file.
-        output: as typed.
-        batch: inputs of noise.
-        seed: of weights and noise.
+        proxies: texts of the proxies.
+        texts: texts of the networks.
+        shape: shape of one input, as typed.
+        images: file of a mini-batch.
+        output: output of the networks, as typed.
+        batch: number of noise inputs.
+        seed: seed of the weights and the noise.
         seeds: number of seeds.
-        device: as typed.
-        sums: whether a rank sum may stand for the proxies.
+        device: device, as typed.
+        sums: whether a rank sum is allowed.
     """
     check_proxies(proxies)
     if not DEVICE.fullmatch(device):
@@ -251,7 +254,7 @@ def _scored(
         told(len(models), len(models))
 
     console = plain_console(stderr=True)
-    # What a network prints must not stand in the JSON.
+    # Text that a network prints must not be mixed with the JSON.
     with (
         say_when_stopped("stopped"),
         bar(console, "networks") as told,
@@ -263,10 +266,10 @@ def _scored(
 def _print(
     shown: pd.DataFrame, table: pd.DataFrame, scorer: Scorer, as_json: bool, as_csv: bool
 ) -> None:
-    """Print ``shown``, and on standard error what failed.
+    """Print ``shown``, and print failures on standard error.
 
     Raises:
-        typer.Exit: with code 1, where no network has a score.
+        typer.Exit: with code 1, if no network has a score.
     """
     import numpy as np
 
@@ -285,7 +288,7 @@ def _print(
     else:
         covered = shown["coverage"].fillna(1).eq(1).all()
         print_frame(shown.drop(columns=["failure", *(["coverage"] if covered else [])]))
-    if as_json or as_csv or not isinstance(shown, Ranking):  # a ranking says it itself
+    if as_json or as_csv or not isinstance(shown, Ranking):  # a ranking prints its failures itself
         for name, failure in zip(table["name"], table["failure"], strict=True):
             if failure:
                 say(f"{name}: {failure}")
@@ -305,10 +308,10 @@ def _sides(shape: str) -> Sequence[int]:
 
 
 def _batch(path: Path) -> tuple[Any, Any]:
-    """Return images and labels, None where there are none, of a file.
+    """Read images and labels from a file; labels are None if the file has none.
 
     Raises:
-        ConfigError: it is no such file.
+        ConfigError: the file is not of this form.
     """
     import zipfile
 
@@ -326,5 +329,5 @@ def _batch(path: Path) -> tuple[Any, Any]:
             return held["images"], held.get("labels")
     except OSError as error:
         raise ConfigError(f"cannot read {path} ({one_line(error, 200)}): {remedy}") from None
-    except (ValueError, EOFError, zipfile.BadZipFile):  # numpy would offer to unpickle it
+    except (ValueError, EOFError, zipfile.BadZipFile):  # numpy's own message suggests unpickling
         raise ConfigError(f"{path} holds no arrays of numbers: {remedy}") from None

@@ -16,7 +16,7 @@ def report(
     runs: Annotated[
         list[Path],
         typer.Argument(
-            help="folder of a run; with --compare, folders of several runs, or of `evolve --seeds`"
+            help="folder of a run; with --compare, folders of several runs or of `evolve --seeds`"
         ),
     ],
     compare: Annotated[
@@ -58,7 +58,7 @@ def report(
 
 
 def _runs_in(folder: Path) -> list[Path]:
-    """Return the folders of the runs that `evolve --seeds` made in ``folder``; else itself."""
+    """Return the folders of the runs of `evolve --seeds` in ``folder``, or ``folder`` itself."""
     from greenmachine.evolution import RunFolder
 
     if RunFolder(folder).holds_run or not folder.is_dir():

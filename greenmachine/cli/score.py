@@ -1,4 +1,4 @@
-"""``greenmachine score``: what proxies say of one architecture or of a sample."""
+"""``greenmachine score``: score one architecture, a sample of a benchmark, or your own networks."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def score(
         list[str],
         typer.Argument(
             metavar="PROXY...",
-            help="zoo names, expressions, exported .py files, run folders, or rank_sum(a, b) and "
-            "log_rank_sum(a, b) of such",
+            help="names of proxies, expressions, exported .py files, run folders, or "
+            "rank_sum(a, b) and log_rank_sum(a, b) of these",
             autocompletion=completed("proxies", "az_nas", "vkdnw_agg"),
         ),
     ],
@@ -52,58 +52,63 @@ def score(
     target: Annotated[
         str | None,
         typer.Option(
-            help="which accuracy of the benchmark's table counts: valid, test@12, ... "
+            help="accuracy of the benchmark's table to compare with: valid, test@12, ... "
             "[default: test]"
         ),
     ] = None,
     arch: Annotated[
-        str | None, typer.Option(help="score this architecture (its string or index) alone")
+        str | None, typer.Option(help="score only this architecture (its string or index)")
     ] = None,
-    sample: Annotated[str, typer.Option(help="random architectures to score, or `all`")] = "100",
-    out: Annotated[Path | None, typer.Option(help="Parquet file; resumable")] = None,
-    batch: Annotated[int, typer.Option(min=1, max=65_536, help="images a pass")] = 8,
+    sample: Annotated[
+        str, typer.Option(help="number of random architectures to score, or `all`")
+    ] = "100",
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Parquet file to write; if stopped, the same command continues"),
+    ] = None,
+    batch: Annotated[int, typer.Option(min=1, max=65_536, help="images per pass")] = 8,
     seed: Annotated[
-        int, typer.Option(min=0, max=2**63 - 1, help="of sample, weights and noise")
+        int,
+        typer.Option(min=0, max=2**63 - 1, help="seed of the sample, the weights and the noise"),
     ] = 0,
     seeds: Annotated[
         int,
         typer.Option(
             min=1,
-            help="number of seeds, starting at --seed: each draws weights, noise and mini-batch, "
-            "and the mean score is ranked",
+            help="number of seeds, beginning with --seed: each gives other weights, noise and "
+            "mini-batches, and networks are ranked by their mean score",
         ),
     ] = 1,
     option: Annotated[
         list[str] | None, typer.Option(help="build option of the benchmark: --option cells=2")
     ] = None,
     distinct: Annotated[
-        bool, typer.Option(help="score cells that compute the same once, with one draw of weights")
+        bool,
+        typer.Option(help="score cells that compute the same function once, with equal weights"),
     ] = False,
     held_out: Annotated[
         bool,
         typer.Option(
             "--held-out",
-            help="leave out networks that a proxy's search selected on, and those that compute the "
-            "same function",
+            help="leave out networks that were used in the search of a proxy, and networks that "
+            "compute the same function as one of them",
         ),
     ] = False,
-    workers: Annotated[int, typer.Option(help="processes; -1 takes every core")] = -1,
+    workers: Annotated[int, typer.Option(help="number of processes; -1 uses every core")] = -1,
     on_backend: Annotated[
         str,
         typer.Option(
             "--backend",
-            help="who runs the work: loky (processes here), dask, dask:tcp://HOST:PORT, ray, "
-            "ray:HOST:PORT",
+            help="where the workers run: loky (processes on this machine), dask, "
+            "dask:tcp://HOST:PORT, ray, ray:HOST:PORT",
         ),
     ] = "loky",
     device: Annotated[
-        str, typer.Option(help="where networks run: cpu, cuda (every GPU), cuda:1, or auto")
+        str, typer.Option(help="device of the networks: cpu, cuda (every GPU), cuda:1, or auto")
     ] = "cpu",
     dry_run: Annotated[
         bool,
-        typer.Option(
-            "--dry-run", help="say what the scores will cost (memory, time), and score nothing"
-        ),
+        typer.Option("--dry-run", help="estimate time and memory, and score nothing"),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
     model: Models = None,
@@ -114,13 +119,15 @@ def score(
 ) -> None:
     """Score networks with proxies.
 
-    Networks of a benchmark: says how well the scores rank them. With --model: prints the scores
-    of networks of your own or of a library.
+    For networks of a benchmark, the command prints how well the scores rank them. With --model it
+    prints the scores of your own networks or of networks of a library.
 
-    A rank sum joins proxies of any magnitude by the networks' ranks, in the proxies' directions;
-    `-` before one turns it, and failed networks have the lowest rank. It depends on the set of
-    networks that is ranked. With --seeds 5 the file has the mean score of each proxy and the
-    scores of the seeds, and a second table says what the noise of one seed costs in tau.
+    A rank sum combines proxies by the ranks of the networks, so their magnitudes do not matter.
+    Each proxy counts in its own direction; `-` before a proxy turns its direction. Failed networks
+    have the lowest rank. A rank sum depends on the set of networks that is ranked.
+
+    With --seeds 5 the file contains the mean score of each proxy and the scores of all seeds. A
+    second table shows how much tau is lost if only one seed is used.
 
     Examples:
 
@@ -273,7 +280,7 @@ def _columns(proxies: list[Proxy]) -> dict[str, Proxy]:
 def _selected(
     proxies: Mapping[str, Proxy], benchmark: Benchmark, say: Callable[[str], None]
 ) -> NDArray[np.bool_]:
-    """Return (n,) whether the search of one of ``proxies`` learnt from a network."""
+    """Return (n,) whether a network was used in the search of one of ``proxies``."""
     import numpy as np
 
     from greenmachine.benchmarks import short_name
@@ -298,7 +305,7 @@ def _indices(
     import numpy as np
 
     if arch is not None:
-        # An architecture of one's own may be a number: then the name counts, not the index.
+        # The name of an architecture may be a number; then it is the name and not an index.
         index = arch not in benchmark.archs and _is_number(arch.removeprefix("-"))
         return [benchmark.index_of(int(arch) if index else arch)]
     pool = np.flatnonzero(~left_out)
@@ -310,12 +317,12 @@ def _indices(
 
 
 def _is_number(text: str) -> bool:
-    # More digits than any number here has, and Python refuses to read thousands.
+    # No number here has more than 20 digits, and Python refuses to read thousands of digits.
     return text.isascii() and text.isdecimal() and len(text) < 20
 
 
 def sampled(networks: int, size: int, seed: int) -> list[int]:
-    """Return ``size`` of ``networks``, drawn without replacement by ``seed``, ascending."""
+    """Return ``size`` indices of ``networks``, drawn without replacement, in ascending order."""
     import numpy as np
 
     chosen = np.random.default_rng(seed).choice(networks, size, replace=False)
@@ -323,10 +330,10 @@ def sampled(networks: int, size: int, seed: int) -> list[int]:
 
 
 def build_options(pairs: list[str]) -> dict[str, int]:
-    """Return build options by name, from texts such as ``cells=2``.
+    """Parse build options such as ``cells=2``, and return their values by name.
 
     Raises:
-        ConfigError: a text says none.
+        ConfigError: a text is not an option.
     """
     options = {}
     for pair in pairs:

@@ -1,4 +1,4 @@
-"""``greenmachine search``: networks of a space that are best by proxies, costs or accuracies."""
+"""``greenmachine search``: find the networks that are best by proxies, costs or accuracies."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def search(
         typer.Argument(
             metavar="OBJECTIVE...",
             help="proxies, params, flops, accuracy, file.py:function, rank_sum(a, b), "
-            "log_rank_sum(a, b); max: or min: before one turns its direction",
+            "log_rank_sum(a, b); max: or min: before an objective sets its direction",
             autocompletion=completed(
                 "proxies", "params", "flops", "accuracy", "az_nas", "vkdnw_agg"
             ),
@@ -36,67 +36,78 @@ def search(
     ] = "digits-tss",
     constraint: Annotated[
         list[str] | None,
-        typer.Option(help="such as 'params<=1e6' or 'flops<=100'; again for another"),
+        typer.Option(
+            help="constraint such as 'params<=1e6' or 'flops<=100'; may be given several times"
+        ),
     ] = None,
     trials: Annotated[
         int | None,
-        typer.Option(min=1, help="networks to score in all [default: 500; exhaustive: all]"),
+        typer.Option(min=1, help="number of networks to score [default: 500; exhaustive: all]"),
     ] = None,
     sampler: Annotated[
         str | None,
         typer.Option(
             help="random, tpe, nsga2, evolution (regularised) or exhaustive "
-            "[default: evolution; nsga2 for several objectives]"
+            "[default: evolution, or nsga2 for several objectives]"
         ),
     ] = None,
     dataset: Annotated[str | None, typer.Option(help="data set [default: its first]")] = None,
     target: Annotated[
-        str | None, typer.Option(help="which accuracy of the table counts [default: test]")
+        str | None,
+        typer.Option(help="accuracy of the table to use as the true one [default: test]"),
     ] = None,
     scores: Annotated[
         Path | None,
-        typer.Option(help="score file: its scores are used and not computed again"),
+        typer.Option(help="score file; its scores are used and not computed again"),
     ] = None,
     storage: Annotated[
         str | None,
         typer.Option(
-            help="database of the trials, such as sqlite:///search.db, which several processes may "
-            "share [default: a file in --out]"
+            help="database of the trials, such as sqlite:///search.db; several processes may share "
+            "it [default: a file in --out]"
         ),
     ] = None,
     study: Annotated[str, typer.Option(help="name of the study in --storage")] = "greenmachine",
     out: Annotated[
         Path | None, typer.Option(help="folder [default: runs/search-BENCHMARK-SEED]")
     ] = None,
-    batch: Annotated[int, typer.Option(min=1, max=65_536, help="images a pass")] = 8,
+    batch: Annotated[int, typer.Option(min=1, max=65_536, help="images per pass")] = 8,
     ask: Annotated[
         int,
         typer.Option(
-            min=1, help="networks asked for at once: results depend on it, not on --workers"
+            min=1,
+            help="number of networks that the sampler suggests at once; results depend on it, but "
+            "not on --workers",
         ),
     ] = 10,
     seed: Annotated[
-        int, typer.Option(min=0, max=2**63 - 1, help="of sampler, weights and noise")
+        int,
+        typer.Option(min=0, max=2**63 - 1, help="seed of the sampler, the weights and the noise"),
     ] = 0,
     option: Annotated[
         list[str] | None, typer.Option(help="build option of the benchmark: --option cells=2")
     ] = None,
-    device: Annotated[str, typer.Option(help="where networks run: cpu, cuda")] = "cpu",
-    workers: Annotated[int, typer.Option(help="processes; -1 takes every core")] = -1,
+    device: Annotated[str, typer.Option(help="device of the networks: cpu, cuda")] = "cpu",
+    workers: Annotated[int, typer.Option(help="number of processes; -1 uses every core")] = -1,
     on_backend: Annotated[
         str,
-        typer.Option("--backend", help="loky, dask, dask:tcp://HOST:PORT, ray, ray:HOST:PORT"),
+        typer.Option(
+            "--backend",
+            help="where the workers run: loky (processes on this machine), dask, "
+            "dask:tcp://HOST:PORT, ray, ray:HOST:PORT",
+        ),
     ] = "loky",
-    top: Annotated[int, typer.Option(min=1, help="networks to print")] = 10,
+    top: Annotated[int, typer.Option(min=1, help="number of networks to print")] = 10,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
 ) -> None:
     """Search a space for the best networks, with Optuna.
 
-    Several objectives give the Pareto front. Stopped, the same command goes on from there. The
-    folder holds result.json, trials.parquet, trials.csv, front.svg and report.html.
+    With several objectives the result is the Pareto front. If the command is stopped, the same
+    command continues. The folder contains result.json, trials.parquet, trials.csv, front.svg and
+    report.html.
 
-    A rank sum depends on the networks that the search has scored so far. A network that fails by
-    one of its proxies counts as failed.
+    A rank sum depends on the networks that the search has scored so far. A network counts as failed
+    if one of the proxies of a rank sum fails.
 
     Examples:
 

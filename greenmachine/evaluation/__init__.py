@@ -1,4 +1,4 @@
-"""Evaluation: scores of whole spaces, how well they rank, forests under stated protocols."""
+"""Evaluation: score whole spaces, measure how well scores rank, and test forests."""
 
 from greenmachine.evaluation.combining import proxies_and_sums, rank_sums_of, sums_among
 from greenmachine.evaluation.cost_model import estimate_sweep

@@ -1,8 +1,8 @@
-"""What a sweep has scored so far: Parquet files in a folder beside its result.
+"""Store the finished rows of a sweep as Parquet files in a folder beside its result.
 
-Every file holds some rows, each with its place in the sweep, and comes into being whole. So a
-sweep that was killed at any moment goes on with the places that no file holds, whatever the
-number of workers was.
+Every file contains some rows, each with its place in the sweep, and is written atomically. So a
+sweep that was killed at any moment continues with the places that are in no file, also with
+another number of workers.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ from greenmachine.files import (
 __all__ = ["IDENTITY", "PART_NETWORKS", "PART_SECONDS", "PLACE", "Parts", "Row"]
 
 IDENTITY = "identity.json"
-"""The sealed file that says what the sweep is."""
+"""Name of the sealed file that identifies the sweep."""
 
 PART_NETWORKS = 256
-"""Networks a file at most, but for the last shard."""
+"""A file is written as soon as this number of networks is scored."""
 
 PART_SECONDS = 30.0
-"""A file is written after so long at the latest: what a kill loses, but for the shard at hand."""
+"""A file is written at the latest after this time: a kill loses it and the unfinished shards."""
 
 PLACE = "(place)"
 
 Row = dict[str, Any]
-"""One network: its place in the sweep under ``PLACE``, and the other columns."""
+"""The row of one network: its place in the sweep under ``PLACE``, and the other columns."""
 
 
 _PART = re.compile(r"part-\d{6,}-[0-9a-f]{16}\.parquet")
@@ -53,16 +53,16 @@ _PART = re.compile(r"part-\d{6,}-[0-9a-f]{16}\.parquet")
 class Parts:
     """The files of one sweep.
 
-    The name of a file ends in the first 16 digits of its SHA-256, so that a changed bit is noticed.
+    The name of a file ends in the first 16 digits of its SHA-256, so damage is detected.
 
     Args:
-        held: the folder, which this process holds.
-        identity: what the sweep is; JSON.
-        columns: of a row, without its place.
-        size: rows of the whole sweep.
+        held: the folder, locked by this process.
+        identity: JSON that identifies the sweep.
+        columns: names of the columns of a row, without its place.
+        size: number of rows of the whole sweep.
 
     Raises:
-        RunError: the folder holds files of another sweep.
+        RunError: the folder contains files of another sweep.
     """
 
     def __init__(
@@ -81,10 +81,10 @@ class Parts:
         write_sealed(described, identity, parents=False)
 
     def read(self) -> pd.DataFrame:
-        """Return all rows so far, by place.
+        """Return all finished rows, sorted by place.
 
         Raises:
-            RunError: a file is damaged, or holds something else.
+            RunError: a file is damaged, or is not a file of this sweep.
         """
         frames = [pd.DataFrame({name: [] for name in self.columns})]
         seen: set[int] = set()
@@ -96,21 +96,22 @@ class Parts:
                 places = set(frame[PLACE])
             except DamagedError:
                 raise
-            except Exception as error:  # pyarrow's and pandas' own, of many kinds
+            except Exception as error:  # pyarrow and pandas raise errors of many types
                 raise _unusable(path, type(error).__name__) from None
             known = list(frame.columns) == self.columns and places <= set(range(self.size))
             if not known or len(places) != len(frame) or places & seen:
                 raise _unusable(path, "not rows of this sweep")
             seen |= places
             frames.append(frame)
-        if len(frames) > 1:  # an empty one has no types
+        if len(frames) > 1:  # drop the empty frame, because its columns have no types
             del frames[0]
         return pd.concat(frames, ignore_index=True).sort_values(PLACE, ignore_index=True)
 
     def collect(self, shards: Iterable[list[Row]]) -> None:
-        """Write what ``shards`` yields, a file every ``PART_NETWORKS`` or ``PART_SECONDS``.
+        """Write the rows of ``shards``, one file per ``PART_NETWORKS`` or ``PART_SECONDS``.
 
-        Where ``shards`` raises, what it has yielded is written first: Ctrl-C loses nothing.
+        If ``shards`` raises an error, the rows before it are written first, so Ctrl-C does not lose
+        a finished shard.
         """
         pending: list[Row] = []
         written = time.monotonic()
@@ -126,9 +127,9 @@ class Parts:
                 self._write(pending)
 
     def remove(self) -> None:
-        """Remove the files of the sweep, and the folder where nothing else is in it.
+        """Remove the files of the sweep, and the folder if it contains nothing else.
 
-        Parts first, so that none ever stands without its identity.
+        The parts are removed first, so that there are never parts without their identity.
         """
         self._held.check()
         for path in self._paths():
@@ -147,13 +148,13 @@ class Parts:
         frame.to_parquet(buffer, index=False)
         content = buffer.getvalue()
         digits = hashlib.sha256(content).hexdigest()[:_DIGITS]
-        # Two files have no place in common, so none replaces another.
+        # Two files have no place in common, so no file replaces another.
         path = self.folder / f"part-{np.min(frame[PLACE]):06d}-{digits}.parquet"
         self._held.check()
         replace_file(path, lambda temporary: _write_bytes(temporary, content), parents=False)
 
 
-_DIGITS = 16  # of the checksum in a file's name
+_DIGITS = 16  # digits of the checksum in the name of a file
 
 
 def _write_bytes(path: Path, content: bytes) -> None:

@@ -1,7 +1,7 @@
-"""Columns of scores that join others by their ranks.
+"""Combine columns of scores by their ranks; see ``greenmachine.proxies.rank_sums``.
 
-``greenmachine.proxies.rank_sums`` says how. A joined score depends on the set of networks that is
-ranked, so whoever takes a part of a score file joins anew (:func:`with_rank_sums`).
+A combined score depends on the set of networks that is ranked. So it has to be computed again
+(:func:`with_rank_sums`) for a part of a score file.
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ __all__ = ["proxies_and_sums", "rank_sums_of", "sums_among", "with_rank_sums"]
 
 
 def proxies_and_sums(texts: Sequence[str]) -> tuple[dict[str, Proxy], list[RankSum]]:
-    """Return the proxies that ``texts`` name or join, by text, and the rank sums among them.
+    """Return the proxies and the rank sums that ``texts`` name.
 
     Args:
-        texts: each what ``greenmachine.proxies.resolve`` reads, ``rank_sum(a, b)``,
-            ``log_rank_sum(a, -b)``, or the name of a published rank sum (``az_nas``).
+        texts: texts that ``greenmachine.proxies.resolve`` reads, ``rank_sum(a, b)``,
+            ``log_rank_sum(a, -b)``, or names of published rank sums (``az_nas``).
 
     Returns:
-        The proxies, those that a rank sum joins too, and rank sums of the proxies' names.
+        The proxies by text, including the components of rank sums, and the rank sums of their
+        names.
 
     Raises:
         GreenMachineError: a text is none of these.
@@ -45,10 +46,10 @@ def proxies_and_sums(texts: Sequence[str]) -> tuple[dict[str, Proxy], list[RankS
 
 
 def rank_sums_of(frame: pd.DataFrame, texts: Iterable[str]) -> list[RankSum]:
-    """Return the rank sums that ``texts`` are, of columns of ``frame``.
+    """Parse ``texts`` as rank sums of columns of ``frame``.
 
     Raises:
-        ConfigError: a text is no rank sum, or ``frame`` lacks a column that it joins.
+        ConfigError: a text is not a rank sum, or ``frame`` lacks one of its columns.
     """
     sums = []
     for text in texts:
@@ -67,7 +68,8 @@ def rank_sums_of(frame: pd.DataFrame, texts: Iterable[str]) -> list[RankSum]:
 def sums_among(names: Iterable[str], columns: Iterable[str]) -> list[RankSum]:
     """Return the rank sums among ``names`` whose components are all among ``columns``.
 
-    A name that is no rank sum, or not written as rank sums are, is somebody's own: it is left out.
+    Names that are not rank sums, or not written exactly like one, are left out: a user may have
+    chosen them.
     """
     known, found = {*columns}, []
     for name in names:
@@ -83,16 +85,17 @@ def sums_among(names: Iterable[str], columns: Iterable[str]) -> list[RankSum]:
 def with_rank_sums(
     frame: pd.DataFrame, sums: Sequence[RankSum], directions: Mapping[str, int] | None = None
 ) -> pd.DataFrame:
-    """Return ``frame`` with a column for each of ``sums``, which rank the networks of ``frame``.
+    """Return ``frame`` with a column for each of ``sums``, computed over the rows of ``frame``.
 
-    A component whose score is not finite = failed has the lowest rank there, so a joined score is
-    always finite. Where components have columns of seeds, the rank sum has them too; a component
-    without any is the same with every seed.
+    A component whose score is not finite (failed) has the lowest rank, so the combined score is
+    always finite. If components have columns of seeds, the rank sum gets them too; a component
+    without such columns has the same score with every seed.
 
     Args:
-        frame: with the columns that are joined.
-        sums: by their texts the columns are called; one that is there already is replaced.
-        directions: of the columns, 1 or -1; of those that are missing see ``direction_of``.
+        frame: scores with the columns of all components.
+        sums: rank sums. Their texts become the names of the columns; an existing column of this
+            name is replaced.
+        directions: directions of the columns, 1 or -1; for missing ones see ``direction_of``.
     """
     told = directions or {}
     columns: dict[str, np.ndarray] = {}

@@ -1,7 +1,7 @@
-"""What a sweep of scores will cost, before it begins: some networks are scored, and that is scaled.
+"""Estimate the cost of a sweep of scores: score a few networks, and scale their time.
 
-Networks are chosen at equal distances of the sample, because their costs vary tenfold. Workers slow
-each other down as in a run (``greenmachine.evolution.cost_model``).
+These networks are chosen at equal distances in the sample, because their costs vary tenfold.
+Workers slow each other down as in a run (``greenmachine.evolution.cost_model``).
 """
 
 from __future__ import annotations
@@ -40,19 +40,19 @@ def estimate_sweep(
     workers: int = -1,
     backend: str = "loky",
 ) -> Forecast:
-    """Return what ``score_networks`` with these arguments costs; writes nothing.
+    """Estimate the cost of ``score_networks`` with these arguments, without writing anything.
 
     Args:
-        proxies: as for ``score_networks``, as for all but ``backend``.
-        spec: see there.
-        indices: see there.
-        distinct: see there.
-        seeds: see there.
-        workers: see there.
+        proxies: see ``score_networks``.
+        spec: see ``score_networks``.
+        indices: see ``score_networks``.
+        distinct: see ``score_networks``.
+        seeds: see ``score_networks``.
+        workers: see ``score_networks``.
         backend: see ``greenmachine.workers.backend``.
 
     Raises:
-        GreenMachineError: see there.
+        GreenMachineError: as for ``score_networks``.
     """
     began = time.monotonic()
     sweep = Sweep(proxies, spec, indices, distinct, seeds)
@@ -64,7 +64,7 @@ def estimate_sweep(
     seconds = 0.0
     if chosen:
         with neutral():
-            score_shard(*work, chosen[:1], packed)  # what is imported and built once
+            score_shard(*work, chosen[:1], packed)  # imports and other work that is done only once
             clock = time.process_time if spec.device == "cpu" else time.monotonic
             started = clock()
             score_shard(*work, chosen, packed)

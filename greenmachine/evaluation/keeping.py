@@ -1,4 +1,4 @@
-"""Score files that a repository keeps: small, with what each source tells of itself."""
+"""Write small score files for a repository, with the attributes of their source files."""
 
 from __future__ import annotations
 
@@ -19,13 +19,12 @@ __all__ = ["keep_scores"]
 def keep_scores(frame: pd.DataFrame, out: Path, sources: Sequence[Path]) -> None:
     """Write the scores of ``frame`` to ``out`` by index, and a manifest beside it (``.json``).
 
-    A column is in float32 where no two of its scores become a tie by that, and none overflows; else
-    as it is.
+    A column is stored as float32 if this adds no ties and no score overflows, else as float64.
 
     Args:
-        frame: of :func:`read_scores`; columns that are no scores are left out, attributes kept.
-        out: a Parquet file.
-        sources: files that ``frame`` was made from; the manifest has their attributes.
+        frame: scores of :func:`read_scores`. Other columns are left out, and attributes are kept.
+        out: Parquet file to write.
+        sources: files from which ``frame`` was made; the manifest contains their attributes.
     """
     names = score_columns(frame)
     ordered = frame.sort_values("index", ignore_index=True)

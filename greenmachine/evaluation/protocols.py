@@ -1,16 +1,16 @@
-"""What a forest is worth under four protocols, which differ in what it has seen before.
+"""Measure a forest under four protocols, which differ in the networks used for the measurement.
 
-``all``               every network, those of the training sample too. The paper's figures are
-                      believed to be made so. A forest nearly knows what it was
-                      trained on by heart: the larger its share, the better it looks.
-``held_out``          the networks that were not trained on. An isomorphic cell, with nearly the
-                      same scores and accuracy, may have been.
-``held_out_classes``  the training sample is of whole isomorphism classes, and a forest of its own
-                      is fitted on it: no held-out network has an isomorphic one there. Only where
-                      some networks are isomorphic.
-``held_out_unseen``   the networks of ``held_out`` whose accuracies chose none of the features
-                      either, as those that a run learns from choose an evolved proxy. Only where
-                      it is told which they are.
+``all``               all networks, including those of the training sample. We believe that the
+                      figures of the paper were made in this way. A forest almost memorises its
+                      training networks, so the result improves with their share.
+``held_out``          the networks that are not in the training sample. The sample may contain
+                      isomorphic cells, which have almost the same scores and accuracies.
+``held_out_classes``  the training sample consists of whole isomorphism classes, and a separate
+                      forest is fitted on it. No held-out network is isomorphic to a training
+                      network. This protocol is used only if some networks are isomorphic.
+``held_out_unseen``   the networks of ``held_out`` whose accuracies were also not used to choose
+                      the features. (The accuracies of a run's networks choose an evolved proxy.)
+                      This protocol is used only if the caller names these networks.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ Counts = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Trial:
-    """A forest, and what it is worth.
+    """A forest, and its measured quality.
 
     Attributes:
-        forest: fitted on the random training sample, the one of ``all`` and ``held_out``.
-        measures: a row a protocol: ``protocol``, ``trained`` (networks in training), ``networks``
-            (judged), ``tau``, ``standard_error``, ``r2`` and ``mae`` (percent). A held-out
-            protocol with fewer than two networks left has no row.
+        forest: forest fitted on the random training sample, which ``all`` and ``held_out`` use.
+        measures: one row per protocol: ``protocol``, ``trained`` (number of training networks),
+            ``networks`` (number of networks in the measurement), ``tau``, ``standard_error``,
+            ``r2`` and ``mae`` (percent). A protocol with fewer than two networks has no row.
     """
 
     forest: Forest
@@ -65,16 +65,16 @@ def try_forest(
     """Fit a forest on a random sample and measure it under every protocol.
 
     Args:
-        scores: (networks, features), not finite = failed.
+        scores: (networks, features); a score that is not finite is a failure.
         accuracy: (networks,) true accuracies in percent.
-        groups: (networks,) equal where two networks are isomorphic.
-        size: networks in training. Whole classes may miss it by a few.
-        seed: of samples and forest, at least 0.
-        trees: of a forest.
-        workers: threads; results do not depend on it.
-        unseen: (networks,) whether a network's accuracy chose none of the features.
-        facts: what the forest keeps beside its own.
-        progress: told how many trees are grown, those of all protocols together.
+        groups: (networks,) isomorphism class of each network.
+        size: number of training networks. A sample of whole classes may differ by a few.
+        seed: seed of the samples and the forest, at least 0.
+        trees: number of trees of a forest.
+        workers: number of threads; the results do not depend on it.
+        unseen: (networks,) whether the accuracy of a network was not used to choose the features.
+        facts: further facts to store in the forest.
+        progress: callback that gets the number of grown trees, over all protocols.
 
     Raises:
         ConfigError: ``size`` is not 2 to the number of networks, or as in ``Forest.fit``.

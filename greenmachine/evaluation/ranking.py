@@ -1,4 +1,4 @@
-"""How well scores rank: tables of tau, and of more, beside the baselines."""
+"""Tables of tau and other measures of how well scores rank, with the baselines."""
 
 from __future__ import annotations
 
@@ -18,30 +18,31 @@ from greenmachine.proxies.joins import joined_scores
 __all__ = ["LEAST_RANKED", "ONE_SEED", "seed_row", "tau_table"]
 
 LEAST_RANKED = 3
-"""Fewer networks have no spread."""
+"""Smallest number of networks that can be ranked; fewer have no standard error."""
 
 ONE_SEED = "(one seed)"
-"""What tables call how well the accuracy of one training ranks like that of the others."""
+"""Name of the table row for the agreement between one training and the mean of the others."""
 
 
 def tau_table(
     frame: pd.DataFrame, benchmark: Benchmark, dataset: str, directions: Mapping[str, int]
 ) -> pd.DataFrame:
-    """Return a row for every proxy of ``frame`` and for every baseline, the best first.
+    """Return one row for every proxy of ``frame`` and for every baseline, the best first.
 
     Args:
-        frame: with ``index`` and a column a proxy.
-        benchmark: where the accuracies come from.
-        dataset: its data set.
-        directions: of the proxies; baselines count as higher is better. Rank sums of columns rank
-            the networks of ``frame``, whatever set a column of theirs was made on.
+        frame: scores with ``index`` and one column per proxy.
+        benchmark: benchmark with the accuracies.
+        dataset: data set of the benchmark.
+        directions: directions of the proxies; for baselines higher is better. Rank sums are
+            computed again over the networks of ``frame``, even if it has such a column.
 
     Returns:
-        ``proxy``, ``direction``, and what ``greenmachine.fitness.rank_row`` says, for what the
-        columns can be joined to as well (``greenmachine.proxies.joins``). Baselines are in
-        brackets; they are of the same networks. So is :func:`seed_row`. Where a proxy has several
-        seeds, these are of its mean score, and the columns of
-        ``greenmachine.evaluation.seeds.seed_table`` follow, NaN for the others.
+        ``proxy``, ``direction`` and the columns of ``greenmachine.fitness.rank_row``. The table
+        also has rows for the combinations that can be computed from the columns
+        (``greenmachine.proxies.joins``), for the baselines on the same networks (names in
+        brackets), and for :func:`seed_row`. For a proxy with several seeds the mean score is
+        ranked, and the columns of ``greenmachine.evaluation.seeds.seed_table`` are added; they are
+        NaN for other rows.
 
     Raises:
         ConfigError: ``frame`` has fewer than ``LEAST_RANKED`` rows.
@@ -74,17 +75,17 @@ def tau_table(
 
 
 def seed_row(seeds: npt.NDArray[np.float64]) -> dict[str, float]:
-    """Return how well one training ranks networks like the mean of the others.
+    """Measure how well the accuracies of one training rank like the mean of the others.
 
-    It tells how noisy the accuracies are. A proxy may rank better like their mean than one training
-    does, because its score has not the noise of a training.
+    The result shows how noisy the accuracies are. A proxy may agree better with the mean than a
+    single training does, because its score does not have the noise of a training.
 
     Args:
-        seeds: (seeds, networks), two or more, accuracies in percent.
+        seeds: (seeds, networks), accuracies in percent of two or more seeds.
 
     Returns:
-        The means over the seeds of what ``greenmachine.fitness.rank_row`` says of each of them
-        against the mean of the others.
+        The columns of ``greenmachine.fitness.rank_row`` for each seed against the mean of the
+        others, averaged over the seeds.
     """
     rows = []
     for place, own in enumerate(seeds):

@@ -1,12 +1,13 @@
-"""Files of scores, as ``greenmachine score --out`` writes them: read, joined, checked.
+"""Read, merge and check the score files that ``greenmachine score --out`` writes.
 
-A file has the column ``index`` (of the architecture in its benchmark), maybe ``arch`` (its
-string), and one column of numbers a proxy. A score that is missing or not finite is a failure. What
-a file tells of itself (``Sweep.facts``: benchmark, data set, directions, ...) is in ``attrs``.
+A file has the column ``index`` (index of the architecture in its benchmark), sometimes ``arch``
+(its string), and one column of numbers per proxy. A score that is missing or not finite is a
+failure. ``attrs`` contains the facts of the file (``Sweep.facts``: benchmark, data set,
+directions, ...).
 
-Where a proxy was scored with several seeds, its column has the mean, NaN where one seed failed, and
-the columns ``NAME.seed0``, ``NAME.seed1``, ... beside it have the scores of the seeds. So whatever
-reads columns of proxies reads means.
+If a proxy was scored with several seeds, its column contains the mean score, or NaN if one seed
+failed. The columns ``NAME.seed0``, ``NAME.seed1``, ... contain the scores of the seeds. So code
+that reads the columns of proxies reads means.
 """
 
 from __future__ import annotations
@@ -39,16 +40,16 @@ __all__ = [
     "seed_columns",
 ]
 
-_BY_COLUMN = ("proxies", "directions")  # attributes that tell something of every column
+_BY_COLUMN = ("proxies", "directions")  # attributes with an entry for every column
 
 COVERAGE = "coverage"
-"""Column of the share of a network's weights that belong to convolutions and linear layers.
+"""Column with the share of a network's weights that belong to convolutions and linear layers.
 
-It is there only where that is less than 1 for a network.
+A file has this column only if the share is less than 1 for a network.
 """
 
 KEYS = ("index", "arch", COVERAGE)
-"""Columns that tell of a network and are no scores."""
+"""Columns that describe a network and are not scores."""
 
 _SEED = re.compile(r"(.+)\.seed\d+", re.S)
 
@@ -56,16 +57,17 @@ _COMMAND = "greenmachine score PROXY... --out FILE"
 
 
 def read_scores(paths: Sequence[Path]) -> pd.DataFrame:
-    """Return the scores of one file, or of several for the networks that all of them have.
+    """Read the scores of one file, or of several files for the networks that are in all of them.
 
     Returns:
-        ``index`` (int64), ``arch`` where a file has it, and a float64 column a proxy; rows in the
+        ``index`` (int64), ``arch`` if a file has it, and one float64 column per proxy, in the row
         order of the first file. ``attrs`` are those of the first file, with the formulas and
-        directions of all.
+        directions of all files.
 
     Raises:
-        DataError: a file is missing or damaged, has no index, no scores, or a column that is none;
-            or two files have a column in common, no network, or another benchmark.
+        DataError: a file is missing or damaged, has no index or no scores, or has a column that is
+            not numeric; or two files share a column, have no network in common, or belong to
+            different benchmarks.
     """
     whole = _read(paths[0])
     for path in paths[1:]:
@@ -87,7 +89,7 @@ def read_scores(paths: Sequence[Path]) -> pd.DataFrame:
 
 
 def joined_attrs(first: pd.DataFrame, last: pd.DataFrame) -> dict[Any, Any]:
-    """Return the attributes of ``first`` with formulas and directions of the columns of both."""
+    """Return the attributes of ``first``, with the formulas and directions of both frames."""
     told = {key: {**last.attrs.get(key, {}), **first.attrs.get(key, {})} for key in _BY_COLUMN}
     return {**first.attrs, **{key: value for key, value in told.items() if value}}
 
@@ -96,7 +98,7 @@ def check_rows(frame: pd.DataFrame, benchmark: Benchmark) -> None:
     """Check that the rows are networks of ``benchmark``.
 
     Raises:
-        DataError: an index is not in it, or belongs to another architecture there.
+        DataError: the benchmark lacks an index, or has another architecture at this index.
     """
     hint = "name the benchmark of the scores with --on"
     for index in frame["index"]:
@@ -109,15 +111,15 @@ def check_rows(frame: pd.DataFrame, benchmark: Benchmark) -> None:
 
 
 def score_columns(frame: pd.DataFrame, chosen: str | None = None) -> list[str]:
-    """Return the names of the proxies of ``frame``: those ``chosen``, or all.
+    """Return the names of the chosen proxies of ``frame``, or of all its proxies.
 
     Args:
-        frame: of :func:`read_scores`.
-        chosen: names with commas between them. A comma in brackets belongs to an expression. The
-            column of a seed (``nwot.seed0``) may be chosen too.
+        frame: scores of :func:`read_scores`.
+        chosen: names separated by commas; None takes all proxies. A comma in brackets belongs to an
+            expression. The column of a seed (``nwot.seed0``) may be chosen too.
 
     Raises:
-        ConfigError: a chosen one is not there; the message names close matches.
+        ConfigError: a chosen column does not exist; the message names close matches.
     """
     known = [name for name in frame.columns if name not in KEYS]
     if chosen is None:
@@ -132,12 +134,12 @@ def score_columns(frame: pd.DataFrame, chosen: str | None = None) -> list[str]:
 
 
 def seed_column(name: str, seed: int) -> str:
-    """Return the name of the column with the scores of proxy ``name`` with ``seed``."""
+    """Return the name of the column for the scores of the proxy ``name`` with ``seed``."""
     return f"{name}.seed{seed}"
 
 
 def seed_columns(frame: pd.DataFrame) -> dict[str, list[str]]:
-    """Return the columns of seeds by the name of their proxy, of those proxies that have some."""
+    """Return the columns of seeds by the name of their proxy; other proxies are left out."""
     found: dict[str, list[str]] = {}
     for column in frame.columns:
         told = _SEED.fullmatch(str(column))
@@ -149,8 +151,8 @@ def seed_columns(frame: pd.DataFrame) -> dict[str, list[str]]:
 def direction_of(frame: pd.DataFrame, name: str) -> int:
     """Return the direction of a column of :func:`read_scores`.
 
-    It is what the file says; else that of the zoo's proxy of this name; else 1, higher is better.
-    The column of a seed has the direction of its proxy.
+    It is the direction recorded in the file, or that of the named proxy of this name, or 1 (higher
+    is better). The column of a seed has the direction of its proxy.
     """
     known = frame.attrs.get("directions", {})
     told = known.get(name)
@@ -173,7 +175,7 @@ def _read(path: Path) -> pd.DataFrame:
     index = frame["index"]
     if not types.is_integer_dtype(index) or index.isna().any() or not index.is_unique:
         raise DataError(f"{path}: column index must hold integers, each once")
-    names = [name for name in frame.columns if name not in KEYS]  # those of seeds too
+    names = [name for name in frame.columns if name not in KEYS]  # with the columns of seeds
     for name in names:
         held = frame[name].dtype
         if not types.is_numeric_dtype(held) or types.is_bool_dtype(held):
@@ -186,7 +188,7 @@ def _read(path: Path) -> pd.DataFrame:
 
 
 class _Told(BaseModel):
-    """Attributes that commands read; a file may have more."""
+    """Attributes of a score file that commands read; a file may have others too."""
 
     model_config = ConfigDict(extra="allow", strict=True)
 

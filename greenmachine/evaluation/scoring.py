@@ -1,7 +1,7 @@
-"""Scores of proxies over many architectures: each network is built and captured once.
+"""Score many architectures with proxies; each network is built and captured once.
 
-While a network is at hand, every proxy that needs one scores it. Scores come back from the workers
-in order and without a barrier; with a file to write, they go on disk as they come (see
+All proxies score a network while it is in memory. The workers return scores in order, and no
+worker waits for the others. If there is a file to write, scores are stored as they arrive (see
 ``checkpoint.py``).
 """
 
@@ -35,9 +35,9 @@ def capture_spec(
     options: Mapping[str, int],
     device: str = "cpu",
 ) -> CaptureSpec:
-    """Return what has to be captured for ``expressions``: the signals that they read.
+    """Return the specification for capturing the signals that ``expressions`` read.
 
-    Functions read none: a specification for them alone has no expressions.
+    Functions read no captured signals, so a specification for functions has no expressions.
     """
     terminals = sorted(set().union(*(e.terminals for e in expressions)))
     return CaptureSpec(benchmark, dataset, tuple(terminals), batch, seed, dict(options), device)
@@ -55,28 +55,32 @@ def score_networks(
     progress: Progress | None = None,
     announce: Callable[[str], None] = lambda line: None,
 ) -> pd.DataFrame:
-    """Return one row a network: ``index``, ``arch``, and a float64 column a proxy, NaN = failed.
+    """Score networks, and return one row per network.
 
     Args:
-        proxies: by column name a proxy, or a text that ``resolve`` reads: an expression, for which
-            a high score counts as good, or a name.
-        spec: see :func:`capture_spec`.
-        indices: architectures of the benchmark.
-        distinct: build architectures that compute the same once, and score them as the first of
-            them. Scores of architectures are each one's own.
-        seeds: how many seeds every network is built and scored with, from that of ``spec`` on. With
-            several a column has the mean, and those of the seeds stand beside it
-            (``greenmachine.evaluation.score_file``).
-        combined: rank sums of the columns, each a column too, over all of ``indices``.
-        workers: processes.
-        progress: told how many networks are scored, after every shard; with several seeds each
-            network counts once a seed.
-        announce: told what failed, on how many networks, and the first reason.
+        proxies: proxies by the name of their column. A proxy may be a text that ``resolve`` reads:
+            a name, or an expression, for which higher is better.
+        spec: capture specification; see :func:`capture_spec`.
+        indices: indices of the architectures in the benchmark.
+        distinct: whether to build architectures that compute the same function only once; all of
+            them get the scores of the first one. Scores of architecture strings are not shared.
+        seeds: number of seeds, beginning with that of ``spec``. Every network is built and scored
+            with each. With several seeds the column of a proxy contains the mean, and further
+            columns contain the scores of the seeds (``greenmachine.evaluation.score_file``).
+        combined: rank sums of the columns over all ``indices``; each adds a column.
+        workers: number of processes.
+        progress: callback that gets the number of scored networks after every shard. With several
+            seeds each network counts once per seed.
+        announce: callback that gets a line for each failing proxy, with the number of failed
+            networks and the first reason.
+
+    Returns:
+        ``index``, ``arch``, and one float64 column per proxy; NaN means that scoring failed.
 
     Raises:
-        GreenMachineError: a text means no proxy, ``distinct`` is asked of a function, a proxy
-            reads the architectures of another space, a build option is wrong, images are missing,
-            a worker died, or no network could be sent through the passes.
+        GreenMachineError: a text is not a proxy, ``distinct`` is used with a function, a proxy
+            scores the architectures of another space, a build option is wrong, images are missing,
+            a worker died, or every network failed.
     """
     sweep = Sweep(proxies, spec, indices, distinct, seeds, combined)
     rows = [row for shard in sweep.rows(set(), workers, progress) for row in shard]
@@ -96,14 +100,15 @@ def score_to_file(
     progress: Progress | None = None,
     announce: Callable[[str], None] = lambda line: None,
 ) -> pd.DataFrame:
-    """Score as :func:`score_networks`, write the table to ``out``, and return it.
+    """Score networks as :func:`score_networks` does, write the table to ``out``, and return it.
 
-    Until all is scored the rows are in parts under ``OUT.parts``; the same call goes on there.
-    The file tells benchmark, data set, settings, and formula and direction of every column.
+    Until all networks are scored, the finished rows are in files in ``OUT.parts``. If the call is
+    interrupted, the same call continues from them. The attributes of the file contain the
+    benchmark, the data set, the settings, and the formula and direction of every column.
 
     Raises:
-        GreenMachineError: as there, or the parts belong to other work, are damaged, or another
-            command writes them.
+        GreenMachineError: as for :func:`score_networks`; or the files in ``OUT.parts`` belong to
+            other work, are damaged, or are being written by another command.
     """
     refuse_foreign(out, b'"proxies"', "score file")
     sweep = Sweep(proxies, spec, indices, distinct, seeds, combined)
@@ -123,7 +128,7 @@ def score_to_file(
         if len(rows) < sweep.places:
             raise RunError(f"parts are gone from {folder}: run the same command again")
         table = sweep.table(rows, announce)
-        table.attrs.update(sweep.facts())  # Parquet keeps them
+        table.attrs.update(sweep.facts())  # Parquet stores the attributes
         replace_file(out, lambda temporary: table.to_parquet(temporary, index=False))
         parts.remove()
     return table

@@ -1,8 +1,8 @@
-"""Scores over several seeds: their mean and spread, and what the noise of one seed costs in tau.
+"""Scores over several seeds: mean, spread, and the loss of tau when only one seed is used.
 
-A seed draws the initial weights of a network, the noise that passes through it, and its
-mini-batch. One seed ranks networks by the proxy and by that noise; the mean over seeds has less of
-it. :func:`seed_table` measures how much.
+A seed determines the initial weights of a network, its noise images and its mini-batch. So a score
+of one seed contains random variation, and the mean over several seeds contains less of it.
+:func:`seed_table` measures how much tau this costs.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ __all__ = [
 Floats = npt.NDArray[np.float64]
 
 OF_SEEDS = ("seeds", "tau_one_seed", "deviation_one_seed", "cost_one_seed", "tau_between_seeds")
-"""Columns of :func:`seed_table`, after that of the proxy."""
+"""Columns of :func:`seed_table`, without ``proxy``."""
 
 
 def check_seeds(seeds: int) -> int:
-    """Return the number of seeds.
+    """Check and return the number of seeds.
 
     Raises:
-        ConfigError: it is no whole number, or less than 1.
+        ConfigError: it is not an integer, or it is less than 1.
     """
     if isinstance(seeds, bool) or not isinstance(seeds, int | np.integer) or seeds < 1:
         raise ConfigError(f"seeds is {seeds!r}: give how many there are, 1 or more, such as 5")
@@ -52,16 +52,16 @@ def check_seeds(seeds: int) -> int:
 
 
 def deviation(values: npt.ArrayLike) -> float:
-    """Return the standard deviation of a sample of numbers (n - 1); NaN of fewer than two."""
+    """Return the standard deviation of a sample (n - 1); NaN for fewer than two numbers."""
     found = np.asarray(values, dtype=np.float64)
     if len(found) < 2:
         return float("nan")
     with np.errstate(invalid="ignore"):  # infinities
-        return float((found - found[0]).std(ddof=1))  # exactly 0 of equal numbers
+        return float((found - found[0]).std(ddof=1))  # exactly 0 for equal numbers
 
 
 def _mean(scores: Floats) -> Floats:
-    """Return the mean over the first axis; of equal scores exactly these."""
+    """Return the mean over the first axis; the mean of equal scores is exactly this score."""
     with np.errstate(invalid="ignore"):  # infinities of both signs
         found: Floats = np.where((scores == scores[0]).all(axis=0), scores[0], scores.mean(axis=0))
     return found
@@ -69,22 +69,22 @@ def _mean(scores: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class SeedScore:
-    """The scores of one network with several seeds; ``float()`` of it is the mean.
+    """The scores of one network with several seeds; ``float()`` returns their mean.
 
     Attributes:
-        scores: by seed; NaN where the proxy has no value.
+        scores: scores by seed; NaN if the proxy has no value.
     """
 
     scores: Mapping[int, float]
 
     @property
     def mean(self) -> float:
-        """The mean; NaN where one seed has no score."""
+        """The mean; NaN if the score of a seed is missing."""
         return float(_mean(np.array([*self.scores.values()], dtype=np.float64)))
 
     @property
     def deviation(self) -> float:
-        """The standard deviation over the seeds (n - 1); NaN of one seed."""
+        """The standard deviation over the seeds (n - 1); NaN for one seed."""
         return deviation([*self.scores.values()])
 
     def __float__(self) -> float:
@@ -95,10 +95,10 @@ class SeedScore:
 
 
 def initialised(model: nn.Module | Callable[[], nn.Module], seed: int) -> nn.Module:
-    """Return ``model``, or the network that it builds, with initial weights of ``seed``.
+    """Return ``model``, or the network that it builds with initial weights drawn from ``seed``.
 
     Raises:
-        ConfigError: it is neither a network nor a function that builds one.
+        ConfigError: ``model`` is neither a network nor a function that builds one.
     """
     if isinstance(model, nn.Module):
         return model
@@ -119,12 +119,12 @@ def columns_of_seeds(name: str, scores: Floats, seeds: Sequence[int]) -> dict[st
     """Return the columns of a score file for one proxy.
 
     Args:
-        name: of the proxy.
-        scores: (seeds, networks), NaN = failed.
-        seeds: of the rows.
+        name: name of the proxy.
+        scores: (seeds, networks); NaN means that scoring failed.
+        seeds: seed of each row.
 
     Returns:
-        The mean, NaN where one seed failed, and the scores of each seed where there are several.
+        The mean, which is NaN if one seed failed, and with several seeds the scores of each.
     """
     if len(seeds) == 1:
         return {name: scores[0]}
@@ -137,19 +137,19 @@ def columns_of_seeds(name: str, scores: Floats, seeds: Sequence[int]) -> dict[st
 def seed_table(
     frame: pd.DataFrame, accuracy: Floats, directions: Mapping[str, int]
 ) -> pd.DataFrame:
-    """Return what one seed of each proxy ranks like, of those proxies that have several.
+    """Measure how well a single seed ranks, for every proxy with several seeds.
 
     Args:
-        frame: with a column a proxy, and columns of seeds (``score_file.py``).
+        frame: scores with one column per proxy, and columns of seeds (``score_file.py``).
         accuracy: (networks,) true accuracies in percent.
-        directions: of the proxies.
+        directions: directions of the proxies.
 
     Returns:
-        ``proxy``; ``seeds``, their number; ``tau_one_seed`` and ``deviation_one_seed``, mean and
-        standard deviation over the seeds of tau-b of one seed's scores; ``cost_one_seed``, by how
-        much tau of the mean score is higher than that mean; ``tau_between_seeds``, the mean over
-        all pairs of seeds of tau-b between their scores: 1 where the seed does not matter. Failed
-        networks rank below all others. NaN where all scores of a seed are tied.
+        ``proxy``; ``seeds``, the number of seeds; ``tau_one_seed`` and ``deviation_one_seed``, the
+        mean and standard deviation over the seeds of tau-b of one seed's scores; ``cost_one_seed``,
+        tau of the mean score minus ``tau_one_seed``; and ``tau_between_seeds``, the mean tau-b
+        between the scores of two seeds over all pairs, which is 1 if the seed does not matter.
+        Failed networks rank below all others. A value is NaN if all scores of a seed are tied.
     """
     rows: list[dict[str, Any]] = []
     for name, columns in seed_columns(frame).items():
@@ -181,10 +181,10 @@ def _between(scores: Floats, direction: int) -> float:
 
 
 def seed_spread(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a row for each network and proxy of few networks: mean, deviation, scores of seeds.
+    """Return one row per network and proxy: mean, deviation, and the scores of the seeds.
 
     Args:
-        frame: with ``index``, and columns of seeds.
+        frame: scores of a few networks, with ``index`` and columns of seeds.
     """
     rows = [
         {

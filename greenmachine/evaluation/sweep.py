@@ -1,15 +1,15 @@
-"""A sweep: which networks are built, what the workers are asked, which rows that makes.
+"""A sweep: choose the networks to build, distribute them to the workers, and collect the rows.
 
-Scores of architectures need no network: they are not in the rows but join the table at its end, and
-where no other proxy is asked nothing is built.
+Proxies that score architecture strings need no network. Their scores are not in the rows but are
+added to the final table. If there are no other proxies, no network is built.
 
-With several seeds every network is built, and scored, once with each: weights, noise and mini-batch
-are those of the seed. A proxy's score is the mean (see ``score_file.py``).
+With several seeds every network is built and scored once per seed, with the weights, noise and
+mini-batch of this seed. The score of a proxy is the mean (see ``score_file.py``).
 
-Every architecture has weights of its own, drawn from the seed and its index, so no two networks
-leave the same signals. ``distinct`` shares them where nothing else differs: architectures that
-compute the same from the same weights (``Benchmark.twins``) get the score of the first of them,
-which is what they would score with its weights.
+Every architecture has its own weights, drawn from the seed and its index, so two networks never
+have the same signals. With ``distinct``, architectures that compute the same function from the
+same weights (``Benchmark.twins``) get the score of the first of them. With its weights they would
+have exactly this score.
 """
 
 from __future__ import annotations
@@ -52,22 +52,22 @@ from greenmachine.workers import Progress, stream_tasks
 
 __all__ = ["Sweep"]
 
-_FAILURES = "(failures)"  # column of the rows: JSON, empty where nothing failed
+_FAILURES = "(failures)"  # column of the rows: JSON, or empty if nothing failed
 _COVERAGE = "(coverage)"  # column of the rows: see ``Scored``
 
 
 class Sweep:
-    """What is to be scored.
+    """The work of a sweep: proxies, networks and seeds.
 
     Attributes:
-        firsts: the networks to build, each once with a seed. None where every proxy scores
-            architectures alone.
-        copies: for every architecture asked for the place of its network in ``firsts``.
-        columns: of a row, without its place.
-        seeds: that are scored, from the seed of the specification on.
-        places: number of rows: a row's place is that in ``firsts``, and one round of these follows
-            the other, a round for each seed.
-        combined: rank sums whose scores are added to the table.
+        firsts: indices of the networks to build, once per seed. Empty if every proxy scores
+            architecture strings.
+        copies: for every requested architecture, the place of its network in ``firsts``.
+        columns: names of the columns of a row, without its place.
+        seeds: seeds to score with, beginning with the seed of the specification.
+        places: number of rows. The rows of one seed, in the order of ``firsts``, are followed by
+            those of the next seed.
+        combined: rank sums to add to the table.
     """
 
     def __init__(
@@ -86,19 +86,19 @@ class Sweep:
         self.spec = spec
         self.indices = [int(index) for index in indices]
         self.benchmark = cached_benchmark(spec.benchmark)
-        self.benchmark.settings(spec.options)  # also where no network would be built with them
+        self.benchmark.settings(spec.options)  # checks the options even if no network is built
         for proxy in self.proxies.values():
             if isinstance(proxy, ArchitectureProxy):
                 checked_space(proxy, self.benchmark.space)
             elif isinstance(proxy, FunctionProxy):
                 PROXIES.check_shared(proxy)
-        # A proxy under two names is asked once.
+        # A proxy with two names is computed once.
         self.expressions, self.functions = (
             list(dict.fromkeys(p.text for p in self.proxies.values() if isinstance(p, kind)))
             for kind in (ExpressionProxy, FunctionProxy)
         )
         if distinct and self.functions:
-            # A function may read the modules themselves, and pools that reach nothing are some.
+            # A function may read all modules, also those that do not reach the output.
             raise ConfigError(
                 f"distinct is for expressions alone: {self.functions[0]} is a function, "
                 "score it without"
@@ -116,13 +116,13 @@ class Sweep:
 
     @property
     def _of_networks(self) -> list[str]:
-        """Names of the proxies whose scores are in the rows."""
+        """Names of the proxies that score networks; their scores are in the rows."""
         return [n for n, p in self.proxies.items() if not isinstance(p, ArchitectureProxy)]
 
     def identity(self) -> dict[str, Any]:
-        """Return what makes two sweeps the same."""
+        """Return JSON that is equal for two sweeps of the same work."""
         return {
-            # An exported file may change: what it says counts, not its name.
+            # An exported file may change, so its content identifies it and not its name.
             "proxies": {name: proxy.text for name, proxy in self.proxies.items()},
             "indices": self.indices,
             "distinct": self.distinct,
@@ -133,7 +133,7 @@ class Sweep:
         }
 
     def facts(self) -> dict[str, Any]:
-        """Return what a score file tells of itself; JSON."""
+        """Return the attributes of the score file, as JSON."""
         return {
             "benchmark": self.benchmark.name,
             "dataset": self.spec.dataset,
@@ -158,8 +158,8 @@ class Sweep:
         return told | {found.text: 1 for found in self.combined}
 
     def _plugins(self) -> dict[str, str]:
-        """Return the plugins that define a proxy, or what it is made of: SHA-256 by name."""
-        modules: set[str | None] = set()  # a function of C may name none
+        """Return the SHA-256 by name of the plugins that define a proxy or parts of one."""
+        modules: set[str | None] = set()  # a C function may have no module
         for proxy in self.proxies.values():
             if isinstance(proxy, ExpressionProxy):
                 nodes = parse(proxy.expression).walk()
@@ -181,7 +181,7 @@ class Sweep:
         """Yield the rows of the networks whose places are not in ``scored``.
 
         Raises:
-            RunError: a worker died, or nothing is scored yet and every network fails.
+            RunError: a worker died, or every network failed so far.
         """
         if not self.firsts:
             return
@@ -209,7 +209,7 @@ class Sweep:
             if not alive and (len(held) >= PART_NETWORKS or done == self.places):
                 why = json.loads(held[0][_FAILURES])[NETWORK]
                 raise RunError(f"all {len(held)} networks failed; the first: {why}")
-            if alive:  # until then there is nothing worth keeping
+            if alive:  # rows are not stored before the first network succeeds
                 yield held
                 held = []
             told(done, self.places)
@@ -221,8 +221,8 @@ class Sweep:
         return {PLACE: place, _FAILURES: failures, _COVERAGE: found.coverage, **scores}
 
     def table(self, rows: pd.DataFrame, announce: Callable[[str], None]) -> pd.DataFrame:
-        """Return the rows of all architectures, in their order, and tell what failed."""
-        # The networks of one seed after those of the other.
+        """Return the rows of all requested architectures in order, and announce failures."""
+        # All networks of one seed, then all networks of the next.
         whole = rows.iloc[
             [
                 number * len(self.firsts) + copy
@@ -240,7 +240,7 @@ class Sweep:
         archs = [self.benchmark.archs[index] for index in self.indices]
         columns: dict[str, Any] = {"index": self.indices, "arch": archs}
         shares = whole[_COVERAGE].to_numpy(dtype=np.float64)[: len(self.copies)]
-        if (shares < 1).any():  # of the built-in spaces it is 1 everywhere
+        if (shares < 1).any():  # the share is 1 for all networks of the built-in spaces
             columns[COVERAGE] = shares
             announce(
                 f"{int((shares < 1).sum())} of {len(archs)} networks use weights outside of "
@@ -263,7 +263,7 @@ class Sweep:
     def _of_architectures(
         self, proxy: ArchitectureProxy, archs: list[str]
     ) -> tuple[NDArray[np.float64], list[str]]:
-        """Return the scores, NaN where they failed, and what is said of each failure."""
+        """Return the scores (NaN for a failure), and the message of each failure."""
         scores = architecture_scores(proxy, self.benchmark.space, archs)
         finite = np.isfinite(scores)
         said = [f"the score is {score}" for score in scores[~finite]]

@@ -1,7 +1,7 @@
-"""In a worker: build the networks of a shard, once each, and let every proxy score them.
+"""Code of a worker: build each network of a shard once, and score it with every proxy.
 
-Tasks name their proxies: a worker parses an expression, and finds a function in the zoo, so that
-no code travels.
+A task contains the texts of expressions and the names of functions. The worker parses the
+expressions and looks up the functions in its own registry, so no code is sent to it.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from greenmachine.signals.registry import wanted_of
 __all__ = ["NETWORK", "Scored", "Scorer", "score_shard"]
 
 NETWORK = ""
-"""Key of the failure that is the network's own."""
+"""Key of a failure that belongs to the network and not to one proxy."""
 
 
 @dataclass
 class Scored:
-    """What the proxies say of one network.
+    """The scores of one network.
 
     Attributes:
-        scores: by the text of the proxy; none where it failed.
-        failures: messages by the text of a function, or by ``NETWORK`` where the network could
-            not be built or sent through the passes of the expressions.
-        coverage: share of the weights it uses that belong to convolutions and linear layers.
+        scores: scores by the text of the proxy; a proxy that failed is missing.
+        failures: messages by the text of a function, or by ``NETWORK`` if the network could not be
+            built or the passes of the expressions failed.
+        coverage: share of the network's weights that belong to convolutions and linear layers.
     """
 
     scores: dict[str, float] = field(default_factory=dict)
@@ -52,25 +52,25 @@ def score_shard(
     indices: Sequence[int],
     packed: PackedBenchmark,
 ) -> list[Scored]:
-    """Score some networks, one after the other, so that no score depends on its company.
+    """Score networks one after the other, so that no score depends on the other networks.
 
     Args:
-        spec: of the networks and images; its terminals are not read.
-        expressions: texts, all evaluated on one run of the passes.
-        functions: names in the zoo, called with the same network. A score of theirs that is not
+        spec: specification of the networks and images; its terminals are not used.
+        expressions: texts of expressions, which share the passes through a network.
+        functions: names of function proxies, called with the same network. A score that is not
             finite is a failure.
-        indices: the networks, in the benchmark.
-        packed: the benchmark as the task brought it.
+        indices: indices of the networks in the benchmark.
+        packed: the benchmark, as sent with the task.
 
     Raises:
-        GreenMachineError: the fault is not the network's: data, a build option, memory.
+        GreenMachineError: the cause is not the network but data, a build option or memory.
     """
     scorer = Scorer(spec, expressions, functions, packed)
     return [scorer.score(index) for index in indices]
 
 
 class Scorer:
-    """Scores networks one by one; see :func:`score_shard`, as for its arguments."""
+    """Score networks one by one; for the arguments see :func:`score_shard`."""
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class Scorer:
             self.images, self.labels = drawn
 
     def score(self, index: int | str) -> Scored:
-        """Return what is said of a network: an index, or an architecture of the space."""
+        """Score one network, given as an index or as an architecture of the space."""
         model = attempt(index, partial(build_network, self.benchmark, index, self.spec))
         if isinstance(model, str):
             return Scored(failures={NETWORK: model})

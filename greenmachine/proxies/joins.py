@@ -1,4 +1,4 @@
-"""Proxies that combine the scores of other proxies over the same sample of networks."""
+"""Proxies that combine the scores of other proxies over the same set of networks."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ Scores = Mapping[str, NDArray[np.float64]]
 
 @dataclass(frozen=True)
 class Join:
-    """A score that is defined on a sample of networks.
+    """A score that is defined on a set of networks.
 
     Attributes:
         components: names of the proxies that it combines.
-        function: takes their scores by name, (networks,) each, higher is better; returns
+        function: function of their scores by name, (networks,) each, higher is better. It returns
             (networks,), higher is better.
     """
 
@@ -36,7 +36,7 @@ PUBLISHED: dict[str, RankSum] = {
     name: RankSum("log_rank_sum", components, (1,) * len(components), name)
     for name, components in (("az_nas", COMPONENTS), ("vkdnw_agg", AGG))
 }
-"""Rank sums of the literature by name."""
+"""Rank sums from the literature, by name."""
 
 JOINS: dict[str, Join] = {
     **{name: Join(found.leaves, found) for name, found in PUBLISHED.items()},
@@ -44,11 +44,11 @@ JOINS: dict[str, Join] = {
         ("swap", "params"), lambda scores: swap_regularised(scores["swap"], scores["params"])
     ),
 }
-"""Combinations of the literature, by name."""
+"""Combinations from the literature, by name."""
 
 
 def read_rank_sum(text: str) -> RankSum | None:
-    """Return the rank sum that ``text`` is, or the published one of this name; None for others.
+    """Parse ``text`` as a rank sum or the name of a published one; return None for other texts.
 
     Raises:
         ConfigError: see ``parse_rank_sum``.

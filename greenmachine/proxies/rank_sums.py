@@ -4,7 +4,7 @@
 is Σ log(rank/n), which penalises a network that ranks low by any one component. AZ-NAS and
 VKDNW_agg are sums of logarithms (Lee and Ham, CVPR 2024; Tybl and Neumann, CVPR 2025).
 
-A combined score depends on the set of networks that is ranked, so those of two sets cannot be
+A combined score depends on the set of networks that is ranked, so scores from two sets cannot be
 compared.
 """
 
@@ -23,7 +23,7 @@ from greenmachine.errors import ConfigError
 __all__ = ["RANK_SUMS", "RankSum", "log_rank_sum", "parse_rank_sum", "rank_sum", "split_commas"]
 
 _CALL = re.compile(r"(rank_sum|log_rank_sum)\s*\(")
-_DEEPEST = 20  # rank sums in each other
+_DEEPEST = 20  # largest depth of nested rank sums
 
 
 def rank_sum(components: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
@@ -34,14 +34,14 @@ def rank_sum(components: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
             not finite ranks below all others; ties share the mean of their ranks.
 
     Returns:
-        (networks,), higher is better. The values depend on the sample: those of two samples cannot
-        be compared.
+        (networks,), higher is better. The values depend on the set of networks, so values from two
+        sets cannot be compared.
 
     Raises:
-        ValueError: there is no component, or they are not vectors of one length.
+        ValueError: there is no component, or the components are not vectors of equal length.
     """
     ranks = _ranks(components)
-    # Halves add up exactly: networks of the same ranks, in whatever order, tie.
+    # Ranks are multiples of 1/2 and add up exactly, so networks with the same ranks tie exactly.
     total: NDArray[np.float64] = ranks.sum(axis=0) / ranks.shape[1]
     return total
 
@@ -54,7 +54,7 @@ def log_rank_sum(components: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
 
 
 def _ranks(components: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
-    """Return (components, networks), 1 the lowest."""
+    """Return the ranks, (components, networks); 1 is the lowest."""
     scores = {name: np.asarray(values, dtype=np.float64) for name, values in components.items()}
     shapes = {values.shape for values in scores.values()}
     if len(shapes) != 1 or len(next(iter(shapes))) != 1:
@@ -71,7 +71,7 @@ RANK_SUMS: dict[str, Callable[[Mapping[str, ArrayLike]], NDArray[np.float64]]] =
     "rank_sum": rank_sum,
     "log_rank_sum": log_rank_sum,
 }
-"""The functions by their name in a text."""
+"""Functions by their name in a text."""
 
 
 @dataclass(frozen=True)
@@ -80,10 +80,9 @@ class RankSum:
 
     Attributes:
         kind: a key of ``RANK_SUMS``.
-        components: what is ranked: names of proxies, or rank sums of the same networks.
-        signs: -1 if ``-`` stands before the component, so low scores rank high; else 1, which means
-            the component's own direction.
-        name: of a published rank sum, such as ``az_nas``; empty for others.
+        components: names of proxies, or further rank sums over the same networks.
+        signs: -1 if ``-`` is before the component, which turns its direction; otherwise 1.
+        name: name of a published rank sum, such as ``az_nas``; empty for others.
     """
 
     kind: str
@@ -93,7 +92,7 @@ class RankSum:
 
     @property
     def text(self) -> str:
-        """Its name, or how it is written: the same for every way to set spaces."""
+        """Its name, or its text in canonical form, whatever spaces the user wrote."""
         if self.name:
             return self.name
         signed = ("-" * (s < 0) + str(c) for c, s in zip(self.components, self.signs, strict=True))
@@ -101,12 +100,12 @@ class RankSum:
 
     @property
     def leaves(self) -> tuple[str, ...]:
-        """The names that it reads, each once."""
+        """The names of all proxies in it, without duplicates."""
         found = [c.leaves if isinstance(c, RankSum) else (c,) for c in self.components]
         return tuple(dict.fromkeys(name for names in found for name in names))
 
     def renamed(self, names: Mapping[str, str]) -> RankSum:
-        """Return the same rank sum of leaves with other names."""
+        """Return the same rank sum with other names for its proxies."""
         components = tuple(
             c.renamed(names) if isinstance(c, RankSum) else names.get(c, c) for c in self.components
         )
@@ -133,10 +132,11 @@ def parse_rank_sum(text: str, named: Mapping[str, RankSum] | None = None) -> Ran
 
     Args:
         text: such as ``rank_sum(nwot, -synflow)``; a component may be a rank sum.
-        named: rank sums that have a name.
+        named: rank sums by their name.
 
     Raises:
-        ConfigError: brackets do not match, it has fewer than two components, or one twice.
+        ConfigError: brackets do not match, there are fewer than two components, or a component
+            occurs twice.
     """
     return _parse(text.strip(), named or {}, 0)
 
@@ -165,7 +165,7 @@ def _parse(text: str, named: Mapping[str, RankSum], depth: int) -> RankSum | Non
 
 
 def _balanced(text: str) -> bool:
-    """Whether every bracket of ``text`` closes one that was opened before it."""
+    """Whether the brackets in ``text`` match."""
     depth = 0
     for sign in text:
         depth += (sign == "(") - (sign == ")")

@@ -1,6 +1,6 @@
 """Search a space for networks with Optuna: proxies, costs or accuracies as objectives.
 
-It needs the extra ``search``; Optuna is imported when a search begins.
+The package needs the extra ``search``. Optuna is imported only when a search begins.
 """
 
 from greenmachine.search.networks import search_networks

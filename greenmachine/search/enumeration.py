@@ -1,8 +1,8 @@
-"""Every architecture of a space that ``suggest(trial)`` defines, found by running it.
+"""Enumerate every architecture of a space that ``suggest(trial)`` defines.
 
-A space says what it may choose only while it chooses. So ``suggest`` runs with a trial that gives
-the first choice everywhere; then with one that gives the next choice at the last place that has
-one, and so on. Later choices may depend on earlier ones.
+The choices of such a space are known only while ``suggest`` runs. So ``suggest`` runs first with a
+trial that takes the first choice everywhere. Each further run takes the next choice at the last
+place that has one. Later choices may depend on earlier ones.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["enumerate_space"]
 
 @dataclass
 class _Scripted:
-    """A trial that gives the choices of a script, and the first ones after its end."""
+    """A trial that takes the choices in ``script``, and then always the first choice."""
 
     script: list[int]
     taken: list[int] = field(default_factory=list)
@@ -27,7 +27,7 @@ class _Scripted:
     params: dict[str, Any] = field(default_factory=dict)
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        """Return the choice whose turn it is."""
+        """Return the choice for this place."""
         if name in self.params:
             return self.params[name]
         place = len(self.taken)
@@ -40,16 +40,16 @@ class _Scripted:
     def suggest_int(
         self, name: str, low: int, high: int, *, step: int = 1, log: bool = False
     ) -> int:
-        """Return a whole number from ``low`` to ``high``."""
+        """Return an integer from ``low`` to ``high``."""
         return int(self.suggest_categorical(name, range(low, high + 1, step)))
 
     def suggest_float(
         self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
     ) -> float:
-        """Return a number on a grid.
+        """Return a number of the grid from ``low`` to ``high``.
 
         Raises:
-            ConfigError: there is no grid.
+            ConfigError: no ``step`` is given, so there is no grid.
         """
         if step is None:
             raise ConfigError(f"{name} is any number: the exhaustive search needs a step there")
@@ -58,12 +58,14 @@ class _Scripted:
 
 
 def enumerate_space(suggest: Suggest) -> Iterator[dict[str, Any]]:
-    """Yield the parameters of every architecture, those without one left out.
+    """Yield the parameters of every architecture of the space.
+
+    Parameters for which ``suggest`` raises ``DataError`` or ``ValueError`` make no architecture,
+    and are left out.
 
     Raises:
-        ConfigError: a parameter has no finite number of values.
-        Exception: whatever ``suggest`` raises, but ``DataError`` and ``ValueError``, which say
-            that the parameters make no architecture.
+        ConfigError: the number of values of a parameter is not finite.
+        Exception: any other error that ``suggest`` raises.
     """
     script: list[int] | None = []
     while script is not None:
@@ -78,7 +80,7 @@ def enumerate_space(suggest: Suggest) -> Iterator[dict[str, Any]]:
 
 
 def _next(trial: _Scripted) -> list[int] | None:
-    """Return the script after that of ``trial``; None where it was the last."""
+    """Return the script after that of ``trial``; None if it was the last."""
     for place in reversed(range(len(trial.taken))):
         if trial.taken[place] + 1 < trial.choices[place]:
             return [*trial.taken[:place], trial.taken[place] + 1]

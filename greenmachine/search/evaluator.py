@@ -1,7 +1,7 @@
-"""The scores of the architectures of a batch: from what is known, or from workers.
+"""Find the scores of the architectures of a batch, from known scores or from workers.
 
-Nothing is scored twice: not what another trial of the search has, and not what is isomorphic to a
-network of the benchmark's table that was scored.
+Nothing is scored twice. An architecture is not scored if another trial of the search has its
+scores, or if it is isomorphic to a scored network of the benchmark's table.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ __all__ = ["Evaluated", "NetworkEvaluator"]
 
 @dataclass
 class Evaluated:
-    """What was found of one architecture.
+    """The result for one architecture.
 
     Attributes:
-        scores: by the text of a column; NaN = failed.
-        broken: why the architecture is not allowed, else empty.
-        failure: the first reason of a failure, else empty.
-        whole: whether all its columns are known; not where a constraint was broken before.
+        scores: scores by the text of their column; NaN means that scoring failed.
+        broken: reason why the architecture is not allowed, or empty.
+        failure: reason of the first failure, or empty.
+        whole: whether all columns are known. If an early constraint is broken, they are not.
     """
 
     scores: dict[str, float] = field(default_factory=dict)
@@ -45,21 +45,21 @@ class Evaluated:
 
 
 class NetworkEvaluator:
-    """Scores architectures of a benchmark.
+    """Score architectures of a benchmark.
 
     Args:
-        benchmark: that is searched.
-        spec: of the networks and their images.
-        goals: the objectives.
-        constraints: that an architecture has to keep.
-        scores: a table of ``read_scores``: what it knows is not scored again.
+        benchmark: benchmark to search.
+        spec: capture specification of the networks and their images.
+        goals: objectives of the search.
+        constraints: constraints of the search.
+        scores: a table of ``read_scores``; its scores are not computed again.
 
     Attributes:
-        columns: that goals and constraints read.
+        columns: columns that the objectives and constraints read.
 
     Raises:
-        ConfigError: the table has none of the columns.
-        DataError: it is of another benchmark.
+        ConfigError: the table has none of these columns.
+        DataError: the table belongs to another benchmark.
     """
 
     def __init__(
@@ -83,14 +83,14 @@ class NetworkEvaluator:
         memory: Mapping[str, Mapping[str, float]],
         workers: int,
     ) -> list[Evaluated]:
-        """Return what is found of each architecture, in order.
+        """Evaluate architectures, and return their results in the same order.
 
-        Columns that need no network come first: a network that they do not allow is not built.
+        Columns that need no network are computed first, so a network that they forbid is not built.
 
         Args:
-            archs: None is left as it is.
-            memory: scores that are known, by architecture.
-            workers: processes.
+            archs: architectures; for None the result is empty.
+            memory: known scores by architecture.
+            workers: number of processes.
 
         Raises:
             GreenMachineError: as in ``score``.
@@ -114,11 +114,11 @@ class NetworkEvaluator:
     def values(
         self, found: Sequence[Evaluated], seen: Iterable[Mapping[str, float]]
     ) -> list[list[float]]:
-        """Return the objectives of each architecture, NaN where they are not known.
+        """Return the objectives of each architecture; NaN if they are unknown.
 
         Args:
-            found: of :meth:`evaluate`.
-            seen: the scores of the architectures before them: a rank sum ranks all together.
+            found: results of :meth:`evaluate`.
+            seen: scores of all earlier architectures; a rank sum ranks them together with the new.
         """
         rows: list[Mapping[str, float]] = [one.scores for one in found if one.whole]
         if any(goal.join for goal in self._goals):
@@ -134,7 +134,7 @@ class NetworkEvaluator:
         return values
 
     def _at_once(self, columns: Sequence[Column], arch: str) -> tuple[dict[str, float], str]:
-        """Return what is known of ``arch`` without its network, and the first failure."""
+        """Return the columns of ``arch`` that need no network, and the first failure."""
         computed = [column for column in columns if column.kind != "accuracy"]
         said = Columns({})
         if computed:
@@ -153,7 +153,7 @@ class NetworkEvaluator:
         return any(column.kind == "accuracy" for column in self.columns)
 
     def _unknown(self, arch: str) -> str:
-        """Return why the accuracy of ``arch`` is not known, where it is wanted."""
+        """Return why the accuracy of ``arch`` is unknown, or an empty text if it is not needed."""
         unknown = self._reads_accuracy and self.benchmark.find(arch) is None
         return f"the table of {self.benchmark.name} lacks this architecture" if unknown else ""
 
@@ -183,9 +183,10 @@ class NetworkEvaluator:
         return {arch: found[standing] for arch, standing in stands.items()}
 
     def _representative(self, arch: str) -> str:
-        """Return the architecture that is scored in place of ``arch``: isomorphic, of the table.
+        """Return the isomorphic architecture of the table that is scored in place of ``arch``.
 
-        A score of its own, from a file, comes first: initial weights of isomorphic cells differ.
+        If the score file contains ``arch`` itself, this score is used, because isomorphic cells
+        have different initial weights.
         """
         if arch in self._known:
             return arch
@@ -201,7 +202,7 @@ class NetworkEvaluator:
         return dict(zip(groups.tolist(), firsts.tolist(), strict=True))
 
     def _broken(self, scores: Mapping[str, float], columns: Sequence[Column]) -> str:
-        """Return the first constraint that is broken, of those whose columns are known."""
+        """Describe the first broken constraint among those whose columns are known."""
         for constraint in self._constraints:
             if constraint.column in columns:
                 value = scores[constraint.column.text]
@@ -213,11 +214,11 @@ class NetworkEvaluator:
 def _known_scores(
     frame: pd.DataFrame | None, columns: Sequence[Column], benchmark: Benchmark
 ) -> dict[str, dict[str, float]]:
-    """Return the scores of a file by architecture, of those columns that it has.
+    """Return the scores of a file by architecture, for the columns that the search reads.
 
     Raises:
-        ConfigError: it has none of them.
-        DataError: it is of another benchmark.
+        ConfigError: the file has none of these columns.
+        DataError: the file belongs to another benchmark.
     """
     if frame is None:
         return {}

@@ -1,8 +1,9 @@
-"""Functions of the user as columns: of a Python file, or as objects.
+"""Use functions of the user as columns, from a Python file or as objects.
 
-A function of a file, ``costs.py:milliseconds``, takes any of ``model``, ``arch`` and ``images`` by
-these names. A function that is given as an object is a proxy: it takes these names too, with
-``labels`` and ``seed``, or else the network, its images and their labels in this order.
+A function of a file, such as ``costs.py:milliseconds``, has any of the parameters ``model``,
+``arch`` and ``images``. A function that is given as an object is used as a proxy. It has any of
+these parameters, ``labels`` and ``seed``; or it takes the network, its images and their labels in
+this order.
 """
 
 from __future__ import annotations
@@ -32,14 +33,14 @@ _OF_OBJECTS = (*_OF_FILES, "labels", "seed")
 _ORDER = ("model", "images", "labels")
 
 
-@dataclass(frozen=True, eq=False)  # a function is equal to itself alone
+@dataclass(frozen=True, eq=False)  # a function is equal only to itself
 class ArchFunction:
-    """A number of one architecture that a function computes.
+    """A function that computes one number for an architecture.
 
     Attributes:
-        proxy: that holds the function.
-        names: parameters that the function takes by name, none where it takes them in order; None
-            where ``proxy`` is the user's own.
+        proxy: proxy that contains the function.
+        names: parameters that the function takes by name; empty if it takes them in order, and None
+            if the user gave a proxy.
     """
 
     proxy: FunctionProxy
@@ -47,24 +48,24 @@ class ArchFunction:
 
     @classmethod
     def of(cls, function: Callable[..., Any] | FunctionProxy) -> ArchFunction:
-        """Return ``function`` as a column of a search; a function gets noise, and high is good.
+        """Convert ``function`` for a search; a plain function gets noise, and higher is better.
 
         Raises:
-            ConfigError: it takes something that no network has.
+            ConfigError: the function has an unknown parameter.
         """
         if isinstance(function, FunctionProxy):
             return cls(function)
         name = name_of(function)
         try:
             parameters = inspect.signature(function).parameters.values()
-        except (TypeError, ValueError):  # a function of C does not say
+        except (TypeError, ValueError):  # a C function may have no signature
             parameters = {}.values()
         kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
         needed = [p.name for p in parameters if p.default is p.empty and p.kind not in kinds]
         if parameters and all(each in _OF_OBJECTS for each in needed):
             names = tuple(each.name for each in parameters if each.name in _OF_OBJECTS)
         elif not parameters or len(needed) <= len(_ORDER) <= len(parameters):
-            names = ()  # in order
+            names = ()  # takes its arguments in order
         else:
             raise ConfigError(
                 f"{name} takes {', '.join(needed)}: write a function of any of "
@@ -73,7 +74,7 @@ class ArchFunction:
         return cls(FunctionProxy(name=name, function=function, passes=("noise",)), names)
 
     def value(self, benchmark: Benchmark, spec: CaptureSpec, arch: str) -> float:
-        """Return the number of ``arch``; whatever the function raises goes through."""
+        """Compute the number for ``arch``; errors of the function are passed on."""
         proxy, names = self.proxy, self.names
         if names is not None:
             bare: Any = proxy.function
@@ -95,13 +96,13 @@ class ArchFunction:
 
 
 def name_of(function: Callable[..., Any]) -> str:
-    """Return the name of a function: of a partial that of its function, of an object its class."""
+    """Return the name of a function, of the function in a partial, or of the class of an object."""
     inner = getattr(function, "func", function)
     return str(getattr(inner, "__name__", type(inner).__name__))
 
 
 def by_file(source: str, benchmark: Benchmark, spec: CaptureSpec, arch: str) -> float:
-    """Return what the function ``FILE.py:FUNCTION`` says of ``arch``."""
+    """Return the value of the function ``FILE.py:FUNCTION`` for ``arch``."""
     file, function = _user_function(source)
     given: dict[str, Any] = {}
     for name in inspect.signature(function).parameters:
@@ -116,10 +117,10 @@ def by_file(source: str, benchmark: Benchmark, spec: CaptureSpec, arch: str) -> 
 
 
 def check_file_function(source: str) -> None:
-    """Refuse ``FILE.py:FUNCTION`` that is missing or takes something unknown.
+    """Check that ``FILE.py:FUNCTION`` exists and has only known parameters.
 
     Raises:
-        ConfigError: it is.
+        ConfigError: the function is missing, or has an unknown parameter.
     """
     _user_function(source)
 
@@ -130,7 +131,7 @@ def _user_function(source: str) -> tuple[UserFile, Callable[..., Any]]:
     return _read_function(Path(path), name, stamp)
 
 
-@lru_cache(maxsize=16)  # by time: the user may edit the file between two searches of a session
+@lru_cache(maxsize=16)  # with the file's time, because the user may edit it between two searches
 def _read_function(path: Path, name: str, stamp: int) -> tuple[UserFile, Callable[..., Any]]:
     file = UserFile(path)
     function = getattr(file.module, name, None)

@@ -48,7 +48,7 @@ ACCURACY = "accuracy"
 Kind: TypeAlias = Literal["proxy", "cost", "accuracy", "function"]
 
 Objective: TypeAlias = str | Proxy | Callable[..., float]
-"""What a search is for: a text of :func:`read_goal`, a proxy, or a function of the network."""
+"""An objective: a text for :func:`read_goal`, a proxy, or a function of the network."""
 
 _FUNCTION = re.compile(r"(.+\.py):([A-Za-z_]\w*)")
 _CONSTRAINT = re.compile(r"(.+?)\s*(<=|>=)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)")
@@ -56,15 +56,15 @@ _CONSTRAINT = re.compile(r"(.+?)\s*(<=|>=)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+
 
 @dataclass(frozen=True)
 class Column:
-    """A number of one architecture.
+    """A number for each architecture.
 
     Attributes:
-        text: as the user wrote it; the name of the column.
-        kind: where it comes from.
-        source: what a worker reads: the expression or name of a proxy, the file of a function.
-        direction: 1 where more is better, -1 where less is.
-        at_once: whether it is known without a network, in the built-in spaces at least.
-        function: that was given as an object; it travels to the workers with the column.
+        text: the text that the user wrote, which is the name of the column.
+        kind: kind of source.
+        source: text that a worker reads: the expression or name of a proxy, or a function's file.
+        direction: 1 if higher is better, -1 if lower is better.
+        at_once: whether the number needs no network, at least in the built-in spaces.
+        function: function that was given as an object; it is sent to the workers with the column.
     """
 
     text: str
@@ -76,10 +76,10 @@ class Column:
 
     @classmethod
     def read(cls, text: str) -> Column:
-        """Return the column that ``text`` means.
+        """Return the column that ``text`` names.
 
         Raises:
-            ConfigError: it means none.
+            ConfigError: the text does not name a column.
         """
         if text in COSTS:
             return cls(text, "cost", text, -1, True)
@@ -92,10 +92,10 @@ class Column:
 
     @classmethod
     def of(cls, given: Proxy | Callable[..., Any]) -> Column:
-        """Return the column of a proxy, or of a function, of which a high value is good.
+        """Return the column of a proxy or of a function; for a function higher is better.
 
         Raises:
-            ConfigError: it is neither, or a function that takes something unknown.
+            ConfigError: ``given`` is neither, or is a function with an unknown parameter.
         """
         if isinstance(given, Proxy):
             known = given.name in PROXIES and PROXIES.find(given.name) == given
@@ -124,13 +124,13 @@ class Column:
 
 @dataclass(frozen=True)
 class Goal:
-    """An objective.
+    """An objective of a search.
 
     Attributes:
-        text: as the user wrote it.
-        direction: 1 where a high value is searched for, -1 where a low one is.
-        columns: that it reads.
-        join: of several columns; None where there is one, which is the value.
+        text: the text that the user wrote.
+        direction: 1 to maximise the value, -1 to minimise it.
+        columns: columns that the objective reads.
+        join: rank sum of several columns; None if the objective is a single column.
     """
 
     text: str
@@ -139,14 +139,15 @@ class Goal:
     join: RankSum | None = None
 
     def values(self, scores: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
-        """Return the value of every network, (networks,); NaN where a column failed.
+        """Return the value of every network, (networks,); NaN if a column failed.
 
         Args:
-            scores: by the text of a column, (networks,). A rank sum ranks these networks.
+            scores: scores by the text of their column, (networks,). A rank sum ranks these
+                networks.
         """
         if self.join is None:
             return scores[self.columns[0].text]
-        # As in AZ-NAS more FLOPs or parameters count as better: `-params` turns that round.
+        # As in AZ-NAS, more FLOPs or parameters count as better; `-params` reverses this.
         signs = [1 if c.kind == "cost" else c.direction for c in self.columns]
         signed = {c.text: s * scores[c.text] for c, s in zip(self.columns, signs, strict=True)}
         failed = ~np.isfinite(np.stack(list(signed.values()))).all(axis=0)
@@ -155,13 +156,13 @@ class Goal:
 
 @dataclass(frozen=True)
 class Constraint:
-    """What a network has to keep.
+    """A bound on a column that every network has to satisfy.
 
     Attributes:
-        text: such as ``params<=1e6``.
-        column: that is compared.
-        at_most: whether ``bound`` is the largest allowed value, else the smallest.
-        bound: of the value.
+        text: the text, such as ``params<=1e6``.
+        column: column to compare with the bound.
+        at_most: whether ``bound`` is the largest allowed value; otherwise it is the smallest.
+        bound: the bound.
     """
 
     text: str
@@ -174,11 +175,11 @@ class Constraint:
         """Read a constraint such as ``params<=1e6``.
 
         Args:
-            text: of the constraint.
-            known: columns of the objectives: a constraint may name those that are objects.
+            text: text of the constraint.
+            known: columns of the objectives. A constraint may name them, also those of objects.
 
         Raises:
-            ConfigError: the text is no constraint.
+            ConfigError: the text is not a constraint.
         """
         found = _CONSTRAINT.fullmatch(text.strip())
         if found is None:
@@ -191,21 +192,24 @@ class Constraint:
         return cls(text.strip(), column, found[2] == "<=", float(found[3]))
 
     def violation(self, value: float) -> float:
-        """Return by how much ``value`` breaks it: at most 0 where it is kept, NaN breaks it."""
+        """Return by how much ``value`` violates the bound; 0 or less if it is satisfied.
+
+        NaN violates every bound.
+        """
         over = value - self.bound if self.at_most else self.bound - value
         return over if over == over else float("inf")
 
 
 def read_goal(text: Objective) -> Goal:
-    """Return the objective that ``text`` means.
+    """Return the objective that ``text`` names.
 
     Args:
-        text: a proxy or a function, see :meth:`Column.of`; or a column, ``rank_sum(...)``,
-            ``log_rank_sum(...)``, or the name of a published rank sum (``az_nas``, ``vkdnw_agg``);
-            ``max:`` or ``min:`` before it turns its direction.
+        text: a proxy or a function, see :meth:`Column.of`; or the text of a column,
+            ``rank_sum(...)``, ``log_rank_sum(...)``, or the name of a published rank sum
+            (``az_nas``, ``vkdnw_agg``). ``max:`` or ``min:`` before it sets its direction.
 
     Raises:
-        ConfigError: it means none.
+        ConfigError: the text does not name an objective.
     """
     if not isinstance(text, str):
         column = Column.of(text)
@@ -222,10 +226,10 @@ def read_goal(text: Objective) -> Goal:
 
 
 def columns_of(goals: Sequence[Goal], constraints: Sequence[Constraint]) -> list[Column]:
-    """Return the columns that are read, each once.
+    """Return the columns of all goals and constraints, without duplicates.
 
     Raises:
-        ConfigError: two of them have one name.
+        ConfigError: two different columns have the same name.
     """
     read: list[Column] = [column for goal in goals for column in goal.columns]
     read += [constraint.column for constraint in constraints]

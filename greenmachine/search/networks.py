@@ -50,54 +50,55 @@ def search_networks(
 ) -> SearchResult:
     """Search a space for the networks that are best by proxies, costs or true accuracies.
 
-    Stopped, the same call goes on where ``storage`` or ``out`` kept its trials, and finds what it
-    would have found. Results do not depend on ``workers``.
+    If the call is interrupted, the same call continues from the trials in ``storage`` or ``out``,
+    with the same results as without the interruption. Results do not depend on ``workers``.
 
     Args:
-        objectives: one or several of: a proxy (name, expression, exported file, run folder),
-            ``params``, ``flops`` (millions), ``accuracy`` (of the table), a function of yours as
-            ``file.py:function``, which takes any of ``model``, ``arch`` and ``images`` by name,
-            or ``rank_sum(a, b)``, ``log_rank_sum(a, b)``, ``az_nas``, ``vkdnw_agg``. Proxies and
-            accuracies are maximised by their direction, costs and functions of files are minimised;
-            ``max:`` or ``min:`` before one says otherwise. A proxy may be an object, such as
-            ``Result.best``. A function that is an object is a proxy of which a high value is good;
-            it takes any of ``model``, ``arch``, ``images``, ``labels`` and ``seed`` by name, or
-            (model, images, labels). ``FunctionProxy(direction=-1, ...)`` minimises one.
-        on: a benchmark, ``my_space.py:accuracies.csv``, or ``my_space.py`` alone. The file has
-            ``suggest(trial)``, which returns an architecture, beside ``build(arch)``.
-        constraints: such as ``"params<=1e6"``: networks that break one are not scored. It may name
-            an objective that is an object.
+        objectives: one objective or several. An objective is a proxy (name, expression, exported
+            file or run folder), ``params``, ``flops`` (millions), ``accuracy`` (from the table), a
+            function of a file as ``file.py:function``, ``rank_sum(a, b)``, ``log_rank_sum(a, b)``,
+            ``az_nas`` or ``vkdnw_agg``. A function of a file has any of the parameters ``model``,
+            ``arch`` and ``images``. Proxies are optimised in their own direction, accuracies are
+            maximised, and costs and functions of files are minimised; ``max:`` or ``min:`` before
+            an objective changes this. A proxy may also be an object, such as ``Result.best``. A
+            function that is an object is maximised; it has any of the parameters ``model``,
+            ``arch``, ``images``, ``labels`` and ``seed``, or takes (model, images, labels). Use
+            ``FunctionProxy(direction=-1, ...)`` to minimise it.
+        on: a benchmark, ``my_space.py:accuracies.csv``, or only ``my_space.py``. The file defines
+            ``build(arch)``, and ``suggest(trial)``, which returns an architecture.
+        constraints: constraints such as ``"params<=1e6"``; networks that break one are not scored.
+            A constraint may also name an objective that is an object.
         dataset: data set of the benchmark; None takes its first.
-        target: which accuracy of the table is the true one.
-        trials: networks to score in all; None is 500, or all of them (``exhaustive``).
+        target: accuracy of the table to use as the true one; None takes the benchmark's default.
+        trials: number of networks to score; None is 500, or all networks for ``exhaustive``.
         sampler: ``random``, ``tpe``, ``nsga2``, ``evolution`` (regularised) or ``exhaustive``;
             None takes ``evolution`` for one objective and ``nsga2`` for several.
-        seed: of sampler, weights and noise.
-        batch: images a pass.
-        ask: networks asked for at once; results depend on it.
+        seed: seed of the sampler, the weights and the noise.
+        batch: images per pass.
+        ask: number of networks that the sampler suggests at once; results depend on it.
         options: build options of the benchmark.
-        device: of the passes.
-        suggest: takes a trial and returns an architecture, in place of the space's own: to search a
-            part of a space.
-        scores: a score file: its scores are used and not computed again.
-        storage: database URL, such as ``sqlite:///search.db``; several processes may share it.
-            None keeps the trials in ``out``, or in memory.
+        device: device of the passes.
+        suggest: function that takes a trial and returns an architecture. It replaces that of the
+            space, for example to search a part of it.
+        scores: score file; its scores are used and not computed again.
+        storage: database URL, such as ``sqlite:///search.db``, which several processes may share.
+            None stores the trials in ``out``, or in memory if ``out`` is None.
         study: name of the study in the storage.
-        out: folder for result, trials, picture and report.
-        workers: processes; -1 takes every core.
+        out: folder for the result, the trials, the figure and the report.
+        workers: number of processes; -1 uses every core.
         on_backend: see ``greenmachine.workers.backend``.
-        progress: called with (networks scored, networks in all).
-        announce: called with lines about failures.
-        verbose: draw a progress bar; None draws one in a notebook and on a terminal unless
-            ``progress`` is given.
+        progress: callback that gets the number of scored networks and the number of all networks.
+        announce: callback that gets lines about failures.
+        verbose: whether to show a progress bar; None shows one in a notebook and on a terminal
+            unless ``progress`` is given.
 
     Returns:
-        The result: ``best``, ``front``, ``trials`` as data frames, ``study`` of Optuna.
+        The result, with the data frames ``best``, ``front`` and ``trials``, and Optuna's ``study``.
 
     Raises:
-        ConfigError: a setting is wrong, no network keeps the constraints, or Optuna is missing.
+        ConfigError: a setting is wrong, no network satisfies the constraints, or Optuna is missing.
         DataError: the space has no ``suggest``, or its data is missing or broken.
-        RunError: every network fails, or ``out`` holds something else.
+        RunError: every network failed, or ``out`` contains other files.
 
     Example:
         >>> result = greenmachine.search_networks("nwot", on="digits-tss", trials=100)
@@ -106,7 +107,7 @@ def search_networks(
         ... )
         >>> greenmachine.search_networks(lambda model: len(list(model.modules())), trials=20)
     """
-    try:  # here: it is an extra
+    try:  # imported here because Optuna is an optional dependency
         with warnings.catch_warnings():  # Optuna's tqdm misses ipywidgets in a notebook
             warnings.filterwarnings("ignore", "IProgress not found")
             from greenmachine.search.result import SearchResult

@@ -43,14 +43,14 @@ def page(result: SearchResult) -> str:
 
 
 def front_svg(result: SearchResult) -> str:
-    """Return the objectives of every network as SVG, those of the front in their own colour."""
+    """Draw the objectives of every network as SVG, with the front in another colour."""
     drawn = _chart(result, alt.InlineData(json.loads(_table(result).to_json(orient="records"))))
     chart = drawn.properties(width=520, height=340)
     return svg(chart, title=f"Networks of {short_name(result.search.benchmark.name)}")
 
 
 def _table(result: SearchResult) -> pd.DataFrame:
-    """Return what the charts draw, a row a scored trial; objectives are ``goal_0``, ..."""
+    """Return the data of the charts, one row per scored trial; objectives are ``goal_0``, ..."""
     frame = result.trials[result.trials["state"] == "scored"]
     frame = frame.iloc[:: max(1, -(-len(frame) // _MOST))]
     front = set(result.front["arch"])
@@ -69,7 +69,7 @@ def _chart(result: SearchResult, data: Any) -> Any:
     goals = result.search.goals
     if len(goals) > 1:
         dots = _dots(data, "goal_0", goals[0].text, "goal_1", goals[1].text)
-        if len(goals) > 2:  # the front of all objectives is no line in the plane of two
+        if len(goals) > 2:  # with three objectives, the front is not a line in two dimensions
             return dots
         # Between two networks of the front only the next better one reaches the first objective.
         steps: Literal["step-before", "step-after"]

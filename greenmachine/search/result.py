@@ -1,4 +1,4 @@
-"""What a search for networks has found, and its files."""
+"""The result of a search for networks, and its files."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class SearchResult:
     """The networks of a search.
 
     Attributes:
-        search: that found them.
+        search: the search that found them.
 
     Example:
         >>> result = greenmachine.search_networks("nwot", on="digits-tss", trials=100)
@@ -45,17 +45,18 @@ class SearchResult:
 
     @property
     def study(self) -> optuna.Study:
-        """Optuna's study: its importances, plots and dashboard work on it."""
+        """Optuna's study, for its importances, plots and dashboard."""
         return self.search.study
 
     @cached_property
     def trials(self) -> pd.DataFrame:
-        """A row a trial that was told, in its order.
+        """One row per finished trial, in order.
 
-        ``trial``, ``arch``, ``state`` (``scored``, ``not allowed``, ``failed``), the columns that
-        the search reads, the objectives (a rank sum over all scored networks), and what the table
-        knows: ``index``, ``accuracy`` (percent), ``rank`` (1 is the best of the table), ``regret``
-        (percent); then the parameters. ``why`` says what was wrong.
+        The columns are ``trial``, ``arch``, ``state`` (``scored``, ``not allowed`` or ``failed``),
+        the columns that the search reads, the objectives (a rank sum is computed over all scored
+        networks), values from the table (``index``, ``accuracy`` in percent, ``rank`` with 1 for
+        the best, ``regret`` in percent), the parameters, and ``why``, the reason why a network is
+        not allowed or failed.
         """
         search = self.search
         told = [t for t in search._all() if t.state in _STATES and ARCH in t.user_attrs]
@@ -86,7 +87,10 @@ class SearchResult:
 
     @cached_property
     def best(self) -> pd.DataFrame:
-        """The scored networks, each once, the best first: those of the front, of several goals."""
+        """The scored networks without duplicates, the best first.
+
+        With several objectives this is the front.
+        """
         if len(self.search.goals) > 1:
             return self.front
         (goal,) = self.search.goals
@@ -96,7 +100,7 @@ class SearchResult:
 
     @cached_property
     def front(self) -> pd.DataFrame:
-        """The networks that no other one beats in every objective, sorted by the first."""
+        """The Pareto front of the scored networks, sorted by the first objective."""
         goals, frame = self.search.goals, self._distinct
         signs = np.array([goal.direction for goal in goals])
         kept = pareto_front(frame[[goal.text for goal in goals]].to_numpy(float) * signs)
@@ -108,7 +112,7 @@ class SearchResult:
         )
 
     def facts(self) -> dict[str, Any]:
-        """Return what ``result.json`` holds, but for the versions."""
+        """Return the content of ``result.json``, without the versions."""
         states = self.trials["state"].value_counts()
         return {
             "search": self.search.identity(),
@@ -120,9 +124,9 @@ class SearchResult:
         }
 
     def save(self, folder: str | Path) -> Path:
-        """Write the files of a search; those that are there are replaced.
+        """Write the files of the search; existing files of these names are replaced.
 
-        They are ``result.json``, ``trials.parquet``, ``trials.csv``, ``front.svg`` and
+        The files are ``result.json``, ``trials.parquet``, ``trials.csv``, ``front.svg`` and
         ``report.html``.
 
         Returns:
@@ -141,7 +145,7 @@ class SearchResult:
         return folder
 
     def shown(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Return the columns that a person reads."""
+        """Return ``frame`` with the columns for a reader: no parameters and no empty columns."""
         hidden = {"trial", "state", "why", "index"}
         return frame[
             [n for n in frame if n not in hidden and not str(n).startswith("param: ")]
@@ -153,7 +157,7 @@ class SearchResult:
         return scored.drop_duplicates("arch", ignore_index=True)
 
     def _objectives(self, frame: pd.DataFrame) -> dict[str, npt.NDArray[np.float64]]:
-        """Return the objectives that are no columns: a rank sum, or one that was turned round."""
+        """Return the objectives that are not columns: rank sums, and those after ``max:``."""
         found = {}
         scored = frame["state"] == "scored"
         once = frame[scored].drop_duplicates("arch")
@@ -201,7 +205,9 @@ class SearchResult:
 
 
 def pareto_front(values: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
-    """Return (n,) whether no other row is at least as high everywhere and higher somewhere.
+    """Return (n,) whether a row is on the Pareto front.
+
+    A row is on the front if no other row is at least as high in all objectives and higher in one.
 
     Args:
         values: (n, objectives), higher is better.

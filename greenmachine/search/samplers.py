@@ -1,8 +1,8 @@
-"""Samplers of a search, all of them Optuna's but two.
+"""Samplers of a search: those of Optuna, regularised evolution, and exhaustive search.
 
-Whatever a sampler draws for a trial depends on the seed, the place of the trial in the search, and
-the trials that were finished when it was asked. So a search that was stopped goes on as if it had
-not been, and the number of workers changes nothing.
+The parameters of a trial depend only on the seed, the place of the trial in the search, and the
+trials that were finished when it was requested. So an interrupted search continues with the same
+results, and the number of workers does not change them.
 """
 
 from __future__ import annotations
@@ -24,22 +24,23 @@ __all__ = ["ABANDONED", "SAMPLERS", "Listed", "Placed", "RegularisedEvolution", 
 SAMPLERS = ("random", "tpe", "nsga2", "evolution", "exhaustive")
 
 ABANDONED = "abandoned"
-"""User attribute of trials whose process ended before their results were stored; no sampler reads
-them."""
+"""User attribute of trials whose process ended before their results were stored. Samplers ignore
+these trials."""
 
 
 class RegularisedEvolution(BaseSampler):  # type: ignore[misc]  # Optuna is optional
-    """Regularised evolution: of the youngest networks a good one gets a mutated child.
+    """Regularised evolution: mutate a good network among the youngest networks.
 
     Real et al., "Regularized evolution for image classifier architecture search", AAAI 2019. The
-    population is the last ``population`` finished trials, so a network dies of age, however good
-    it is. A parent is the best of ``sample`` drawn from it; its child differs in one parameter.
-    Until there are ``population`` trials, parameters are drawn at random.
+    population consists of the last ``population`` finished trials, so an old network is removed
+    even if it is good. A parent is the best of ``sample`` networks drawn from the population, and
+    its child differs in one parameter. Until there are ``population`` trials, parameters are drawn
+    at random.
 
     Args:
-        population: of the paper's experiments 100; here 50.
-        sample: size of a tournament, 25 in the paper; here 10.
-        seed: of everything random.
+        population: number of networks in the population; 50 here, 100 in the paper.
+        sample: number of networks in a tournament; 10 here, 25 in the paper.
+        seed: seed of all random numbers.
     """
 
     def __init__(self, population: int = 50, sample: int = 10, seed: int = 0) -> None:
@@ -52,7 +53,7 @@ class RegularisedEvolution(BaseSampler):  # type: ignore[misc]  # Optuna is opti
         self._mutated: str | None = None
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        """Choose the parent and the parameter that is mutated."""
+        """Choose the parent and the parameter to mutate."""
         self._parent, self._mutated = {}, None
         finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         if len(finished) < self.population:
@@ -69,7 +70,7 @@ class RegularisedEvolution(BaseSampler):  # type: ignore[misc]  # Optuna is opti
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        """Return nothing: a parameter is taken over when the space asks for it."""
+        """Return nothing: parameters are copied from the parent in ``sample_independent``."""
         return {}
 
     def sample_relative(
@@ -85,13 +86,13 @@ class RegularisedEvolution(BaseSampler):  # type: ignore[misc]  # Optuna is opti
         param_name: str,
         param_distribution: BaseDistribution,
     ) -> Any:
-        """Return the value of the parent, or another one where it is mutated or has none."""
+        """Return the parent's value, or a new one if the parameter is mutated or has no value."""
         own = self._parent.get(param_name)
         inside = param_name in self._parent and _contains(param_distribution, own)
         if inside and param_name != self._mutated:
             return own
         value = own
-        for _ in range(100):  # a distribution may have another value with little probability
+        for _ in range(100):  # another value may have a low probability
             value = self._random.sample_independent(study, trial, param_name, param_distribution)
             if not inside or value != own:
                 break
@@ -106,11 +107,11 @@ def _contains(distribution: BaseDistribution, value: Any) -> bool:
 
 
 class Listed(BaseSampler):  # type: ignore[misc]  # Optuna is optional
-    """Give the parameters of a list, one entry a trial.
+    """Return the parameters of a list, one entry per trial.
 
     Args:
-        entries: parameters by name, an entry a trial.
-        place: of the trial.
+        entries: parameters by name, one entry per trial.
+        place: place of the trial in the search.
     """
 
     def __init__(self, entries: Sequence[Mapping[str, Any]], place: int) -> None:
@@ -119,7 +120,7 @@ class Listed(BaseSampler):  # type: ignore[misc]  # Optuna is optional
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        """Return nothing: a parameter is given when the space asks for it."""
+        """Return nothing: parameters are returned by ``sample_independent``."""
         return {}
 
     def sample_relative(
@@ -140,15 +141,15 @@ class Listed(BaseSampler):  # type: ignore[misc]  # Optuna is optional
 
 
 Make = Callable[[int, int], BaseSampler]
-"""Takes a seed and the place of a trial, and returns the sampler of that trial."""
+"""Function that takes a seed and the place of a trial, and returns the sampler of this trial."""
 
 
 class Placed(BaseSampler):  # type: ignore[misc]  # Optuna is optional
-    """A sampler made anew for every trial, from a seed of its own.
+    """Create a new sampler for every trial, with a seed of its own.
 
     Args:
-        make: of the samplers.
-        seed: of the search.
+        make: function that creates a sampler.
+        seed: seed of the search.
     """
 
     def __init__(self, make: Make, seed: int) -> None:
@@ -156,7 +157,7 @@ class Placed(BaseSampler):  # type: ignore[misc]  # Optuna is optional
         self._inner = make(seed, 0)
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        """Make the sampler of this trial."""
+        """Create the sampler of this trial."""
         before = study.get_trials(deepcopy=False)[: trial.number]
         place = sum(ABANDONED not in each.user_attrs for each in before)
         seed = int(np.random.SeedSequence([self._seed, place]).generate_state(1)[0]) % 2**31
@@ -166,14 +167,14 @@ class Placed(BaseSampler):  # type: ignore[misc]  # Optuna is optional
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        """Ask the sampler of this trial, as the other methods do."""
+        """Return the search space of the sampler of this trial."""
         found: dict[str, BaseDistribution] = self._inner.infer_relative_search_space(study, trial)
         return found
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """Return what the sampler of this trial draws together."""
+        """Return the parameters that the sampler of this trial draws together."""
         drawn: dict[str, Any] = self._inner.sample_relative(study, trial, search_space)
         return drawn
 
@@ -184,7 +185,7 @@ class Placed(BaseSampler):  # type: ignore[misc]  # Optuna is optional
         param_name: str,
         param_distribution: BaseDistribution,
     ) -> Any:
-        """Return what the sampler of this trial draws."""
+        """Return the parameter that the sampler of this trial draws."""
         return self._inner.sample_independent(study, trial, param_name, param_distribution)
 
     def after_trial(
@@ -194,7 +195,7 @@ class Placed(BaseSampler):  # type: ignore[misc]  # Optuna is optional
         state: TrialState,
         values: Sequence[float] | None,
     ) -> None:
-        """Let the sampler note what a trial was."""
+        """Pass the result of the trial to its sampler."""
         self._inner.after_trial(study, trial, state, values)
 
 
@@ -205,12 +206,12 @@ def make_sampler(
 
     Args:
         name: one of ``SAMPLERS``.
-        seed: of the search.
-        objectives: number of them.
+        seed: seed of the search.
+        objectives: number of objectives.
         entries: parameters of all architectures, for ``exhaustive``.
 
     Raises:
-        ConfigError: there is no such sampler, or it is for one objective alone.
+        ConfigError: there is no such sampler, or it supports only one objective.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     makers: dict[str, Make] = {

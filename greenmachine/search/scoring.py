@@ -1,4 +1,4 @@
-"""The columns of an architecture, computed in a worker."""
+"""Compute the columns of an architecture in a worker."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ __all__ = ["Columns", "check_columns", "score_arch", "spec_of"]
 
 @dataclass(frozen=True)
 class Columns:
-    """What is said of one architecture.
+    """The computed columns of one architecture.
 
     Attributes:
-        values: by the text of a column; NaN = failed.
-        failure: the first reason of a failure, else empty.
+        values: values by the text of their column; NaN means that the computation failed.
+        failure: reason of the first failure, or empty.
     """
 
     values: dict[str, float]
@@ -52,7 +52,7 @@ def spec_of(
     device: str = "cpu",
     options: Mapping[str, int] | None = None,
 ) -> CaptureSpec:
-    """Return what is captured of a network for ``columns``."""
+    """Return the capture specification for ``columns``."""
     found = [resolve(column.source) for column in columns if column.kind == "proxy"]
     expressions = [parse(p.expression) for p in found if isinstance(p, ExpressionProxy)]
     return capture_spec(
@@ -67,11 +67,11 @@ def spec_of(
 
 
 def check_columns(columns: Sequence[Column], benchmark: Benchmark, dataset: str) -> None:
-    """Refuse columns that cannot be had of networks of ``benchmark``, before any work.
+    """Check before any work that ``columns`` can be computed for networks of ``benchmark``.
 
     Raises:
-        GreenMachineError: a proxy reads another space, workers would not find it, the table has
-            no accuracies, or a user's function is missing or takes something unknown.
+        GreenMachineError: a proxy is for another space, workers would not find it, the table has
+            no accuracies, or a user's function is missing or has an unknown parameter.
     """
     for column in columns:
         if column.kind == "accuracy":
@@ -90,16 +90,16 @@ def check_columns(columns: Sequence[Column], benchmark: Benchmark, dataset: str)
 def score_arch(
     spec: CaptureSpec, columns: Sequence[Column], arch: str, packed: PackedBenchmark
 ) -> Columns:
-    """Return ``columns`` of ``arch``.
+    """Compute ``columns`` for the architecture ``arch``.
 
     Args:
-        spec: of the network and its images.
-        columns: of all kinds but the true accuracy.
-        arch: an architecture of the space; the table may lack it.
-        packed: the benchmark as the task brought it.
+        spec: capture specification of the network and its images.
+        columns: columns of any kind except the true accuracy.
+        arch: an architecture of the space; it may be missing in the table.
+        packed: the benchmark, as sent with the task.
 
     Raises:
-        GreenMachineError: the fault is not the network's.
+        GreenMachineError: the cause of a failure is not the network.
     """
     benchmark = packed.open(cached_benchmark)
     values: dict[str, float] = {}

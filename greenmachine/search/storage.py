@@ -1,4 +1,4 @@
-"""Where the trials of a search are kept: memory, a file of its folder, or a database."""
+"""Store the trials of a search in memory, in a file of its folder, or in a database."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ __all__ = ["open_storage"]
 
 
 def open_storage(text: str | None, folder: Path | None = None) -> BaseStorage:
-    """Return the storage that ``text`` names: ``sqlite:///FILE`` or another database URL.
+    """Open the storage that ``text`` names: ``sqlite:///FILE`` or another database URL.
 
-    Without a text it is the file ``study.journal`` of ``folder``, and without a folder memory.
+    Without a text, the storage is the file ``study.journal`` in ``folder``. Without a folder, it is
+    the memory.
 
     Raises:
         ConfigError: the database cannot be opened.
@@ -31,11 +32,11 @@ def open_storage(text: str | None, folder: Path | None = None) -> BaseStorage:
     for last in (False, False, False, True):
         try:
             return RDBStorage(text, engine_kwargs=waiting)
-        except Exception as error:  # SQLAlchemy's, or the driver's own
+        except Exception as error:  # from SQLAlchemy or the database driver
             if last:
                 raise ConfigError(
                     f"storage {text} cannot be opened ({one_line(error, 200)}): write "
                     "sqlite:///FILE.db"
                 ) from None
-            time.sleep(0.5)  # two processes that make one database at the same time disturb it
+            time.sleep(0.5)  # fails if two processes create the same database at the same time
     raise AssertionError

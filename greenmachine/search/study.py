@@ -2,10 +2,10 @@
 
 The sampler suggests networks in batches. The networks of a batch are scored in any order, and their
 results are stored together, in the order of the suggestions. If the search is stopped before that,
-the same batch is suggested again, so a resumed search finds what the unbroken one finds. Several
-processes may work on one storage; each has batches of its own.
+the same batch is suggested again, so a resumed search has the same result as an uninterrupted one.
+Several processes may work on one storage; each has its own batches.
 
-What is found of an architecture is kept with its trial (``trials.py``).
+The scores of an architecture are stored with its trial (``trials.py``).
 """
 
 from __future__ import annotations
@@ -51,30 +51,30 @@ from greenmachine.workers import Progress
 
 __all__ = ["NetworkSearch", "Settings"]
 
-_IDENTITY = "greenmachine"  # user attribute of a study: what it searches for
-_MOST_IN_VAIN = 2_000  # trials in a row that no constraint or no space allows
-_MOST_FAILED = 64  # networks that all fail, before the search gives up
-_ASKING = 10  # seconds after which a process has said that a trial is its own, unless it was killed
-_LARGEST = 1_000_000  # architectures that are enumerated
+_IDENTITY = "greenmachine"  # user attribute of a study that identifies the search
+_MOST_IN_VAIN = 2_000  # successive forbidden trials after which the search gives up
+_MOST_FAILED = 64  # failed networks, without a success, after which the search gives up
+_ASKING = 10  # seconds after which a trial without an owner belongs to a killed process
+_LARGEST = 1_000_000  # largest number of architectures to enumerate
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a search finds depends on these alone.
+    """The settings that determine the result of a search.
 
     Attributes:
         benchmark: see ``load_benchmark``.
         objectives: see ``read_goal``.
         constraints: see ``Constraint.read``.
         dataset: data set; None takes the first of the benchmark.
-        target: which accuracy of the table is the true one; None takes that of the benchmark.
+        target: accuracy of the table to use as the true one; None takes the benchmark's default.
         sampler: one of ``SAMPLERS``; None takes ``evolution`` for one objective, ``nsga2`` for
             several.
-        seed: of sampler, weights and noise.
-        batch: images a pass.
-        ask: networks that are asked for at once.
+        seed: seed of the sampler, the weights and the noise.
+        batch: images per pass.
+        ask: number of networks that the sampler suggests at once.
         options: build options of the benchmark.
-        device: of the passes.
+        device: device of the passes.
     """
 
     benchmark: str
@@ -91,25 +91,26 @@ class Settings:
 
 
 class NetworkSearch:
-    """A search on a storage.
+    """A search whose trials are kept in a storage.
 
     Args:
-        settings: of the search.
-        trials: networks to score in all, those of earlier calls and other processes included;
-            None is 500, and all of the space for the exhaustive search.
-        storage: of Optuna.
-        study: name of the study there.
-        scores: a table of ``read_scores``: what it knows is not scored again.
-        suggest: chooses an architecture in place of the benchmark's own: of a part of its space.
+        settings: settings of the search.
+        trials: number of networks to score, including those of earlier calls and other processes;
+            None is 500, or the whole space for the exhaustive search.
+        storage: Optuna storage of the trials; None is memory.
+        study: name of the study in the storage.
+        scores: a table of ``read_scores``; its scores are not computed again.
+        suggest: function that takes a trial and returns an architecture; None takes that of the
+            benchmark.
 
     Attributes:
-        benchmark: that is searched.
-        goals: the objectives.
-        study: Optuna's.
+        benchmark: benchmark to search.
+        goals: objectives of the search.
+        study: study of Optuna.
 
     Raises:
-        ConfigError: a setting is wrong, or the study searches for something else.
-        DataError: the space does not say how its architectures are chosen.
+        ConfigError: a setting is wrong, or the study belongs to another search.
+        DataError: the space has no ``suggest``.
     """
 
     def __init__(
@@ -168,7 +169,7 @@ class NetworkSearch:
         self.study = self._open(storage or InMemoryStorage(), study)
 
     def identity(self) -> dict[str, Any]:
-        """Return what makes two searches the same; JSON."""
+        """Return JSON that is equal for two runs of the same search."""
         told = {each.name: getattr(self.settings, each.name) for each in fields(Settings)} | {
             "objectives": [goal.text for goal in self.goals],
             "benchmark": self.benchmark.name,
@@ -191,14 +192,14 @@ class NetworkSearch:
         """Search until the study has all its trials.
 
         Args:
-            workers: processes; results do not depend on it.
-            progress: is called with the number of scored networks, and of all.
-            announce: is called with lines to print: the first failure, and the state of other
-                processes.
+            workers: number of processes; the results do not depend on it.
+            progress: callback that gets the number of scored networks and the number of all.
+            announce: callback that gets lines to print: the first failure, and the number of
+                networks that other processes still score.
 
         Raises:
-            RunError: every network fails, or a worker died again and again.
-            ConfigError: no network keeps the constraints.
+            RunError: every network failed, or workers died repeatedly.
+            ConfigError: no network satisfies the constraints.
             GreenMachineError: as in ``score``.
         """
         told = progress or (lambda done, total: None)
@@ -207,7 +208,7 @@ class NetworkSearch:
         before = float(self.study.user_attrs.get("seconds", 0.0))
         while True:
             trials = self._all()
-            # Every architecture has its turn once in an exhaustive search, allowed or not.
+            # An exhaustive search tries every architecture once, whether it is allowed or not.
             ended = self.sampler == "exhaustive"
             scored = [t for t in trials if counts(t) or (ended and t.state.is_finished())]
             told(min(len(scored), self.trials), self.trials)
@@ -224,7 +225,7 @@ class NetworkSearch:
                     t.state == TrialState.RUNNING and OWNER not in t.user_attrs for t in trials
                 ):
                     break
-                time.sleep(0.5)  # its process is about to say whose it is, or was killed
+                time.sleep(0.5)  # its process will soon store its name, or was killed
                 self._abandon(is_dead)
                 continue
             number = min(self.settings.ask, self.trials - len(scored) - running)
@@ -265,7 +266,7 @@ class NetworkSearch:
 
     @contextmanager
     def _abandoned_unless_told(self) -> Iterator[None]:
-        """Abandon the trials of a batch that is not told to its end: it is asked for again."""
+        """Abandon the trials of a batch that raises an error, so that it is requested again."""
         try:
             yield
         except BaseException:
@@ -275,8 +276,8 @@ class NetworkSearch:
 
     def _abandon(self, whose: Callable[[str], bool]) -> None:
         for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            # A trial without an owner is being asked for at this moment, or its process was killed
-            # then: after some seconds it was killed.
+            # A trial without an owner was requested a moment ago, or its process was killed before
+            # it stored its name. After some seconds we assume the latter.
             owner = str(trial.user_attrs.get(OWNER, ""))
             if whose(owner) if owner else age(trial) > _ASKING:
                 storage = self.study._storage
@@ -284,14 +285,14 @@ class NetworkSearch:
                 self.study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
 
     def _batch(self, number: int, before: Sequence[FrozenTrial], workers: int) -> list[str]:
-        """Ask for trials, score and tell them; return why each is not allowed, empty if it is."""
+        """Request, score and finish trials; return why each is forbidden, or an empty text."""
         asked: list[Trial] = []
         archs: list[str | None] = []
         reasons: list[str] = []
         for _ in range(number):
             asked.append(self.study.ask())
             asked[-1].set_user_attr(OWNER, this_process())
-            # At once: the sampler of a trial is gone when the next one is asked for.
+            # Choose the architecture now: the next request replaces the sampler of this trial.
             arch, why = self._architecture(asked[-1])
             archs.append(arch)
             reasons.append(why)
@@ -315,7 +316,7 @@ class NetworkSearch:
             return None, one_line(error, 200)
         except GreenMachineError:
             raise
-        except Exception as error:  # anybody's code
+        except Exception as error:  # a user's function may raise anything
             raise DataError(
                 f"suggest(trial) of {self.benchmark.name} raised {type(error).__name__}: "
                 f"{one_line(error, 200)}; correct it"
@@ -341,10 +342,10 @@ class NetworkSearch:
 
 
 def suggest_of(benchmark: Benchmark) -> Suggest:
-    """Return how an architecture of ``benchmark`` is chosen.
+    """Return the function that chooses an architecture of ``benchmark``.
 
     Raises:
-        DataError: it does not say.
+        DataError: the benchmark has none.
     """
     suggest = benchmark.suggest or benchmark.space.suggest
     if suggest is None:

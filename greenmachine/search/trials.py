@@ -1,7 +1,7 @@
-"""What is kept with a trial of Optuna: its architecture, its scores, and the process that has it.
+"""Attributes of an Optuna trial: its architecture, its scores, and the process that works on it.
 
-A trial that was asked for belongs to a process until its result is stored. The name of the process
-is kept with the trial, so that another process knows whether it still runs.
+A requested trial belongs to a process until its result is stored. The name of the process is
+stored with the trial, so that other processes know whether this process still runs.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ __all__ = [
 ]
 
 OWNER, ARCH, SCORES, FAILURE, INVALID = "owner", "arch", "scores", "failure", "invalid"
-"""User attributes: the process, the architecture, its columns, why it failed, why it is not
-allowed."""
+"""Names of user attributes: process, architecture, columns, reason of a failure, and reason why
+the architecture is not allowed."""
 
 
 def remembered(
     trials: Sequence[FrozenTrial], columns: Sequence[Column]
 ) -> dict[str, dict[str, float]]:
-    """Return what is known of architectures from trials, those of stopped batches too."""
+    """Return known scores by architecture, including those of interrupted batches."""
     slow = [column.text for column in columns if not column.at_once]
     found: dict[str, dict[str, float]] = {}
     for trial in trials:
@@ -54,33 +54,33 @@ def remembered(
 
 
 def plain(scores: Mapping[str, float]) -> dict[str, float | None]:
-    """Return scores as JSON has them: None for what is not finite."""
+    """Convert scores for JSON: a score that is not finite becomes None."""
     return {name: value if math.isfinite(value) else None for name, value in scores.items()}
 
 
 def numbers(scores: Mapping[str, float | None]) -> dict[str, float]:
-    """Return what :func:`plain` made JSON: NaN for None."""
+    """Convert scores of :func:`plain` back: None becomes NaN."""
     return {name: math.nan if value is None else value for name, value in scores.items()}
 
 
 def counts(trial: FrozenTrial) -> bool:
-    """Whether a trial counts as one of those asked for: it was scored, or failed by itself."""
+    """Whether a trial counts towards the number of trials: it was scored, or its network failed."""
     return trial.state == TrialState.COMPLETE or FAILURE in trial.user_attrs
 
 
 def is_done(trial: FrozenTrial) -> bool:
-    """Whether a trial has objectives, and says from which scores."""
+    """Whether a trial has objectives and the scores from which they were computed."""
     return trial.state == TrialState.COMPLETE and SCORES in trial.user_attrs
 
 
 def age(trial: FrozenTrial) -> float:
-    """Return the seconds since a trial was asked for."""
+    """Return the seconds since a trial was requested."""
     started = trial.datetime_start
     return math.inf if started is None else (datetime.now() - started).total_seconds()
 
 
 def this_process() -> str:
-    """Return who works here: machine, process, and when that began."""
+    """Return the name of this process: machine, process number, and start time."""
     return f"{platform.node()} {os.getpid()} {_began(os.getpid())}"
 
 
@@ -93,7 +93,7 @@ def _began(process: int) -> str:
 
 
 def is_dead(owner: str) -> bool:
-    """Whether the process of a trial is known to have ended: on this machine alone."""
+    """Whether the process of a trial has certainly ended; known only for this machine."""
     words = owner.rsplit(" ", 2)
     if len(words) != 3 or words[0] != platform.node():
         return False

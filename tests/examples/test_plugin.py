@@ -134,9 +134,7 @@ def outcome(folder: Path, *ignored: str) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("first", "second"), [("dask", "loky"), ("loky", "dask"), ("ray", "loky"), ("loky", "ray")]
-)
+@pytest.mark.parametrize(("first", "second"), [("dask", "loky"), ("loky", "ray")])
 def test_every_backend_finds_the_same(run: Path, first: str, second: str, tmp_path: Path) -> None:
     for name in (first, second):
         pytest.importorskip(BACKENDS[name])
@@ -200,9 +198,7 @@ def test_a_changed_plugin_is_refused(run: Path, tmp_path: Path) -> None:
     copied = command("report", run, "--plugin", changed, where=tmp_path)
     assert copied.returncode == 1
     assert copied.stderr.count("greenmachine: ") == 1
-    assert (
-        "--plugin" in copied.stderr
-    )  # that file is not the one of the run, and is not taken for it
+    assert f"{changed} differs" in copied.stderr  # it is not taken for the run's plugin
 
 
 @pytest.mark.slow
