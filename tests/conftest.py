@@ -37,9 +37,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     With ``--dist loadgroup`` the tests of a file run in one process, which shares their fixtures;
     the documents share none, and take the longest.
     """
-    for item in items:
-        group = item.name if item.path.name == "test_docs.py" else item.path.name
-        item.add_marker(pytest.mark.xdist_group(str(group)))
+    for number, item in enumerate(items):
+        own = item.path.name == "test_docs.py"
+        item.add_marker(pytest.mark.xdist_group(f"document {number}" if own else str(item.path)))
     if not os.environ.get("GREENMACHINE_DATA"):
         for item in items:
             if item.get_closest_marker("data"):
