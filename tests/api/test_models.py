@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ NETS = """
 import sys
 import torch
 from torch import nn
-from beside import WIDTH
+from beside_of_mine import WIDTH
 
 INPUT_SHAPE = (3, 9, 9)
 
@@ -49,15 +50,15 @@ number = 3
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "nets_of_mine.py").write_text(NETS)
-    (tmp_path / "beside.py").write_text("WIDTH = 5\n")
+    (tmp_path / "beside_of_mine.py").write_text("WIDTH = 5\n")
     (tmp_path / "broken_of_mine.py").write_text("import no_such_thing_at_all\n")
     (tmp_path / "leaving_of_mine.py").write_text("raise SystemExit('bye')\n")
     monkeypatch.chdir(tmp_path)
-    for name in ("nets_of_mine", "beside"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    return tmp_path
+    yield tmp_path
+    for name in [name for name in sys.modules if name.endswith("_of_mine")]:
+        del sys.modules[name]  # the next test writes another
 
 
 @pytest.mark.parametrize("source", ["nets_of_mine", "nets_of_mine.py", "./nets_of_mine.py"])
