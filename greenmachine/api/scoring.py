@@ -438,7 +438,7 @@ class _Called:
         try:
             if isinstance(value, str | bytes):
                 raise TypeError
-            return float(value)
+            return float(value.detach() if isinstance(value, torch.Tensor) else value)
         except (TypeError, ValueError, RuntimeError):
             kind = type(value).__name__
             raise ValueError(f"{_called(self.function)} returned {kind}, not a number") from None

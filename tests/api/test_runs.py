@@ -157,8 +157,15 @@ def test_an_interrupted_run_goes_on(how: str, result: greenmachine.Result, tmp_p
 
 
 def test_result_of_no_run_and_of_a_damaged_one(result: greenmachine.Result, tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="holds no result.json"):
+    with pytest.raises(RunError, match="no folder"):
         greenmachine.Result.open(tmp_path / "nowhere")
+    (tmp_path / "search").mkdir()
+    (tmp_path / "search" / "result.json").write_text("{}")  # as a search for networks has one
+    with pytest.raises(RunError, match="not the folder of a run"):
+        greenmachine.Result.open(tmp_path / "search")
+    with pytest.raises(RunError, match="seeds/seed-0"):
+        shutil.copytree(result.folder, tmp_path / "seeds" / "seed-0")
+        greenmachine.Result.open(tmp_path / "seeds")
     folder = tmp_path / "damaged"
     shutil.copytree(result.folder, folder)
     opened = greenmachine.Result.open(folder)
