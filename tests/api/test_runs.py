@@ -163,8 +163,8 @@ def test_result_of_no_run_and_of_a_damaged_one(result: greenmachine.Result, tmp_
     (tmp_path / "search" / "result.json").write_text("{}")  # as a search for networks has one
     with pytest.raises(RunError, match="not the folder of a run"):
         greenmachine.Result.open(tmp_path / "search")
+    shutil.copytree(result.folder, tmp_path / "seeds" / "seed-0")
     with pytest.raises(RunError, match="seeds/seed-0"):
-        shutil.copytree(result.folder, tmp_path / "seeds" / "seed-0")
         greenmachine.Result.open(tmp_path / "seeds")
     folder = tmp_path / "damaged"
     shutil.copytree(result.folder, folder)
