@@ -389,6 +389,11 @@ def _proxies(given: Any, *, images: bool) -> dict[str, Proxy]:
     several = _is_list(given)
     found: dict[str, Proxy] = {}
     for one in given if several else [given]:
+        if several and isinstance(one, str) and read_rank_sum(one) is not None:
+            raise ConfigError(
+                f"{one.strip()} stands beside other proxies: give a rank sum alone, with all "
+                "proxies in it"
+            )
         proxy = _proxy(one, images=images)
         if several and (found.get(proxy.name, proxy) != proxy or proxy.name in _COLUMNS):
             raise ConfigError(

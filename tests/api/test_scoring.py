@@ -421,6 +421,12 @@ def test_a_minus_in_a_rank_sum_turns_a_proxy_round() -> None:
         greenmachine.score(wide(4), "rank_sum(params, l2_norm)", shape=SHAPE)
 
 
+@pytest.mark.parametrize("text", ["rank_sum(params, synflow)", "log_rank_sum(a, -b)", "az_nas"])
+def test_a_rank_sum_beside_other_proxies_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="alone"):
+        greenmachine.rank([wide(4), wide(2)], ["l2_norm", text], shape=SHAPE)
+
+
 class Dropping(nn.Module):
     def __init__(self) -> None:
         super().__init__()
