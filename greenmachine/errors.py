@@ -13,6 +13,7 @@ __all__ = [
     "RunError",
     "WorkerWarning",
     "one_line",
+    "with_type",
 ]
 
 _LONGEST = 600  # characters of a message; one that quotes a damaged file may have megabytes
@@ -91,3 +92,13 @@ def one_line(error: BaseException, limit: int = _LONGEST) -> str:
         c if c.isprintable() else c.encode("unicode_escape").decode() for c in words
     )
     return printable if len(printable) <= limit else f"{printable[: limit - 1]}…"
+
+
+def with_type(error: BaseException, limit: int = _LONGEST) -> str:
+    """Return type and message of any exception in one line.
+
+    The message of a :class:`GreenMachineError` stands alone, because it says what to do. An
+    exception without a message has its type alone.
+    """
+    text, kind = one_line(error, limit), type(error).__name__
+    return text if isinstance(error, GreenMachineError) or text == kind else f"{kind}: {text}"

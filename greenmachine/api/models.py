@@ -24,7 +24,7 @@ import torch
 from torch import nn
 
 from greenmachine.benchmarks.user_file import UserFile
-from greenmachine.errors import ConfigError, GreenMachineError, NetworkError, one_line
+from greenmachine.errors import ConfigError, NetworkError, with_type
 from greenmachine.neutral import neutral, seeded
 
 __all__ = ["Built", "ModelText", "known_shape", "load_model"]
@@ -137,10 +137,8 @@ class ModelText:
                     model, shape = self._of_module(seed)
             except (NetworkError, KeyboardInterrupt):
                 raise
-            except GreenMachineError as error:
-                raise NetworkError(str(error)) from error
             except BaseException as error:  # a user's factory may even call sys.exit
-                raise NetworkError(_reason(error)) from error
+                raise NetworkError(with_type(error)) from error
         if not isinstance(model, nn.Module):
             kind = (
                 f"the class {model.__name__}" if isinstance(model, type) else type(model).__name__
@@ -158,11 +156,11 @@ class ModelText:
                     f"no module {error.name!r}: install it, go to its folder, or write "
                     f"path/to/file.py:{self.name}"
                 ) from error
-            raise NetworkError(f"importing {self.source} failed: {_reason(error)}") from error
+            raise NetworkError(f"importing {self.source} failed: {with_type(error)}") from error
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # a user's module may raise anything
-            raise NetworkError(f"importing {self.source} failed: {_reason(error)}") from error
+            raise NetworkError(f"importing {self.source} failed: {with_type(error)}") from error
         made = self._made(seed, module, lambda factory: factory(*self.args, **self.kwargs))
         return made, _shape_of(getattr(module, "INPUT_SHAPE", None))
 
@@ -236,12 +234,6 @@ def _is_dotted(name: str) -> bool:
     return all(part.isidentifier() for part in name.split("."))
 
 
-def _reason(error: BaseException) -> str:
-    text = one_line(error, 300)
-    kind = type(error).__name__
-    return kind if text == kind else f"{kind}: {text}"
-
-
 def _near(name: str, owner: Any) -> str:
     close = get_close_matches(name, [known for known in dir(owner) if known[0] != "_"], n=3)
     return f" (did you mean {' or '.join(close)}?)" if close else ""
@@ -283,7 +275,7 @@ def _library(name: str, install: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name == name.partition(".")[0]:
             raise NetworkError(f"{error.name} is not installed: pip install {install}") from error
-        raise NetworkError(f"importing {name} failed: {_reason(error)}") from error
+        raise NetworkError(f"importing {name} failed: {with_type(error)}") from error
 
 
 def _pytorchcv(name: str, *args: Any, **kwargs: Any) -> Any:

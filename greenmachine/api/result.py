@@ -59,7 +59,6 @@ class Result:
             RunError: the folder contains no finished run, or a damaged one.
         """
         folder = Path(folder)
-        _check_folder(folder)
         read_run(folder)  # refuses an unfinished or damaged run
         return cls(folder, RunFolder(folder).result())
 
@@ -251,23 +250,6 @@ class Result:
             f"<Result {str(self.folder)!r}: {best['expression']}, {better} is better, "
             f"tau on the test sample: {taus}>"
         )
-
-
-def _check_folder(folder: Path) -> None:
-    """Refuse folders that are not the folder of one run.
-
-    Raises:
-        RunError: the message says what the folder is.
-    """
-    if not folder.is_dir():
-        raise RunError(f"there is no folder {folder}: give the folder of a run")
-    if (folder / "config.json").is_file():
-        return
-    runs = sorted(path.parent for path in folder.glob("*/config.json"))
-    if runs:
-        names = ", ".join(map(str, runs[:3]))
-        raise RunError(f"{folder} contains the folders of {len(runs)} runs: give one, {names}")
-    raise RunError(f"{folder} is not the folder of a run of `greenmachine evolve`")
 
 
 def _tau(row: Mapping[str, Any] | None) -> str:

@@ -33,7 +33,7 @@ from greenmachine.benchmarks.own_networks import own_benchmark
 from greenmachine.benchmarks.table import checksum
 from greenmachine.benchmarks.tables import TABLES
 from greenmachine.benchmarks.user_table import read_accuracies
-from greenmachine.errors import ConfigError, DataError, GreenMachineError, one_line
+from greenmachine.errors import ConfigError, DataError, GreenMachineError, with_type
 from greenmachine.networks.outputs import Output
 from greenmachine.plugins import Plugin, loaded_plugins, when_forgotten
 
@@ -207,8 +207,9 @@ class _Registered:
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # it is anybody's code, and may call sys.exit
-            said = f"{type(error).__name__}: {one_line(error, 300)}"
-            raise DataError(f"{self.place}: {name}: {said}; correct the plugin") from error
+            raise DataError(
+                f"{self.place}: {name}: {with_type(error, 300)}; correct the plugin"
+            ) from error
 
     def _plugin(self) -> Plugin:
         for plugin in loaded_plugins():
@@ -226,8 +227,9 @@ class _Registered:
         except (GreenMachineError, KeyboardInterrupt):
             raise
         except BaseException as error:
-            said = f"{type(error).__name__}: {one_line(error, 300)}"
-            raise DataError(f"{self.place}: loader: {said}; correct the plugin") from error
+            raise DataError(
+                f"{self.place}: loader: {with_type(error, 300)}; correct the plugin"
+            ) from error
         if not isinstance(found, Benchmark):
             raise DataError(
                 f"{self.place}: loader returned {type(found).__name__}, not a Benchmark"

@@ -93,7 +93,7 @@ class Space:
 
     def functions(self, archs: Sequence[str]) -> NDArray[np.int64]:
         """Return for each the smallest index that computes the same function, (len(archs),)."""
-        return _firsts(archs, self.function or self.canonical)
+        return _firsts(archs, self.function)
 
     def twins(self, archs: Sequence[str]) -> NDArray[np.int64]:
         """Return for each architecture the smallest index with the same program, (len(archs),)."""

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from pydantic_core import to_json
 
-from greenmachine.errors import CallbackWarning, GreenMachineError, RunError, one_line
+from greenmachine.errors import CallbackWarning, GreenMachineError, RunError, with_type
 from greenmachine.parts import Part
 
 __all__ = [
@@ -222,7 +222,7 @@ class Callbacks:
                     callback.on_stop(error)
                 warnings.warn(
                     f"{_name(callback)} failed in {method} and is no longer called: "
-                    f"{_reason(error)}",
+                    f"{with_type(error)}",
                     CallbackWarning,
                     stacklevel=2,
                 )
@@ -246,12 +246,8 @@ def _starting(callback: Callback) -> Iterator[None]:
     except GreenMachineError:
         raise
     except Exception as error:
-        raise RunError(f"{_name(callback)} cannot start: {_reason(error)}") from error
+        raise RunError(f"{_name(callback)} cannot start: {with_type(error)}") from error
 
 
 def _name(callback: Callback) -> str:
     return f"callback {callback.scheme or type(callback).__name__}"
-
-
-def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {one_line(error)}"

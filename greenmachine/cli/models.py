@@ -19,7 +19,7 @@ from greenmachine.errors import ConfigError, one_line
 if TYPE_CHECKING:
     import pandas as pd
 
-    from greenmachine.api.scoring import Scorer
+    from greenmachine.api.scorer import Scorer
 
 __all__ = [
     "DEVICE",
@@ -234,7 +234,8 @@ def _scored(
             raise ConfigError("--images have a shape of their own: leave out --shape")
 
     from greenmachine.api.models import ModelText
-    from greenmachine.api.scoring import Network, score_table, scorer_of
+    from greenmachine.api.scorer import Network, scorer_of
+    from greenmachine.api.scoring import score_table
     from greenmachine.cli.console import plain_console
     from greenmachine.cli.display import bar
 

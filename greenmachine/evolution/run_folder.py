@@ -304,6 +304,21 @@ class RunFolder:
         """Whether the run has a result."""
         return (self.path / "result.json").is_file()
 
+    def _check_run(self) -> None:
+        """Say what the folder is, if it is not the folder of a run.
+
+        Raises:
+            RunError: there is no such folder, it contains folders of runs, or no run.
+        """
+        if self.holds_run:
+            return
+        if not self.path.exists():
+            raise RunError(f"{self.path} holds no run: there is no such folder")
+        runs = sorted(str(path.parent) for path in self.path.glob("*/config.json"))
+        if runs:
+            raise RunError(f"{self.path} holds no run, but folders of runs: give {runs[0]}")
+        raise RunError(f"{self.path} holds no run (there is no config.json)")
+
     def description(self) -> Description:
         """Return settings and seeds.
 
@@ -312,8 +327,7 @@ class RunFolder:
             ConfigError: it was made with a plugin that is not loaded.
             DamagedError: the file is damaged, or of another version.
         """
-        if not self.holds_run:
-            raise RunError(f"{self.path} holds no run (there is no config.json)")
+        self._check_run()
         self._require_plugins()  # before the settings are read: they may name parts of a plugin
         return self._read("config.json", Description)
 
@@ -346,8 +360,7 @@ class RunFolder:
             RunError: there is no run, or no whole generation.
             DamagedError: a file is damaged, or of another version.
         """
-        if not self.holds_run:
-            raise RunError(f"{self.path} holds no run (there is no config.json)")
+        self._check_run()
         self._require_plugins()
         saved = self.checkpoint()
         if saved is None:
@@ -363,13 +376,13 @@ class RunFolder:
             RunError: the run is not finished.
             DamagedError: the file is damaged, or of another version.
         """
+        self._check_run()
         path = self.path / "result.json"
         if not path.is_file():
             raise RunError(
                 f"{self.path} holds no result.json: finish the run with --resume {self.path}"
             )
-        if self.holds_run:
-            self._require_plugins()
+        self._require_plugins()
         remedy = "remove it, and --resume writes it again"
         value = read_sealed(path, remedy)
         _checked(path, Result, value, remedy)

@@ -196,8 +196,8 @@ def _row(
 def few_networks_warnings(task_sets: Iterable[TaskSet]) -> Iterator[str]:
     """Yield a warning for every benchmark of which only few networks select the champion.
 
-    The standard deviation is that of Kendall's tau between unrelated rankings (Kendall and Gibbons,
-    "Rank Correlation Methods", 1990, section 4.3): sqrt(2 (2 n + 5) / (9 n (n - 1))).
+    The standard deviation of Kendall's tau between unrelated rankings of n networks without ties is
+    sqrt(2 (2 n + 5) / (9 n (n - 1))) (Kendall, Biometrika 1938).
     """
     for task_set in task_sets:
         n = len(task_set.indices("train"))

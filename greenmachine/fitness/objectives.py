@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from greenmachine.errors import ConfigError, RunError, one_line
+from greenmachine.errors import ConfigError, RunError, with_type
 from greenmachine.fitness.kendall import TauReference
 from greenmachine.fitness.measures import best_share, gain, places, spearman, tied, weighted_tau
 from greenmachine.parts import Part
@@ -218,8 +218,7 @@ class _OfFunction(Objective):
             else:
                 values = np.array([_number(function(row, truth)) for row in given], np.float64)
         except Exception as error:
-            said = f"{type(error).__name__}: {one_line(error, 200)}"
-            raise RunError(f"objective {self.scheme}: {said}") from error
+            raise RunError(f"objective {self.scheme}: {with_type(error, 200)}") from error
         found[some] = self.sign * values
         return found
 
@@ -314,10 +313,10 @@ def _check(function: Function, sign: float, name: str, vectorised: bool) -> None
             found = function(given, true)
             values = np.asarray(found, dtype=np.float64) if vectorised else [_number(found)]
         except Exception as error:
-            said = f"{type(error).__name__}: {one_line(error, 200)}"
             shape = given.shape
             raise ConfigError(
-                f"objective {name}: it fails on scores {shape} and accuracies {true.shape}: {said}"
+                f"objective {name}: it fails on scores {shape} and accuracies {true.shape}: "
+                f"{with_type(error, 200)}"
             ) from error
         if vectorised and np.shape(values) != (len(rows),):
             raise ConfigError(

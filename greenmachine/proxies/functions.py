@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any, NamedTuple
 
-from torch import nn
+from torch import Tensor, nn
 
 from greenmachine.errors import ConfigError
 from greenmachine.networks.batches import image_batch, label_batch, no_token_ids
@@ -16,7 +17,7 @@ from greenmachine.networks.untouched import all_finite, refuse_unreadable
 from greenmachine.neutral import neutral
 from greenmachine.proxies.types import FunctionProxy
 
-__all__ = ["NetworkScore", "evaluate_function", "function_score"]
+__all__ = ["NetworkScore", "evaluate_function", "function_score", "name_of"]
 
 
 class NetworkScore(NamedTuple):
@@ -72,7 +73,8 @@ def evaluate_function(
 
     Raises:
         ConfigError: images or labels are missing.
-        ValueError: the proxy cannot read this network, or images or labels are not a batch.
+        ValueError: the proxy cannot read this network, returned no number, or images or labels are
+            not a batch.
     """
     if not proxy.passes:
         images = labels = None
@@ -93,8 +95,25 @@ def evaluate_function(
         covered = None
         if proxy.layers_only:
             with fired_layers(model) as fired:
-                value = float(proxy.function(model, batch, target, seed))
+                value = _number(proxy, proxy.function(model, batch, target, seed))
             covered = coverage(model, fired, lambda: model(batch), seed)
         else:
-            value = float(proxy.function(model, batch, target, seed))
+            value = _number(proxy, proxy.function(model, batch, target, seed))
         return NetworkScore(value if all(finite) else math.nan, covered)
+
+
+def _number(proxy: FunctionProxy, value: Any) -> float:
+    """Return what a function returned as a number; a tensor may have a gradient."""
+    try:
+        if isinstance(value, str | bytes):
+            raise TypeError
+        return float(value.detach() if isinstance(value, Tensor) else value)
+    except (TypeError, ValueError, RuntimeError):
+        kind = type(value).__name__
+        raise ValueError(f"{proxy.name} returned {kind}, not a number") from None
+
+
+def name_of(function: Callable[..., Any]) -> str:
+    """Return the name of a function, of the function in a partial, or of the class of an object."""
+    inner = getattr(function, "func", function)
+    return str(getattr(inner, "__name__", type(inner).__name__))

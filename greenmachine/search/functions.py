@@ -15,18 +15,18 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from greenmachine.benchmarks import Benchmark
 from greenmachine.benchmarks.user_file import UserFile
 from greenmachine.errors import ConfigError
 from greenmachine.proxies import FunctionProxy
-from greenmachine.proxies.functions import evaluate_function
+from greenmachine.proxies.functions import evaluate_function, name_of
 from greenmachine.signals import CaptureSpec
 from greenmachine.signals.network_capture import build_network
 from greenmachine.signals.passes import noise_images
 
-__all__ = ["ArchFunction", "by_file", "check_file_function", "name_of"]
+__all__ = ["ArchFunction", "by_file", "check_file_function"]
 
 _OF_FILES = ("model", "arch", "images")
 _OF_OBJECTS = (*_OF_FILES, "labels", "seed")
@@ -79,11 +79,10 @@ class ArchFunction:
         if names is not None:
             bare: Any = proxy.function
 
-            def called(model: nn.Module, images: Any, labels: Any, seed: int) -> float:
+            def called(model: nn.Module, images: Any, labels: Any, seed: int) -> Any:
                 have = dict(zip(_OF_OBJECTS, (model, arch, images, labels, seed), strict=True))
                 by_name = {name: have[name] for name in names}
-                said = bare(**by_name) if names else bare(*(have[name] for name in _ORDER))
-                return float(said.detach() if isinstance(said, Tensor) else said)
+                return bare(**by_name) if names else bare(*(have[name] for name in _ORDER))
 
             proxy = replace(proxy, function=called)
         model = build_network(benchmark, arch, spec)
@@ -93,12 +92,6 @@ class ArchFunction:
         elif proxy.passes:
             images = noise_images((spec.batch, *benchmark.input_shape(spec.dataset)), spec.seed)
         return evaluate_function(proxy, model, images, labels, spec.seed).value
-
-
-def name_of(function: Callable[..., Any]) -> str:
-    """Return the name of a function, of the function in a partial, or of the class of an object."""
-    inner = getattr(function, "func", function)
-    return str(getattr(inner, "__name__", type(inner).__name__))
 
 
 def by_file(source: str, benchmark: Benchmark, spec: CaptureSpec, arch: str) -> float:

@@ -26,9 +26,9 @@ from greenmachine.benchmarks import Benchmark, load_benchmark
 from greenmachine.benchmarks.suggestions import Suggest
 from greenmachine.errors import ConfigError, DataError, GreenMachineError, RunError, one_line
 from greenmachine.interrupts import interrupts_held
+from greenmachine.proxies.functions import name_of
 from greenmachine.search.enumeration import enumerate_space
 from greenmachine.search.evaluator import Evaluated, NetworkEvaluator
-from greenmachine.search.functions import name_of
 from greenmachine.search.goals import Constraint, Objective, columns_of, read_goal
 from greenmachine.search.samplers import ABANDONED, make_sampler
 from greenmachine.search.scoring import check_columns, spec_of

@@ -14,7 +14,7 @@ from torch import nn
 
 from greenmachine.benchmarks import Benchmark, absolute_name, data_folder, load_benchmark
 from greenmachine.benchmarks.packed import PackedBenchmark, pack_benchmark
-from greenmachine.errors import GreenMachineError, RunError, one_line
+from greenmachine.errors import GreenMachineError, RunError, with_type
 from greenmachine.networks.layers import coverage
 from greenmachine.networks.untouched import float_like
 from greenmachine.signals.capture import KEEPS_VALUES, Layer
@@ -129,7 +129,7 @@ def attempt(index: int | str, work: Callable[[], Result]) -> Result | str:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a network may raise anything or call sys.exit; it scores NaN
-        return f"{type(error).__name__}: {one_line(error)}"
+        return with_type(error)
 
 
 @contextmanager

@@ -99,7 +99,8 @@ def test_loading_leaves_the_generators_and_settings_of_torch(folder: Path) -> No
     assert torch.equal(torch.get_rng_state(), state)
     greenmachine.load_model("nets_of_mine:double")
     assert torch.get_default_dtype() == torch.float32
-    assert greenmachine.load_model("nets_of_mine:net").weight.dtype == torch.float32  # type: ignore[union-attr]
+    weight = next(greenmachine.load_model("nets_of_mine:net").parameters())
+    assert weight.dtype == torch.float32
 
 
 @pytest.mark.parametrize(

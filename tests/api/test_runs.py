@@ -22,6 +22,7 @@ from greenmachine.benchmarks import Benchmark
 from greenmachine.callbacks import Generation
 from greenmachine.config import RunConfig
 from greenmachine.errors import ConfigError, DataError, RunError
+from greenmachine.export.run_export import export_run
 from tests.disguises import everything
 from tests.proxies.loading import load
 from tests.proxies.tiny_networks import SHAPE, network
@@ -156,16 +157,30 @@ def test_an_interrupted_run_goes_on(how: str, result: greenmachine.Result, tmp_p
     assert again.tau == result.tau
 
 
-def test_result_of_no_run_and_of_a_damaged_one(result: greenmachine.Result, tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="no folder"):
-        greenmachine.Result.open(tmp_path / "nowhere")
-    (tmp_path / "search").mkdir()
-    (tmp_path / "search" / "result.json").write_text("{}")  # as a search for networks has one
-    with pytest.raises(RunError, match="not the folder of a run"):
-        greenmachine.Result.open(tmp_path / "search")
+READERS: dict[str, Any] = {
+    "load_run": greenmachine.load_run,
+    "report": greenmachine.report,
+    "resume": lambda folder: greenmachine.Search.resume(folder),
+    "proxy": lambda folder: greenmachine.score(nn.Conv2d(3, 4, 3), folder, shape=(2, 3, 8, 8)),
+    "export": lambda folder: export_run(folder, folder / "proxy.py"),
+}
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_a_folder_that_is_no_run_is_called_what_it_is(
+    reader: str, result: greenmachine.Result, tmp_path: Path
+) -> None:
+    searched = tmp_path / "search"
+    searched.mkdir()
+    (searched / "result.json").write_text("{}")  # a search for networks leaves one
     shutil.copytree(result.folder, tmp_path / "seeds" / "seed-0")
-    with pytest.raises(RunError, match="seeds/seed-0"):
-        greenmachine.Result.open(tmp_path / "seeds")
+    for folder, says in ((searched, "holds no run"), (tmp_path / "seeds", "seed-0")):
+        with pytest.raises(RunError, match=says) as raised:
+            READERS[reader](folder)
+        assert "remove" not in str(raised.value) and "\n" not in str(raised.value)
+
+
+def test_result_of_a_damaged_run(result: greenmachine.Result, tmp_path: Path) -> None:
     folder = tmp_path / "damaged"
     shutil.copytree(result.folder, folder)
     opened = greenmachine.Result.open(folder)

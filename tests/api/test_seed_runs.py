@@ -14,7 +14,6 @@ import greenmachine
 from greenmachine.api.seed_runs import seeds_folder
 from greenmachine.callbacks import Generation
 from greenmachine.errors import ConfigError, RunError
-from tests.cli.conftest import Call, call  # noqa: F401 (a fixture)
 from tests.sealed import edit
 
 SETTINGS: dict[str, Any] = {
@@ -26,11 +25,6 @@ SETTINGS: dict[str, Any] = {
     "capture.options": {"cells": 1, "channels": 4},
     "evolution": {"population": 5, "generations": 1, "elites": 1},
 }
-WORDS = [
-    word
-    for key, value in {**SETTINGS, "tasks": "nats-tss"}.items()
-    for word in ("--set", f"{key}={json.dumps(value)}")
-]
 
 pytestmark = pytest.mark.usefixtures("synthetic_data")
 
@@ -167,53 +161,6 @@ def test_a_number_of_seeds_that_is_none_is_refused(seeds: Any, tmp_path: Path) -
     with pytest.raises(ConfigError, match="without resume"):
         greenmachine.evolve(resume=tmp_path, seeds=2)
     assert not (tmp_path / "run").exists()
-
-
-def test_command_prints_the_summary(
-    call: Call,  # noqa: F811
-    made: greenmachine.SeedRuns,
-    copy: Path,
-) -> None:
-    words = ["evolve", *WORDS, "--seed", "3", "--seeds", "2", "--out", str(copy)]
-    done = call(*words, "--json")
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == made.facts
-    shown = call(*words)
-    assert f"{made.tau.loc[('cifar10', 'champion'), ('test', 'mean')]:.3f} ±" in shown.stdout
-
-
-@pytest.mark.slow  # charts
-def test_the_runs_can_be_compared(
-    call: Call,  # noqa: F811
-    copy: Path,
-    tmp_path: Path,
-) -> None:
-    compared = call("report", "--compare", str(copy), "--out", "both.html")
-    assert compared.returncode == 0, compared.stderr
-    rows = [line.split() for line in compared.stdout.splitlines()]
-    assert rows == [["setting", "seed-3", "seed-4"], ["seed", "3", "4"]]
-    assert (tmp_path / "both.html").exists()
-
-
-@pytest.mark.parametrize(
-    ("words", "code", "says"),
-    [
-        (["--seeds", "0"], 2, "--seeds"),
-        (["--seeds", "many"], 2, "--seeds"),
-        (["--seeds", "2", "--resume", "runs/x"], 1, "without --resume"),
-        (["--seeds", "2", "--seed", "-1"], 1, "seed"),
-    ],
-)
-def test_mistakes_of_the_command_are_one_line(
-    call: Call,  # noqa: F811
-    words: list[str],
-    code: int,
-    says: str,
-) -> None:
-    done = call("evolve", *words)
-    assert done.returncode == code
-    (line,) = done.stderr.strip().splitlines()
-    assert says in line
 
 
 def test_default_folder_lies_beside_those_of_single_runs() -> None:
