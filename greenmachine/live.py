@@ -24,14 +24,14 @@ from rich.progress import (
 )
 from rich.text import Text
 
-__all__ = ["NotebookLive", "TimeLeft", "bar", "open_live", "watched"]
+__all__ = ["NotebookLive", "bar", "bars", "open_live", "watched"]
 
 _PAUSE = 0.25  # seconds between two pictures in a notebook
 _COLUMNS = 100  # width in a notebook, in characters
 _CODE = '<pre style="white-space:pre;overflow-x:auto;line-height:normal;margin:0">{code}</pre>'
 
 
-class TimeLeft(TimeRemainingColumn):
+class _TimeLeft(TimeRemainingColumn):
     """A column with the remaining time; empty if it is unknown."""
 
     def render(self, task: Task) -> Text:
@@ -94,6 +94,18 @@ def watched() -> bool:
     return console.is_terminal or console.is_jupyter
 
 
+def bars(console: Console, *, transient: bool = False) -> Progress:
+    """Return progress bars with a description, the counts and the remaining time.
+
+    Args:
+        console: where they are drawn.
+        transient: whether they are removed at the end.
+    """
+    shown = TextColumn("{task.description}", markup=False)
+    columns = (shown, BarColumn(), MofNCompleteColumn(), _TimeLeft())
+    return Progress(*columns, console=console, transient=transient, speed_estimate_period=300)
+
+
 @contextmanager
 def bar(what: str) -> Iterator[Callable[[int, int], None]]:
     """Yield a progress callback that draws a bar in a terminal or a notebook.
@@ -108,16 +120,14 @@ def bar(what: str) -> Iterator[Callable[[int, int], None]]:
     if live is None:
         yield lambda done, total: None
         return
-    shown = TextColumn("{task.description}", markup=False)
-    columns = (shown, BarColumn(), MofNCompleteColumn(), TimeLeft())
-    bars = Progress(*columns, console=console, speed_estimate_period=300)
-    task = bars.add_task(what, total=None)
+    drawn = bars(console)
+    task = drawn.add_task(what, total=None)
 
     def told(done: int, total: int) -> None:
-        bars.update(task, completed=done, total=total)
+        drawn.update(task, completed=done, total=total)
         live.refresh()
 
-    live.update(bars)
+    live.update(drawn)
     try:
         yield told
     finally:

@@ -8,18 +8,13 @@ from typing import Any
 from pydantic import PrivateAttr
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    TaskID,
-    TextColumn,
-)
 from rich.progress import Progress as Bars
+from rich.progress import TaskID
 from rich.table import Table
 from rich.text import Text
 
 from greenmachine.callbacks.base import Callback, Generation, Row, RunInfo
-from greenmachine.live import NotebookLive, TimeLeft, open_live
+from greenmachine.live import NotebookLive, bars, open_live
 
 __all__ = ["Progress"]
 
@@ -41,10 +36,7 @@ class Progress(Callback, scheme="progress"):
         console = _console()
         self._live = open_live(console)
         if self._live is not None:
-            columns = (BarColumn(), MofNCompleteColumn(), TimeLeft())
-            self._bars = Bars(
-                TextColumn("{task.description}", markup=False), *columns, console=console
-            )
+            self._bars = bars(console)
             self._tasks = {}
             self._draw(run.history)
 

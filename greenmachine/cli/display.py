@@ -14,12 +14,11 @@ import pandas as pd
 import typer
 from pandas.api import types
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
 from greenmachine.cli.console import plain_console
-from greenmachine.live import TimeLeft
+from greenmachine.live import bars
 from greenmachine.workers import Progress as Tasks
 
 __all__ = ["bar", "print_cost", "print_frame", "print_ranking", "print_seed_runs"]
@@ -35,9 +34,7 @@ def bar(console: Console, what: str) -> Iterator[Tasks]:
     if not console.is_terminal:
         yield _tenths(console, what)
         return
-    shown = TextColumn("{task.description}", markup=False)
-    columns = (shown, BarColumn(), MofNCompleteColumn(), TimeLeft())
-    with Progress(*columns, console=console, transient=True, speed_estimate_period=300) as progress:
+    with bars(console, transient=True) as progress:
         task = progress.add_task(what, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
