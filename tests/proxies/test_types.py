@@ -142,6 +142,7 @@ def result(**best: Any) -> dict[str, Any]:
 
 
 def test_resolve_a_run(tmp_path: Path) -> None:
+    write_sealed(tmp_path / "config.json", {})  # a folder without it holds no run
     write_sealed(tmp_path / "result.json", result())
     proxy = resolve(str(tmp_path))
     assert (proxy.name, proxy.expression, proxy.direction) == (tmp_path.name, TEXT, -1)
@@ -206,9 +207,10 @@ def test_files_that_are_no_proxy(tmp_path: Path, content: str, message: str) -> 
         (result(tau=None), "damaged"),
     ],
 )
-def test_folders_that_hold_no_run(
+def test_runs_without_a_sound_result(
     tmp_path: Path, content: str | dict[str, Any] | None, message: str
 ) -> None:
+    write_sealed(tmp_path / "config.json", {})
     if isinstance(content, str):
         (tmp_path / "result.json").write_text(content)
     elif content is not None:
