@@ -220,7 +220,7 @@ def proxies() -> str:
 
 
 def _proxy(facts: dict[str, Any]) -> str:
-    what = facts["words"] if facts["words"] != facts["expression"] else ""
+    what = facts["description"] if facts["description"] != facts["expression"] else ""
     lines = [f"\n### {facts['name']} {{#{facts['name']}}}\n", _TICKS.sub(r"`\1`", what)]
     if facts["expression"]:
         lines.append(f"\n```text\n{facts['expression']}\n```\n")

@@ -61,7 +61,7 @@ RUNS: dict[str, dict[str, Any]] = {
 
 def compare(name: str, changes: dict[str, Any]) -> dict[str, Any]:
     """Predict and measure a run."""
-    config = load_config(None, {**changes, "capture.keep": True, "seed": 2})
+    config = load_config(None, {**changes, "capture.keep_signals": True, "seed": 2})
     with tempfile.TemporaryDirectory(prefix="greenmachine-") as folder:
         run = Run(config, Path(folder) / "run", [])
         load = os.getloadavg()[0]

@@ -129,7 +129,7 @@ def rows(
             named.items(), scores(bank, family, places, texts), strict=True
         )
     }
-    for name, values in benchmark.trivial_scores(family.dataset, indices).items():
+    for name, values in benchmark.baseline_scores(family.dataset, indices).items():
         found[f"({name})"] = tau_row(values, accuracy, 1)
     return found
 

@@ -28,10 +28,10 @@ from greenmachine.files import replace_file
 from greenmachine.fitness import rank_row
 from greenmachine.language import parse
 from greenmachine.proxies import PROXIES, ExpressionProxy
-from greenmachine.proxies.joins import JOINS, joined_scores
+from greenmachine.proxies.combinations import COMBINATIONS, combined_scores
 
 PART = 20
-VKDNW, AZ_NAS = ("vkdnw", "trainable_layers"), JOINS["az_nas"].components
+VKDNW, AZ_NAS = ("vkdnw", "trainable_layers"), COMBINATIONS["az_nas"].components
 SCORED = {"vkdnw": VKDNW, "az": AZ_NAS, "both": (*VKDNW, *AZ_NAS)}
 PUBLISHED = {
     "flops": {"cifar10": 0.623, "cifar100": 0.586, "imagenet16-120": 0.545},
@@ -101,7 +101,7 @@ def report(benchmark: Benchmark, dataset: str, frame: pd.DataFrame) -> None:
     """Print a row for every column and for the aggregated scores."""
     columns = [name for name in frame if name not in ("index", "arch")]
     scores = {str(name): frame[name].to_numpy(np.float64) for name in columns}
-    scores |= joined_scores(scores)
+    scores |= combined_scores(scores)
     accuracy = benchmark.accuracy(dataset)[frame["index"]]
     rows = [
         {

@@ -82,7 +82,7 @@ def operations(benchmark: Benchmark) -> Iterator[Row]:
     pools = np.array([arch.count("avg_pool_3x3") for arch in benchmark.archs])
     outputs = sum(_CELLS * channels * side**2 for channels, side in _STAGES)
     for dataset in DATASETS:
-        flops = benchmark.trivial_scores(dataset, np.arange(len(benchmark)))["flops"]
+        flops = benchmark.baseline_scores(dataset, np.arange(len(benchmark)))["flops"]
         # The 16x16 images of ImageNet16-120 quarter the outputs.
         size = outputs * (benchmark.input_shape(dataset)[-1] / _STAGES[0][1]) ** 2
         for pool in (0, 1, 9):

@@ -23,7 +23,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from greenmachine.errors import ConfigError, one_line
 
-__all__ = ["Part", "told_faults"]
+__all__ = ["Part", "validation_message"]
 
 _WORDS = {"extra_forbidden": "there is no such setting"}  # pydantic's message is about code
 
@@ -101,7 +101,9 @@ class Part(BaseModel):
         try:
             made = cls.members[scheme].model_validate(settings)
         except ValidationError as error:
-            raise ValueError(f"{scheme}: {told_faults(error, cls.members[scheme])}") from None
+            raise ValueError(
+                f"{scheme}: {validation_message(error, cls.members[scheme])}"
+            ) from None
         assert isinstance(made, cls)
         return made
 
@@ -118,7 +120,7 @@ class Part(BaseModel):
         return {"scheme": self.scheme, **self.model_dump(mode="json")}
 
 
-def told_faults(error: ValidationError, settings: type[BaseModel] | None = None) -> str:
+def validation_message(error: ValidationError, settings: type[BaseModel] | None = None) -> str:
     """Return one line that describes invalid settings, each error after its location.
 
     Args:

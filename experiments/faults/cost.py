@@ -16,7 +16,7 @@ from experiments.faults.trial import command, forked
 __all__ = ["checksum_cost"]
 
 _WORDS = ["--seed", "1", "--set", "passes=[noise]", "--set", "evolution.generations=4"]
-_WORDS += ["--workers", "1", "--set", "capture.keep=true"]
+_WORDS += ["--workers", "1", "--set", "capture.keep_signals=true"]
 
 
 def checksum_cost(work: Path) -> dict[str, Any]:

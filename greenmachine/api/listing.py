@@ -178,7 +178,7 @@ def _proxies() -> list[dict[str, Any]]:
             "name": proxy.name,
             "origin": origin(PROXIES.module(proxy.name)),
             "direction": proxy.direction,
-            "description": proxy.words,
+            "description": proxy.description,
         }
         for proxy in PROXIES
     ]

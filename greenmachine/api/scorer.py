@@ -26,8 +26,8 @@ from greenmachine.networks.outputs import Output
 from greenmachine.networks.untouched import refuse_unreadable, untouched
 from greenmachine.neutral import neutral
 from greenmachine.proxies import ArchitectureProxy, FunctionProxy, Proxy, resolve
+from greenmachine.proxies.combinations import read_rank_sum
 from greenmachine.proxies.functions import NetworkScore, evaluate_function, name_of
-from greenmachine.proxies.joins import read_rank_sum
 from greenmachine.proxies.rank_sums import RankSum
 from greenmachine.signals.passes import noise_images
 from greenmachine.workers.gpus import deterministic_gpu, resolve_device

@@ -30,7 +30,7 @@ from greenmachine.benchmarks import Benchmark, short_name
 from greenmachine.errors import DamagedError, DataError, ExpressionError, RunError, one_line
 from greenmachine.files import read_sealed, sha256
 from greenmachine.language import Expression, parse
-from greenmachine.parts import told_faults
+from greenmachine.parts import validation_message
 from greenmachine.plugins import require_plugins
 from greenmachine.primitives.registry import LAYER_SCALAR
 
@@ -338,4 +338,4 @@ def _checked(path: Path, model: type[_Model], remedy: str) -> _Model:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        raise DamagedError(f"{path} is damaged ({told_faults(error)}): {remedy}") from None
+        raise DamagedError(f"{path} is damaged ({validation_message(error)}): {remedy}") from None

@@ -225,7 +225,7 @@ class Benchmark:
             return self._index.get(arch)
         return self._by_class.get(self.space.canonical(arch))
 
-    def trivial_scores(
+    def baseline_scores(
         self, dataset: str, indices: Sequence[int] | NDArray[np.int64] | None = None
     ) -> dict[str, NDArray[np.float64]]:
         """Return the baseline scores of networks, each (len(indices),).

@@ -65,6 +65,6 @@ def training_hours(benchmark: Benchmark, dataset: str) -> tuple[NDArray[np.float
                 return seconds / 3600, "by the clock, from the table"
     if benchmark.name not in _EPOCHS:
         return None
-    macs = 1e6 * benchmark.trivial_scores(dataset)["flops"]
+    macs = 1e6 * benchmark.baseline_scores(dataset)["flops"]
     flops = 3 * 2 * macs * _IMAGES[dataset] * _EPOCHS[benchmark.name]
     return flops / _PEAK / 3600, "a lower bound, for a V100 at its peak of 15.7 TFLOP/s (float32)"

@@ -182,7 +182,7 @@ def _print_seeds(table: pd.DataFrame) -> None:
         "proxy": table["proxy"],
         "seeds": table["seeds"].astype(int),
         "tau of one seed": _spread(table["tau_one_seed"], table["deviation_one_seed"]),
-        "the mean gains": _signed(table["cost_one_seed"]),
+        "the mean gains": _signed(table["gain_of_mean"]),
         "tau between two seeds": _numbers(table["tau_between_seeds"]),
     }
     print_frame(pd.DataFrame(shown))

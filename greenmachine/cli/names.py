@@ -142,7 +142,7 @@ def proxy_facts(proxy: Proxy) -> dict[str, Any]:
         "passes": list(proxy.passes),
         "spaces": spaces,
         "reference": proxy.reference,
-        "words": proxy.words,
+        "description": proxy.description,
         "notes": proxy.notes,
         **found,
     }

@@ -76,7 +76,7 @@ def print_facts(facts: Mapping[str, Any]) -> None:
     rows = {
         "formula": facts["expression"],
         "function": facts["function"],
-        "words": facts["words"] if facts["words"] != facts["expression"] else "",
+        "description": facts["description"] if facts["description"] != facts["expression"] else "",
         **{row: facts[row] for row in _DISCOVERY if row in facts},
         "direction": _GOOD[facts["direction"]],
         "passes": _passes(facts),

@@ -79,7 +79,7 @@ class CaptureConfig(Group):
         description="device for passes and evaluation: cpu; cuda, every GPU; cuda:1, one GPU; "
         "auto, every GPU if there is one, else the CPU",
     )
-    keep: bool = Field(
+    keep_signals: bool = Field(
         default=False, description="whether to keep the stored signals after the run has finished"
     )
     precision: Literal["float32", "bfloat16", "float16"] = Field(

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from greenmachine.config.run import RunConfig
 from greenmachine.errors import ConfigError, one_line
-from greenmachine.parts import Part, told_faults
+from greenmachine.parts import Part, validation_message
 from greenmachine.plugins import belongs, is_loaded, load_plugin, loaded_plugins
 
 __all__ = ["NO_YAML", "load_config", "with_plugins"]
@@ -84,7 +84,7 @@ def load_config(
         return with_plugins(RunConfig.model_validate(settings))
     except ValidationError as error:
         where = source if isinstance(source, Path) else "settings"
-        raise ConfigError(f"{where}: {told_faults(error, RunConfig)}") from None
+        raise ConfigError(f"{where}: {validation_message(error, RunConfig)}") from None
 
 
 def _written(group: BaseModel) -> dict[str, Any]:

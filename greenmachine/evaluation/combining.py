@@ -14,7 +14,7 @@ import pandas as pd
 from greenmachine.errors import ConfigError
 from greenmachine.evaluation.score_file import direction_of, score_columns, seed_columns
 from greenmachine.proxies import Proxy, resolve
-from greenmachine.proxies.joins import read_rank_sum
+from greenmachine.proxies.combinations import read_rank_sum
 from greenmachine.proxies.rank_sums import RankSum
 
 __all__ = ["proxies_and_sums", "rank_sums_of", "sums_among", "with_rank_sums"]

@@ -13,7 +13,7 @@ from greenmachine.errors import ConfigError
 from greenmachine.evaluation.combining import sums_among, with_rank_sums
 from greenmachine.evaluation.seeds import seed_table
 from greenmachine.fitness import rank_row
-from greenmachine.proxies.joins import joined_scores
+from greenmachine.proxies.combinations import combined_scores
 
 __all__ = ["LEAST_RANKED", "ONE_SEED", "seed_row", "tau_table"]
 
@@ -39,7 +39,7 @@ def tau_table(
     Returns:
         ``proxy``, ``direction`` and the columns of ``greenmachine.fitness.rank_row``. The table
         also has rows for the combinations that can be computed from the columns
-        (``greenmachine.proxies.joins``), for the baselines on the same networks (names in
+        (``greenmachine.proxies.combinations``), for the baselines on the same networks (names in
         brackets), and for :func:`seed_row`. For a proxy with several seeds the mean score is
         ranked, and the columns of ``greenmachine.evaluation.seeds.seed_table`` are added; they are
         NaN for other rows.
@@ -58,9 +58,9 @@ def tau_table(
         for name, direction in directions.items()
     }
     whole = {name: direction * scores for name, (scores, direction) in columns.items()}
-    columns |= {name: (scores, 1) for name, scores in joined_scores(whole).items()}
-    trivial = benchmark.trivial_scores(dataset, indices)
-    columns |= {f"({name})": (scores, 1) for name, scores in trivial.items()}
+    columns |= {name: (scores, 1) for name, scores in combined_scores(whole).items()}
+    baselines = benchmark.baseline_scores(dataset, indices)
+    columns |= {f"({name})": (scores, 1) for name, scores in baselines.items()}
     rows = [
         {"proxy": name, "direction": direction, **rank_row(scores, accuracy, direction)}
         for name, (scores, direction) in columns.items()

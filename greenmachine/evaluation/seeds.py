@@ -36,7 +36,7 @@ __all__ = [
 
 Floats = npt.NDArray[np.float64]
 
-OF_SEEDS = ("seeds", "tau_one_seed", "deviation_one_seed", "cost_one_seed", "tau_between_seeds")
+OF_SEEDS = ("seeds", "tau_one_seed", "deviation_one_seed", "gain_of_mean", "tau_between_seeds")
 """Columns of :func:`seed_table`, without ``proxy``."""
 
 
@@ -146,7 +146,7 @@ def seed_table(
 
     Returns:
         ``proxy``; ``seeds``, the number of seeds; ``tau_one_seed`` and ``deviation_one_seed``, the
-        mean and standard deviation over the seeds of tau-b of one seed's scores; ``cost_one_seed``,
+        mean and standard deviation over the seeds of tau-b of one seed's scores; ``gain_of_mean``,
         tau of the mean score minus ``tau_one_seed``; and ``tau_between_seeds``, the mean tau-b
         between the scores of two seeds over all pairs, which is 1 if the seed does not matter.
         Failed networks rank below all others. A value is NaN if all scores of a seed are tied.
@@ -166,7 +166,7 @@ def seed_table(
                 "seeds": len(columns),
                 "tau_one_seed": float(taus.mean()),
                 "deviation_one_seed": deviation(taus),
-                "cost_one_seed": together - float(taus.mean()),
+                "gain_of_mean": together - float(taus.mean()),
                 "tau_between_seeds": _between(scores, direction),
             }
         )

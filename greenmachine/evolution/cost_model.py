@@ -156,7 +156,7 @@ class Forecast:
         plan: its size.
         seconds: by phase: start, capture, tensors, communication, above, test.
         total_seconds: of all phases.
-        disk_bytes: of the signals; they are removed at the end unless ``capture.keep``.
+        disk_bytes: of the signals; they are removed at the end unless ``capture.keep_signals``.
         memory_bytes: of all processes on one machine.
         calibration_seconds: duration of the calibration.
     """

@@ -96,7 +96,7 @@ class Run:
         self._seconds = 0.0
         self._energy = Energy()
         self._rows: list[dict[str, int | float]] = []
-        self._words: list[dict[str, int | float]] = []
+        self._primitives: list[dict[str, int | float]] = []
 
     @classmethod
     def resume(cls, folder: Path, *callbacks: Callback, config: RunConfig | None = None) -> Run:
@@ -147,7 +147,7 @@ class Run:
             self._check_data()
             # What a kill left behind the result goes, where the folder may be written.
             with suppress(RunError, OSError), self.folder.held():
-                self.folder.go_on(keep_signals=self.config.capture.keep)
+                self.folder.go_on(keep_signals=self.config.capture.keep_signals)
             self.callbacks.on_message(f"{self.folder.path} is finished")
             return finished
         self.callbacks.check()
@@ -223,7 +223,7 @@ class Run:
             row = row_of(search, {**train.counts(), **spent})
             self._rows.append(row)
             trees = [individual.expression for individual in search.population]
-            self._words.append(words_of(search.generation, trees))
+            self._primitives.append(words_of(search.generation, trees))
             self.folder.save(self._checkpoint(search))
             tensors, evaluated = train.seconds + validation.seconds, train.counts()["evaluated"]
             self.spent.append((self.clock() - captured, tensors, evaluated))
@@ -256,7 +256,7 @@ class Run:
         result |= (drawn + meter.read()).facts()
         self.folder.finish(scores, result)
         evaluators.forget()
-        if not config.capture.keep:
+        if not config.capture.keep_signals:
             self.folder.drop_signals()
         for warning in degenerate_warnings(scores, result):
             self.callbacks.on_message(warning)
@@ -391,7 +391,7 @@ class Run:
                 f"{self.folder.path}/checkpoint.json does not fit this run ({one_line(error)}): "
                 "start again in another --out"
             ) from None
-        self._rows, self._words = list(saved.history), list(saved.words)
+        self._rows, self._primitives = list(saved.history), list(saved.primitives)
         self._seconds = saved.seconds
         self.callbacks.on_message(f"resuming after generation {search.generation}")
 
@@ -400,7 +400,7 @@ class Run:
             {
                 "search": search.state(),
                 "history": self._rows,
-                "words": self._words,
+                "primitives": self._primitives,
                 "seconds": self._seconds,
                 "energy": self._energy.facts().get("energy", {}),
             }

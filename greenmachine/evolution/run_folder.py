@@ -5,10 +5,10 @@
 | ``config.json`` | settings and seed expressions | once; again when the run is extended |
 | ``manifest.json`` | code, packages, hardware, samples, checksums of the data | once |
 | ``checkpoint.json`` | the whole state of the search | after every generation |
-| ``history.csv``, ``words.csv``, ``hall_of_fame.json`` | the same, for people | after it |
+| ``history.csv``, ``primitives.csv``, ``hall_of_fame.json`` | the same, for people | after it |
 | ``scores.parquet`` | the scores of every network | at the end |
 | ``result.json`` | champion, its taus, costs | last: a run that has it is finished |
-| ``signals/`` | the signal store | removed at the end, unless ``capture.keep`` |
+| ``signals/`` | the signal store | removed at the end, unless ``capture.keep_signals`` |
 
 **One state.** The results so far are only in ``checkpoint.json``, which is replaced by one rename.
 The three files that are derived from it are for people and spreadsheets. Nothing here reads them,
@@ -62,7 +62,7 @@ __all__ = [
     "SearchState",
 ]
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 """Of the files; those of another are refused."""
 
 _SIGNALS = "signals"
@@ -145,15 +145,15 @@ class Checkpoint(_Strict):
     Attributes:
         search: state of the search.
         history: one row per generation.
-        words: how many individuals contain each primitive and signal, one row per generation.
+        primitives: how many individuals contain each primitive and signal, one row per generation.
         seconds: wall time so far.
         energy: energy so far; see ``greenmachine.energy.Energy.facts``.
     """
 
-    format: Literal[3] = FORMAT
+    format: Literal[4] = FORMAT
     search: SearchState
     history: list[dict[str, int | float]] = Field(min_length=1)
-    words: list[dict[str, int | float]] = Field(min_length=1)
+    primitives: list[dict[str, int | float]] = Field(min_length=1)
     seconds: float
     energy: _EnergyFacts = _EnergyFacts()
 
@@ -161,7 +161,7 @@ class Checkpoint(_Strict):
 class Description(_Strict):
     """The definition of a run: settings, seed expressions, SHA-256 of its plugins."""
 
-    format: Literal[3] = FORMAT
+    format: Literal[4] = FORMAT
     plugins: dict[str, str] = {}
     config: RunConfig = Field(strict=False)
     seeds: list[str]
@@ -217,7 +217,7 @@ class Manifest(Origin):
 
     model_config = ConfigDict(extra="allow")
 
-    format: Literal[3] = FORMAT
+    format: Literal[4] = FORMAT
     created: str
     git: str | None
     seed: int
@@ -261,7 +261,7 @@ class Result(_Strict):
 
     model_config = ConfigDict(extra="allow")
 
-    format: Literal[3] = FORMAT
+    format: Literal[4] = FORMAT
     name: str
     benchmarks: list[str] = Field(min_length=1)
     tasks: list[str] = Field(min_length=1)
@@ -513,7 +513,7 @@ class RunFolder:
         hall = [famous.model_dump(mode="json") for famous in saved.search.hall]
         for name, text in {
             "history.csv": _table(saved.history, missing=None),
-            "words.csv": _table(saved.words, missing=0),
+            "primitives.csv": _table(saved.primitives, missing=0),
             "hall_of_fame.json": json.dumps(hall, indent=2, allow_nan=False) + "\n",
         }.items():
             path = self.path / name

@@ -142,7 +142,7 @@ def score_table(
                 "index": indices,
                 "accuracy": accuracy[indices],
                 "champion": scores[sample],
-                **task_set.benchmark.trivial_scores(dataset, indices),
+                **task_set.benchmark.baseline_scores(dataset, indices),
             }
         )
         for sample, indices in vars(task_set.split).items()

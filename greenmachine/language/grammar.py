@@ -73,7 +73,7 @@ class Grammar:
         terminals = language.terminals(passes)
         words = [
             primitive
-            for primitive in language.words
+            for primitive in language.registry
             if primitive.name not in language.closing
             and belongs(primitive.function.__module__, plugins)
         ]

@@ -30,7 +30,7 @@ class Language:
 
     Attributes:
         name: its name.
-        words: its primitives.
+        registry: its primitives.
         passes: whether a run chooses passes of the registry; otherwise the language has its own.
         terminals: returns the kind of every terminal of a run, by name, for its passes.
         numbers: the numbers that a random tree may contain.
@@ -40,7 +40,7 @@ class Language:
     """
 
     name: str
-    words: Registry
+    registry: Registry
     passes: bool
     terminals: Callable[[Sequence[str]], dict[str, str]]
     numbers: tuple[float, ...] = ()

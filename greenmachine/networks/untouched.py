@@ -287,13 +287,13 @@ def no_checkpoints() -> Iterator[None]:
     It computes layers a second time in the backward pass, and its reentrant form does not support
     ``torch.autograd.grad``. The numbers are those of a direct call.
     """
-    plain: dict[str, Any] = {
-        "CheckpointFunction": PlainCall,
-        "_checkpoint_without_reentrant_generator": nothing_around,
-    }
-    before = {name: vars(checkpoint)[name] for name in plain if name in vars(checkpoint)}
+    plain: dict[str, Any] = {"CheckpointFunction": PlainCall}
+    for name in vars(checkpoint):  # torch 2.14 has a second generator, with a longer name
+        if name.startswith("_checkpoint_without_reentrant_generator"):
+            plain[name] = nothing_around
+    before = {name: vars(checkpoint)[name] for name in plain}
     try:
-        vars(checkpoint).update({name: plain[name] for name in before})
+        vars(checkpoint).update(plain)
         yield
     finally:
         vars(checkpoint).update(before)

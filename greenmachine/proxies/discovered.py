@@ -57,8 +57,8 @@ EVOLVED: tuple[EvolvedProxy, ...] = (
         "early_half_sum(min_eigenvalue(filter_cosine(log1p_abs(noise_weight_grad)))), "
         "sum_layers(median_eigenvalue(signed_log1p(filter_correlation(noise_weight_grad)))))",
         reference="this project, experiments/single/nats_tss_cifar10.yaml",
-        words="A product that measures how different the gradients of a layer's filters are when "
-        "the images are noise. The first factor sums, over the first half of the layers, the "
+        description="A product that measures how different the gradients of a layer's filters are "
+        "when the images are noise. The first factor sums, over the first half of the layers, the "
         "smallest eigenvalue of the cosine similarities of log(1 + |gradient|). The second sums, "
         "over all layers, the median eigenvalue of the filters' correlations, on a logarithmic "
         "scale.",
@@ -76,12 +76,12 @@ EVOLVED: tuple[EvolvedProxy, ...] = (
         "noise_input))))), square(tanh(signed_log1p(early_half_sum(median_eigenvalue("
         "filter_cosine(log1p_abs(noise_weight_grad))))))))",
         reference="this project, experiments/third/gm_tss.yaml",
-        words="A sum of two terms, both measured on noise images. The first is how independent the "
-        "channels of a layer's input are: the smallest eigenvalue of their correlations (MeCo at "
-        "the layer inputs), weighted by depth, at the layer where this is largest. The second is "
-        "how different the gradients of the filters are: the median eigenvalue of the cosine "
-        "similarities of log(1 + |gradient|), summed over the first half of the layers, with "
-        "saturation.",
+        description="A sum of two terms, both measured on noise images. The first is how "
+        "independent the channels of a layer's input are: the smallest eigenvalue of their "
+        "correlations (MeCo at the layer inputs), weighted by depth, at the layer where this is "
+        "largest. The second is how different the gradients of the filters are: the median "
+        "eigenvalue of the cosine similarities of log(1 + |gradient|), summed over the first half "
+        "of the layers, with saturation.",
         maths="max_l((l / L) √|λ_min(corr X_l)|) + tanh²(log(1 + Σ_{l ≤ L/2} "
         "λ_med(cos(log(1 + |G_l|))))), where X_l are the inputs of layer l by channel, and row i "
         "of G_l is the gradient of filter i of layer l",
@@ -100,10 +100,10 @@ EVOLVED: tuple[EvolvedProxy, ...] = (
         "signed_log1p(filter_cosine(log1p_abs(noise_weight_grad))))))), signed_sqrt("
         "mean_log_layers(depth))))",
         reference="this project, experiments/single/nats_tss_imagenet16.yaml",
-        words="The same two quantities as gm_tss, independent input channels deep in the network "
-        "and different filter gradients early in it, but multiplied, and multiplied by a factor "
-        "that grows with the number of layers. The score is at most the independence of the "
-        "channels at the layer where it is largest, without weighting by depth.",
+        description="The same two quantities as gm_tss, independent input channels deep in the "
+        "network and different filter gradients early in it, but multiplied, and multiplied by a "
+        "factor that grows with the number of layers. The score is at most the independence of "
+        "the channels at the layer where it is largest, without weighting by depth.",
         maths="min(max_l √λ_l, max_l √((l / L) √λ_l) · tanh(Σ_{l ≤ L/2} "
         "λ_med(s(cos(log(1 + |G_l|))))) · √(mean_l log l)), where λ_l = λ_min(corr X_l), X_l are "
         "the inputs of layer l by channel, row i of G_l is the gradient of filter i of layer l, "
@@ -121,9 +121,9 @@ EVOLVED: tuple[EvolvedProxy, ...] = (
         "mean_layers(log1p_abs(times_depth(previous_layer(previous_layer(previous_layer("
         "std(weight))))))))",
         reference="this project, experiments/single/nats_sss_cifar10.yaml",
-        words="The effective rank of the Gram matrix of the filters' sixth powers, summed over the "
-        "layers, divided by a mean, weighted by depth, of the standard deviation of the weights "
-        "three layers earlier.",
+        description="The effective rank of the Gram matrix of the filters' sixth powers, summed "
+        "over the layers, divided by a mean, weighted by depth, of the standard deviation of the "
+        "weights three layers earlier.",
         maths="Σ_l exp(H(λ(V_l V_lᵀ))) / mean_l log(1 + (l / L) std(W_{l−3})), where row i of V_l "
         "are the sixth powers of the weights of filter i of layer l, W_{l−3} are the weights "
         "three layers before (the first where there is none), and H is the entropy of the "
@@ -143,10 +143,10 @@ EVOLVED: tuple[EvolvedProxy, ...] = (
         "signed_log1p(filter_cosine(weight))))))), signed_log1p(late_half_sum("
         "normalise_layers(previous_layer(log_abs(numel(noise_weight_grad)))))))",
         reference="this project, experiments/single/nats_sss_cifar100.yaml",
-        words="The effective rank of the filters' correlations, summed with weights that grow with "
-        "the third power of depth. It is divided by a mean, weighted by depth, of the overlap of "
-        "the filters, and by the share that the layers before the last half have in the sum of "
-        "log(number of weights).",
+        description="The effective rank of the filters' correlations, summed with weights that "
+        "grow with the third power of depth. It is divided by a mean, weighted by depth, of the "
+        "overlap of the filters, and by the share that the layers before the last half have in "
+        "the sum of log(number of weights).",
         maths="Σ_l (l³ / L) exp(H(λ(corr W_l))) / (Σ_l l · mean_{i≠j} "
         "|tanh(s(cos(W_l)_ij))|² / Σ_l l) / s(Σ_{l > L/2} p_{l−1}), p_l = log|W_l| / "
         "Σ_k log|W_k|, where row i of W_l are the weights of filter i of layer l, "
@@ -166,9 +166,9 @@ EVOLVED: tuple[EvolvedProxy, ...] = (
         "filter_cosine(noise_weight_grad))))))",
         reference="this project, experiments/single/nats_sss_imagenet16.yaml",
         direction=-1,
-        words="The squared mean of the layers' weight standard deviations, divided by the product "
-        "of two terms: the spectral entropy of the last layer's filter correlations, and the "
-        "effective rank of the filter gradients summed over all layers except the last. A low "
+        description="The squared mean of the layers' weight standard deviations, divided by the "
+        "product of two terms: the spectral entropy of the last layer's filter correlations, and "
+        "the effective rank of the filter gradients summed over all layers except the last. A low "
         "score is good.",
         maths="(mean_l std(W_l))² / (H(λ(corr W_L)) · Σ_l exp(H(λ(cos G_{l−1})))), where row i of "
         "W_l are the weights of filter i of layer l and of G_l the gradients of them (of the "
@@ -186,7 +186,7 @@ EVOLVED: tuple[EvolvedProxy, ...] = (
         expression="mul(mean_layers(square(entropy(weight))), std_layers(signed_sqrt("
         "cumulative_sum(entropy(weight)))))",
         reference="this project, experiments/single/nats_sss_stratified.yaml",
-        words="The mean of the squared entropies of the layers' weights, times the standard "
+        description="The mean of the squared entropies of the layers' weights, times the standard "
         "deviation over the layers of the square root of their cumulative sum.",
         maths="mean_l E_l² · std_l √(Σ_{k ≤ l} E_k), E_l = −Σ_i p_i log p_i, "
         "p_i = w_i² / Σ_j w_j², where w_i are the weights of layer l",
@@ -204,10 +204,10 @@ EVOLVED: tuple[EvolvedProxy, ...] = (
         "filter_correlation(weight)), 3.0))), sum_layers(effective_rank(filter_correlation("
         "noise_weight_grad)))))",
         reference="this project, experiments/third/gm_sss.yaml",
-        words="A negative mean, weighted by depth, of the smallest weight three layers earlier, "
-        "divided by the product of two terms: the square root of the effective rank of the last "
-        "layer's filters plus 3, and the effective rank of the filter gradients on noise images, "
-        "summed over the layers. The score is negative, and a high score is good.",
+        description="A negative mean, weighted by depth, of the smallest weight three layers "
+        "earlier, divided by the product of two terms: the square root of the effective rank of "
+        "the last layer's filters plus 3, and the effective rank of the filter gradients on noise "
+        "images, summed over the layers. The score is negative, and a high score is good.",
         maths="−N / (√(r(W_L) + 3) · Σ_l r(G_l)), N = −mean_l (l / L) min(W_{l−3}), r(M) = "
         "exp(H(λ(corr M))), where row i of W_l are the weights of filter i of layer l and of G_l "
         "the gradients of them (the first layer stands for those before it), and H is the entropy "
@@ -227,9 +227,10 @@ EVOLVED: tuple[EvolvedProxy, ...] = (
         "sum_layers(effective_rank(filter_correlation(noise_weight_grad)))), mean_layers("
         "times_depth(previous_layer(previous_layer(previous_layer(std(weight)))))))",
         reference="this project, experiments/third/gm_any.yaml",
-        words="The effective rank of the filter gradients on noise images, summed over the layers, "
-        "times the square root of the effective rank of the last layer's filters, divided by a "
-        "mean, weighted by depth, of the standard deviation of the weights three layers earlier.",
+        description="The effective rank of the filter gradients on noise images, summed over the "
+        "layers, times the square root of the effective rank of the last layer's filters, divided "
+        "by a mean, weighted by depth, of the standard deviation of the weights three layers "
+        "earlier.",
         maths="√r(W_L) · Σ_l r(G_l) / mean_l((l / L) std(W_{l−3})), r(M) = exp(H(λ(corr M))), "
         "where row i of W_l are the weights of filter i of layer l and of G_l the gradients of "
         "them (the first layer stands for those before it), and H is the entropy of the "
@@ -251,9 +252,9 @@ EVOLVED: tuple[EvolvedProxy, ...] = (
         "log1p_abs(min_eigenvalue(filter_correlation(signed_log1p(noise_weight_grad)))))))))",
         direction=-1,
         reference="this project, experiments/families.py",
-        words="A product of three factors. The first is the mean effective rank of the filter "
-        "gradients times the number of positions of all feature maps, to the third power. The "
-        "second is the log determinant of the Gram matrix of the images, computed from the "
+        description="A product of three factors. The first is the mean effective rank of the "
+        "filter gradients times the number of positions of all feature maps, to the third power. "
+        "The second is the log determinant of the Gram matrix of the images, computed from the "
         "gradients of the layers' inputs; it is negative. The third is the smallest eigenvalue of "
         "the correlations of the filters' gradients, on a logarithmic scale, summed over the "
         "layers. A low score is good.",
@@ -279,8 +280,8 @@ EVOLVED: tuple[EvolvedProxy, ...] = (
         "filter_correlation(signed_log1p(noise_weight_grad)))))",
         direction=-1,
         reference="this project, `greenmachine evolve`",
-        words="The similarity of the images of a batch in the network's activations, times how "
-        "different the gradients of a layer's filters are. A low score is good.",
+        description="The similarity of the images of a batch in the network's activations, times "
+        "how different the gradients of a layer's filters are. A low score is good.",
         maths="−⟨Σ_l min(K(Y_l), K(X'_l), a(Y'_l)), √σ(Σ_l corr(Y'_l))⟩ · mean_l λ_min(corr("
         "s(G_l))), where X' are inputs and Y' normalised outputs on noise, Y those on images, K "
         "the mean products of images, a the number of features in whose signs two images agree, "

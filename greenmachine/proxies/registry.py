@@ -45,7 +45,7 @@ def register_proxy(
     layers_only: bool = False,
     direction: int = 1,
     reference: str = "",
-    words: str = "",
+    description: str = "",
     notes: str = "",
 ) -> Callable[[Function], Function]: ...
 
@@ -71,8 +71,8 @@ def register_proxy(
         needs_labels: whether it takes the labels of the data pass.
         layers_only: whether it reads only convolutions and linear layers.
         described: ``direction`` (1 if a high score is good, -1 if a low score is good),
-            ``reference``, ``words`` (the formula in one sentence; by default the expression, or the
-            first line of the function's docstring) and ``notes``.
+            ``reference``, ``description`` (the formula in one sentence; by default the expression,
+            or the first line of the function's docstring) and ``notes``.
 
     Returns:
         ``proxy``, unchanged, or a decorator that returns its function unchanged.
@@ -99,8 +99,8 @@ def register_proxy(
                 raise ConfigError(
                     f"proxy {given.name!r} has its own description: give it as the only argument"
                 )
-            wordless = isinstance(given, ExpressionProxy) and not given.words
-            PROXIES.add(replace(given, words=given.expression) if wordless else given, module)
+            wordless = isinstance(given, ExpressionProxy) and not given.description
+            PROXIES.add(replace(given, description=given.expression) if wordless else given, module)
             return given
         if not callable(given):
             raise ConfigError(f"{given!r} is not a proxy: give a proxy or a function")
@@ -112,7 +112,7 @@ def register_proxy(
             passes=(images,) if isinstance(images, str) else tuple(images),
             needs_labels=needs_labels,
             layers_only=layers_only,
-            **{"words": (given.__doc__ or "").strip().partition("\n")[0], **described},
+            **{"description": (given.__doc__ or "").strip().partition("\n")[0], **described},
         )
         PROXIES.add(made, module)
         return given

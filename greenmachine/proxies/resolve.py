@@ -11,7 +11,7 @@ from typing import Any
 
 from greenmachine.errors import ConfigError, ExpressionError, RunError, one_line
 from greenmachine.language import parse
-from greenmachine.proxies.joins import read_rank_sum
+from greenmachine.proxies.combinations import read_rank_sum
 from greenmachine.proxies.registry import PROXIES
 from greenmachine.proxies.types import ExpressionProxy, Proxy
 
@@ -59,7 +59,7 @@ def resolve(text: str) -> Proxy:
     return ExpressionProxy(
         name=expression,
         expression=expression,
-        words=expression,
+        description=expression,
         notes="A high score counts as good.",
     )
 
@@ -129,5 +129,5 @@ def _read(name: str, expression: Any, direction: Any, path: Path, remedy: str) -
         reason = str(error).splitlines()[0]
         raise ConfigError(f"{path}: the expression does not parse: {reason}") from None
     return ExpressionProxy(
-        name=name, expression=text, direction=int(direction), reference=str(path), words=text
+        name=name, expression=text, direction=int(direction), reference=str(path), description=text
     )

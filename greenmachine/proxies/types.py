@@ -56,14 +56,14 @@ class _Described:
         name: its name on the command line.
         direction: 1 if a high score is good, -1 if a low score is good.
         reference: who proposed it, and where.
-        words: its formula in one sentence.
+        description: its formula in one sentence.
         notes: its deviations from the reference, and its assumptions.
     """
 
     name: str
     direction: int = 1
     reference: str = ""
-    words: str = ""
+    description: str = ""
     notes: str = ""
 
 

@@ -49,7 +49,7 @@ def read_record(folder: Path) -> Record:
             tau=_taus(result, datasets) if result else _taus_so_far(hall[0], datasets),
             samples=_sizes(manifest["samples"], datasets),
             scores=_scores(run.scores(), datasets) if result else None,
-            words=pd.DataFrame(saved.words if saved else []).fillna(0).astype(float),
+            primitives=pd.DataFrame(saved.primitives if saved else []).fillna(0).astype(float),
             front=equations(saved) if saved else (),
         )
     except (ValueError, TypeError, LookupError, AttributeError) as error:

@@ -48,7 +48,7 @@ class Record:
         tau: tau of the champion and the baselines; on test only if the run is finished.
         samples: number of networks by sample and data set.
         scores: the scores of every network, see ``evolution/summary.py``; None without the file.
-        words: number of individuals that contain each primitive, one row per generation, with
+        primitives: number of individuals that contain each primitive, one row per generation, with
             ``population``.
         front: the best formula of each size, the smallest first.
     """
@@ -62,7 +62,7 @@ class Record:
     tau: Taus
     samples: Mapping[str, Mapping[str, int]]
     scores: pd.DataFrame | None
-    words: pd.DataFrame | None
+    primitives: pd.DataFrame | None
     front: Sequence[Equation] = ()
 
     @property

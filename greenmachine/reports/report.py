@@ -51,7 +51,7 @@ def _page(record: Record) -> str:
     nodes, fault = _parsed(record.champion.expression)
     tables = {"history": charts.history_table(record.history)}
     usage = None
-    if record.words is not None and len(shares := charts.usage_table(record.words)):
+    if record.primitives is not None and len(shares := charts.usage_table(record.primitives)):
         tables["usage"] = shares
         usage = charts.usage(shares, [node.op for node in nodes])
     if record.front:

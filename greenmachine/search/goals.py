@@ -27,7 +27,7 @@ from greenmachine.proxies import (
     Proxy,
     resolve,
 )
-from greenmachine.proxies.joins import read_rank_sum
+from greenmachine.proxies.combinations import read_rank_sum
 from greenmachine.proxies.rank_sums import RankSum
 from greenmachine.search.functions import ArchFunction
 

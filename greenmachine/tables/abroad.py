@@ -28,7 +28,7 @@ from greenmachine.evaluation.ranking import ONE_SEED, seed_row
 from greenmachine.fitness import directed_tau, tau_difference_error
 from greenmachine.language import parse
 from greenmachine.proxies import PROXIES, ArchitectureProxy, ExpressionProxy
-from greenmachine.proxies.joins import joined_scores
+from greenmachine.proxies.combinations import combined_scores
 from greenmachine.tables.base import Bar, Column, Drawing, Table, long_table
 from greenmachine.tables.plan import EVOLVED_PLAN, PLAN, Group
 from greenmachine.tables.pool import Pool
@@ -167,9 +167,9 @@ def _pool(stored: Stored, family: Family) -> tuple[Pool, Floats] | None:
         name: direction_of(frame, name) * frame[name].to_numpy(dtype=np.float64)
         for name in score_columns(frame)
     }
-    scores |= joined_scores(scores)
-    trivial = benchmark.trivial_scores(DATASET, indices)
-    scores |= {f"({name})": values for name, values in trivial.items()}
+    scores |= combined_scores(scores)
+    baselines = benchmark.baseline_scores(DATASET, indices)
+    scores |= {f"({name})": values for name, values in baselines.items()}
     accuracy = benchmark.accuracy(DATASET)[indices]
     return Pool(accuracy, scores), benchmark.seed_accuracies(DATASET)[:, indices]
 
@@ -248,7 +248,7 @@ def _means(table: pd.DataFrame) -> Iterator[dict[str, object]]:
 TABLE = Table(
     name="abroad",
     title="Proxies on other families of networks",
-    words=f"""\
+    introduction=f"""\
 {NETWORKS} random networks of every family, no two of them isomorphic, on CIFAR-10. Those of
 NAS-Bench-101 are built with a quarter of their width, all others at full width. τ is Kendall's
 tau-b with the true accuracy, in the direction stated for the proxy, with its jackknife standard

@@ -82,7 +82,7 @@ class Table:
     Attributes:
         name: name on the command line, and of its files.
         title: heading.
-        words: text above the table.
+        introduction: text above the table.
         rows: computes the long rows, with ``COLUMNS``, from stored scores.
         columns: columns of the Markdown.
         drawing: the figure.
@@ -92,7 +92,7 @@ class Table:
 
     name: str
     title: str
-    words: str
+    introduction: str
     rows: Callable[[Stored], pd.DataFrame]
     columns: tuple[Column, ...]
     drawing: Drawing

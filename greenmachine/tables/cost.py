@@ -167,7 +167,7 @@ def _rows(stored: Stored) -> pd.DataFrame:
 TABLE = Table(
     name="cost",
     title="What a score costs",
-    words="""\
+    introduction="""\
 CPU seconds of one core for one network at full depth, on CIFAR-10: mean and standard deviation over
 random networks. Each proxy is measured alone, with a batch of 16 images (8 for `ntk` and
 `gradsign`). The time includes building the network, whose share is in the row `(build)`. A sweep of

@@ -61,7 +61,7 @@ def _summary(runs: Sequence[Mapping[str, Any]], scored: Scored) -> Iterator[dict
 TABLE = Table(
     name="greenfactory",
     title="GreenFactory",
-    words="""\
+    introduction="""\
 A random forest over proxies predicts test accuracy. The table has tau-b, R² and mean absolute error
 (percent) of the predictions: mean and standard deviation over the seeds of training sample and
 forest. `train` is the number of networks in training. The forests differ in their features:

@@ -51,7 +51,7 @@ def _shown(name: str) -> bool:
 
 def _rows(stored: Stored) -> pd.DataFrame:
     rows = [
-        {**scored.place, **row, "evolved_on": _EVOLVED_ON.get(str(row["proxy"]), "trivial")}
+        {**scored.place, **row, "evolved_on": _EVOLVED_ON.get(str(row["proxy"]), "baseline")}
         for scored in stored.scored
         for row in _measure(scored)
     ]
@@ -61,7 +61,7 @@ def _rows(stored: Stored) -> pd.DataFrame:
 TABLE = Table(
     name="generalisation",
     title="Evolved proxies on networks that did not choose them",
-    words=f"""\
+    introduction=f"""\
 Kendall's tau-b with true test accuracy, for proxies that this project's runs found. `evolved_on`
 lists the spaces and data sets whose accuracies the search used; all others are new to the proxy.
 Names in brackets are baselines on the same networks.

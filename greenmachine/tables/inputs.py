@@ -39,14 +39,14 @@ class Inputs:
     Attributes:
         zoo: whether all scored proxies of the zoo, which need no accuracies, are features.
         evolved: whether the proxies that this project evolved are.
-        trivial: whether the baselines are.
+        baselines: whether the baselines are.
         text: whether the encoded architecture string is.
         whole: whether every network of the space counts, or only those on which the zoo was scored.
     """
 
     zoo: bool = False
     evolved: bool = False
-    trivial: bool = False
+    baselines: bool = False
     text: bool = False
     whole: bool = False
 
@@ -64,8 +64,8 @@ class Inputs:
         """Return (networks, features)."""
         frame = self.networks(scored)
         parts = [frame[self.proxies(scored)]]
-        if self.trivial:
-            found = scored.benchmark.trivial_scores(scored.dataset, frame["index"].to_numpy())
+        if self.baselines:
+            found = scored.benchmark.baseline_scores(scored.dataset, frame["index"].to_numpy())
             parts.append(pd.DataFrame({f"({n})": v for n, v in found.items()}, frame.index))
         if self.text:
             parts.append(encoding(scored.benchmark, frame["index"]).set_axis(frame.index))
@@ -82,10 +82,10 @@ class Inputs:
 
 INPUTS = {
     "green_factory": Inputs(zoo=True),
-    "green_factory_trivial": Inputs(zoo=True, trivial=True),
-    "green_factory_all": Inputs(zoo=True, evolved=True, trivial=True),
+    "green_factory_trivial": Inputs(zoo=True, baselines=True),
+    "green_factory_all": Inputs(zoo=True, evolved=True, baselines=True),
     "green_factory_space": Inputs(zoo=True, whole=True),
-    "green_factory_evolved": Inputs(zoo=True, evolved=True, trivial=True, whole=True),
+    "green_factory_evolved": Inputs(zoo=True, evolved=True, baselines=True, whole=True),
     "(encoding)": Inputs(text=True),
     "(encoding_space)": Inputs(text=True, whole=True),
 }

@@ -41,7 +41,7 @@ def _of_one_image(stored: Stored) -> Iterator[dict[str, object]]:
 TABLE = Table(
     name="meco",
     title="MeCo",
-    words=f"""\
+    introduction=f"""\
 Spearman's rho of scores with true test accuracy. `meco_modules` is the authors' protocol (the
 output of every module, including containers), which the published values use. `meco` counts every
 layer once. `meco_opt` and `meco_opt_modules` use eight random channels of a layer. The others are

@@ -154,7 +154,7 @@ def _rows(stored: Stored) -> pd.DataFrame:
 TABLE = Table(
     name="greenmachine",
     title="How well proxies rank",
-    words=f"""\
+    introduction=f"""\
 Kendall's tau-b with true test accuracy, in the direction stated for each proxy; a negative value
 means that the proxy ranks in the opposite direction. Networks without a score rank last. Names in
 brackets are baselines on the same networks. `greenmachine` and `eznas` have only published values,

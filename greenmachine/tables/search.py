@@ -141,7 +141,7 @@ def _rows(stored: Stored) -> pd.DataFrame:
 TABLE = Table(
     name="nas",
     title="Search by a proxy alone",
-    words=f"""\
+    introduction=f"""\
 Test accuracy, in percent, of the network that a proxy ranks first in a random search of 100 or
 1,000 trials (mean and standard deviation over {SEARCHES[100]} and {SEARCHES[1000]} searches), and
 in the whole space. The searches are those of `greenmachine search --sampler random`, among the

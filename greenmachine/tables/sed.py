@@ -22,8 +22,8 @@ _COMPARED = ("sed", "meco", "synflow", "snip", "nwot", "zico")
 
 
 def _measure(benchmark: Benchmark, dataset: str) -> Iterator[dict[str, object]]:
-    trivial = benchmark.trivial_scores(dataset)
-    scores = {f"({name})": values for name, values in trivial.items()}
+    baselines = benchmark.baseline_scores(dataset)
+    scores = {f"({name})": values for name, values in baselines.items()}
     if benchmark.space.live is None:
         scores["sed"] = size_entropy(benchmark.archs)
     else:
@@ -53,7 +53,7 @@ def _rows(stored: Stored) -> pd.DataFrame:
 TABLE = Table(
     name="sed",
     title="SED, reconstructed",
-    words="""\
+    introduction="""\
 SED scores every architecture of both spaces from its string, without building a network.
 `docs/results/sed.md` derives it, and defines its alternatives `spatial`, `paths_sum`, `paths_mean`,
 `power` and `output`. `(additive_count)` is a sum over connected operations (convolution 3×3 +2, 1×1

@@ -33,7 +33,7 @@ from greenmachine.evaluation import (
     score_columns,
 )
 from greenmachine.proxies import PROXIES, ArchitectureProxy, architecture_scores
-from greenmachine.proxies.joins import JOINS, joined_scores
+from greenmachine.proxies.combinations import COMBINATIONS, combined_scores
 from greenmachine.tables.pool import Pool
 
 __all__ = ["AZ_NAS", "DATASETS", "EVERY", "FOUND", "SPACES", "Scored", "Stored"]
@@ -46,7 +46,7 @@ DATASETS = ("cifar10", "cifar100", "imagenet16-120")
 EVERY, FOUND = ".all", ".evolved"
 """Suffixes of the second and the third file before ``.parquet``."""
 
-AZ_NAS = JOINS["az_nas"].components
+AZ_NAS = COMBINATIONS["az_nas"].components
 """Proxies whose ranks among the scored networks form AZ-NAS."""
 
 
@@ -123,9 +123,9 @@ class Scored:
             name: direction_of(frame, name) * frame[name].to_numpy(dtype=np.float64)
             for name in score_columns(frame)
         }
-        scores |= joined_scores(scores)
-        trivial = self.benchmark.trivial_scores(self.dataset, indices)
-        scores |= {f"({name})": values for name, values in trivial.items()}
+        scores |= combined_scores(scores)
+        baselines = self.benchmark.baseline_scores(self.dataset, indices)
+        scores |= {f"({name})": values for name, values in baselines.items()}
         return Pool(self.benchmark.accuracy(self.dataset)[indices], scores)
 
 

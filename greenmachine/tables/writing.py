@@ -50,7 +50,7 @@ def markdown(table: Table, rows: pd.DataFrame) -> str:
     lines = [
         f"# {table.title}\n",
         f"    {_command(table)}\n",
-        f"{table.words}\n",
+        f"{table.introduction}\n",
         f"![{table.drawing.title}]({table.name}.svg)\n",
     ]
     for (space, dataset), part in rows.groupby(["space", "dataset"], sort=False):

@@ -108,7 +108,7 @@ def test_resumed_run_equals_unbroken_run(
         search(bank, settings=given, callbacks=[Stop()]).run(folder)
     gm.Search.resume(folder).run()
     assert state(folder) == state(finished)
-    for name in ("words.csv", "scores.parquet"):
+    for name in ("primitives.csv", "scores.parquet"):
         assert (folder / name).read_bytes() == (finished / name).read_bytes()
 
 

@@ -85,7 +85,7 @@ def test_unknown_architecture_gets_a_hint(sss: Benchmark) -> None:
 
 
 def test_unknown_data_set_lists_the_known(tss: Benchmark) -> None:
-    for use in (tss.accuracy, tss.input_shape, tss.num_classes, tss.trivial_scores):
+    for use in (tss.accuracy, tss.input_shape, tss.num_classes, tss.baseline_scores):
         with pytest.raises(DataError, match="no data set 'mnist'; it has cifar10, cifar100"):
             use("mnist")
 
@@ -106,7 +106,7 @@ def test_weights_depend_on_seed_and_index_alone(sss: Benchmark) -> None:
 
 
 def test_build_options(tss: Benchmark, sss: Benchmark) -> None:
-    index = int(np.argmax(tss.trivial_scores("cifar10")["params"]))
+    index = int(np.argmax(tss.baseline_scores("cifar10")["params"]))
     small = tss.build(index, "cifar100", cells=1)
     assert small(torch.zeros(2, 3, 32, 32)).shape == (2, 100)
     assert len(weights(small)) < len(weights(tss.build(index, "cifar100")))
@@ -119,20 +119,20 @@ def test_build_options(tss: Benchmark, sss: Benchmark) -> None:
 
 
 def test_trivial_scores_of_cells(tss: Benchmark) -> None:
-    scores = tss.trivial_scores("imagenet16-120")
+    scores = tss.baseline_scores("imagenet16-120")
     assert set(scores) == {"params", "flops", "convolutions"}
     assert scores["params"].tolist() == tss.frame["imagenet16-120.params"].tolist()
     assert scores["flops"].tolist() == tss.frame["imagenet16-120.flops_m"].tolist()
     assert scores["convolutions"].tolist() == [a.count("nor_conv") for a in tss.archs]
     assert all(score.dtype == np.float64 for score in scores.values())
-    few = tss.trivial_scores("imagenet16-120", np.array([5, 2]))
+    few = tss.baseline_scores("imagenet16-120", np.array([5, 2]))
     assert {n: v.tolist() for n, v in few.items()} == {
         n: v[[5, 2]].tolist() for n, v in scores.items()
     }
 
 
 def test_trivial_scores_of_sizes(sss: Benchmark) -> None:
-    scores = sss.trivial_scores("cifar10")
+    scores = sss.baseline_scores("cifar10")
     assert set(scores) == {"params", "flops", "sum_log_channels", "depth2_log_channels"}
     row = sss.index_of("8:16:8:8:16")
     ln8, ln16 = np.log(8), np.log(16)

@@ -76,12 +76,12 @@ def test_it_is_a_benchmark(name: str, files: tuple[Path, Path]) -> None:
 def test_trivial_scores_of_some(name: str) -> None:
     found = load_benchmark(name)
     state = torch.get_rng_state()
-    scores = found.trivial_scores("own", [2, 0])
+    scores = found.baseline_scores("own", [2, 0])
     assert torch.equal(torch.get_rng_state(), state)
     assert scores["params"].tolist() == [7 * 8 + 9 * 3, 7 * 4 + 5 * 3]
     assert scores["flops"].tolist() == [(7 * 8 + 9 * 3) / 1e6, (7 * 4 + 5 * 3) / 1e6]
-    assert len(found.trivial_scores("own")["params"]) == 3
-    assert found.trivial_scores("own", [])["flops"].shape == (0,)
+    assert len(found.baseline_scores("own")["params"]) == 3
+    assert found.baseline_scores("own", [])["flops"].shape == (0,)
 
 
 def test_images_are_balanced_and_seeded(name: str) -> None:

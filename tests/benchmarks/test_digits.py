@@ -69,7 +69,7 @@ def test_half_of_the_seeds_ranks_like_the_other_half(name: str) -> None:
 @pytest.mark.parametrize("name", LEAST)
 def test_costs_are_those_of_the_networks(name: str) -> None:
     benchmark = load_benchmark(name)
-    scores = benchmark.trivial_scores("digits")
+    scores = benchmark.baseline_scores("digits")
     np.testing.assert_array_equal(scores["params"], benchmark.frame["digits.params"])
     np.testing.assert_allclose(scores["flops"], benchmark.frame["digits.flops_m"])
     for index in (0, 17, len(benchmark) - 1):

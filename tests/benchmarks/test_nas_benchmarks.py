@@ -26,7 +26,7 @@ def test_tables_and_networks_agree(name: str, abroad: Path) -> None:
     assert benchmark.passes == ("noise",)
     small = benchmark.build(3, "cifar10", width=SMALL[name])
     assert small(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
-    params = benchmark.trivial_scores("cifar10", [3])["params"]
+    params = benchmark.baseline_scores("cifar10", [3])["params"]
     whole = benchmark.build(3, "cifar10")
     assert sum(weight.numel() for weight in whole.parameters()) == params[0]
     assert params[0] == benchmark.frame["cifar10.params"][3]
@@ -88,15 +88,15 @@ def test_networks_with_one_canonical_form_are_twins(abroad: Path) -> None:
 
 def test_baselines_of_the_spaces(abroad: Path) -> None:
     cells = load_benchmark("nas-bench-101", abroad)
-    scores = cells.trivial_scores("cifar10")
+    scores = cells.baseline_scores("cifar10")
     assert set(scores) == {"params", "flops", "convolutions", "convolutions_3x3"}
     row = cells.index_of("110010;31")  # its 1×1 convolution lies on no path
     assert scores["convolutions"][row] == scores["convolutions_3x3"][row] == 1
     macro = load_benchmark("nas-bench-macro", abroad)
-    kept = macro.trivial_scores("cifar10")["layers_kept"]
+    kept = macro.baseline_scores("cifar10")["layers_kept"]
     assert kept.tolist() == [8 - arch.count("0") for arch in macro.archs]
     widths = load_benchmark("channel-resnet", abroad)
-    logs = widths.trivial_scores("cifar10")["sum_log_channels"]
+    logs = widths.baseline_scores("cifar10")["sum_log_channels"]
     assert logs[widths.index_of("1111111")] == pytest.approx(np.log(64) * 3 + np.log(128) * 4)
 
 

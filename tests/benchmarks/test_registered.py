@@ -51,7 +51,7 @@ def test_a_data_frame_of_a_plugin(tmp_path: Path) -> None:
     assert (found.source, found.passes) == (path, ("noise",))
     assert found.build(1, "own").out_features == 10
     assert found.build(1, "own", width=3).out_features == 15
-    assert found.trivial_scores("own")["params"].tolist() == [30, 50]
+    assert found.baseline_scores("own")["params"].tolist() == [30, 50]
     with pytest.raises(ConfigError, match="no build option 'cells'"):
         found.build(0, "own", cells=1)
     copy: Benchmark = pickle.loads(pickle.dumps(found))

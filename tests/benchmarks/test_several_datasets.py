@@ -73,7 +73,7 @@ def test_every_data_set_has_its_accuracies_networks_and_images(files: tuple[Path
         assert model(pixels).shape == (10, classes)
         assert labels.max() == classes - 1
         params = (features + 1) * 8 + 9 * classes
-        assert found.trivial_scores(dataset, [1])["params"].tolist() == [params]
+        assert found.baseline_scores(dataset, [1])["params"].tolist() == [params]
     copy: Benchmark = pickle.loads(pickle.dumps(found))
     assert torch.equal(copy.build(1, "wide")[2].weight, found.build(1, "wide")[2].weight)
 

@@ -121,8 +121,8 @@ def test_architecture_proxy_of_a_registered_benchmark(folder: Path) -> None:
 
 
 def test_names_and_descriptions(folder: Path) -> None:
-    assert resolve("my_norm").words == resolve("my_norm").expression
-    assert resolve("spread_of_outputs").words == "Standard deviation of the outputs on noise."
+    assert resolve("my_norm").description == resolve("my_norm").expression
+    assert resolve("spread_of_outputs").description == "Standard deviation of the outputs on noise."
     assert resolve("start_loss").passes == ("data",)
     assert resolve("start_loss").direction == -1
     model = greenmachine.load_benchmark("brought").build(0, "small")

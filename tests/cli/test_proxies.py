@@ -42,7 +42,7 @@ def test_show(proxy: object) -> None:
     assert result.exit_code == 0
     shown = "".join(result.stdout.split())
     found = PROXIES.find(name)
-    for text in (found.text, found.words, found.reference, found.notes):
+    for text in (found.text, found.description, found.reference, found.notes):
         assert "".join(text.split()) in shown
 
 

@@ -95,7 +95,7 @@ def test_networks_that_fail_are_told_and_all_of_them_stop_the_work(spec: Capture
 
 
 def test_costs_of_every_family(name: str) -> None:
-    found = load_benchmark(name).trivial_scores("own", range(len(ARCHS)))
+    found = load_benchmark(name).baseline_scores("own", range(len(ARCHS)))
     families = len(own_space.FAMILIES)
     assert np.isfinite(found["params"][:families]).all()
     for arch, params in (("linear", 192 * 4 + 4), ("grouped", 168 + 6 * 2 * 9 + 6 + 12 + 28)):
@@ -133,5 +133,5 @@ def test_inputs_of_any_rank(shape: str, build: str, tmp_path: Path) -> None:
     spec = CaptureSpec(f"{python}:{table}", "own", terminals, batch=BATCH)
     found = Evaluator.of_networks(spec, [0, 1]).scores(expressions)
     assert np.isfinite(found).all()
-    costs = cached_benchmark(spec.benchmark).trivial_scores("own", [1])
+    costs = cached_benchmark(spec.benchmark).baseline_scores("own", [1])
     assert np.isfinite([*costs.values()]).all()

@@ -11,11 +11,11 @@ from greenmachine.benchmarks import load_benchmark
 from greenmachine.evaluation import tau_table
 from greenmachine.evaluation.ranking import ONE_SEED, seed_row
 from greenmachine.fitness import rank_row
-from greenmachine.proxies.joins import JOINS, joined_scores
+from greenmachine.proxies.combinations import COMBINATIONS, combined_scores
 from greenmachine.proxies.zoo.az_nas import az_nas
 from greenmachine.proxies.zoo.swap import swap_regularised
 
-AZ = JOINS["az_nas"].components
+AZ = COMBINATIONS["az_nas"].components
 
 
 def test_one_seed_is_judged_by_the_others() -> None:
@@ -41,14 +41,14 @@ def test_seeds_of_the_benchmark_make_a_row(name: str) -> None:
 def test_columns_that_belong_together_are_joined() -> None:
     rng = np.random.default_rng(1)
     scores = {name: rng.normal(size=30) for name in (*AZ, "swap", "params")}
-    found = joined_scores(scores)
+    found = combined_scores(scores)
     assert set(found) == {"az_nas", "swap_regularised"}  # vkdnw_agg lacks vkdnw
     np.testing.assert_array_equal(found["az_nas"], az_nas({name: scores[name] for name in AZ}))
     np.testing.assert_array_equal(
         found["swap_regularised"], swap_regularised(scores["swap"], scores["params"])
     )
-    assert set(joined_scores({**scores, "vkdnw": rng.normal(size=30)})) == set(JOINS)
-    assert set(joined_scores(scores | found)) == set()
+    assert set(combined_scores({**scores, "vkdnw": rng.normal(size=30)})) == set(COMBINATIONS)
+    assert set(combined_scores(scores | found)) == set()
 
 
 def test_joins_follow_the_directions_of_a_file() -> None:

@@ -51,7 +51,11 @@ def mean_of_noise(model: nn.Module, images: Tensor, labels: Tensor | None, seed:
 def noisy(monkeypatch: pytest.MonkeyPatch) -> None:
     """A function that takes noise, in the zoo of this process."""
     added = FunctionProxy(
-        name="noisy", function=mean_of_noise, passes=("noise",), reference="here", words="Mean."
+        name="noisy",
+        function=mean_of_noise,
+        passes=("noise",),
+        reference="here",
+        description="Mean.",
     )
     monkeypatch.setitem(PROXIES._proxies, added.name, added)
     monkeypatch.setitem(PROXIES._modules, added.name, "greenmachine")
@@ -118,7 +122,7 @@ def weights_of(model: nn.Module, images: Tensor | None, labels: Tensor | None, s
 
 def test_a_function_without_a_pass_needs_no_images(monkeypatch: pytest.MonkeyPatch) -> None:
     added = FunctionProxy(
-        name="counted", function=weights_of, passes=(), reference="here", words="Weights."
+        name="counted", function=weights_of, passes=(), reference="here", description="Weights."
     )
     monkeypatch.setitem(PROXIES._proxies, added.name, added)
     monkeypatch.setitem(PROXIES._modules, added.name, "greenmachine")

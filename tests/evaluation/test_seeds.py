@@ -30,7 +30,7 @@ from greenmachine.evaluation import (
 from greenmachine.evaluation.combining import rank_sums_of, with_rank_sums
 from greenmachine.evaluation.score_file import seed_columns
 from greenmachine.language import parse
-from greenmachine.proxies.joins import read_rank_sum
+from greenmachine.proxies.combinations import read_rank_sum
 
 NORM = "sum_layers(l2_norm(noise_weight_grad))"
 PROXIES = {"a": "nwot", "norm": NORM, "sed": "sed", "params": "params"}
@@ -168,9 +168,9 @@ def test_noise_of_a_seed_by_hand(frame: pd.DataFrame) -> None:
         row = table.loc[name]
         assert row["tau_one_seed"] == pytest.approx(np.mean(taus))
         assert row["deviation_one_seed"] == pytest.approx(np.std(taus, ddof=1))
-        assert row["cost_one_seed"] == pytest.approx(mean - np.mean(taus))
+        assert row["gain_of_mean"] == pytest.approx(mean - np.mean(taus))
         assert row["tau_between_seeds"] == pytest.approx(np.mean(pairs))
-        assert row["cost_one_seed"] > 0  # noise of one seed, averaged out
+        assert row["gain_of_mean"] > 0  # noise of one seed, averaged out
     rows = tau_table(frame, benchmark, "digits", directions).set_index("proxy")
     for name in ("good", "low"):
         assert rows.loc[name, [*OF_SEEDS]].tolist() == pytest.approx(table.loc[name].tolist())

@@ -17,7 +17,7 @@ SETTINGS: dict[str, Any] = {
     "passes": ["noise"],
     "workers": 1,
     "samples": {"train": {"size": 20}, "validation": {"size": 16}, "test": {"size": 24}},
-    "capture": {"batch": 2, "options": {"cells": 1, "channels": 4}, "keep": True},
+    "capture": {"batch": 2, "options": {"cells": 1, "channels": 4}, "keep_signals": True},
     "evolution": {"population": 16, "generations": 4, "elites": 2, "hall_of_fame": 6},
 }
 

@@ -97,7 +97,7 @@ def test_sizes_are_those_of_the_run(generations: int, scheme: Any, tmp_path: Pat
         None,
         {
             "samples": {"train": {"size": 20}, "validation": {"size": 8}, "test": {"size": 9}},
-            "capture": {"batch": 2, "options": {"cells": 1}, "keep": True},
+            "capture": {"batch": 2, "options": {"cells": 1}, "keep_signals": True},
             "evolution": {"population": 12, "generations": generations, "elites": 2},
             "selection": scheme,
             "workers": 1,

@@ -53,7 +53,7 @@ def checkpoint(
     }
     row = [{"generation": 1}]
     return Checkpoint.model_validate(
-        {"search": state, "history": row, "words": row, "seconds": 1.0}
+        {"search": state, "history": row, "primitives": row, "seconds": 1.0}
     )
 
 

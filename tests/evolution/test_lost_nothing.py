@@ -36,7 +36,7 @@ def build(arch):
 SMALL: dict[str, Any] = {
     "samples": {"train": {"size": 8}, "validation": {"size": 6}, "test": {"size": 6}},
     "evolution": {"population": 6, "generations": 2, "elites": 1, "hall_of_fame": 4},
-    "capture": {"keep": False, "options": {}},
+    "capture": {"keep_signals": False, "options": {}},
 }
 
 
@@ -167,8 +167,8 @@ def test_export_between_two_files_of_a_checkpoint_is_of_one_state(
     unbroken: Path, tmp_path: Path
 ) -> None:
     """The files for people are older than the checkpoint: nothing reads them."""
-    for name in ("history.csv", "words.csv", "hall_of_fame.json", "checkpoint.json", "config.json",
-                 "manifest.json", "result.json"):  # fmt: skip
+    for name in ("history.csv", "primitives.csv", "hall_of_fame.json", "checkpoint.json",
+                 "config.json", "manifest.json", "result.json"):  # fmt: skip
         (tmp_path / "run").mkdir(exist_ok=True)
         shutil.copy(unbroken / name, tmp_path / "run" / name)
     (tmp_path / "run" / "hall_of_fame.json").write_text("[]")

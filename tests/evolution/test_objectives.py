@@ -24,7 +24,7 @@ from .conftest import Quiet, settings
 SMALL: dict[str, Any] = {
     "passes": ["noise"],
     "samples": {"train": {"size": 40}, "validation": {"size": 40}, "test": {"size": 40}},
-    "capture": {"batch": 2, "options": {}, "keep": False},
+    "capture": {"batch": 2, "options": {}, "keep_signals": False},
     "evolution": {"population": 8, "generations": 1, "elites": 2, "brood": 2, "racing": 30},
 }
 

@@ -47,7 +47,7 @@ def test_resumed_run_equals_unbroken_run(
     assert search_state(folder)["generation"] == stop
     again = Quiet()
     resumed = Run.resume(folder, again).execute()
-    for name in ("words.csv", "scores.parquet"):
+    for name in ("primitives.csv", "scores.parquet"):
         assert (folder / name).read_bytes() == (whole / name).read_bytes()
     assert search_state(folder) == search_state(whole)
     assert without_times(resumed) == without_times(result)
@@ -119,7 +119,7 @@ def test_words_are_those_of_the_populations(
     finished: tuple[Path, Quiet, dict[str, Any]],
 ) -> None:
     folder = finished[0]
-    words = pd.read_csv(folder / "words.csv")
+    words = pd.read_csv(folder / "primitives.csv")
     assert words["generation"].tolist() == [0, 1, 2, 3, 4]
     assert words["population"].tolist() == [16] * 5
     trees = [parse(saved["tree"]) for saved in search_state(folder)["population"]]
@@ -153,7 +153,7 @@ def test_best_never_falls_and_no_text_stands_twice(
 
 
 def test_signals_go_when_the_run_is_done(tmp_path: Path) -> None:
-    config = settings(capture={"keep": False}, evolution={"generations": 0})
+    config = settings(capture={"keep_signals": False}, evolution={"generations": 0})
     Run(config, tmp_path / "run", [], Quiet()).execute()
     assert not (tmp_path / "run" / "signals").exists()
 

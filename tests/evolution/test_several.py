@@ -132,7 +132,7 @@ def test_resumed_and_with_two_workers_it_is_the_same_run(
     resumed = Run.resume(again, Quiet(), config=small(workers=2)).execute()
     assert without_times(resumed) == without_times(result)
     assert search_state(again) == search_state(folder)
-    for name in ("words.csv", "scores.parquet"):
+    for name in ("primitives.csv", "scores.parquet"):
         assert (again / name).read_bytes() == (folder / name).read_bytes()
 
 
@@ -198,7 +198,7 @@ def test_own_networks_beside_an_embedded_benchmark(
 def test_a_stand_in_saves_capture_and_leaves_test_alone(
     synthetic_data: Path, tmp_path: Path
 ) -> None:
-    keep = {"capture.keep": True, "evolution.generations": 0}
+    keep = {"capture.keep_signals": True, "evolution.generations": 0}
     run = Run(small(**CIFARS, **STAND_IN, **keep), tmp_path / "run", [], Quiet())
     result = run.execute()
     names = {path.name for path in (tmp_path / "run" / "signals").iterdir()}

@@ -80,7 +80,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 def test_words_and_passes_are_evolved_in_workers(run: Path) -> None:
-    words = (run / "words.csv").read_text()
+    words = (run / "primitives.csv").read_text()
     assert "hoyer_sparsity" in words
     assert "uniform_" in words
     described = json.loads((run / "config.json").read_text())
@@ -316,5 +316,5 @@ def test_settings_name_an_installed_plugin(site: Path, tmp_path: Path) -> None:
     settings["evolution"] = {**SETTINGS["evolution"], "generations": 1}
     (tmp_path / "run.yaml").write_text(yaml.safe_dump(settings))
     evolve("run.yaml", "--out", "run", where=tmp_path, **with_site(site))
-    assert "hoyer_sparsity" in (tmp_path / "run" / "words.csv").read_text()
+    assert "hoyer_sparsity" in (tmp_path / "run" / "primitives.csv").read_text()
     assert len((tmp_path / "run" / "champions.txt").read_text().splitlines()) == 2

@@ -29,7 +29,7 @@ def lengths(archs: Sequence[str]) -> NDArray[np.float64]:
 
 
 LENGTH = ArchitectureProxy(
-    name="length", functions={"tss": lengths}, reference="a paper", words="Letters."
+    name="length", functions={"tss": lengths}, reference="a paper", description="Letters."
 )
 
 

@@ -10,7 +10,7 @@ from scipy.stats import rankdata
 
 from greenmachine.errors import ConfigError
 from greenmachine.proxies import resolve
-from greenmachine.proxies.joins import PUBLISHED, read_rank_sum
+from greenmachine.proxies.combinations import PUBLISHED, read_rank_sum
 from greenmachine.proxies.rank_sums import log_rank_sum, rank_sum
 from greenmachine.proxies.zoo.az_nas import az_nas
 from greenmachine.proxies.zoo.vkdnw import vkdnw_agg

@@ -10,6 +10,7 @@ import pytest
 
 from greenmachine.errors import ConfigError, ExpressionError, GreenMachineError, RunError
 from greenmachine.evaluation.score_file import KEYS
+from greenmachine.evolution.run_folder import FORMAT
 from greenmachine.export import export_source, write_export
 from greenmachine.files import write_sealed
 from greenmachine.proxies import (
@@ -22,13 +23,15 @@ from greenmachine.proxies import (
 )
 
 TEXT = "sum_layers(l2_norm(weight))"
-ITEM = ExpressionProxy(name="item", expression=TEXT, reference="a paper", words="Sum of norms.")
+ITEM = ExpressionProxy(
+    name="item", expression=TEXT, reference="a paper", description="Sum of norms."
+)
 FUNCTION = FunctionProxy(
     name="called",
     function=lambda model, images, labels, seed: 1.0,
     passes=("noise",),
     reference="a paper",
-    words="One.",
+    description="One.",
 )
 
 
@@ -76,7 +79,7 @@ def test_registry_refuses_functions_that_cannot_be_called(change: dict[str, Any]
 
 @pytest.mark.parametrize("proxy", PROXIES, ids=lambda p: p.name)
 def test_every_proxy_of_ours_has_its_reference_and_words(proxy: Proxy) -> None:
-    assert proxy.reference and proxy.words
+    assert proxy.reference and proxy.description
 
 
 def test_registry_refuses_a_broken_expression() -> None:
@@ -132,7 +135,7 @@ def result(**best: Any) -> dict[str, Any]:
     whole = {"expression": TEXT, "direction": -1, "size": 3, "generation": 0}
     taus = {sample: {"own": 0.5} for sample in samples}
     return {
-        "format": 3, "name": "x", "benchmarks": ["x"], "tasks": ["own"],
+        "format": FORMAT, "name": "x", "benchmarks": ["x"], "tasks": ["own"],
         "best": {**whole, "tau": taus, "objective": taus, **best},
         "objective": {"scheme": "kendall"}, "targets": {"own": "test"},
         **dict.fromkeys(samples, rows), "samples": {sample: {"x": 3} for sample in samples},

@@ -73,13 +73,13 @@ def test_equals_its_direct_formula(proxy: ExpressionProxy | FunctionProxy, kind:
 
 @EACH
 def test_is_described(proxy: Proxy) -> None:
-    assert proxy.words.endswith(".")
+    assert proxy.description.endswith(".")
     assert len(proxy.reference) > 10
     if isinstance(proxy, ExpressionProxy):
         assert parse(proxy.expression).text == proxy.expression
     assert proxy.notes == "" or proxy.notes.endswith(".")
-    assert proxy.direction == 1 or "low score is good" in proxy.words
-    if "labelled mini-batch" in proxy.words:
+    assert proxy.direction == 1 or "low score is good" in proxy.description
+    if "labelled mini-batch" in proxy.description:
         assert "data" in proxy.passes
 
 

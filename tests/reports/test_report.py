@@ -85,7 +85,7 @@ def test_data_of_the_charts_are_those_of_the_run(page: Page, runs: dict[str, Pat
         assert table["index"].tolist() == part["index"].tolist()
         for column in ("accuracy", "champion"):
             assert table[column].tolist() == pytest.approx(part[column].tolist(), rel=1e-6)
-    counts = pd.read_csv(runs["finished"] / "words.csv")
+    counts = pd.read_csv(runs["finished"] / "primitives.csv")
     usage = pd.DataFrame(page.data["usage"])
     for primitive, share in usage[usage["generation"] == 2][["primitive", "share"]].to_numpy():
         found = counts[primitive].iloc[-1] / counts["population"].iloc[-1]
@@ -126,7 +126,7 @@ def test_names_from_files_cannot_break_out(name: str, copy: Path) -> None:
     edit(copy / "config.json", lambda config: config["config"].update(name=name))
     edit(
         copy / "checkpoint.json",
-        lambda saved: [row.update({name: 1}) for row in saved["words"]],
+        lambda saved: [row.update({name: 1}) for row in saved["primitives"]],
     )
     scores = pd.read_parquet(copy / "scores.parquet")
     replace_scores(copy, scores.rename(columns={"flops": name}))
@@ -272,7 +272,7 @@ def test_damaged_file_is_one_line_that_names_it(name: str, content: str | None, 
     assert not (copy / "report.html").exists()
 
 
-@pytest.mark.parametrize("name", ["history.csv", "words.csv", "hall_of_fame.json"])
+@pytest.mark.parametrize("name", ["history.csv", "primitives.csv", "hall_of_fame.json"])
 def test_files_for_people_are_not_read(name: str, copy: Path) -> None:
     page = write_report(copy).read_bytes()
     (copy / name).write_text("damaged")

@@ -65,7 +65,7 @@ def test_rows_are_those_of_the_scores(stored: Stored) -> None:
         ]
         frame = frames[0].merge(frames[1], on=["index", "arch"])
         truth = benchmark.accuracy("digits")[frame["index"]]
-        size = benchmark.trivial_scores("digits", frame["index"])["params"]
+        size = benchmark.baseline_scores("digits", frame["index"])["params"]
         norm = stats.kendalltau(frame["l2_norm"], truth)[0]
         base = stats.kendalltau(size, truth)[0]
         assert rows[name, "l2_norm", "tau"] == pytest.approx(norm)

@@ -43,7 +43,7 @@ def test_forests(stored: Stored, told: list[str], folder: Path) -> None:
     frame = pd.read_parquet(folder / "nats-sss-cifar10.parquet")
     accuracy = load_benchmark("nats-sss").accuracy("cifar10")[frame["index"]]
     columns = frame[["nwot", "meco_modules", "ntk"]]  # "mine" is not of the zoo
-    trivial = load_benchmark("nats-sss").trivial_scores("cifar10", frame["index"].to_numpy())
+    trivial = load_benchmark("nats-sss").baseline_scores("cifar10", frame["index"].to_numpy())
     rows = sss.set_index(["proxy", "protocol", "train", "metric"])
     for name, inputs in (
         ("green_factory", columns),

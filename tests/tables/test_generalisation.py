@@ -90,4 +90,4 @@ def test_its_files(evolved: Stored, tmp_path: Path) -> None:
     made = reproduce(TABLES["generalisation"], evolved, tmp_path / "out")
     text = made[1].read_text()
     assert "| `nats_tss_cifar10` | `nats-tss cifar10` |" in text
-    assert "| `(convolutions)` | `trivial` |" in text
+    assert "| `(convolutions)` | `baseline` |" in text

@@ -52,7 +52,7 @@ def test_scored_and_live(rows: pd.DataFrame, folder: Path) -> None:
         assert rows.loc[(*TSS, "nwot", protocol, "regret"), "mean"] == accuracy.max() - top
     assert rows.loc[(*TSS, "ntk", "scored", "tau"), "mean"] > 0.5  # low is good
     every = rows.loc[(*TSS, "(params)", "live_space", "tau")]
-    params = space.trivial_scores("cifar100", np.arange(len(space)))["params"][space.live]
+    params = space.baseline_scores("cifar100", np.arange(len(space)))["params"][space.live]
     tau = stats.kendalltau(params, space.accuracy("cifar100")[space.live]).statistic
     assert (every["mean"], every["networks"]) == (pytest.approx(tau), space.live.sum())
     sizes = rows.xs("nats-sss", level="space").index.get_level_values("protocol")
@@ -73,7 +73,7 @@ def test_draws(rows: pd.DataFrame, stored: Stored) -> None:
 
 def test_whole_space(rows: pd.DataFrame) -> None:
     space = load_benchmark("nats-tss")
-    params = space.trivial_scores("cifar100")["params"]
+    params = space.baseline_scores("cifar100")["params"]
     row = rows.loc[(*TSS, "(params)", "space", "tau")]
     expected = stats.kendalltau(params, space.accuracy("cifar100")).statistic
     assert row["mean"] == pytest.approx(expected) and row["networks"] == len(space)

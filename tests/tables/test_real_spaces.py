@@ -32,8 +32,8 @@ STRATIFIED = {
 def test_trivial_rows_of_the_real_spaces(space: str, real_folder: Path) -> None:
     benchmark = load_benchmark(space, real_folder)
     for place, dataset in enumerate(benchmark.datasets):
-        trivial = benchmark.trivial_scores(dataset)
-        scores = {f"({name})": values for name, values in trivial.items()}
+        baselines = benchmark.baseline_scores(dataset)
+        scores = {f"({name})": values for name, values in baselines.items()}
         pool = Pool(benchmark.accuracy(dataset), scores)
         whole = {r["proxy"]: r["mean"] for r in at_once("space", pool) if r["metric"] == "tau"}
         draws = {

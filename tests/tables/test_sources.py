@@ -30,12 +30,12 @@ def test_all_scores_are_higher_is_better(stored: Stored, folder: Path) -> None:
     assert np.isnan(pool.scores["nwot"][3]) and pool.matrix()[0, 3] == -np.inf
     space = load_benchmark("nats-tss")
     assert (pool.accuracy == space.accuracy("cifar100")[frame["index"]]).all()
-    trivial = space.trivial_scores("cifar100")
-    assert {f"({name})" for name in trivial} < set(pool.scores)
+    baselines = space.baseline_scores("cifar100")
+    assert {f"({name})" for name in baselines} < set(pool.scores)
     whole = stored.scored[0].space.scores
-    assert set(whole) == {"sed", *(f"({name})" for name in trivial)}
+    assert set(whole) == {"sed", *(f"({name})" for name in baselines)}
     assert (whole["sed"] == topology_entropy(space.archs)).all()
-    assert (stored.scored[0].space.scores["(params)"] == trivial["params"]).all()
+    assert (stored.scored[0].space.scores["(params)"] == baselines["params"]).all()
 
 
 def test_what_every_network_has_joins(stored: Stored, folder: Path) -> None:
@@ -65,8 +65,8 @@ def test_what_evolved_joins_where_it_has_the_networks(
     found.to_parquet(path, index=False)
     scored = stored.scored[0]
     assert scored.pool.scores["gm_tss"].tolist() == list(range(200))
-    trivial = {name for name in scored.pool.scores if name.startswith("(")}
-    assert set(scored.space.scores) == {"sed", *trivial}
+    baselines = {name for name in scored.pool.scores if name.startswith("(")}
+    assert set(scored.space.scores) == {"sed", *baselines}
     found[1:].to_parquet(path, index=False)
     scored = Stored(folder, told.append).scored[0]
     assert "gm_tss" not in scored.pool.scores

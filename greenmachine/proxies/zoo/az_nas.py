@@ -257,8 +257,8 @@ PROXIES = (
         function=expressivity,
         passes=("noise",),
         reference=_REFERENCE,
-        words="Sum over blocks of the entropy of the eigenvalues, normalised to sum 1, of the "
-        "covariance of the output's channels over all positions of all images.",
+        description="Sum over blocks of the entropy of the eigenvalues, normalised to sum 1, of "
+        "the covariance of the output's channels over all positions of all images.",
         notes=f"{_BLOCKS}NaN, which counts as failed, if the output of a block is constant, as "
         f"that of a cell without a path is. {_JOIN}",
     ),
@@ -267,7 +267,7 @@ PROXIES = (
         function=progressivity,
         passes=("noise",),
         reference=_REFERENCE,
-        words="Smallest increase of the entropy of az_expressivity from a block to the next.",
+        description="Smallest increase of the entropy of az_expressivity from a block to the next.",
         notes=f"{_BLOCKS}NaN if the output of a block is constant. {_JOIN}",
     ),
     FunctionProxy(
@@ -275,9 +275,9 @@ PROXIES = (
         function=trainability,
         passes=("noise",),
         reference=_REFERENCE,
-        words="Mean over successive blocks of 2 - sigma - 1/sigma, where sigma is the largest "
-        "singular value of the mean over images and positions of g' g^T, g are random signs at "
-        "the later block and g' their gradient at the earlier one.",
+        description="Mean over successive blocks of 2 - sigma - 1/sigma, where sigma is the "
+        "largest singular value of the mean over images and positions of g' g^T, g are random "
+        "signs at the later block and g' their gradient at the earlier one.",
         notes=f"{_BLOCKS}If a map shrinks by a factor s, s×s positions of the earlier one count as "
         "channels; a border that s does not divide is cut off. 1e-6 is added to sigma in 1/sigma. "
         "Minus infinity, which counts as failed, if a block returns its input unchanged, as in "

@@ -61,7 +61,7 @@ PROXIES = (
         passes=("data",),
         needs_labels=True,
         reference="Lopes et al., ICANN 2021",
-        words="Sum over the classes of |s|, where s is the sum of log(|r| + 1e-5) over the "
+        description="Sum over the classes of |s|, where s is the sum of log(|r| + 1e-5) over the "
         "correlations r between the images of that class, of the gradients of the sum of outputs "
         "with respect to the images.",
         notes="For networks with more than 100 outputs it is the mean over pairs of classes of the "

@@ -22,7 +22,7 @@ PROXIES = (
         name="fisher",
         expression=f"sum_layers({_CHANNELS})",
         reference=_REFERENCE,
-        words="Sum over all channels of half the mean over images of "
+        description="Sum over all channels of half the mean over images of "
         "(sum over positions of a * dL/da) squared.",
         notes=f"{_OUTPUT} Every channel counts once; it is not broadcast over its weights.",
     ),
@@ -30,7 +30,7 @@ PROXIES = (
         name="fisher_broadcast",
         expression=f"sum_layers(mul({_CHANNELS}, div(numel(weight), channel_count(data_output))))",
         reference=_REFERENCE,
-        words="Like fisher, but every channel counts once for each of its weights.",
+        description="Like fisher, but every channel counts once for each of its weights.",
         notes=_OUTPUT,
     ),
 )

@@ -48,7 +48,7 @@ PROXIES = (
         passes=("data",),
         needs_labels=True,
         reference="Zhang and Jia, ICLR 2022",
-        words="Sum over all weights of |sum over the images of the sign of the gradient of "
+        description="Sum over all weights of |sum over the images of the sign of the gradient of "
         "that image's cross-entropy|.",
         notes="Every image is passed forward and backward alone, in train mode, so batch "
         "normalisation uses the statistics of that image. A network with a batch normalisation "

@@ -51,7 +51,7 @@ PROXIES = (
         passes=("data",),
         needs_labels=True,
         reference="Wang et al., ICLR 2020; Abdelfattah et al., ICLR 2021",
-        words="Minus the sum over all weights of w * (Hg), where g is the gradient and H the "
+        description="Minus the sum over all weights of w * (Hg), where g is the gradient and H the "
         "Hessian of the cross-entropy on a labelled mini-batch.",
         notes="The sign is that of both papers: high is good. Hg is the gradient of half of "
         "|g|^2, computed by differentiating twice through one forward pass in train mode, without "

@@ -51,7 +51,7 @@ PROXIES = (
         function=jacobian_score,
         passes=("data",),
         reference=_REFERENCE,
-        words=f"{_WORDS}, on images of the data set.",
+        description=f"{_WORDS}, on images of the data set.",
         notes="Train mode, as published: batch normalisation uses the statistics of the batch, "
         "so the gradient of an image includes its effect on the outputs of the other images. No "
         "labels. One forward and one backward pass; correlation and eigenvalues in float64. "
@@ -61,7 +61,7 @@ PROXIES = (
         name="jacov_noise",
         expression="first_layer(jacov_score(batch_correlation(noise_input_grad)))",
         reference=_REFERENCE,
-        words=f"{_WORDS}.",
+        description=f"{_WORDS}.",
         notes="On N(0, 1) images, while the paper uses images of the data set, because the "
         "gradient of the sum of outputs belongs to the noise pass. It is the gradient with respect "
         "to the input of the first layer, so this must be the only layer that reads the images. "

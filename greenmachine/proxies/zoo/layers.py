@@ -28,7 +28,8 @@ PROXIES = (
         function=parameter_tensors,
         passes=(),
         reference="Tybl and Neumann, CVPR 2025",
-        words="Number of parameter tensors: a convolution with its batch normalisation has three.",
+        description="Number of parameter tensors: a convolution with its batch normalisation has "
+        "three.",
         notes="Counted as in the authors' code. A tensor that two modules share counts once. A "
         "tensor that is frozen, or that the forward pass does not use, counts too.",
     ),
@@ -36,7 +37,7 @@ PROXIES = (
         name="fired_layers",
         expression="layer_count(numel(noise_output))",
         reference="this project, after Tybl and Neumann, CVPR 2025",
-        words="Number of convolutions and linear layers that run in a forward pass.",
+        description="Number of convolutions and linear layers that run in a forward pass.",
         notes="A module that runs twice counts twice; a module that never runs does not count.",
     ),
 )

@@ -161,8 +161,8 @@ PROXIES = (
         function=meco_of_layers,
         passes=("noise",),
         reference=_REFERENCE,
-        words="Sum over convolutions and linear layers of the smallest eigenvalue of the Pearson "
-        "correlation of the output's channels over the positions of one image.",
+        description="Sum over convolutions and linear layers of the smallest eigenvalue of the "
+        "Pearson correlation of the output's channels over the positions of one image.",
         notes=_LAYERS + _ZERO.rstrip(),
     ),
     FunctionProxy(
@@ -171,7 +171,7 @@ PROXIES = (
         function=meco_of_layers_sampled,
         passes=("noise",),
         reference=_REFERENCE,
-        words="Sum over convolutions and linear layers of channels / 8 times the smallest "
+        description="Sum over convolutions and linear layers of channels / 8 times the smallest "
         "eigenvalue of the Pearson correlation of 8 random channels of the output.",
         notes=_LAYERS + _ZERO + _SAMPLE,
     ),
@@ -180,7 +180,7 @@ PROXIES = (
         function=meco_of_modules,
         passes=("data",),
         reference=_CODE,
-        words="Sum over the outputs of all modules of the smallest eigenvalue of the Pearson "
+        description="Sum over the outputs of all modules of the smallest eigenvalue of the Pearson "
         "correlation of their channels over the positions of one image.",
         notes=_MODULES + _ZERO.rstrip(),
     ),
@@ -189,16 +189,16 @@ PROXIES = (
         function=meco_of_modules_sampled,
         passes=("data",),
         reference=_CODE,
-        words="Sum over the outputs of all modules of channels / 8 times the smallest eigenvalue "
-        "of the Pearson correlation of 8 random channels.",
+        description="Sum over the outputs of all modules of channels / 8 times the smallest "
+        "eigenvalue of the Pearson correlation of 8 random channels.",
         notes=_MODULES + _ZERO + _SAMPLE,
     ),
     ExpressionProxy(
         name="meco_outputs",
         expression="sum_layers(min_eigenvalue(channel_correlation(noise_output)))",
         reference=f"{_REFERENCE}, over a batch",
-        words="Sum over the layers of the smallest eigenvalue of the Pearson correlation of the "
-        "output's channels over all positions of all images.",
+        description="Sum over the layers of the smallest eigenvalue of the Pearson correlation of "
+        "the output's channels over all positions of all images.",
         notes=_BATCH + "An eigenvalue that is 0 on one image, because there are more channels than "
         "positions, can be positive on a larger batch. Batch normalisation does not change a "
         "correlation, so its output gives the same score. Correlations that are not defined (of a "
@@ -208,8 +208,8 @@ PROXIES = (
         name="meco_images",
         expression="sum_layers(min_eigenvalue(channel_correlation_per_image(noise_output)))",
         reference=f"{_REFERENCE}, mean over a batch",
-        words="Sum over the layers of the smallest eigenvalue of the mean over the images of the "
-        "Pearson correlation of the output's channels over the positions of one image.",
+        description="Sum over the layers of the smallest eigenvalue of the mean over the images "
+        "of the Pearson correlation of the output's channels over the positions of one image.",
         notes=_BATCH + "It is the smallest eigenvalue of the mean correlation matrix, not the "
         "mean of the smallest eigenvalues.",
     ),
@@ -217,8 +217,8 @@ PROXIES = (
         name="meco_inputs",
         expression="sum_layers(min_eigenvalue(channel_correlation(noise_input)))",
         reference=f"{_REFERENCE}, at the layer inputs over a batch",
-        words="Sum over the layers of the smallest eigenvalue of the Pearson correlation of the "
-        "input's channels over all positions of all images.",
+        description="Sum over the layers of the smallest eigenvalue of the Pearson correlation of "
+        "the input's channels over all positions of all images.",
         notes="This project's variant reads the inputs of layers, after the ReLUs, instead of "
         "their outputs.",
     ),

@@ -16,13 +16,13 @@ PROXIES = (
         name="l2_norm",
         expression="sum_layers(l2_norm(weight))",
         reference=_REFERENCE,
-        words="Sum over the layers of the Euclidean norm of the weights.",
+        description="Sum over the layers of the Euclidean norm of the weights.",
     ),
     ExpressionProxy(
         name="grad_norm",
         expression="sum_layers(l2_norm(data_weight_grad))",
         reference=_REFERENCE,
-        words="Sum over the layers of the Euclidean norm of the gradient of the cross-entropy "
-        "with respect to the weights, on a labelled mini-batch.",
+        description="Sum over the layers of the Euclidean norm of the gradient of the "
+        "cross-entropy with respect to the weights, on a labelled mini-batch.",
     ),
 )

@@ -68,9 +68,9 @@ PROXIES = (
         passes=("data",),
         direction=-1,
         reference="Chen et al., ICLR 2021",
-        words="Largest eigenvalue divided by smallest eigenvalue of G * G^T, where each row of G "
-        "is the gradient of the summed logits of one image with respect to all weights. A low "
-        "score is good.",
+        description="Largest eigenvalue divided by smallest eigenvalue of G * G^T, where each row "
+        "of G is the gradient of the summed logits of one image with respect to all weights. A "
+        "low score is good.",
         notes=f"Only the first {IMAGES} images of the batch are used. They are passed forward "
         "together in train mode, as in the authors' code, so batch normalisation couples them; "
         "then one backward pass follows for each image. Only weights of convolutions and linear "

@@ -92,8 +92,8 @@ PROXIES = (
         function=log_det_agreement,
         passes=("data",),
         reference="Mellor et al., ICML 2021",
-        words="log|det K|, where K counts, for each pair of images, the units of all ReLUs that "
-        "are positive for both or for neither.",
+        description="log|det K|, where K counts, for each pair of images, the units of all ReLUs "
+        "that are positive for both or for neither.",
         notes="One forward pass in train mode; no labels. ReLU, ReLU6, LeakyReLU, PReLU and RReLU "
         "count each time they run, as modules or as functions, even if their result does not reach "
         "the output. A network without any of them fails. If it has other activations too (GELU, "
@@ -105,8 +105,8 @@ PROXIES = (
         name="nwot_inputs",
         expression="logdet(sum_matrices(sign_agreement(noise_input)))",
         reference="Mellor et al., ICML 2021, at the layer inputs",
-        words="log|det K|, where K counts, for each pair of images, the inputs of convolutions and "
-        "linear layers that are positive for both or for neither.",
+        description="log|det K|, where K counts, for each pair of images, the inputs of "
+        "convolutions and linear layers that are positive for both or for neither.",
         notes="The paper counts the outputs of ReLUs on images of the data set; here the images "
         "are N(0, 1). If a ReLU precedes a convolution (as in every cell of NATS-Bench), its code "
         "is the sign of that convolution's input. But a ReLU that two layers read counts twice, a "

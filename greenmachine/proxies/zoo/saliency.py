@@ -15,7 +15,7 @@ PROXIES = (
         name="plain",
         expression="sum_layers(dot(data_weight_grad, weight))",
         reference="Mozer and Smolensky, NeurIPS 1989; Abdelfattah et al., ICLR 2021",
-        words="Sum over all weights of gradient times weight, cross-entropy on a labelled "
+        description="Sum over all weights of gradient times weight, cross-entropy on a labelled "
         "mini-batch.",
         notes="The direction is that of the paper; the measured tau is negative on the topology "
         "space. The sum over a layer before a batch normalisation is 0 except for rounding, "
@@ -26,7 +26,7 @@ PROXIES = (
         name="snip",
         expression="sum_layers(l1_norm(mul(data_weight_grad, weight)))",
         reference="Lee et al., ICLR 2019; Abdelfattah et al., ICLR 2021",
-        words="Sum over all weights of |gradient times weight|, cross-entropy on a labelled "
+        description="Sum over all weights of |gradient times weight|, cross-entropy on a labelled "
         "mini-batch.",
         notes="Not divided by the sum over the network, as a pruning criterion would be.",
     ),

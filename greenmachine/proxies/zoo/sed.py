@@ -16,9 +16,9 @@ PROXIES = (
         name="sed",
         functions={"tss": topology_entropy, "sss": size_entropy},
         reference="arXiv 2411.06236, 2024, reconstructed (docs/results/sed.md)",
-        words="Sum over the operations that lie on a path from input to output: a convolution with "
-        "its batch normalisation adds 1/2 log(k*k*C), an average pool subtracts 1/2 log(k*k), a "
-        "skip adds 0.",
+        description="Sum over the operations that lie on a path from input to output: a "
+        "convolution with its batch normalisation adds 1/2 log(k*k*C), an average pool subtracts "
+        "1/2 log(k*k), a skip adds 0.",
         notes="The paper's formula is not known to this project; this one is derived from its "
         "principle, without a constant fitted to a benchmark. A cell is scored as in the three "
         "stages of NATS-Bench with 16, 32 and 64 channels, whatever the benchmark builds. A cell "

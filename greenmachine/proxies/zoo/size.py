@@ -33,7 +33,7 @@ PROXIES = (
         function=parameter_count,
         passes=(),
         reference=_REFERENCE,
-        words="Number of parameters: all weights and biases, those of normalisation too.",
+        description="Number of parameters: all weights and biases, those of normalisation too.",
         notes="Equal to the column of the tables of NATS-Bench. A module that runs twice counts "
         "once. A module that never runs, and frozen parameters, count too. For a weight that is "
         "computed from others (weight normalisation, pruning), the computed weight counts.",
@@ -42,7 +42,7 @@ PROXIES = (
         name="weight_count",
         expression="sum_layers(numel(weight))",
         reference=_REFERENCE,
-        words="Number of weights of convolutions and linear layers.",
+        description="Number of weights of convolutions and linear layers.",
         notes="The number of parameters without those of normalisation layers and without "
         "biases, which are not signals of the language. A module that runs twice counts twice.",
     ),
@@ -50,8 +50,8 @@ PROXIES = (
         name="flops",
         expression="sum_layers(mul(numel(weight), position_count(noise_output)))",
         reference=_REFERENCE,
-        words="Number of multiply-accumulate operations of convolutions and linear layers for one "
-        "image.",
+        description="Number of multiply-accumulate operations of convolutions and linear layers "
+        "for one image.",
         notes="It depends on the size of the noise images, which should be that of the data. The "
         "tables of NATS-Bench add one for each bias of the classifier. The count of a transposed "
         "convolution is too high by a factor of stride times stride.",

@@ -111,7 +111,7 @@ PROXIES = (
         function=pattern_count,
         passes=("data",),
         reference="Peng et al., ICLR 2024",
-        words="Number of distinct patterns over the images of a batch among the units of all "
+        description="Number of distinct patterns over the images of a batch among the units of all "
         "ReLUs; the pattern of a unit records for which images it is positive.",
         notes="One forward pass in train mode with the network's own weights (the authors' code "
         "draws N(0, 1) weights); no labels. Every ReLU that reads feature maps counts each time it "

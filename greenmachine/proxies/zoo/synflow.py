@@ -21,16 +21,16 @@ PROXIES = (
         name="synflow",
         expression="sum_layers(l1_norm(mul(ones_weight_grad, weight)))",
         reference="Tanaka et al., NeurIPS 2020",
-        words="Sum over all weights of |w * dR/dw|, where R is the sum of the outputs for an image "
-        "of ones.",
+        description="Sum over all weights of |w * dR/dw|, where R is the sum of the outputs for "
+        "an image of ones.",
         notes=_PASS,
     ),
     ExpressionProxy(
         name="logsynflow",
         expression="sum_layers(dot(abs(weight), log1p_abs(ones_weight_grad)))",
         reference="Cavagnero et al., WACV 2023",
-        words="Sum over all weights of |w| * log(1 + dR/dw), where R is the sum of the outputs "
-        "for an image of ones.",
+        description="Sum over all weights of |w| * log(1 + dR/dw), where R is the sum of the "
+        "outputs for an image of ones.",
         notes=f"{_PASS} The logarithm is that of 1 + |dR/dw|, which differs only if an activation "
         "function decreases somewhere (with ReLU, pooling and sums, dR/dw is never negative).",
     ),

@@ -244,7 +244,7 @@ PROXIES = (
         function=vkdnw,
         passes=("noise",),
         reference="Tybl and Neumann, CVPR 2025",
-        words="Number of parameter tensors (trainable_layers), plus the entropy of the nine "
+        description="Number of parameter tensors (trainable_layers), plus the entropy of the nine "
         "deciles, normalised to sum 1, of the eigenvalues of F = mean over images of J'J, where J "
         "= L dz/dw for the logits z and one entry w of each parameter tensor, and L L' = diag(p) - "
         "p p' for p = softmax(z).",

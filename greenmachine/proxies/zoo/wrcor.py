@@ -159,9 +159,9 @@ PROXIES = (
         passes=("data",),
         needs_labels=True,
         reference="Jing et al., arXiv 2507.08841, 2025",
-        words="log|det K|, where K is the sum over the ReLUs of block i of 2^i times the absolute "
-        "correlations between images of the ReLU's input, plus those of the gradient of the "
-        "cross-entropy with respect to it.",
+        description="log|det K|, where K is the sum over the ReLUs of block i of 2^i times the "
+        "absolute correlations between images of the ReLU's input, plus those of the gradient of "
+        "the cross-entropy with respect to it.",
         notes="One forward and one backward pass in train mode. Blocks are those of the AZ-NAS "
         "components that have a ReLU, counted from 0 in the order of the network (the authors "
         "count the cells, including residual blocks, and finally the ReLU before the classifier). "

@@ -131,8 +131,8 @@ PROXIES = (
         function=zen_score,
         passes=("noise",),
         reference="Lin et al., ICCV 2021",
-        words="Logarithm of the mean over images of the norm of f(x) - f(x + 0.01 x'), plus the "
-        "sum over batch norms of log sqrt(mean over channels of the running variance).",
+        description="Logarithm of the mean over images of the norm of f(x) - f(x + 0.01 x'), plus "
+        "the sum over batch norms of log sqrt(mean over channels of the running variance).",
         notes="x and x' are N(0, 1). The network runs in train mode with the statistics of the "
         "batch. Weights of convolutions and linear layers are N(0, 1), their biases 0, scales of "
         "normalisation layers 1 and shifts 0; other parameters stay. f is the input of the last "

@@ -61,7 +61,7 @@ PROXIES = (
         passes=("data",),
         needs_labels=True,
         reference="Li et al., ICLR 2023",
-        words="Sum over the layers of the logarithm of the sum over the weights of mean|g| / "
+        description="Sum over the layers of the logarithm of the sum over the weights of mean|g| / "
         "std(g), where g is the gradient of the cross-entropy on each mini-batch.",
         notes="The two mini-batches are the first half of the batch and the rest, so the standard "
         "deviation (without Bessel's correction) is half the difference. Train mode. Only weights "

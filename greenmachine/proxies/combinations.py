@@ -13,13 +13,13 @@ from greenmachine.proxies.zoo.az_nas import COMPONENTS
 from greenmachine.proxies.zoo.swap import swap_regularised
 from greenmachine.proxies.zoo.vkdnw import AGG
 
-__all__ = ["JOINS", "PUBLISHED", "Join", "joined_scores", "read_rank_sum"]
+__all__ = ["COMBINATIONS", "PUBLISHED", "Combination", "combined_scores", "read_rank_sum"]
 
 Scores = Mapping[str, NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
-class Join:
+class Combination:
     """A score that is defined on a set of networks.
 
     Attributes:
@@ -38,9 +38,9 @@ PUBLISHED: dict[str, RankSum] = {
 }
 """Rank sums from the literature, by name."""
 
-JOINS: dict[str, Join] = {
-    **{name: Join(found.leaves, found) for name, found in PUBLISHED.items()},
-    "swap_regularised": Join(
+COMBINATIONS: dict[str, Combination] = {
+    **{name: Combination(found.leaves, found) for name, found in PUBLISHED.items()},
+    "swap_regularised": Combination(
         ("swap", "params"), lambda scores: swap_regularised(scores["swap"], scores["params"])
     ),
 }
@@ -56,13 +56,15 @@ def read_rank_sum(text: str) -> RankSum | None:
     return parse_rank_sum(text, PUBLISHED)
 
 
-def joined_scores(scores: Scores) -> dict[str, NDArray[np.float64]]:
+def combined_scores(scores: Scores) -> dict[str, NDArray[np.float64]]:
     """Return every combination that can be computed from ``scores``, by name; higher is better.
 
     A combination whose name is already in ``scores`` is left out.
     """
     return {
-        name: join.function({component: scores[component] for component in join.components})
-        for name, join in JOINS.items()
-        if name not in scores and set(join.components) <= scores.keys()
+        name: combination.function(
+            {component: scores[component] for component in combination.components}
+        )
+        for name, combination in COMBINATIONS.items()
+        if name not in scores and set(combination.components) <= scores.keys()
     }
