@@ -348,7 +348,7 @@ def _miniature(config: RunConfig, seeds: Sequence[Expression], train: int) -> _S
             "workers": 1,
             "backend": "loky",
             "callbacks": (),
-            "capture": config.capture.model_copy(update={"keep": True}),
+            "capture": config.capture.model_copy(update={"keep_signals": True}),
         }
     )
     with tempfile.TemporaryDirectory(prefix="greenmachine-") as folder:
