@@ -1,13 +1,18 @@
-"""Build the banks behind results/families and results/banks, and compare two widths.
+"""Build the banks behind results/families and results/banks, and measure what was found with them.
 
     python -m experiments.families_bank world BANK
     python -m experiments.families_bank topology BANK
+    python -m experiments.families_bank size BANK
     python -m experiments.families_bank wide WIDE
     python -m experiments.families_bank compare BANK WIDE gm_world
+    python -m experiments.families_bank rest BANK SCORES
 
 ``world`` holds networks of five families, three of them narrower than published. ``topology`` adds
-networks of the topology space to it. ``wide`` holds 60 networks of these three families at twice
-that width, and ``compare`` prints Kendall's tau between the scores of one network at both widths.
+networks of the topology space to it; ``size`` is a bank of the size space alone. ``wide`` holds 60
+networks of these three families at twice that width, and ``compare`` prints Kendall's tau between
+the scores of one network at both widths. ``rest`` prints tau of the columns of a score file, on all
+of its networks, and on those that compute another function than every network of the bank.
+
 Expressions are those of results/families/expressions.json. An interrupted build continues with the
 same command. On one core, ``world`` takes about an hour.
 """
@@ -19,9 +24,13 @@ import json
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from greenmachine.api.banks import build_bank
 from greenmachine.bank import Bank, BankEvaluator
-from greenmachine.fitness import directed_tau
+from greenmachine.benchmarks import load_benchmark
+from greenmachine.evaluation.score_file import read_scores, score_columns
+from greenmachine.fitness import directed_tau, tau_row
 from greenmachine.language import canonical, parse
 from greenmachine.proxies import resolve
 
@@ -37,6 +46,7 @@ NETWORKS = {
         "nas-bench-101/cifar10": 300,
     },
     "topology": {"nats-tss/cifar10": 2500, "nats-tss/imagenet16-120": 2000},
+    "size": {"nats-sss/cifar10": 1500, "nats-sss/imagenet16-120": 1000},
     "wide": {f"{name}/cifar10": 60 for name in WIDTHS},
 }
 
@@ -76,18 +86,44 @@ def compare(narrow: Path, wide: Path, proxy: str) -> None:
         print(f"{name}, width {width} and {2 * width}: tau {tau:.3f}, {len(common)} networks")
 
 
+def rest(path: Path, scores: Path) -> None:
+    """Print tau of every column of a score file, with and without the networks of a bank."""
+    frame = read_scores([scores])
+    benchmark = load_benchmark(frame.attrs["benchmark"])
+    indices = frame["index"].to_numpy()
+    accuracy = benchmark.accuracy(frame.attrs["dataset"])[indices]
+    used = {
+        index
+        for family in Bank(path).facts.families
+        if family.benchmark == benchmark.name
+        for index in family.indices
+    }
+    known = benchmark.functions[sorted(used)]
+    new = ~np.isin(benchmark.functions[indices], known)
+    print(f"{len(frame)} networks, {int(new.sum())} of other functions than those of the bank")
+    for name in score_columns(frame):
+        values, direction = frame[name].to_numpy(np.float64), resolve(name).direction
+        whole, other = (
+            tau_row(values[part], accuracy[part], direction)["tau"]
+            for part in (np.ones(len(frame), dtype=bool), new)
+        )
+        print(f"{whole:.3f} {other:.3f} {name}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=[*NETWORKS, "compare"])
+    parser.add_argument("what", choices=[*NETWORKS, "compare", "rest"])
     parser.add_argument("bank", type=Path)
-    parser.add_argument("wide", type=Path, nargs="?")
+    parser.add_argument("wide", type=Path, nargs="?", help="bank of wide networks, or score file")
     parser.add_argument("proxy", nargs="?", default="gm_world")
     parser.add_argument("--workers", type=int, default=-1)
     args = parser.parse_args()
-    if args.what != "compare":
+    if args.what in NETWORKS:
         build(args.what, args.bank, args.workers)
     elif args.wide is None:
-        parser.error("compare needs two banks")
+        parser.error(f"{args.what} needs a second path")
+    elif args.what == "rest":
+        rest(args.bank, args.wide)
     else:
         compare(args.bank, args.wide, args.proxy)
 
