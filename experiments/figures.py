@@ -23,13 +23,13 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from decimal import ROUND_HALF_UP, Decimal
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from experiments.markdown import rounded, shown, signed, table, with_error
 from greenmachine.benchmarks.digits import EMBEDDED
 from greenmachine.cli import names
 
@@ -58,26 +58,6 @@ EVOLVED = (
 )
 _TABLE = re.compile(r"<!-- table:(\S+) -->.*?<!-- /table:\1 -->", re.S)
 _FIGURE = re.compile(r"<!-- figure:(\S+) -->.*?<!-- /figure -->", re.S)
-
-
-def rounded(value: float, places: int = 3) -> str:
-    """Return ``value`` in decimal, rounded half up, without the zero before the point."""
-    step = Decimal(1).scaleb(-places)
-    text = str(abs(Decimal(str(value))).quantize(step, ROUND_HALF_UP))
-    return "−" * int(value < 0) + text.removeprefix("0")
-
-
-def shown(value: float) -> str:
-    """Return a value of tau, or a dash where there is none."""
-    return "–" if np.isnan(value) else rounded(value)
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(
-        "|" + "|".join(f" {cell} ".replace("  ", " ") for cell in line) + "|" for line in lines
-    )
 
 
 @cache
@@ -274,7 +254,7 @@ def languages() -> str:
 
     def spread(frame: pd.DataFrame, column: str) -> list[str]:
         parts = (frame[frame["space"] == space][column] for space in spaces)
-        return [f"{rounded(part.mean())} ± {rounded(part.std())}" for part in parts]
+        return [with_error(part.mean(), part.std()) for part in parts]
 
     rows = []
     for arm, name in shown_as.items():
@@ -306,11 +286,9 @@ def ablation() -> str:
     rows = []
     for variant, name in shown_as.items():
         test, gain = runs[variant], runs[variant] - runs["no broods"]
-        error = gain.std() / np.sqrt(len(gain))
-        sign = "+" * int(gain.mean() >= 0)
-        difference = f"{sign}{rounded(gain.mean())} ± {rounded(error)}"
+        difference = signed(gain.mean(), gain.std() / np.sqrt(len(gain)))
         difference *= variant != "no broods"
-        rows.append([name, f"{rounded(test.mean())} ± {rounded(test.std())}", difference])
+        rows.append([name, with_error(test.mean(), test.std()), difference])
     return table(["", "test τ", "difference from the first row"], rows)
 
 
