@@ -57,8 +57,6 @@ def _row(path: str, **where: object) -> pd.Series:
 def _tau(name: str, sample: str, score: str, task: str | None = None) -> str:
     tasks = _json(f"proxies/{name}.json")["tau"][sample]
     row = tasks[task if task is not None else next(iter(tasks))]
-    if score not in row:
-        return "–"
     return with_error(row[score]["tau"], row[score]["standard_error"])
 
 
@@ -81,8 +79,13 @@ def searches_single() -> str:
         "convolutions": "number of convolutions",
         "sum_log_channels": "Σ log channels",
     }
-    runs = ("nats_tss_cifar10", "nats_sss_cifar10")
-    rows = [[name, *(_tau(each, "test", score) for each in runs)] for score, name in scores.items()]
+    rows = []
+    for score, name in scores.items():
+        cells = []
+        for each in ("nats_tss_cifar10", "nats_sss_cifar10"):
+            known = _json(f"proxies/{each}.json")["tau"]["test"]["cifar10"]
+            cells.append(_tau(each, "test", score) if score in known else "–")
+        rows.append([name, *cells])
     return table(["CIFAR-10", "topology space", "size space"], rows)
 
 
@@ -128,6 +131,8 @@ def family_mean(proxy: str) -> str:
         [cell.strip(" `*") for cell in line.strip("|").split("|")]
         for line in re.findall(r"^\| networks \|.*?\n\n", text, re.M | re.S)[0].strip().splitlines()
     ]
+    if proxy not in head:
+        raise LookupError(f"results/families/README.md has no column {proxy}")
     column = head.index(proxy)
     taus = [float(row[column].split(" ")[0]) for row in rows if row[0] != "mean"]
     return rounded(float(np.mean(taus)))
@@ -362,6 +367,14 @@ def ablation_gain(sample: str, variant: str, other: str) -> str:
     return _gain(_paired("ablation/table.csv", sample, *names))
 
 
+def individuals(study: str, variant: str) -> str:
+    """Return how many individuals each run of a variant evaluated."""
+    runs = _csv(f"{study.replace(':', '/')}/table.csv")
+    runs = runs[runs["variant"] == variant.replace("_", " ")]
+    (found,) = set(runs["individuals"])
+    return f"{found:,}"
+
+
 def beginnings() -> str:
     """Return test tau of searches from scratch and from proxies of the zoo, on both spaces."""
     paths = [f"ablation/{space}/table.csv" for space in ("tss", "sss")]
@@ -570,13 +583,23 @@ def main_process() -> str:
 # Other pages.
 
 
-def first_choice(proxy: str, dataset: str, what: str = "accuracy") -> str:
-    """Return the accuracy of the cell that a proxy ranks first of all, or the best of ``all``."""
-    where = {"proxy": proxy, "space": "nats-tss", "dataset": dataset, "protocol": "of all"}
-    found = _row("tables/nas.csv", **where, metric="accuracy")["mean"]
-    if what == "best":
-        found += _row("tables/nas.csv", **where, metric="regret")["mean"]
-    return f"{found:.2f}"
+def first_choices() -> str:
+    """Return the accuracy of the cell that a proxy ranks first of all, and the best accuracy."""
+
+    def of_all(proxy: str, *metrics: str) -> list[str]:
+        where = {"proxy": proxy, "space": "nats-tss", "protocol": "of all"}
+        found = (
+            [_row("tables/nas.csv", **where, metric=m, dataset=d)["mean"] for m in metrics]
+            for d in DATASETS
+        )
+        return [f"{sum(values):.2f}" for values in found]
+
+    rows = [
+        ["the best cell", *of_all("gm_tss", "accuracy", "regret")],
+        ["the first choice of `gm_tss`", *of_all("gm_tss", "accuracy")],
+        ["the cell with the most parameters", *of_all("(params)", "accuracy")],
+    ]
+    return table(["accuracy in %", "CIFAR-10", "CIFAR-100", "ImageNet16-120"], rows)
 
 
 def top_accuracy(proxy: str) -> str:
@@ -643,6 +666,7 @@ TABLES: dict[str, Callable[[], str]] = {
         cost_predicted,
         cost_scaled,
         performance,
+        first_choices,
     )
 }
 FIGURES: dict[str, Callable[..., str]] = {
@@ -659,12 +683,12 @@ FIGURES: dict[str, Callable[..., str]] = {
         meco_noise,
         ablation_mean,
         ablation_gain,
+        individuals,
         languages_difference,
         seconds,
         times_as_long,
         slowest,
         main_process,
-        first_choice,
         top_accuracy,
         unseen,
         best_stratified,
