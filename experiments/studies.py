@@ -642,8 +642,17 @@ def _own(name: str) -> np.ndarray:
 
 
 def own_networks(name: str, what: str) -> str:
-    """Return a fact of a space of own networks: ``size``, ``deviation`` or ``tau`` of the seeds."""
+    """Return a fact of a benchmark of own networks.
+
+    Args:
+        name: ``mixed`` or ``vectors``.
+        what: ``size``; ``range`` of the accuracies; ``deviation`` of the seeds; ``tau`` between
+            halves of the seeds.
+    """
     found = _own(name)
+    if what == "range":
+        means = found.mean(axis=1)
+        return f"{means.min():.1f} to {means.max():.1f} %"
     if what == "deviation":
         return f"{found.std(axis=1, ddof=1).mean():.1f}"
     if what == "tau":
