@@ -83,8 +83,9 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 def _brought() -> dict[str, str]:
     found = dict(BROUGHT)
     for path in sorted((ROOT / "results").rglob("*")):
-        if path.suffix in (".md", ".svg") and path.name != "README.md":
-            found[path.relative_to(ROOT).as_posix()] = path.relative_to(ROOT).as_posix()
+        if path.suffix in (".md", ".svg"):
+            place = path.relative_to(ROOT).as_posix()
+            found.setdefault(place, place)
     return found
 
 
