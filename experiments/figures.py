@@ -72,7 +72,6 @@ FIRST_SCREEN = [
 ]
 _TABLE = re.compile(r"<!-- table:(\S+) -->.*?<!-- /table:\1 -->", re.S)
 _FIGURE = re.compile(r"<!-- figure:(\S+) -->.*?<!-- /figure -->", re.S)
-_IN_ONE_LINE = re.compile(r"(?<=\d) (?=(±|s|min|h|d|ms|µs|[kGT]B)(?!\w))|(?<=±) (?=\.?\d)")
 
 
 @cache
@@ -366,11 +365,6 @@ TABLES: dict[str, Callable[[], str]] = {
 FIGURES = studies.FIGURES | {"largest_error": largest_error}
 
 
-def unbroken(text: str) -> str:
-    """Return a table whose numbers stay on one line with their error or unit."""
-    return _IN_ONE_LINE.sub("\N{NO-BREAK SPACE}", text)
-
-
 def renewed(text: str) -> str:
     """Return a document with tables and figures that agree with the present results.
 
@@ -378,14 +372,13 @@ def renewed(text: str) -> str:
         LookupError: there is no such table or figure.
     """
 
-    def written(mark: re.Match[str]) -> str:
+    def made(mark: re.Match[str]) -> str:
         name = mark[1]
         if name not in TABLES:
             raise LookupError(f"no table {name!r}; there are {', '.join(TABLES)}")
-        made = unbroken(TABLES[name]())
-        return f"<!-- table:{name} -->\n\n{made}\n\n<!-- /table:{name} -->"
+        return f"<!-- table:{name} -->\n\n{TABLES[name]()}\n\n<!-- /table:{name} -->"
 
-    text = _TABLE.sub(written, text)
+    text = _TABLE.sub(made, text)
     return _FIGURE.sub(
         lambda mark: f"<!-- figure:{mark[1]} -->{figure(mark[1])}<!-- /figure -->", text
     )
