@@ -179,6 +179,36 @@ def live(proxy: str, dataset: str, what: str = "measured") -> str:
 _SEEDS_ON = 300  # cells
 
 
+def standard_errors(name: str, protocol: str) -> str:
+    """Return the least and the greatest standard error of tau in a table of results/tables."""
+    rows = _csv(f"tables/{name}.csv")
+    found = rows[(rows["protocol"] == protocol) & (rows["metric"] == "tau")]["std"]
+    return f"{rounded(found.min())} to {rounded(found.max())}"
+
+
+def published_ndcg(proxy: str) -> str:
+    """Return the published nDCG of the 1,000 cells without unused operations that rank first."""
+    rows = (
+        _row(
+            "tables/greenmachine.csv",
+            proxy=proxy,
+            space="nats-tss",
+            dataset=dataset,
+            protocol="live_space",
+            metric="ndcg",
+        )
+        for dataset in DATASETS
+    )
+    return " ".join(rounded(row["published"]) for row in rows)
+
+
+def deviation_errors() -> str:
+    """Return the standard errors of tau where one setting of a proxy is changed."""
+    rows = _csv("deviations/deviations.csv")
+    found = rows[rows["proxy"].isin(["plain", "grasp", "epe_nas"])]["standard_error"]
+    return f"{rounded(found.min(), 2)} to {rounded(found.max(), 2)}"
+
+
 def _deviation(proxy: str, setting: str, *datasets: str) -> str:
     rows = _csv("deviations/deviations.csv")
     rows = rows[(rows["proxy"] == proxy) & (rows["setting"] == setting)]
@@ -686,6 +716,9 @@ FIGURES: dict[str, Callable[..., str]] = {
         used,
         family_mean,
         published,
+        published_ndcg,
+        standard_errors,
+        deviation_errors,
         live,
         grasp_deviation,
         grasp_difference,
