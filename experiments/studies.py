@@ -19,6 +19,7 @@ import pandas as pd
 from experiments.agreement import agreement
 from experiments.cost import scaled
 from experiments.markdown import rounded, signed, table, with_error
+from greenmachine.export.source import export_source
 from greenmachine.files import read_json
 from greenmachine.language import parse
 
@@ -656,6 +657,22 @@ def best_stratified(space: str) -> str:
     return " ".join(rounded(best[dataset]) for dataset in DATASETS)
 
 
+def export_lines(form: str) -> str:
+    """Return how long the exported files of the discoveries are, ``compact`` or ``exact``."""
+    lengths = []
+    for path in sorted((RESULTS / "proxies").glob("*.json")):
+        known = read_json(path)
+        source = export_source(
+            known["expression"],
+            direction=known["direction"],
+            shape=known["shape"],
+            name=known["name"],
+            exact=form == "exact",
+        )
+        lengths.append(len(source.splitlines()))
+    return f"{min(lengths):,} to {max(lengths):,}"
+
+
 def coverage(network: str) -> str:
     """Return the share of a network's weights that proxies read, in percent."""
     rows = _csv("libraries/libraries.csv")
@@ -734,6 +751,7 @@ FIGURES: dict[str, Callable[..., str]] = {
         top_accuracy,
         unseen,
         best_stratified,
+        export_lines,
         coverage,
         own_networks,
     )
