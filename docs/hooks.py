@@ -39,6 +39,9 @@ _LINK = re.compile(
     r"(?P<bang>!?)\[(?P<text>[^\]]*)\]\((?!https?:|mailto:|#)(?P<to>[^)#\s]*)(?P<anchor>#[^)]*)?\)"
 )
 _TICKS = re.compile(r"``(.+?)``")  # of docstrings
+_ROW = re.compile(r"^\|.*\|$", re.M)
+_SPACE_IN_NUMBER = re.compile(r"(?<=\d) (?=(±|s|min|h|d|ms|µs|[kMGT]B)(?!\w))|(?<=±) (?=\.?\d)")
+"""Spaces of a table at which no line may end: before a unit, and around ±."""
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -57,7 +60,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Change every link to the place of its target in the site."""
+    """Change every link to the place of its target in the site, and keep numbers on one line."""
     here = page.file.src_uri
     there = {place: path for path, place in _brought().items()}
     path = there.get(here, f"docs/{here}")
@@ -77,14 +80,18 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
             return link["text"]
         return f"{link['bang']}[{link['text']}]({to}{link['anchor'] or ''})"
 
-    return _LINK.sub(led, markdown)
+    def unbroken(row: re.Match[str]) -> str:
+        return _SPACE_IN_NUMBER.sub("\N{NO-BREAK SPACE}", row[0])
+
+    return _ROW.sub(unbroken, _LINK.sub(led, markdown))
 
 
 def _brought() -> dict[str, str]:
     found = dict(BROUGHT)
     for path in sorted((ROOT / "results").rglob("*")):
-        if path.suffix in (".md", ".svg") and path.name != "README.md":
-            found[path.relative_to(ROOT).as_posix()] = path.relative_to(ROOT).as_posix()
+        if path.suffix in (".md", ".svg"):
+            place = path.relative_to(ROOT).as_posix()
+            found.setdefault(place, place)
     return found
 
 

@@ -14,6 +14,9 @@ of this module. The address of a figure is its place in ``results/tables``:
 
 ``PROTOCOL:METRIC`` takes another metric of the table than tau: ``scored:tau_best``;
 ``PROTOCOL:networks`` is how many networks tau is of, ``unseen:networks/(params)/tss``.
+
+Figures of other results are functions of ``experiments.studies``: their addresses begin with the
+name of the function, and go on with its arguments.
 """
 
 from __future__ import annotations
@@ -22,14 +25,15 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from decimal import ROUND_HALF_UP, Decimal
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from experiments import studies
+from experiments.markdown import rounded, shown, signed, table, with_error
 from greenmachine.benchmarks.digits import EMBEDDED
 from greenmachine.cli import names
 
@@ -56,28 +60,18 @@ EVOLVED = (
     "nats_sss_stratified",
     "digits_tss",
 )
+FIRST_SCREEN = [
+    ("`gm_any`, evolved here", "generalisation", "scored", "gm_any"),
+    ("`gm_tss`, evolved here on the topology space alone", "generalisation", "scored", "gm_tss"),
+    ("`meco_opt_modules` (MeCo)", "greenmachine", "scored", "meco_opt_modules"),
+    ("`az_nas` (AZ-NAS)", "greenmachine", "scored", "az_nas"),
+    ("`zico` (ZiCo)", "greenmachine", "scored", "zico"),
+    ("`synflow`", "greenmachine", "scored", "synflow"),
+    ("`nwot`", "greenmachine", "scored", "nwot"),
+    ("number of parameters", "generalisation", "scored", "(params)"),
+]
 _TABLE = re.compile(r"<!-- table:(\S+) -->.*?<!-- /table:\1 -->", re.S)
 _FIGURE = re.compile(r"<!-- figure:(\S+) -->.*?<!-- /figure -->", re.S)
-
-
-def rounded(value: float, places: int = 3) -> str:
-    """Return ``value`` in decimal, rounded half up, without the zero before the point."""
-    step = Decimal(1).scaleb(-places)
-    text = str(abs(Decimal(str(value))).quantize(step, ROUND_HALF_UP))
-    return "−" * int(value < 0) + text.removeprefix("0")
-
-
-def shown(value: float) -> str:
-    """Return a value of tau, or a dash where there is none."""
-    return "–" if np.isnan(value) else rounded(value)
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(
-        "|" + "|".join(f" {cell} ".replace("  ", " ") for cell in line) + "|" for line in lines
-    )
 
 
 @cache
@@ -107,8 +101,11 @@ def named(proxy: str) -> str:
 
 
 def figure(address: str) -> str:
-    """Return the figure at an address in results/tables."""
-    name, protocol, proxy, *place = address.split("/")
+    """Return the figure at an address: a function of a study, or a place in results/tables."""
+    name, *arguments = address.split("/")
+    if name in FIGURES:
+        return FIGURES[name](*arguments)
+    protocol, proxy, *place = arguments
     protocol, _, metric = protocol.partition(":")
     if metric == "networks":
         long = measured(name)
@@ -127,22 +124,18 @@ def figure(address: str) -> str:
 
 def first_screen() -> str:
     """Return the table of the README: two discoveries and the usual baselines."""
-    rows = [
-        ("`gm_any`, evolved here", "generalisation", "scored", "gm_any"),
-        (
-            "`gm_tss`, evolved here on the topology space alone",
-            "generalisation",
-            "scored",
-            "gm_tss",
-        ),
-        ("`meco_opt_modules` (MeCo)", "greenmachine", "scored", "meco_opt_modules"),
-        ("`az_nas` (AZ-NAS)", "greenmachine", "scored", "az_nas"),
-        ("`zico` (ZiCo)", "greenmachine", "scored", "zico"),
-        ("`synflow`", "greenmachine", "scored", "synflow"),
-        ("`nwot`", "greenmachine", "scored", "nwot"),
-        ("number of parameters", "generalisation", "scored", "(params)"),
-    ]
-    return table(["Kendall's τ", *SIX], [[row[0], *map(shown, six(*row[1:]))] for row in rows])
+    return table(
+        ["Kendall's τ", *SIX], [[name, *map(shown, six(*place))] for name, *place in FIRST_SCREEN]
+    )
+
+
+def largest_error() -> str:
+    """Return the largest standard error in the table of the README."""
+    errors = []
+    for _, name, protocol, proxy in FIRST_SCREEN:
+        long = measured(name)
+        errors.append(long[(long["protocol"] == protocol) & (long["proxy"] == proxy)]["std"].max())
+    return rounded(max(errors))
 
 
 def discoveries() -> str:
@@ -274,7 +267,7 @@ def languages() -> str:
 
     def spread(frame: pd.DataFrame, column: str) -> list[str]:
         parts = (frame[frame["space"] == space][column] for space in spaces)
-        return [f"{rounded(part.mean())} ± {rounded(part.std())}" for part in parts]
+        return [with_error(part.mean(), part.std()) for part in parts]
 
     rows = []
     for arm, name in shown_as.items():
@@ -306,11 +299,9 @@ def ablation() -> str:
     rows = []
     for variant, name in shown_as.items():
         test, gain = runs[variant], runs[variant] - runs["no broods"]
-        error = gain.std() / np.sqrt(len(gain))
-        sign = "+" * int(gain.mean() >= 0)
-        difference = f"{sign}{rounded(gain.mean())} ± {rounded(error)}"
+        difference = signed(gain.mean(), gain.std() / np.sqrt(len(gain)))
         difference *= variant != "no broods"
-        rows.append([name, f"{rounded(test.mean())} ± {rounded(test.std())}", difference])
+        rows.append([name, with_error(test.mean(), test.std()), difference])
     return table(["", "test τ", "difference from the first row"], rows)
 
 
@@ -370,7 +361,8 @@ TABLES: dict[str, Callable[[], str]] = {
         ablation,
         embedded,
     )
-}
+} | studies.TABLES
+FIGURES = studies.FIGURES | {"largest_error": largest_error}
 
 
 def renewed(text: str) -> str:

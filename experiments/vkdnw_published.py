@@ -10,7 +10,9 @@ FLOPs row (.623 .586 .545, nDCG .745 .576 .403) is that of the 9,445 such cells.
 random from those of the stored scores of the zoo (3,000 cells of the space), whose columns stand
 in for what is not scored here; with ``--score both`` they are drawn from the whole space. Networks
 are scored in parts of 20, each written at once: killed at any moment, the same command goes on. It
-prints tau, its jackknife standard error, nDCG, and the published tau.
+prints tau, its jackknife standard error, nDCG, and the published tau, and writes them as CSV beside
+the scores. Column ``scores`` says which scores a row is of: ``computed`` here, ``stored`` ones, or
+both ``together``.
 """
 
 from __future__ import annotations
@@ -88,30 +90,35 @@ def main() -> None:
     out = given.out / f"{given.dataset}-{given.score}-{given.batch}.parquet"
     names = SCORED[given.score]
     frame = scored(benchmark, given.dataset, names, indices, given.batch, out)
-    report(benchmark, given.dataset, frame)
+    parts = {"computed": frame}
     if not whole:
         rest = [name for name in AZ_NAS if name not in frame]
-        print("with the stored columns" if rest else "the stored columns alone")
         others = stored[["index", *(rest or AZ_NAS)]]
         kept = frame if rest else frame[["index"]]
-        report(benchmark, given.dataset, kept.merge(others, on="index"))
+        parts["together" if rest else "stored"] = kept.merge(others, on="index")
+    table = pd.concat(
+        [ranked(benchmark, given.dataset, part, name) for name, part in parts.items()]
+    ).round(6)
+    print(table.round(3).to_string(index=False))
+    replace_file(out.with_suffix(".csv"), lambda temporary: table.to_csv(temporary, index=False))
 
 
-def report(benchmark: Benchmark, dataset: str, frame: pd.DataFrame) -> None:
-    """Print a row for every column and for the aggregated scores."""
+def ranked(benchmark: Benchmark, dataset: str, frame: pd.DataFrame, scores_of: str) -> pd.DataFrame:
+    """Return a row for every column of ``frame`` and for the aggregated scores."""
     columns = [name for name in frame if name not in ("index", "arch")]
     scores = {str(name): frame[name].to_numpy(np.float64) for name in columns}
     scores |= combined_scores(scores)
     accuracy = benchmark.accuracy(dataset)[frame["index"]]
     rows = [
         {
+            "scores": scores_of,
             "proxy": name,
             "published": PUBLISHED.get(name, {}).get(dataset),
             **rank_row(values, accuracy, 1),
         }
         for name, values in scores.items()
     ]
-    print(pd.DataFrame(rows).round(3).to_string(index=False))
+    return pd.DataFrame(rows)
 
 
 if __name__ == "__main__":

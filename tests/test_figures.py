@@ -38,6 +38,8 @@ def test_stale_figures_are_found_and_written_anew(
     [
         "<!-- table:none -->x<!-- /table:none -->",
         "<!-- figure:generalisation/scored/none -->x<!-- /figure -->",
+        "<!-- figure:run/gm_tss/test/none -->x<!-- /figure -->",
+        "<!-- figure:family_mean/none -->x<!-- /figure -->",
     ],
 )
 def test_a_figure_without_a_result_is_refused(text: str) -> None:
@@ -54,7 +56,18 @@ def test_a_figure_without_a_result_is_refused(text: str) -> None:
         ("generalisation/scored/gm_any/sss/cifar100", 1),
         ("generalisation/scored/gm_any/mean", 1),
         ("generalisation/scored:tau_best/gm_any/tss", 3),
+        ("run/gm_tss/test", 3),  # with ± and the standard error
+        ("nodes/gm_any", 1),
+        ("meco_noise/nats-sss", 3),
+        ("individuals/ablation:tss/from_scratch", 1),
     ],
 )
 def test_an_address_gives_as_many_values_as_it_names(address: str, values: int) -> None:
     assert len(figures.figure(address).split()) == values
+
+
+@pytest.mark.parametrize("path", figures.documents(), ids=lambda path: path.stem)
+def test_no_line_begins_with_the_mark_of_a_figure(path: Path) -> None:
+    """Markdown would end the paragraph there: a comment that begins a line is a block."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert not [line for line in lines if line.lstrip().startswith("<!-- figure:")]

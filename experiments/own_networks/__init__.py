@@ -1,1 +1,1 @@
-"""Two small spaces of a user's own networks, trained here on scikit-learn's digits."""
+"""Two small benchmarks of a user's own networks, trained here on scikit-learn's digits."""

@@ -1,13 +1,13 @@
 """MLPs, convolutional networks and small vision transformers for 8×8 grey images.
 
-| architecture | what the text says |
+| architecture | parts of its name |
 |---|---|
-| ``mlp-64-32-relu`` | widths of the hidden layers; one of ``relu gelu tanh sigmoid`` |
-| ``cnn-8-16-gn-res`` | widths of the stages; any of ``bn gn res dense dw grouped`` |
-| ``vit-16-2-4`` | width, blocks, heads; patches of 2×2 |
+| ``mlp-64-32-relu`` | widths of the hidden layers; an activation: ``relu gelu tanh sigmoid`` |
+| ``cnn-8-16-gn-res`` | widths of the stages; any of the options ``bn gn res dense dw grouped`` |
+| ``vit-16-2-4`` | width of the tokens, number of blocks, number of heads; patches are 2×2 |
 
-This file is a space for GreenMachine: ``build`` makes a network of an architecture, ``mixed.csv``
-beside it says how accurate each became (``train.py``).
+This file defines a benchmark: ``build`` makes the network of an architecture, and ``mixed.csv``
+has the accuracies, which ``train.py`` measured.
 """
 
 from __future__ import annotations
@@ -25,7 +25,11 @@ ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU, "tanh": nn.Tanh, "sigmoid": nn.
 
 
 def build(arch: str) -> nn.Module:
-    """Return the untrained network of ``arch``; its weights come from torch's generator."""
+    """Return the untrained network of ``arch``. Torch's generator draws its weights.
+
+    Raises:
+        ValueError: the name of the architecture has an unknown part.
+    """
     family, *words = arch.split("-")
     numbers = [int(word) for word in words if word.isdigit()]
     flags = [word for word in words if not word.isdigit()]
@@ -35,17 +39,17 @@ def build(arch: str) -> nn.Module:
         return CNN(numbers, flags)
     if family == "vit":
         return ViT(*numbers)
-    raise ValueError(f"no family {family!r}: use mlp, cnn or vit")
+    raise ValueError(f"there is no family {family!r}: use mlp, cnn or vit")
 
 
 def images() -> tuple[np.ndarray, np.ndarray]:
-    """Return 100 training images, (100, 1, 8, 8) float32, and their labels, for the data pass."""
+    """Return 100 training images, (100, 1, 8, 8) float32, and labels, (100,), for ``data``."""
     with np.load(Path(__file__).with_name("digits.npz")) as arrays:
         return arrays["images"].astype(np.float32), arrays["labels"]
 
 
 def mlp(widths: list[int], activation: str) -> nn.Module:
-    """Return a perceptron on the flattened image."""
+    """Return a multilayer perceptron that reads the flattened image."""
     layers: list[nn.Module] = [nn.Flatten()]
     for inputs, outputs in zip([64, *widths], widths, strict=False):
         layers += [nn.Linear(inputs, outputs), ACTIVATIONS[activation]()]
@@ -71,16 +75,17 @@ def conv(inputs: int, outputs: int, flags: list[str]) -> nn.Module:
 
 
 class CNN(nn.Module):
-    """A convolution a stage, and a second one beside a residual or dense connection.
+    """A convolutional network with one convolution per stage.
 
-    Maps are halved after the first two stages.
+    With ``res`` or ``dense`` a stage has a second convolution, whose output is added to its input
+    or concatenated with it. Pooling halves the feature maps after each of the first two stages.
     """
 
     def __init__(self, widths: list[int], flags: list[str]) -> None:
         super().__init__()
         unknown = set(flags) - {"bn", "gn", "res", "dense", "dw", "grouped"}
         if unknown:
-            raise ValueError(f"no word {', '.join(sorted(unknown))} for a cnn")
+            raise ValueError(f"a cnn has no option {', '.join(sorted(unknown))}")
         self.first, self.second = nn.ModuleList(), nn.ModuleList()
         self.dense = "dense" in flags
         channels = 1
@@ -106,7 +111,11 @@ class CNN(nn.Module):
 
 
 class Attention(nn.Module):
-    """Self-attention of plain linear layers: ``nn.MultiheadAttention`` would fire none."""
+    """Self-attention built from linear layers.
+
+    ``nn.MultiheadAttention`` would call functions instead of layers, so no signals would be
+    recorded.
+    """
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -115,14 +124,14 @@ class Attention(nn.Module):
         self.merge = nn.Linear(width, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return tokens (B, T, width) that have looked at each other."""
+        """Return the tokens after attention, (B, T, width)."""
         parts = self.project(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         mixed = nn.functional.scaled_dot_product_attention(*parts)
         return self.merge(mixed.transpose(1, 2).flatten(2))
 
 
 class Block(nn.Module):
-    """Attention and a perceptron, each beside a residual connection."""
+    """A transformer block: attention and a perceptron, each with a residual connection."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -139,7 +148,7 @@ class Block(nn.Module):
 
 
 class ViT(nn.Module):
-    """16 patches of 2×2 as tokens, some blocks, the mean of the tokens."""
+    """A vision transformer on 16 patches of 2×2 pixels; it classifies the mean of the tokens."""
 
     def __init__(self, width: int, depth: int, heads: int) -> None:
         super().__init__()

@@ -1,7 +1,9 @@
-"""Perceptrons on vectors of 64 numbers: ``tanh-16x3-ln`` has three hidden layers of 16.
+"""Multilayer perceptrons on vectors of 64 numbers.
 
-Words after the size: ``ln`` (layer normalisation after every hidden linear layer) or nothing.
-This file is a space for GreenMachine, as ``mixed.py``; the accuracies are in ``vectors.csv``.
+``tanh-16x3-ln`` has three hidden layers of 16 units with tanh. The last part is optional: ``ln``
+adds layer normalisation after the linear layer of every hidden layer.
+
+Like ``mixed.py``, this file defines a benchmark; the accuracies are in ``vectors.csv``.
 """
 
 from __future__ import annotations
@@ -18,11 +20,15 @@ ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU, "tanh": nn.Tanh, "sigmoid": nn.
 
 
 def build(arch: str) -> nn.Module:
-    """Return the untrained network of ``arch``; its weights come from torch's generator."""
+    """Return the untrained network of ``arch``. Torch's generator draws its weights.
+
+    Raises:
+        ValueError: the name of the architecture has an unknown part.
+    """
     activation, size, *words = arch.split("-")
     width, depth = (int(number) for number in size.split("x"))
     if words not in ([], ["ln"]):
-        raise ValueError(f"no word {'-'.join(words)}: use ln or nothing")
+        raise ValueError(f"there is no option {'-'.join(words)}: use ln or nothing")
     layers: list[nn.Module] = []
     for place in range(depth):
         layers.append(nn.Linear(width if place else 64, width))
@@ -33,6 +39,6 @@ def build(arch: str) -> nn.Module:
 
 
 def images() -> tuple[np.ndarray, np.ndarray]:
-    """Return 100 training vectors, (100, 64) float32, and their labels, for the data pass."""
+    """Return 100 training vectors, (100, 64) float32, and labels, (100,), for ``data``."""
     with np.load(Path(__file__).with_name("digits.npz")) as arrays:
         return arrays["images"].reshape(-1, 64).astype(np.float32), arrays["labels"]

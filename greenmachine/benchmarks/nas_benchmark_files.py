@@ -187,7 +187,10 @@ def _table_101(
     """Return the table of cells, ordered by their keys, and of their runs."""
     full = runs[runs["epochs"] == FULL_EPOCHS]
     if full["cell"].nunique() < len(cells):
-        raise DataError(f"{source} has cells without a run of {FULL_EPOCHS} epochs")
+        raise DataError(
+            f"{source} has cells without a run of {FULL_EPOCHS} epochs; give "
+            "nasbench_only108.tfrecord or nasbench_full"
+        )
     archs, parameters = zip(*cells.values(), strict=True)
     frame = pd.DataFrame({"arch": archs, "key": list(cells)})
     for budget, part in runs.groupby("epochs"):

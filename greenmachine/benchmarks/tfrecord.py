@@ -24,6 +24,7 @@ Field: TypeAlias = tuple[int, int | float | bytes]
 
 _POLYNOMIAL = 0x82F63B78  # Castagnoli's, bits reversed
 _MASK_DELTA = 0xA282EAD8
+_AGAIN = "download it again"
 
 
 def _table() -> tuple[int, ...]:
@@ -56,13 +57,13 @@ def read_records(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         while head := file.read(12):
             if len(head) < 12 or _masked_crc(head[:8]) != _number(head[8:]):
-                raise DataError(f"{path} is not a TFRecord, or damaged at byte {place}")
+                raise DataError(f"{path} is not a TFRecord, or damaged at byte {place}; {_AGAIN}")
             (length,) = struct.unpack("<Q", head[:8])
             data, tail = file.read(length), file.read(4)
             if len(tail) < 4:
-                raise DataError(f"{path} ends within the record at byte {place}")
+                raise DataError(f"{path} ends within the record at byte {place}; {_AGAIN}")
             if _masked_crc(data) != _number(tail):
-                raise DataError(f"{path} is damaged: the record at byte {place} differs")
+                raise DataError(f"{path} is damaged in the record at byte {place}; {_AGAIN}")
             place += length + 16
             yield data
 

@@ -148,7 +148,7 @@ def evolve(
     if dry_run and resume is not None:
         raise ConfigError("--dry-run is for a run that has not begun: give it without --resume")
     if seeds is not None and resume is not None:
-        raise ConfigError("--seeds goes on by the same command: give it without --resume")
+        raise ConfigError("--seeds: leave out --resume; the same command continues its runs")
     changes = _settings(change or [])
     changes |= {} if bank is None else {"bank": str(bank)}
     changes |= {} if language is None else {"language.name": language}

@@ -180,12 +180,12 @@ def check_proxies(texts: list[str]) -> None:
         if text.endswith(".py"):
             check_file(Path(text), "exported proxy", "give the .py of an export")
         elif ":" in text.partition("(")[0] and not Path(text).exists():
-            raise ConfigError(f"{text} is no proxy: write --model before every network")
+            raise ConfigError(f"{text} is not a proxy: write --model before every network")
 
 
 def _refuse_both(as_json: bool, as_csv: bool) -> None:
     if as_json and as_csv:
-        raise ConfigError("give one of --json and --csv")
+        raise ConfigError("give only one of --json and --csv")
 
 
 def _given(context: typer.Context, name: str) -> bool:

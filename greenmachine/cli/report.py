@@ -43,7 +43,9 @@ def report(
     if out is not None and out.is_dir():
         raise ConfigError(f"--out {out} is a folder: give an HTML file")
     if not compare and len(runs) > 1:
-        raise ConfigError(f"{len(runs)} runs: give one, or put --compare before them")
+        raise ConfigError(
+            f"a report shows one run, not {len(runs)}: give one, or put --compare before them"
+        )
 
     from greenmachine.cli.console import plain_console
     from greenmachine.reports import write_comparison, write_report

@@ -51,7 +51,7 @@ def show(
       greenmachine show gm_any --out gm_any.svg
     """
     if latex + sympy + (tree or out is not None) > 1:
-        raise ConfigError("give one of --latex, --sympy and --tree (or --out)")
+        raise ConfigError("give only one of --latex, --sympy and --tree (or --out)")
     if not (latex or sympy or tree or out):
         _describe(proxy, as_json)
         return

@@ -76,7 +76,7 @@ class Parts:
         described = self.folder / IDENTITY
         if self._paths() and _read_identity(described) != json.loads(json.dumps(identity)):
             raise RunError(
-                f"{self.folder} holds parts of other work: remove it or choose another --out"
+                f"{self.folder} holds parts of other work: remove it, or choose another --out"
             )
         write_sealed(described, identity, parents=False)
 
@@ -91,7 +91,7 @@ class Parts:
         for path in self._paths():
             try:
                 if not path.stem.endswith(sha256(path)[:_DIGITS]):
-                    raise _unusable(path, "it is not as it was written")
+                    raise _unusable(path, "it was changed since it was written")
                 frame = pd.read_parquet(path)
                 places = set(frame[PLACE])
             except DamagedError:

@@ -56,7 +56,7 @@ def rank_sums_of(frame: pd.DataFrame, texts: Iterable[str]) -> list[RankSum]:
         joined = read_rank_sum(text)
         if joined is None:
             raise ConfigError(
-                f"{text.strip()[:200]!r} joins nothing: write rank_sum(a, b) or "
+                f"{text.strip()[:200]!r} combines no columns: write rank_sum(a, b) or "
                 "log_rank_sum(a, -b) of columns of the scores"
             )
         for name in joined.leaves:

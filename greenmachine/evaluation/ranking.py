@@ -48,7 +48,9 @@ def tau_table(
         ConfigError: ``frame`` has fewer than ``LEAST_RANKED`` rows.
     """
     if len(frame) < LEAST_RANKED:
-        raise ConfigError(f"{len(frame)} networks cannot be ranked: {LEAST_RANKED} are the least")
+        raise ConfigError(
+            f"{len(frame)} networks are too few to rank: score {LEAST_RANKED} or more of them"
+        )
     indices = frame["index"].to_numpy()
     accuracy = benchmark.accuracy(dataset)[indices]
     sums = sums_among(directions, frame.columns)

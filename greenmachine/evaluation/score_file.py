@@ -74,13 +74,21 @@ def read_scores(paths: Sequence[Path]) -> pd.DataFrame:
         frame = _read(path)
         shared = [name for name in score_columns(frame) if name in whole.columns]
         if shared:
-            raise DataError(f"{path}: another file has the column {shared[0]} too; give one alone")
+            raise DataError(
+                f"{path}: another file has the column {shared[0]} too; give one of them"
+            )
         joined = whole.merge(frame, on="index", suffixes=("", "/other"), validate="1:1")
         if joined.empty:
-            raise DataError(f"{path} has no network in common with the files before it")
+            raise DataError(
+                f"{path} has no network in common with the files before it; give files of the "
+                "same networks"
+            )
         if "arch/other" in joined.columns:
             if (joined["arch"] != joined["arch/other"]).any():
-                raise DataError(f"{path} is of another benchmark than the files before it")
+                raise DataError(
+                    f"{path} is of another benchmark than the files before it; give files of "
+                    "one benchmark"
+                )
             joined = joined.drop(columns="arch/other")
         joined = joined.drop(columns=f"{COVERAGE}/other", errors="ignore")
         joined.attrs = joined_attrs(whole, frame)
@@ -129,7 +137,7 @@ def score_columns(frame: pd.DataFrame, chosen: str | None = None) -> list[str]:
     for name in names:
         if name not in known:
             close = get_close_matches(name, known, n=3) or known
-            raise ConfigError(f"no column {name!r} in the scores; there is {', '.join(close)}")
+            raise ConfigError(f"the scores have no column {name!r}; they have {', '.join(close)}")
     return list(dict.fromkeys(names))
 
 
@@ -202,10 +210,10 @@ def _attributes(frame: pd.DataFrame, path: Path) -> dict[Any, Any]:
     try:
         told = _Told.model_validate(frame.attrs)
         if 0 in told.directions.values():
-            raise ValueError("a direction is 0")
+            raise ValueError("a direction is 0, not 1 or -1")
     except ValueError as error:
         raise DataError(
-            f"{path}: its attributes are none of a score file ({one_line(error, 200)}); make it "
-            f"again with `{_COMMAND}`"
+            f"{path}: its attributes are not those of a score file ({one_line(error, 200)}); make "
+            f"it again with `{_COMMAND}`"
         ) from None
     return dict(frame.attrs)

@@ -126,7 +126,7 @@ def score_to_file(
         parts.collect(sweep.rows(scored, workers, progress))
         rows = parts.read()
         if len(rows) < sweep.places:
-            raise RunError(f"parts are gone from {folder}: run the same command again")
+            raise RunError(f"files were removed from {folder}: run the same command again")
         table = sweep.table(rows, announce)
         table.attrs.update(sweep.facts())  # Parquet stores the attributes
         replace_file(out, lambda temporary: table.to_parquet(temporary, index=False))

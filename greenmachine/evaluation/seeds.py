@@ -47,7 +47,7 @@ def check_seeds(seeds: int) -> int:
         ConfigError: it is not an integer, or it is less than 1.
     """
     if isinstance(seeds, bool) or not isinstance(seeds, int | np.integer) or seeds < 1:
-        raise ConfigError(f"seeds is {seeds!r}: give how many there are, 1 or more, such as 5")
+        raise ConfigError(f"seeds is {seeds!r}: give the number of seeds, 1 or more, such as 5")
     return int(seeds)
 
 

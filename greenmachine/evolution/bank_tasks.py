@@ -31,11 +31,11 @@ def with_bank(config: RunConfig, bank: Bank) -> RunConfig:
     """
     facts = bank.facts
     if config.language.name != "typed":
-        raise ConfigError("bank: a bank has the typed language: leave language.name out")
+        raise ConfigError("bank: a bank uses the typed language: leave language.name out")
     if missing := [name for name in config.passes if name not in facts.passes]:
         raise ConfigError(
-            f"passes: {bank.path} has {', '.join(facts.passes)} and no {', '.join(missing)}: take "
-            "fewer passes, or build another bank"
+            f"passes: {bank.path} has {', '.join(facts.passes)}, but not {', '.join(missing)}: "
+            "use fewer passes, or build another bank"
         )
     capture = config.capture
     if "batch" in capture.model_fields_set and capture.batch != facts.batch:
@@ -50,7 +50,7 @@ def with_bank(config: RunConfig, bank: Bank) -> RunConfig:
         )
     if config.evolution.racing:
         raise ConfigError(
-            "evolution.racing saves tensor computation, of which a search on a bank has none: "
+            "evolution.racing saves tensor computation, and a search on a bank needs none: "
             "leave it out"
         )
     update: dict[str, Any] = {

@@ -116,7 +116,7 @@ class Run:
             seeds = [parse(text) for text in described.seeds]
         except GreenMachineError as error:
             raise RunError(
-                f"{folder}/config.json has a seed that is none: {one_line(error)}"
+                f"{folder}/config.json has an invalid expression among its seeds: {one_line(error)}"
             ) from None
         return cls(config or described.config, folder, seeds, *callbacks)
 

@@ -365,7 +365,7 @@ class RunFolder:
         saved = self.checkpoint()
         if saved is None:
             raise RunError(
-                f"{self.path} has no whole generation yet: go on with --resume {self.path}"
+                f"{self.path} has no complete generation yet: continue with --resume {self.path}"
             )
         return saved.search.hall
 
@@ -399,7 +399,7 @@ class RunFolder:
         told = read_sealed(self.path / "result.json", remedy).get("files")
         try:
             if not isinstance(told, dict) or sha256(path) != told.get(path.name):
-                raise DamagedError(f"{path} is not as it was written: {remedy}")
+                raise DamagedError(f"{path} was changed since it was written: {remedy}")
             return pd.read_parquet(path)
         except OSError as error:
             raise DamagedError(f"{path} cannot be read ({one_line(error)}): {remedy}") from None

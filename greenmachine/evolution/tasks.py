@@ -232,7 +232,7 @@ def check_stand_ins(
         benchmark, _, dataset = task.rpartition("/")
         where = f"capture.stand_in: {task}: {source}"
         if benchmark and benchmark not in names:
-            raise ConfigError(f"{where}: the run has {' and '.join(names)}, no {benchmark}")
+            raise ConfigError(f"{where}: the run has {' and '.join(names)}, but not {benchmark}")
         if missing := [name for name in (dataset, source) if name not in config.datasets]:
             raise ConfigError(f"{where}: {missing[0]} is not among the tasks: add it there")
         if source in stood_for:
@@ -241,10 +241,13 @@ def check_stand_ins(
             if dataset not in task_set.tasks or benchmark not in ("", task_set.name):
                 continue
             if source not in task_set.tasks:
-                raise ConfigError(f"{where}: {task_set.name} has {dataset} but no {source}")
+                raise ConfigError(
+                    f"{where}: {task_set.name} has {dataset}, but not {source}: choose a data set "
+                    f"of {task_set.name}"
+                )
             shapes = [task_set.benchmark.input_shape(name) for name in (dataset, source)]
             if shapes[0] != shapes[1]:
                 raise ConfigError(
-                    f"{where}: on {task_set.name} images of one are {shapes[0]}, of the other "
-                    f"{shapes[1]}: only data sets of one image shape can share networks"
+                    f"{where}: on {task_set.name} the images of {dataset} are {shapes[0]}, and "
+                    f"those of {source} are {shapes[1]}: choose data sets with images of one shape"
                 )

@@ -98,9 +98,9 @@ class Forest:
                 f"a forest cannot be fitted on {len(scores)} networks: give 2 or more"
             )
         if not 0 <= seed < _SEEDS:
-            raise ConfigError(f"seed {seed} of a forest: use 0 to {_SEEDS - 1}")
+            raise ConfigError(f"a forest cannot have seed {seed}: use 0 to {_SEEDS - 1}")
         if trees < 1:
-            raise ConfigError(f"{trees} trees: use 1 or more")
+            raise ConfigError(f"a forest cannot have {trees} trees: use 1 or more")
         cuts, ranks = zip(*(_ranked(column) for column in _columns(scores).T), strict=True)
         model = _regressor()(n_jobs=workers, random_state=seed, warm_start=True)
         for grown in [*range(_BATCH, trees, _BATCH), trees]:  # batches do not change the forest

@@ -79,7 +79,10 @@ class Grammar:
         ]
         unknown = sorted(set(exclude) - {p.name for p in words} - set(terminals))
         if unknown:
-            raise ConfigError(f"language.exclude: unknown names {', '.join(unknown)}")
+            raise ConfigError(
+                f"language.exclude: unknown names {', '.join(unknown)}: remove them, or see "
+                "`greenmachine list primitives`"
+            )
         self.root = language.root
         self._closing = language.closing
         self.terminals = sorted({ALIASES.get(n, n) for n in terminals if n not in exclude})

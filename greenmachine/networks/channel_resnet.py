@@ -23,7 +23,7 @@ def parse_channel_resnet(arch: str) -> tuple[int, ...]:
         DataError: ``arch`` is not seven digits 1 to 4.
     """
     if len(arch) != len(_DOUBLED) or set(arch) - set("1234"):
-        raise DataError(f"network {arch!r} is not {len(_DOUBLED)} digits 1 to 4")
+        raise DataError(f"network {arch!r} does not consist of {len(_DOUBLED)} digits from 1 to 4")
     return tuple(map(int, arch))
 
 

@@ -38,7 +38,7 @@ def parse_macro(arch: str) -> tuple[str, str, str]:
         DataError: ``arch`` is not eight digits 0, 1 or 2.
     """
     if len(arch) != sum(STAGES) or set(arch) - {"0", *BOTTLENECKS}:
-        raise DataError(f"network {arch!r} is not {sum(STAGES)} digits 0, 1 or 2")
+        raise DataError(f"network {arch!r} does not consist of {sum(STAGES)} digits 0, 1 or 2")
     return arch[:2], arch[2:5], arch[5:]
 
 

@@ -117,7 +117,7 @@ class _Code(_Described):
             ConfigError: always.
         """
         raise ConfigError(
-            f"proxy {self.name!r} is a function, no expression: "
+            f"proxy {self.name!r} is a function, not an expression: "
             "it scores networks, but cannot be evolved or exported"
         )
 
@@ -204,7 +204,7 @@ class ProxyRegistry:
             raise ConfigError(f"there is a proxy {proxy.name!r} already: choose another name")
         if not proxy.name.isidentifier() or proxy.name in _COLUMNS:
             raise ConfigError(
-                f"proxy {proxy.name!r}: a name has letters, digits and _, and is none of "
+                f"proxy {proxy.name!r}: choose a name of letters, digits and _ that is not one of "
                 f"{', '.join(_COLUMNS)}"
             )
         if type(proxy.direction) is not int or proxy.direction not in (1, -1):

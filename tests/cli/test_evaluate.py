@@ -98,11 +98,11 @@ def test_files_are_joined(call: Call, scores: pd.DataFrame, tmp_path: Path) -> N
         (["scores.parquet", "--dataset", "svhn"], "no data set 'svhn'", 1),
         (
             ["scores.parquet", "--columns", "mien"],
-            "no column 'mien' in the scores; there is mine",
+            "the scores have no column 'mien'; they have mine",
             1,
         ),
         (["sss.parquet", "--on", "digits-sss", "--live"], "unused operations are not defined", 1),
-        (["two.parquet"], "2 networks cannot be ranked: 3 are the least", 1),
+        (["two.parquet"], "2 networks are too few to rank: score 3 or more", 1),
         (["scores.parquet", "--rows", "3"], "No such option", 2),
         ([], "Missing argument", 2),
     ],

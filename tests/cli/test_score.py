@@ -80,7 +80,7 @@ def test_a_function_cannot_be_evolved(call: Call, name: str) -> None:
     done = call("evolve", "--set", f"evolution.seeds=[{name}]", "--out", "run")
     assert done.returncode == 1
     (line,) = done.stderr.strip().splitlines()
-    assert f"'{name}' is a function, no expression" in line
+    assert f"'{name}' is a function, not an expression" in line
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,7 @@ def test_columns_are_chosen_by_name() -> None:
     chosen = "l2_norm, mul(a, mul(b, c)),l2_norm"
     assert score_columns(frame, chosen) == ["l2_norm", "mul(a, mul(b, c))"]
     for unknown in ("nwott", "index", ""):
-        with pytest.raises(ConfigError, match="there is nwot"):
+        with pytest.raises(ConfigError, match="they have nwot"):
             score_columns(frame, unknown)
 
 

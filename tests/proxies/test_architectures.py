@@ -66,5 +66,5 @@ def test_registry_refuses_functions_of_no_architectures(functions: dict[str, Any
 @EACH
 def test_there_is_no_expression(proxy: ArchitectureProxy) -> None:
     assert resolve(proxy.text) is proxy
-    with pytest.raises(ConfigError, match=f"'{proxy.name}' is a function, no expression"):
+    with pytest.raises(ConfigError, match=f"'{proxy.name}' is a function, not an expression"):
         proxy.expression  # noqa: B018

@@ -102,7 +102,7 @@ def test_text_resolves_to_the_same_score(proxy: Proxy) -> None:
 
 
 def test_a_function_has_no_expression_to_export() -> None:
-    message = "'nwot' is a function, no expression: it scores networks, but cannot be evolved or"
+    message = "'nwot' is a function, not an expression: it scores networks, but cannot be"
     with pytest.raises(ConfigError, match=message) as caught:
         export_source(resolve("nwot").expression, direction=1, shape=(1, 3, 8, 8), name="p")
     assert "\n" not in str(caught.value)

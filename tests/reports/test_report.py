@@ -296,7 +296,7 @@ def test_folder_without_a_run(tmp_path: Path, copy: Path) -> None:
     with pytest.raises(RunError, match="holds no run"):
         write_report(tmp_path / "nowhere")
     (copy / "checkpoint.json").unlink()
-    with pytest.raises(RunError, match="no whole generation yet"):
+    with pytest.raises(RunError, match="no complete generation yet"):
         write_report(copy)
 
 

@@ -200,7 +200,8 @@ def _block_maps(model: nn.Module, images: Tensor) -> list[Tensor]:
     found = composite if len(composite) > 1 else [maps for _, maps in seen]
     if len(found) < 2:
         raise ValueError(
-            f"az_nas compares successive blocks: this network has {len(found)} that give maps"
+            f"az_nas compares successive blocks: this network has {len(found)} blocks that return "
+            "feature maps, and needs two or more"
         )
     return found
 
