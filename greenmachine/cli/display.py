@@ -173,7 +173,7 @@ def print_ranking(table: pd.DataFrame) -> None:
         "better": table["direction"].map({1: "high", -1: "low"}),
         "tau": _spread(table["tau"], table["standard_error"]),
         "Spearman": _numbers(table["spearman"]),
-        "nDCG": table["ndcg"].map("{:.3f}".format),
+        "nDCG": [text.strip() for text in _numbers(table["ndcg"])],
         "tau of best 10 %": _spread(table["tau_best"], table["standard_error_best"]),
         "failed": table["failed"],
     }
