@@ -12,6 +12,7 @@ __all__ = [
     "NetworkError",
     "RunError",
     "WorkerWarning",
+    "minus_error",
     "one_line",
     "with_type",
 ]
@@ -74,6 +75,14 @@ class ExpressionError(GreenMachineError):
         # By default an exception is unpickled from its message, which fails for this one; a worker
         # that raised it would look as if it had died.
         return type(self), (self.message, self.text, self.position)
+
+
+def minus_error(text: str) -> ConfigError:
+    """Return the error for ``-proxy`` where no rank sum is around it."""
+    return ConfigError(
+        f"{text[:200]}: a minus reverses a proxy only inside rank_sum(a, -b) or "
+        "log_rank_sum(a, -b); in a search, write min: or max: before the proxy"
+    )
 
 
 def one_line(error: BaseException, limit: int = _LONGEST) -> str:

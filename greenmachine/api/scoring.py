@@ -298,7 +298,6 @@ def score_table(models: Iterable[tuple[str | int, Network]], scorer: Scorer) -> 
 
     Raises:
         ConfigError: there is no network, or no shape is given and no network has a known one.
-        GreenMachineError: the other arguments do not fit together.
     """
     rows: list[dict[str, Any]] = []
     shapeless = 0
@@ -310,7 +309,8 @@ def score_table(models: Iterable[tuple[str | int, Network]], scorer: Scorer) -> 
         shares: list[float] = []
         try:
             found = scorer(model)
-        except NetworkError as error:
+        # The arguments were checked before, so the fault is in this network, or in its text.
+        except GreenMachineError as error:
             failures = {"": str(error)}
         else:
             shapeless += all(map(lacks_shape, found.values()))
@@ -322,8 +322,6 @@ def score_table(models: Iterable[tuple[str | int, Network]], scorer: Scorer) -> 
                     shares.append(1.0 if judged.coverage is None else judged.coverage.share)
                     if not math.isfinite(judged.value):
                         failures[proxy] = f"the score is {judged.value}"
-                elif isinstance(judged, GreenMachineError) and not lacks_shape(judged):
-                    raise judged  # the arguments are wrong, not the network
                 else:
                     failures[proxy] = with_type(judged)
         rows.append(

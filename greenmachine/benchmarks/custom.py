@@ -8,15 +8,17 @@ Its name is ``my_space.py:accuracies.csv``. The Python file defines
 | ``INPUT_SHAPE`` | shape of one image, such as ``(1, 8, 8)``, or ``(64,)`` for vectors |
 | ``NUM_CLASSES`` | number of classes; optional, labels are checked against it |
 | ``images()`` | normalised images and labels, the same at every call; only for the data pass |
-| ``suggest(trial)`` | returns an architecture for ``greenmachine search``; ``trial`` is Optuna's |
+| ``suggest(trial)`` | returns an architecture for ``greenmachine search``, or None; see below |
 | ``OUTPUT`` | optional: which part of the returned value is the output (index, key, function) |
 
 and the CSV has the columns that ``user_table.py`` describes. If it has several data sets,
 ``INPUT_SHAPE`` and ``NUM_CLASSES`` may be mappings by data set, and ``build(arch, dataset)`` and
 ``images(dataset)`` may take the name of the data set.
 
-A search for networks needs no CSV: ``my_space.py`` alone is a space without accuracies. Weights
-depend on the seed if ``build`` draws from torch's generator, as every torch module does.
+``trial`` is a trial of Optuna. ``suggest`` returns None, or raises ``optuna.TrialPruned``, if the
+choices are no architecture. A search for networks needs no CSV: ``my_space.py`` alone is a space
+without accuracies. Weights depend on the seed if ``build`` draws from torch's generator, as every
+torch module does.
 """
 
 from __future__ import annotations

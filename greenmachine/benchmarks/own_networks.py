@@ -30,7 +30,7 @@ from greenmachine.networks import module_costs
 from greenmachine.networks.outputs import pick_output
 from greenmachine.neutral import neutral
 
-__all__ = ["Definition", "OwnImages", "own_benchmark", "takes_dataset"]
+__all__ = ["Definition", "OwnImages", "Suggestion", "own_benchmark", "takes_dataset"]
 
 
 class Definition(Protocol):
@@ -111,7 +111,7 @@ def own_benchmark(
             _no_scores,
             options=dict(options or {}),
             by_dataset=True,
-            suggest=_Suggestion(definition) if definition.get("suggest") is not None else None,
+            suggest=Suggestion(definition) if definition.get("suggest") is not None else None,
         ),
         frame=table.frame,
         image_sets=tuple(
@@ -249,20 +249,22 @@ class _Networks:
 
 
 @dataclass(frozen=True)
-class _Suggestion:
-    """``suggest`` of a definition; its result is checked."""
+class Suggestion:
+    """``suggest`` of a definition, called while its imports work.
+
+    Its exceptions are passed on, because ``optuna.TrialPruned`` has a meaning for the search.
+    """
 
     definition: Definition
 
-    def __call__(self, trial: Any) -> str:
-        # Not `try_call`: an exception of Optuna must reach Optuna unchanged.
-        arch = self.definition.call("suggest", trial)
-        if not isinstance(arch, str):
-            raise DataError(
-                f"{self.definition.place}: suggest(trial) returned {type(arch).__name__}; return "
-                "the architecture as text, which build(arch) takes"
-            )
-        return arch
+    @property
+    def function(self) -> Any:
+        """The user's function."""
+        return self.definition.get("suggest")
+
+    def __call__(self, trial: Any) -> Any:
+        """Return what the user's function returns."""
+        return self.definition.call("suggest", trial)
 
 
 @dataclass(frozen=True)

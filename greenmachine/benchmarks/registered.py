@@ -62,7 +62,7 @@ def register_benchmark(
     images: Callable[..., tuple[Tensor, Tensor]] | None = None,
     output: Output | None = None,
     options: Mapping[str, int] | None = None,
-    suggest: Callable[[Any], str] | None = None,
+    suggest: Callable[[Any], str | None] | None = None,
 ) -> None:
     """Register a benchmark; call this in a plugin. It is loaded at its first use.
 
@@ -79,8 +79,8 @@ def register_benchmark(
             and labels (n,), the same at every call. Only the data pass needs it.
         output: which part of what the networks return is their output; see ``score``.
         options: build options and their values, which ``build`` takes as keywords.
-        suggest: ``suggest(trial)`` returns an architecture; ``greenmachine search`` calls it with
-            a trial of Optuna.
+        suggest: ``suggest(trial)`` returns an architecture, or None if the choices are none;
+            ``greenmachine search`` calls it with a trial of Optuna.
 
     Raises:
         ConfigError: the name is taken or not allowed, or the arguments are too few or too many.

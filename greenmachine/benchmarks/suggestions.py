@@ -37,10 +37,10 @@ class Suggests(Protocol):
         """Return one of ``choices``."""
 
 
-Suggest = Callable[[Any], str]
+Suggest = Callable[[Any], str | None]
 """Takes a trial and returns an architecture. The same choices give the same architecture.
 
-It raises ``DataError`` or ``ValueError`` if the choices are not an architecture of the space.
+It returns None, or raises ``optuna.TrialPruned``, if the choices are no architecture of the space.
 """
 
 
@@ -68,21 +68,20 @@ def _widths(trial: Suggests, widths: Sequence[int]) -> str:
     return ":".join(str(trial.suggest_categorical(f"width {n}", widths)) for n in range(1, 6))
 
 
-def suggest_101(trial: Suggests) -> str:
+def suggest_101(trial: Suggests) -> str | None:
     """Return a cell of NAS-Bench-101: 21 possible edges among 7 vertices, 5 operations.
 
-    Vertices on no path from input to output are removed, as in the benchmark.
-
-    Raises:
-        DataError: the output is not reached, or more than 9 edges remain.
+    Vertices on no path from input to output are removed, as in the benchmark. The result is None if
+    the output is not reached, or if more than 9 edges remain.
     """
     pairs = [(s, t) for s in range(_VERTICES) for t in range(s + 1, _VERTICES)]
     bits = "".join(str(trial.suggest_categorical(f"edge {s}-{t}", (0, 1))) for s, t in pairs)
     ops = "".join(trial.suggest_categorical(f"vertex {v}", ("3", "1", "m")) for v in range(1, 6))
-    arch = program_101(f"{bits};{ops}")
-    if (edges := len(parse_101(arch).edges)) > _MOST_EDGES:
-        raise DataError(f"cell {arch!r} has {edges} edges; the space has at most {_MOST_EDGES}")
-    return arch
+    try:
+        arch = program_101(f"{bits};{ops}")
+    except DataError:
+        return None
+    return arch if len(parse_101(arch).edges) <= _MOST_EDGES else None
 
 
 def suggest_macro(trial: Suggests) -> str:

@@ -22,6 +22,7 @@ from greenmachine.cli.evolve import evolve
 from greenmachine.cli.export import export
 from greenmachine.cli.listing import list_names
 from greenmachine.cli.models import rank
+from greenmachine.cli.names import names
 from greenmachine.cli.report import report
 from greenmachine.cli.reproduce import reproduce
 from greenmachine.cli.score import score
@@ -33,6 +34,7 @@ from greenmachine.errors import (
     ExpressionError,
     GreenMachineError,
     WorkerWarning,
+    minus_error,
     one_line,
 )
 from greenmachine.plugins import load_plugin
@@ -140,14 +142,14 @@ def run(words: Sequence[str]) -> int:
     except Exception as error:
         if debug:
             traceback.print_exc()
-        message, code = _explained(error)
+        message, code = _explained(error, words)
         if message:
             print(message, file=sys.stderr, flush=True)
         return code
 
 
-def _explained(error: Exception) -> tuple[str, int]:
-    """Return the message of an error, and the exit code."""
+def _explained(error: Exception, words: Sequence[str] = ()) -> tuple[str, int]:
+    """Return the message of an error of the command ``words``, and the exit code."""
     if isinstance(error, ExpressionError):  # further lines point at the wrong character
         first, *pointing = str(error).splitlines()
         return "\n".join([f"greenmachine: {one_line(ValueError(first))}", *pointing]), 1
@@ -158,6 +160,9 @@ def _explained(error: Exception) -> tuple[str, int]:
     if shown is not None:
         if not shown():  # a group without a command: its help is printed
             return "", 2
+        option = getattr(error, "option_name", None)
+        if option and (proxy := _with_minus(option, words)) is not None:
+            return f"greenmachine: {minus_error(proxy)}", 2
         command = getattr(getattr(error, "ctx", None), "command_path", "greenmachine")
         what = one_line(ValueError(shown()))
         return f"greenmachine: {what.rstrip('.')}; see `{command} --help`", 2
@@ -169,6 +174,16 @@ def _explained(error: Exception) -> tuple[str, int]:
     kind = type(error).__name__
     said = what if what == kind else f"{kind}: {what}"
     return f"greenmachine: {said} (unexpected: please report it with what {DEBUG} prints)", 1
+
+
+def _with_minus(option: str, words: Sequence[str]) -> str | None:
+    """Return the word ``-proxy`` that click read as the unknown option ``-p``; None without one."""
+    known = {*names("proxies"), "flops", "accuracy", "az_nas", "vkdnw_agg"}
+    for word in words:
+        bare = word[1:].strip()
+        if word.startswith(option) and word[1:2] != "-" and (bare in known or "(" in bare):
+            return word
+    return None
 
 
 @contextmanager

@@ -98,7 +98,11 @@ def print_cost(facts: Mapping[str, Any], as_json: bool = False) -> None:
 
 
 def print_frame(frame: pd.DataFrame, as_json: bool = False) -> None:
-    """Print a table on standard output, as text or as JSON (a list of rows, NaN is null)."""
+    """Print a table on standard output, as text or as JSON (a list of rows).
+
+    A value that is missing, such as the accuracy of a network that is not in the benchmark's table,
+    is ``–`` in the text and null in JSON.
+    """
     if as_json:
         typer.echo(json.dumps(json.loads(frame.to_json(orient="records", double_precision=15))))
         return
@@ -107,8 +111,14 @@ def print_frame(frame: pd.DataFrame, as_json: bool = False) -> None:
         right = types.is_numeric_dtype(frame[column].dtype)
         table.add_column(str(column), justify="right" if right else "left", overflow="fold")
     for row in frame.itertuples(index=False):
-        table.add_row(*(Text(f"{v:.6g}" if isinstance(v, float) else str(v)) for v in row))
+        table.add_row(*(Text(_cell(value)) for value in row))
     plain_console().print(table)
+
+
+def _cell(value: Any) -> str:
+    if value is None or value is pd.NA or value != value:
+        return "–"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def print_seed_runs(facts: Mapping[str, Any]) -> None:
@@ -163,7 +173,7 @@ def print_ranking(table: pd.DataFrame) -> None:
         "better": table["direction"].map({1: "high", -1: "low"}),
         "tau": _spread(table["tau"], table["standard_error"]),
         "Spearman": _numbers(table["spearman"]),
-        "nDCG": table["ndcg"].map("{:.3f}".format),
+        "nDCG": [text.strip() for text in _numbers(table["ndcg"])],
         "tau of best 10 %": _spread(table["tau_best"], table["standard_error_best"]),
         "failed": table["failed"],
     }

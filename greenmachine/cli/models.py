@@ -100,8 +100,9 @@ def rank(
 ) -> None:
     """Rank networks, the best first.
 
-    Random weights are drawn from --seed. A network that cannot be built or scored ranks last, and
-    the command prints the reason.
+    Random weights are drawn from --seed. A network that cannot be built or scored ranks last. The
+    command prints the reason on standard error, ranks the others, and its exit code is 1. If the
+    text of a --model cannot be read, nothing is scored, and the exit code is 2.
 
     Examples:
 
@@ -239,7 +240,10 @@ def _scored(
     from greenmachine.cli.console import plain_console
     from greenmachine.cli.display import bar
 
-    models = [ModelText.read(text).text for text in dict.fromkeys(map(str.strip, texts))]
+    try:
+        models = [ModelText.read(text).text for text in dict.fromkeys(map(str.strip, texts))]
+    except ConfigError as error:
+        raise typer.BadParameter(str(error), param_hint="--model") from None
     loaded, labels = (None, None) if images is None else _batch(images)
     index = output is not None and re.fullmatch(r"-?\d{1,4}", output)
     part = int(output) if output is not None and index else output
@@ -270,10 +274,8 @@ def _print(
     """Print ``shown``, and print failures on standard error.
 
     Raises:
-        typer.Exit: with code 1, if no network has a score.
+        typer.Exit: with code 1, if a network has no score by one of the proxies.
     """
-    import numpy as np
-
     from greenmachine.api.ranking import Ranking
     from greenmachine.cli.console import plain_console
     from greenmachine.cli.display import print_frame
@@ -285,15 +287,14 @@ def _print(
     elif as_csv:
         typer.echo(shown.to_csv(index=False), nl=False)
     elif isinstance(shown, Ranking):
-        typer.echo(repr(shown))
+        typer.echo(repr(shown.assign(failure="")))
     else:
         covered = shown["coverage"].fillna(1).eq(1).all()
         print_frame(shown.drop(columns=["failure", *(["coverage"] if covered else [])]))
-    if as_json or as_csv or not isinstance(shown, Ranking):  # a ranking prints its failures itself
-        for name, failure in zip(table["name"], table["failure"], strict=True):
-            if failure:
-                say(f"{name}: {failure}")
-    if not np.isfinite(table[[*scorer.proxies]].to_numpy()).any():
+    failed = table[table["failure"] != ""]
+    for name, failure in zip(failed["name"], failed["failure"], strict=True):
+        say(f"{name}: {failure}")
+    if len(failed):
         raise typer.Exit(1)
 
 

@@ -120,7 +120,9 @@ def score(
     """Score networks with proxies.
 
     For networks of a benchmark, the command prints how well the scores rank them. With --model it
-    prints the scores of your own networks or of networks of a library.
+    prints the scores of your own networks or of networks of a library. If one of them cannot be
+    built or scored, the command prints the reason on standard error, scores the others, and its
+    exit code is 1. If the text of a --model cannot be read, nothing is scored, and it is 2.
 
     A rank sum combines proxies by the ranks of the networks, so their magnitudes do not matter.
     Each proxy counts in its own direction; `-` before a proxy turns its direction. Failed networks

@@ -109,6 +109,10 @@ def search(
     A rank sum depends on the networks that the search has scored so far. A network counts as failed
     if one of the proxies of a rank sum fails.
 
+    In your own space, suggest(trial) returns None if the choices are no architecture. If suggest or
+    build raises an error, the network counts as failed. The search ends with exit code 1 if the
+    first 20 networks, or later 64 in a row, fail with the same error.
+
     Examples:
 
       greenmachine search gm_tss --on nats-tss --trials 500

@@ -98,7 +98,7 @@ class Scorer:
         """Score one network, given as an index or as an architecture of the space."""
         model = attempt(index, partial(build_network, self.benchmark, index, self.spec))
         if isinstance(model, str):
-            return Scored(failures={NETWORK: model})
+            return Scored(failures={NETWORK: f"build(arch): {model}"})
         scored = Scored()
         if self.trees:
             found = attempt(index, partial(self._by_expressions, model))

@@ -9,7 +9,7 @@ from pathlib import Path
 from reprlib import repr as short
 from typing import Any
 
-from greenmachine.errors import ConfigError, ExpressionError, RunError, one_line
+from greenmachine.errors import ConfigError, ExpressionError, RunError, minus_error, one_line
 from greenmachine.language import parse
 from greenmachine.proxies.combinations import read_rank_sum
 from greenmachine.proxies.registry import PROXIES
@@ -31,14 +31,16 @@ def resolve(text: str) -> Proxy:
             expression, for which a high score counts as good.
 
     Raises:
-        ConfigError: there is no proxy of that name, the file is not an exported proxy, or the text
-            is a rank sum.
+        ConfigError: there is no proxy of that name, the file is not an exported proxy, the text is
+            a rank sum, or it begins with a minus.
         RunError: the folder does not contain a finished run.
         ExpressionError: the expression is invalid; the message points at the place.
     """
     text = text.strip()
     if text in PROXIES:
         return PROXIES.find(text)
+    if text.startswith("-"):
+        raise minus_error(text)
     if read_rank_sum(text) is not None:
         raise ConfigError(
             f"{text[:200]} ranks a set of networks, so it is no proxy of one network: give it to "

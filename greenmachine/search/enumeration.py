@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from greenmachine.benchmarks.suggestions import Suggest
-from greenmachine.errors import ConfigError, DataError
+from greenmachine.errors import ConfigError
+from greenmachine.search.suggesting import suggested
 
 __all__ = ["enumerate_space"]
 
@@ -60,21 +61,18 @@ class _Scripted:
 def enumerate_space(suggest: Suggest) -> Iterator[dict[str, Any]]:
     """Yield the parameters of every architecture of the space.
 
-    Parameters for which ``suggest`` raises ``DataError`` or ``ValueError`` make no architecture,
-    and are left out.
+    Parameters that are no architecture are left out. Parameters for which ``suggest`` fails are
+    kept, so that the search reports the failure.
 
     Raises:
         ConfigError: the number of values of a parameter is not finite.
-        Exception: any other error that ``suggest`` raises.
+        DataError: ``suggest`` returned something that is not text.
     """
     script: list[int] | None = []
     while script is not None:
         trial = _Scripted(script)
-        try:
-            suggest(trial)
-        except (DataError, ValueError):
-            pass
-        else:
+        found = suggested(suggest, trial)
+        if found.arch is not None or found.failed:
             yield trial.params
         script = _next(trial)
 

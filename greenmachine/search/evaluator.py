@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -35,12 +35,14 @@ class Evaluated:
         scores: scores by the text of their column; NaN means that scoring failed.
         broken: reason why the architecture is not allowed, or empty.
         failure: reason of the first failure, or empty.
+        raised: whether an exception is this reason, and not a score that is not finite.
         whole: whether all columns are known. If an early constraint is broken, they are not.
     """
 
     scores: dict[str, float] = field(default_factory=dict)
     broken: str = ""
     failure: str = ""
+    raised: bool = False
     whole: bool = False
 
 
@@ -99,15 +101,18 @@ class NetworkEvaluator:
         first = [column for column in self.columns if column.at_once]
         for one, arch in zip(found, archs, strict=True):
             if arch is not None:
-                one.scores, one.failure = self._at_once(first, arch)
+                said = self._at_once(first, arch)
+                one.scores, one.failure, one.raised = said.values, said.failure, said.raised
                 one.broken = self._unknown(arch) or self._broken(one.scores, first)
                 one.whole = not one.broken
-        wanted = {arch for one, arch in zip(found, archs, strict=True) if one.whole and arch}
+        pairs = zip(found, archs, strict=True)
+        wanted = {arch for one, arch in pairs if one.whole and arch is not None}
         more = self._score(wanted, memory, workers)
         for one, arch in zip(found, archs, strict=True):
             if one.whole and arch is not None:
                 one.scores |= more[arch].values
-                one.failure = one.failure or more[arch].failure
+                if not one.failure:
+                    one.failure, one.raised = more[arch].failure, more[arch].raised
                 one.broken = self._broken(one.scores, self.columns)
         return found
 
@@ -133,8 +138,8 @@ class NetworkEvaluator:
                 values[place][number] = float(value)
         return values
 
-    def _at_once(self, columns: Sequence[Column], arch: str) -> tuple[dict[str, float], str]:
-        """Return the columns of ``arch`` that need no network, and the first failure."""
+    def _at_once(self, columns: Sequence[Column], arch: str) -> Columns:
+        """Return the columns of ``arch`` that need no network."""
         computed = [column for column in columns if column.kind != "accuracy"]
         said = Columns({})
         if computed:
@@ -142,7 +147,7 @@ class NetworkEvaluator:
         values = dict(said.values)
         if self._reads_accuracy and (index := self.benchmark.find(arch)) is not None:
             values["accuracy"] = float(self.benchmark.accuracy(self._spec.dataset)[index])
-        return values, said.failure
+        return replace(said, values=values)
 
     @cached_property
     def _packed(self) -> PackedBenchmark:
@@ -179,7 +184,7 @@ class NetworkEvaluator:
             stream_tasks(score_arch, jobs, workers, device=self._spec.device),
             strict=True,
         ):
-            found[arch] = Columns({**found[arch].values, **said.values}, said.failure)
+            found[arch] = replace(said, values={**found[arch].values, **said.values})
         return {arch: found[standing] for arch, standing in stands.items()}
 
     def _representative(self, arch: str) -> str:

@@ -65,7 +65,9 @@ def search_networks(
             ``arch``, ``images``, ``labels`` and ``seed``, or takes (model, images, labels). Use
             ``FunctionProxy(direction=-1, ...)`` to minimise it.
         on: a benchmark, ``my_space.py:accuracies.csv``, or only ``my_space.py``. The file defines
-            ``build(arch)``, and ``suggest(trial)``, which returns an architecture.
+            ``build(arch)``, and ``suggest(trial)``, which returns an architecture. It returns None,
+            or raises ``optuna.TrialPruned``, if the choices are no architecture. A network whose
+            ``suggest`` or ``build`` raises another exception counts as failed.
         constraints: constraints such as ``"params<=1e6"``; networks that break one are not scored.
             A constraint may also name an objective that is an object.
         dataset: data set of the benchmark; None takes its first.
@@ -78,8 +80,8 @@ def search_networks(
         ask: number of networks that the sampler suggests at once; results depend on it.
         options: build options of the benchmark.
         device: device of the passes.
-        suggest: function that takes a trial and returns an architecture. It replaces that of the
-            space, for example to search a part of it.
+        suggest: function that takes a trial and returns an architecture or None. It replaces that
+            of the space, for example to search a part of it.
         scores: score file; its scores are used and not computed again.
         storage: database URL, such as ``sqlite:///search.db``, which several processes may share.
             None stores the trials in ``out``, or in memory if ``out`` is None.
@@ -98,7 +100,8 @@ def search_networks(
     Raises:
         ConfigError: a setting is wrong, no network satisfies the constraints, or Optuna is missing.
         DataError: the space has no ``suggest``, or its data is missing or broken.
-        RunError: every network failed, or ``out`` contains other files.
+        RunError: every network failed, or too many in a row with the same error; or ``out``
+            contains other files.
 
     Example:
         >>> result = greenmachine.search_networks("nwot", on="digits-tss", trials=100)

@@ -56,10 +56,15 @@ class SearchResult:
         the columns that the search reads, the objectives (a rank sum is computed over all scored
         networks), values from the table (``index``, ``accuracy`` in percent, ``rank`` with 1 for
         the best, ``regret`` in percent), the parameters, and ``why``, the reason why a network is
-        not allowed or failed.
+        not allowed or failed. ``arch`` is empty if ``suggest(trial)`` raised an error.
         """
         search = self.search
-        told = [t for t in search._all() if t.state in _STATES and ARCH in t.user_attrs]
+        # If suggest(trial) raised an error there is no architecture, but a failure to report.
+        told = [
+            t
+            for t in search._all()
+            if t.state in _STATES and (ARCH in t.user_attrs or FAILURE in t.user_attrs)
+        ]
         texts = [column.text for column in search.columns]
         rows = []
         for trial in told:
@@ -68,7 +73,7 @@ class SearchResult:
             rows.append(
                 {
                     "trial": trial.number,
-                    "arch": trial.user_attrs[ARCH],
+                    "arch": trial.user_attrs.get(ARCH, ""),
                     "state": _STATES[trial.state],
                     **{text: scores.get(text) for text in texts if text != "accuracy"},
                     **{f"param: {name}": value for name, value in trial.params.items()},

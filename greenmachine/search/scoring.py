@@ -12,6 +12,7 @@ from greenmachine.benchmarks.packed import PackedBenchmark
 from greenmachine.evaluation import capture_spec
 from greenmachine.evaluation.worker import NETWORK, Scorer
 from greenmachine.language import parse
+from greenmachine.networks import module_costs
 from greenmachine.proxies import (
     PROXIES,
     ArchitectureProxy,
@@ -24,7 +25,7 @@ from greenmachine.proxies import (
 from greenmachine.search.functions import by_file, check_file_function
 from greenmachine.search.goals import Column
 from greenmachine.signals import CaptureSpec
-from greenmachine.signals.network_capture import attempt, cached_benchmark
+from greenmachine.signals.network_capture import attempt, build_network, cached_benchmark
 
 __all__ = ["Columns", "check_columns", "score_arch", "spec_of"]
 
@@ -36,10 +37,12 @@ class Columns:
     Attributes:
         values: values by the text of their column; NaN means that the computation failed.
         failure: reason of the first failure, or empty.
+        raised: whether an exception is this reason, and not a score that is not finite.
     """
 
     values: dict[str, float]
     failure: str = ""
+    raised: bool = False
 
 
 def spec_of(
@@ -108,9 +111,9 @@ def score_arch(
     functions: dict[str, str] = {}
     for column in columns:
         if column.kind == "cost":
-            values[column.text] = benchmark.costs([arch], spec.dataset, spec.options)[column.text][
-                0
-            ]
+            (cost,) = benchmark.costs([arch], spec.dataset, spec.options)[column.text]
+            values[column.text] = cost
+            said += [] if math.isfinite(cost) else _why_no_cost(benchmark, spec, arch)
         elif column.kind == "function":
             own = column.function
             function = partial(by_file, column.source) if own is None else own.value
@@ -132,8 +135,19 @@ def score_arch(
         found = scorer.score(arch)
         values |= {text: found.scores.get(source, math.nan) for text, source in sources.items()}
         said += [why if of == NETWORK else f"{of}: {why}" for of, why in found.failures.items()]
+    raised = bool(said)
     for text, value in values.items():
         finite = math.isfinite(value)
         values[text] = float(value) if finite else math.nan
         said += [] if finite else [f"{text} is {value}"]
-    return Columns(values, said[0] if said else "")
+    return Columns(values, said[0] if said else "", raised)
+
+
+def _why_no_cost(benchmark: Benchmark, spec: CaptureSpec, arch: str) -> list[str]:
+    """Return the error for which a network has no costs; ``Benchmark.costs`` hides it."""
+    model = attempt(arch, partial(build_network, benchmark, arch, spec))
+    if isinstance(model, str):
+        return [f"build(arch): {model}"]
+    shape = benchmark.input_shape(spec.dataset)
+    found = attempt(arch, partial(module_costs, model, shape))
+    return [found] if isinstance(found, str) else []

@@ -24,7 +24,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from greenmachine.benchmarks import Benchmark, load_benchmark
 from greenmachine.benchmarks.suggestions import Suggest
-from greenmachine.errors import ConfigError, DataError, GreenMachineError, RunError, one_line
+from greenmachine.errors import ConfigError, DataError, RunError
 from greenmachine.interrupts import interrupts_held
 from greenmachine.proxies.functions import name_of
 from greenmachine.search.enumeration import enumerate_space
@@ -32,6 +32,7 @@ from greenmachine.search.evaluator import Evaluated, NetworkEvaluator
 from greenmachine.search.goals import Constraint, Objective, columns_of, read_goal
 from greenmachine.search.samplers import ABANDONED, make_sampler
 from greenmachine.search.scoring import check_columns, spec_of
+from greenmachine.search.suggesting import Suggested, suggested
 from greenmachine.search.trials import (
     ARCH,
     FAILURE,
@@ -40,6 +41,7 @@ from greenmachine.search.trials import (
     SCORES,
     age,
     counts,
+    has_failed,
     is_dead,
     is_done,
     numbers,
@@ -54,6 +56,7 @@ __all__ = ["NetworkSearch", "Settings"]
 _IDENTITY = "greenmachine"  # user attribute of a study that identifies the search
 _MOST_IN_VAIN = 2_000  # successive forbidden trials after which the search gives up
 _MOST_FAILED = 64  # failed networks, without a success, after which the search gives up
+_MOST_ALIKE = 20  # the same, if all of them raised the same error
 _ASKING = 10  # seconds after which a trial without an owner belongs to a killed process
 _LARGEST = 1_000_000  # largest number of architectures to enumerate
 
@@ -198,13 +201,14 @@ class NetworkSearch:
                 networks that other processes still score.
 
         Raises:
-            RunError: every network failed, or workers died repeatedly.
+            RunError: every network failed, too many in a row raised the same error, or workers died
+                repeatedly.
             ConfigError: no network satisfies the constraints.
             GreenMachineError: as in ``score``.
         """
         told = progress or (lambda done, total: None)
         self._abandon(is_dead)
-        vain, said, started = 0, False, time.monotonic()
+        vain, alike, said, started = 0, _Alike(), False, time.monotonic()
         before = float(self.study.user_attrs.get("seconds", 0.0))
         while True:
             trials = self._all()
@@ -212,13 +216,15 @@ class NetworkSearch:
             ended = self.sampler == "exhaustive"
             scored = [t for t in trials if counts(t) or (ended and t.state.is_finished())]
             told(min(len(scored), self.trials), self.trials)
-            failed = [t for t in scored if FAILURE in t.user_attrs]
+            failed = [t for t in scored if has_failed(t)]
             if failed and not said:
                 announce(f"a network failed: {failed[0].user_attrs[FAILURE]}")
                 said = True
             if failed and len(failed) == len(scored) >= min(_MOST_FAILED, self.trials):
-                why = failed[0].user_attrs[FAILURE]
-                raise RunError(f"all {len(failed)} networks failed; the first: {why}")
+                raise RunError(
+                    f"all {len(failed)} networks failed; the first: "
+                    f"{failed[0].user_attrs[FAILURE]}{_remedy(failed[0])}"
+                )
             running = sum(t.state == TrialState.RUNNING for t in trials)
             if len(scored) + running >= self.trials:
                 if not any(
@@ -230,12 +236,20 @@ class NetworkSearch:
                 continue
             number = min(self.settings.ask, self.trials - len(scored) - running)
             with self._abandoned_unless_told():
-                reasons = self._batch(number, trials, workers)
-            vain = vain + number if all(reasons) else 0
+                found = self._batch(number, trials, workers)
+            vain = vain + number if all(one.broken for one in found) else 0
             if vain >= _MOST_IN_VAIN:
                 raise ConfigError(
-                    f"none of {vain} networks in a row is allowed ({reasons[-1]}): relax the "
+                    f"none of {vain} networks in a row is allowed ({found[-1].broken}): relax the "
                     "constraints, or correct suggest(trial)"
+                )
+            alike.count(found)
+            anything = len(failed) < len(scored)
+            if alike.number >= (_MOST_FAILED if anything else _MOST_ALIKE):
+                last = next(t for t in self._all() if t.user_attrs.get(FAILURE) == alike.error)
+                raise RunError(
+                    f"{alike.number} networks in a row failed with the same error: {alike.error}"
+                    f"{_remedy(last)}"
                 )
             self.study.set_user_attr("seconds", before + time.monotonic() - started)
         if running:
@@ -284,61 +298,84 @@ class NetworkSearch:
                 storage.set_trial_user_attr(trial._trial_id, ABANDONED, True)
                 self.study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
 
-    def _batch(self, number: int, before: Sequence[FrozenTrial], workers: int) -> list[str]:
-        """Request, score and finish trials; return why each is forbidden, or an empty text."""
+    def _batch(self, number: int, before: Sequence[FrozenTrial], workers: int) -> list[Evaluated]:
+        """Request, score and finish trials; return their results."""
         asked: list[Trial] = []
-        archs: list[str | None] = []
-        reasons: list[str] = []
+        archs: list[Suggested] = []
         for _ in range(number):
             asked.append(self.study.ask())
             asked[-1].set_user_attr(OWNER, this_process())
             # Choose the architecture now: the next request replaces the sampler of this trial.
-            arch, why = self._architecture(asked[-1])
-            archs.append(arch)
-            reasons.append(why)
-        memory = remembered(self.study.get_trials(deepcopy=False), self.columns)
-        found = self._evaluator.evaluate(archs, memory, workers)
-        for trial, one in zip(asked, found, strict=True):
+            archs.append(suggested(self._suggest, asked[-1]))
+            if archs[-1].arch is not None:
+                asked[-1].set_user_attr(ARCH, archs[-1].arch)
+        trials = self.study.get_trials(deepcopy=False)
+        memory = remembered(trials, self.columns)
+        failed = {t.user_attrs.get(ARCH): t.user_attrs[FAILURE] for t in trials if has_failed(t)}
+        found = self._evaluator.evaluate([each.arch for each in archs], memory, workers)
+        for trial, one, of in zip(asked, found, archs, strict=True):
             if one.whole:
                 trial.set_user_attr(SCORES, plain(one.scores))
-        reasons = [why or one.broken for why, one in zip(reasons, found, strict=True)]
+            if of.failed:
+                one.failure, one.raised = of.reason, True
+            elif of.arch is None:
+                one.broken = of.reason
+            elif not one.failure:
+                one.failure = failed.get(of.arch, "")
         seen = {t.user_attrs[ARCH]: numbers(t.user_attrs[SCORES]) for t in before if is_done(t)}
         values = self._evaluator.values(found, seen.values())
         with interrupts_held():
-            for trial, one, of_trial, why in zip(asked, found, values, reasons, strict=True):
-                self._tell(trial, one, of_trial, why)
-        return reasons
+            for trial, one, of_trial in zip(asked, found, values, strict=True):
+                self._tell(trial, one, of_trial)
+        return found
 
-    def _architecture(self, trial: Trial) -> tuple[str | None, str]:
-        try:
-            arch = self._suggest(trial)
-        except (DataError, ValueError) as error:
-            return None, one_line(error, 200)
-        except GreenMachineError:
-            raise
-        except Exception as error:  # a user's function may raise anything
-            raise DataError(
-                f"suggest(trial) of {self.benchmark.name} raised {type(error).__name__}: "
-                f"{one_line(error, 200)}; correct it"
-            ) from error
-        trial.set_user_attr(ARCH, arch)
-        return arch, ""
-
-    def _tell(self, trial: Trial, found: Evaluated, values: list[float], broken: str) -> None:
+    def _tell(self, trial: Trial, found: Evaluated, values: list[float]) -> None:
         finite = all(map(math.isfinite, values))
-        if broken:
-            trial.set_user_attr(INVALID, broken)
+        if found.broken:
+            trial.set_user_attr(INVALID, found.broken)
         elif not finite:
             trial.set_user_attr(FAILURE, found.failure or "a score is not finite")
         for constraint in self.constraints:
             if math.isfinite(value := found.scores.get(constraint.column.text, math.nan)):
                 trial.set_constraint(constraint.text, constraint.violation(value))
-        if broken:
+        if found.broken:
             self.study.tell(trial, state=TrialState.PRUNED)
         elif not finite:
             self.study.tell(trial, state=TrialState.FAIL)
         else:
             self.study.tell(trial, values)
+
+
+@dataclass
+class _Alike:
+    """Count the last networks that raised the same error, one after the other.
+
+    Attributes:
+        error: the error; empty if the last network was scored.
+        number: number of networks.
+    """
+
+    error: str = ""
+    number: int = 0
+
+    def count(self, found: Sequence[Evaluated]) -> None:
+        """Count the networks of a batch; those that are not allowed do not count."""
+        for one in found:
+            if one.broken:
+                continue
+            # The reason of a network that failed before is read from its earlier trial.
+            if self.error and one.failure == self.error:
+                self.number += 1
+            else:
+                self.error = one.failure if one.raised else ""
+                self.number = int(one.raised)
+
+
+def _remedy(trial: FrozenTrial) -> str:
+    """Return what to do about a failed trial, as the end of a message."""
+    if ARCH in trial.user_attrs:
+        return ""
+    return "; correct it, or return None if the choices are no architecture"
 
 
 def suggest_of(benchmark: Benchmark) -> Suggest:

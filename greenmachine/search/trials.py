@@ -25,6 +25,7 @@ __all__ = [
     "SCORES",
     "age",
     "counts",
+    "has_failed",
     "is_dead",
     "is_done",
     "numbers",
@@ -65,7 +66,12 @@ def numbers(scores: Mapping[str, float | None]) -> dict[str, float]:
 
 def counts(trial: FrozenTrial) -> bool:
     """Whether a trial counts towards the number of trials: it was scored, or its network failed."""
-    return trial.state == TrialState.COMPLETE or FAILURE in trial.user_attrs
+    return trial.state == TrialState.COMPLETE or has_failed(trial)
+
+
+def has_failed(trial: FrozenTrial) -> bool:
+    """Whether no score was found for the network of a trial, or ``suggest`` raised an error."""
+    return FAILURE in trial.user_attrs
 
 
 def is_done(trial: FrozenTrial) -> bool:

@@ -266,6 +266,24 @@ def test_networks_that_fail_rank_last_and_say_why(direction: int) -> None:
     assert table.loc["infinite", "failure"] == f"the score is {table.loc['infinite', 'score']}"
 
 
+class Refuses(nn.Module):
+    """A network that raises an error of this package, for example because it scores another."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        raise greenmachine.errors.ConfigError("not here")
+
+
+@pytest.mark.parametrize(
+    "proxy", ["nwot_inputs", "synflow", ["l2_norm", "params"], lambda m, x, y: m(x).var()]
+)
+@pytest.mark.parametrize("bad", ["no model", "a b:c", Refuses(), lambda: Refuses(), 3])
+def test_a_network_that_fails_in_a_generator_costs_one_row(bad: Any, proxy: Any) -> None:
+    good = network("plain")
+    table = greenmachine.rank(iter([("a", good), ("bad", bad), ("b", good)]), proxy, shape=SHAPE)
+    failed = table.set_index("name")["failure"]
+    assert failed["bad"] and failed["a"] == failed["b"]
+
+
 def test_models_of_a_generator_come_and_go() -> None:
     alive: list[weakref.ref[nn.Module]] = []
 

@@ -255,3 +255,23 @@ def test_files_of_the_user_are_not_replaced(call: Call, run_folder: Path, tmp_pa
     for _ in range(2):  # what we wrote is ours
         assert call("export", str(run_folder), "--out", "ours.py").returncode == 0
         assert call("score", *fast, "--out", "ours.parquet").returncode == 0
+
+
+@pytest.mark.parametrize("command", ["score", "rank", "search"])
+@pytest.mark.parametrize(
+    "proxy", ["-synflow", "-az_nas", "-params", "-sum_layers(l2_norm(weight))"]
+)
+@pytest.mark.parametrize("dashes", [(), ("--",)])
+def test_a_minus_before_a_proxy_says_where_it_is_allowed(
+    dashes: tuple[str, ...], proxy: str, command: str, call: Call
+) -> None:
+    models = ("--model", "torch.nn:Conv2d(3, 4, 3)") if command == "rank" else ()
+    done = call(command, *models, *dashes, proxy)
+    assert done.returncode == (1 if dashes else 2) and done.stdout == ""
+    assert one_line(done.stderr) and "rank_sum(a, -b)" in done.stderr
+
+
+@pytest.mark.parametrize("word", ["-x", "-seed", "--synflow"])
+def test_other_options_that_are_unknown_are_named(word: str, call: Call) -> None:
+    done = call("score", "l2_norm", word)
+    assert done.returncode in (1, 2) and "No such option" in done.stderr

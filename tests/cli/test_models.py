@@ -35,6 +35,9 @@ def pair(width=4):
 
 def leaves():
     sys.exit(0)
+
+def linear():
+    return nn.Sequential(nn.Flatten(), nn.Linear(192, 4))
 """
 GOOD = ("--model", "nets.py:net", "--model", "nets.py:net(width=7)")
 
@@ -81,14 +84,38 @@ def test_networks_that_fail_are_named_and_the_others_scored(command: str, call: 
         "nets.py:net(a=1)",
     )
     done = call(command, "l2_norm", "synflow", *bad, *GOOD, "--json")
-    assert done.returncode == 0
+    assert done.returncode == 1
     rows = {row["name"]: row for row in json.loads(done.stdout)}
     for text in bad[1::2]:
         assert rows[text]["l2_norm"] is None and rows[text]["failure"]
         assert any(line.startswith(f"{text}: ") for line in done.stderr.splitlines())
     assert all(rows[text]["l2_norm"] > 0 for text in GOOD[1::2])
+    frame = pd.read_csv(
+        io.StringIO(call(command, "l2_norm", "synflow", *bad, *GOOD, "--csv").stdout)
+    )
+    frame = frame.set_index("name")
+    assert frame["synflow"].isna().sum() == frame["failure"].notna().sum() == 3
     shown = call(command, "l2_norm", *bad, *GOOD)
-    assert "SystemExit" in shown.stdout + shown.stderr and shown.returncode == 0
+    assert "SystemExit" in shown.stderr and "SystemExit" not in shown.stdout
+    assert "–" in shown.stdout and "nan" not in shown.stdout and shown.returncode == 1
+
+
+@pytest.mark.parametrize("command", ["score", "rank"])
+def test_a_network_that_one_proxy_cannot_score_counts_as_failed(command: str, call: Call) -> None:
+    images = ("--images", "batch.npz")
+    done = call(command, "l2_norm", "nwot", *GOOD, "--model", "nets.py:linear", *images, "--json")
+    rows = {row["name"]: row for row in json.loads(done.stdout)}
+    assert done.returncode == 1 and rows["nets.py:linear"]["nwot"] is None
+    assert rows["nets.py:linear"]["l2_norm"] > 0
+    assert [line for line in done.stderr.splitlines() if line.startswith("nets.py:linear: nwot")]
+    assert "nets.py:net:" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["score", "rank"])
+@pytest.mark.parametrize("text", ["nets.py", "nets.py:", "nets:net(", "a b:c", "", "nets:net(x)"])
+def test_a_text_that_cannot_be_read_is_bad_usage(command: str, text: str, call: Call) -> None:
+    done = call(command, "l2_norm", *GOOD, "--model", text)
+    assert done.returncode == 2 and done.stdout == "" and "--model" in done.stderr
 
 
 @pytest.mark.parametrize("command", ["score", "rank"])

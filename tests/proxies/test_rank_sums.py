@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 from scipy.stats import rankdata
 
+import greenmachine
 from greenmachine.errors import ConfigError
+from greenmachine.evaluation import proxies_and_sums
 from greenmachine.proxies import resolve
 from greenmachine.proxies.combinations import PUBLISHED, read_rank_sum
 from greenmachine.proxies.rank_sums import log_rank_sum, rank_sum
@@ -124,3 +127,24 @@ def test_equal_sums_of_ranks_are_ties(networks: int) -> None:
 def test_a_rank_sum_is_no_proxy_of_one_network(text: str) -> None:
     with pytest.raises(ConfigError, match="ranks a set of networks"):
         resolve(text)
+
+
+MINUS = ("-synflow", " - synflow", "-rank_sum(nwot, synflow)", "-sum_layers(l2_norm(weight))")
+
+
+@pytest.mark.parametrize("text", [*MINUS, "-missing.py", "--synflow"])
+@pytest.mark.parametrize(
+    "call",
+    [
+        resolve,
+        lambda text: greenmachine.score("torch.nn:Linear(2, 2)", text, shape=(1, 2)),
+        lambda text: greenmachine.rank(["torch.nn:Linear(2, 2)"], ["params", text], shape=(1, 2)),
+        lambda text: proxies_and_sums(["nwot", text]),
+        lambda text: proxies_and_sums([f"rank_sum(nwot, -{text.strip()})"]),
+    ],
+    ids=["resolve", "score", "rank", "columns", "twice"],
+)
+def test_a_minus_outside_a_rank_sum_is_refused(call: Any, text: str) -> None:
+    with pytest.raises(ConfigError, match=r"rank_sum\(a, -b\)") as raised:
+        call(text)
+    assert "\n" not in str(raised.value)
