@@ -47,7 +47,9 @@ SEAL = "sha256"
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
 
 
-def replace_file(path: Path, write: Callable[[Path], None], *, parents: bool = True) -> None:
+def replace_file(
+    path: Path, write: Callable[[Path], None], *, parents: bool = True, flush: bool = True
+) -> None:
     """Let ``write`` fill a temporary file beside ``path``, then rename it to ``path``.
 
     A reader sees the old file or the new one, never a part. If ``write`` raises an error (full
@@ -58,6 +60,8 @@ def replace_file(path: Path, write: Callable[[Path], None], *, parents: bool = T
         write: called with the path of the temporary file.
         parents: whether to create a missing folder. If False, a folder that is removed while a
             command works in it is not created again.
+        flush: whether to wait until the file is on the disk. If False, the file may be incomplete
+            after a power failure, and its reader must compare a checksum.
 
     Raises:
         OSError: the disk is full, or the folder is missing.
@@ -67,10 +71,12 @@ def replace_file(path: Path, write: Callable[[Path], None], *, parents: bool = T
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:  # the file is created inside, so that Ctrl-C at any moment removes it
         write(temporary)
-        _flush(temporary)
+        if flush:
+            _flush(temporary)
         os.replace(temporary, path)
-        with suppress(OSError):  # not every file system can flush a folder
-            _flush(path.parent)
+        if flush:
+            with suppress(OSError):  # not every file system can flush a folder
+                _flush(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "ResidualBlock",
     "conv_bn",
     "conv_bn_relu",
+    "redrawn",
     "relu_conv_bn",
     "stem",
 ]
@@ -140,3 +142,25 @@ class Head(nn.Sequential):
 def stem(channels: int) -> nn.Sequential:
     """Return the first layer: 3×3 convolution of an RGB image without bias, batch norm."""
     return conv_bn(3, channels, 3)
+
+
+def redrawn(block: nn.Module) -> nn.Module:
+    """Return another block with the layers of ``block``, initialised as if it were constructed.
+
+    It draws the same random numbers in the same order as a construction, which takes twice as long.
+
+    Args:
+        block: modules whose parameters and buffers are those that their ``reset_parameters`` sets.
+    """
+    copy = type(block).__new__(type(block))
+    for name, held in vars(block).items():
+        vars(copy)[name] = held.copy() if isinstance(held, dict | list | set) else held
+    for name, child in block._modules.items():
+        copy._modules[name] = child and redrawn(child)
+    for name, old in block._parameters.items():
+        copy._parameters[name] = None if old is None else nn.Parameter(torch.empty_like(old))
+    for name, buffer in block._buffers.items():
+        copy._buffers[name] = None if buffer is None else torch.empty_like(buffer)
+    if block._parameters:
+        copy.reset_parameters()
+    return copy

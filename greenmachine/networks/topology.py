@@ -12,7 +12,7 @@ from functools import lru_cache
 from torch import nn
 
 from greenmachine.errors import DataError
-from greenmachine.networks.blocks import EDGES, Cell, Head, ResidualBlock, stem
+from greenmachine.networks.blocks import EDGES, Cell, Head, ResidualBlock, redrawn, stem
 
 __all__ = [
     "OPERATIONS",
@@ -162,6 +162,7 @@ def build_topology(
         width = channels << stage
         if stage:
             layers.append(ResidualBlock(width // 2, width))
-        layers.extend(Cell(ops, width, width) for _ in range(cells))
+        layers.append(Cell(ops, width, width))
+        layers.extend(redrawn(layers[-1]) for _ in range(cells - 1))
     layers.append(Head(channels << 2, num_classes))
     return nn.Sequential(*layers)

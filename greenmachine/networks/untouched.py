@@ -32,6 +32,7 @@ from greenmachine.neutral import neutral, seeded
 __all__ = ["all_finite", "float_like", "refuse_unreadable", "untouched"]
 
 CONTAINERS = {dict, OrderedDict, list, set, deque}
+PLAIN = {dict, OrderedDict, set, tuple, str, bool, int, float, type(None)}
 MARK = "_is_untouched_inside"  # attribute of a network that is in this state already
 
 
@@ -144,6 +145,8 @@ class Extras:
         for module in modules:
             for name, held in vars(module).items():  # two dozen; checks the type only
                 kind = type(held)
+                if kind in PLAIN:
+                    continue
                 if kind is Tensor:
                     self.tensors.append((module, name, held))
                 elif kind is list:

@@ -15,11 +15,12 @@ from typing import Any
 
 import pytest
 import torch
+import xxhash
 from safetensors.torch import load, load_file
 from torch import nn
 
 from greenmachine.errors import ConfigError, RunError
-from greenmachine.files import SEAL, read_json, sha256
+from greenmachine.files import SEAL, read_json
 from greenmachine.language import terminals_of
 from greenmachine.signals import PASSES, CaptureSpec, Store, shard_io
 from greenmachine.signals.capture import Layer
@@ -414,6 +415,7 @@ def test_store_without_signals(tmp_path: Path) -> None:
 def test_layout_is_plain_json(built: Store) -> None:
     layout = read_json(built.paths[0])
     assert json.loads(json.dumps(layout)) == layout
-    whole = {"networks", "layer_counts", "batch", "stacks", "failures", "recipe", "tensors", SEAL}
+    whole = {"networks", "layer_counts", "batch", "stacks", "failures", "recipe", "xxh3", SEAL}
     assert set(layout) == whole
-    assert layout["tensors"] == sha256(built.paths[0].with_suffix(".safetensors"))
+    tensors = built.paths[0].with_suffix(".safetensors")
+    assert layout["xxh3"] == xxhash.xxh3_64_hexdigest(tensors.read_bytes())
