@@ -265,7 +265,7 @@ class Scorer:
         )
         values = map(float, scores.values)
         return {
-            name: NetworkScore(value, scores.coverage)
+            name: NetworkScore(value, scores.coverage, scores.finite)
             for name, value in zip(names, values, strict=True)
         }
 

@@ -320,8 +320,8 @@ def score_table(models: Iterable[tuple[str | int, Network]], scorer: Scorer) -> 
                     if scorer.several:
                         row[f"{proxy} deviation"] = scorer.scores[proxy].deviation
                     shares.append(1.0 if judged.coverage is None else judged.coverage.share)
-                    if not math.isfinite(judged.value):
-                        failures[proxy] = f"the score is {judged.value}"
+                    if judged.failure:
+                        failures[proxy] = judged.failure
                 else:
                     failures[proxy] = with_type(judged)
         rows.append(
