@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
+from reprlib import repr as short
 from typing import Any, TypeAlias
 
 import torch
@@ -264,7 +265,7 @@ class Scorer:
         )
         values = map(float, scores.values)
         return {
-            name: NetworkScore(value, scores.coverage)
+            name: NetworkScore(value, scores.coverage, scores.finite)
             for name, value in zip(names, values, strict=True)
         }
 
@@ -316,16 +317,33 @@ def _array(images: Any) -> torch.Tensor:
 
 def _shape(images: torch.Tensor | None, shape: Sequence[int] | None) -> tuple[int, ...]:
     """Return the shape of the given images, or of the noise."""
+    given = None if shape is None else _sides(shape)
+    if images is None:
+        return given or ()
+    size = _sides(images.shape, "images of shape")
+    if given is not None and given != size:
+        raise ConfigError(f"shape {given} is not that of the images, {size}: give one")
+    return size
+
+
+def _sides(shape: Any, what: str = "shape") -> tuple[int, ...]:
+    """Return a shape as integers; it may be a sequence, an array or a tensor of them."""
+    sides: list[int] = []
     try:
-        size = tuple(images.shape if images is not None else shape or ())
-        whole = all(side == int(side) for side in size)
-    except (TypeError, ValueError):
-        raise ConfigError(f"shape {shape!r} is no shape: write (B, C, H, W)") from None
-    if len(size) < 2 or not whole or any(side < 1 for side in size):
-        raise ConfigError(f"images of shape {size} are no batch: it is (B, C, H, W)")
-    if images is not None and shape is not None and tuple(shape) != size:
-        raise ConfigError(f"shape {tuple(shape)} is not that of the images, {size}: give one")
-    return tuple(int(side) for side in size)
+        if isinstance(shape, str | bytes | Set | Mapping):
+            raise TypeError
+        for side in shape:
+            if isinstance(side, bool | str) or int(side) != side or side < 1:
+                raise ValueError
+            sides.append(int(side))
+    except (TypeError, ValueError, OverflowError, RuntimeError):
+        sides = []
+    if len(sides) < 2:
+        raise ConfigError(
+            f"{what} {short(shape)} is no batch: give a tuple of integers (B, C, H, W), such as "
+            "(8, 3, 32, 32)"
+        )
+    return tuple(sides)
 
 
 def _proxies(given: Any, *, images: bool) -> dict[str, Proxy]:
@@ -354,6 +372,11 @@ def _proxy(given: Any, *, images: bool) -> Proxy:
         return given
     if isinstance(given, str | Path):
         return resolve(str(given))
+    if isinstance(given, Iterable) and not isinstance(given, bytes) and not callable(given):
+        raise ConfigError(
+            f"the proxies are in a {type(given).__name__}: give one flat list of them, such as "
+            '["nwot", "synflow"]'
+        )
     if not callable(given) or isinstance(given, nn.Module):
         raise ConfigError(
             f"the proxy is {type(given).__name__}: give a name, an expression, a file, a proxy or "

@@ -320,8 +320,8 @@ def score_table(models: Iterable[tuple[str | int, Network]], scorer: Scorer) -> 
                     if scorer.several:
                         row[f"{proxy} deviation"] = scorer.scores[proxy].deviation
                     shares.append(1.0 if judged.coverage is None else judged.coverage.share)
-                    if not math.isfinite(judged.value):
-                        failures[proxy] = f"the score is {judged.value}"
+                    if judged.failure:
+                        failures[proxy] = judged.failure
                 else:
                     failures[proxy] = with_type(judged)
         rows.append(
@@ -349,11 +349,16 @@ def _said(failures: Mapping[str, str], scorer: Scorer) -> str:
 def _named(
     models: Mapping[str, Network] | Iterable[Network | tuple[str, Network]],
 ) -> Iterator[tuple[str | int, Network]]:
-    if isinstance(models, nn.Module | str):  # iterating over a Sequential would rank its layers
+    # Iterating over a Sequential would rank its layers.
+    if isinstance(models, nn.Module | str | bytes) or not isinstance(models, Iterable):
         raise ConfigError("rank takes several networks: a mapping, a list or a generator of them")
     pairs: Iterable[Any] = models.items() if isinstance(models, Mapping) else enumerate(models)
     for place, item in pairs:
         named = isinstance(item, tuple) and not isinstance(models, Mapping)
+        if named and len(item) != 2:
+            raise ConfigError(
+                f"network {place} is a tuple of {len(item)}: give pairs (name, network)"
+            )
         name, model = item if named else (place, item)
         # A text without another name is its own name.
         yield (model.strip() if isinstance(model, str) and name is place else name), model

@@ -34,10 +34,12 @@ class ModelScores:
     Attributes:
         values: (expressions,) float64, NaN where an expression has no value.
         coverage: the part of the network's weights that belongs to its layers.
+        finite: whether all weights of the network are finite.
     """
 
     values: NDArray[np.float64]
     coverage: Coverage
+    finite: bool = True
 
 
 def score_model(
@@ -101,4 +103,5 @@ def evaluate_model(
         fired = {layer.module for layer in layers}
         covered = coverage(model, fired, lambda: model(batch), seed)
         numbers = np.array([float(score) for score in scores])
-        return ModelScores(numbers if all_finite(model) else np.full_like(numbers, np.nan), covered)
+        finite = all_finite(model)
+        return ModelScores(numbers if finite else np.full_like(numbers, np.nan), covered, finite)

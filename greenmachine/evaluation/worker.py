@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from math import isfinite
 
 from torch import Tensor, nn
 
@@ -35,13 +34,15 @@ class Scored:
 
     Attributes:
         scores: scores by the text of the proxy; a proxy that failed is missing.
-        failures: messages by the text of a function, or by ``NETWORK`` if the network could not be
+        failures: messages by the text of the proxy, or by ``NETWORK`` if the network could not be
             built or the passes of the expressions failed.
+        raised: keys of ``failures`` that an exception caused, and not a score that is not finite.
         coverage: share of the network's weights that belong to convolutions and linear layers.
     """
 
     scores: dict[str, float] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
+    raised: set[str] = field(default_factory=set)
     coverage: float = 1.0
 
 
@@ -98,21 +99,26 @@ class Scorer:
         """Score one network, given as an index or as an architecture of the space."""
         model = attempt(index, partial(build_network, self.benchmark, index, self.spec))
         if isinstance(model, str):
-            return Scored(failures={NETWORK: f"build(arch): {model}"})
+            return Scored(failures={NETWORK: f"build(arch): {model}"}, raised={NETWORK})
         scored = Scored()
         if self.trees:
             found = attempt(index, partial(self._by_expressions, model))
             if isinstance(found, str):
                 scored.failures[NETWORK] = found
+                scored.raised.add(NETWORK)
             else:
                 scored.scores |= dict(zip(self.trees, found.values.tolist(), strict=True))
+                for text, value in scored.scores.items():
+                    if why := NetworkScore(value, found.coverage, found.finite).failure:
+                        scored.failures[text] = why
                 scored.coverage = found.coverage.share
         for name, proxy in self.functions.items():
             said = attempt(index, partial(self._by_function, model, proxy))
             if isinstance(said, str):
                 scored.failures[name] = said
-            elif not isfinite(said.value):
-                scored.failures[name] = f"the score is {said.value}"
+                scored.raised.add(name)
+            elif said.failure:
+                scored.failures[name] = said.failure
             else:
                 scored.scores[name] = said.value
                 if said.coverage is not None:

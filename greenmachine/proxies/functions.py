@@ -20,6 +20,9 @@ from greenmachine.proxies.types import FunctionProxy
 __all__ = ["NetworkScore", "evaluate_function", "function_score", "name_of"]
 
 
+NOT_FINITE = "a weight of the network is not finite, so it has no score"
+
+
 class NetworkScore(NamedTuple):
     """The score of one network.
 
@@ -27,10 +30,19 @@ class NetworkScore(NamedTuple):
         value: the score.
         coverage: the part of the network's weights that the proxy reads; None for a proxy that is
             not computed layer by layer.
+        finite: whether all weights of the network are finite.
     """
 
     value: float
     coverage: Coverage | None
+    finite: bool = True
+
+    @property
+    def failure(self) -> str:
+        """Why the score is not finite; empty for a finite score."""
+        if math.isfinite(self.value):
+            return ""
+        return f"the score is {self.value}" if self.finite else NOT_FINITE
 
 
 def function_score(
@@ -89,7 +101,7 @@ def evaluate_function(
         if batch is not None and labels is not None:
             target = label_batch(labels, len(batch)).to(batch.device)
         if batch is not None and not all_finite(model):
-            return NetworkScore(math.nan, None)
+            return NetworkScore(math.nan, None, finite=False)
         if batch is not None and batch.is_floating_point():
             stack.enter_context(no_token_ids(model, tuple(batch.shape)))
         covered = None

@@ -127,6 +127,7 @@ def score_arch(
             else:
                 kind = expressions if isinstance(proxy, ExpressionProxy) else functions
                 kind[column.text] = proxy.text
+    raised = bool(said)
     if expressions or functions:
         sources = {**expressions, **functions}
         scorer = Scorer(
@@ -134,8 +135,11 @@ def score_arch(
         )
         found = scorer.score(arch)
         values |= {text: found.scores.get(source, math.nan) for text, source in sources.items()}
-        said += [why if of == NETWORK else f"{of}: {why}" for of, why in found.failures.items()]
-    raised = bool(said)
+        raised = raised or bool(found.raised)
+        names = {source: f"{text}: " for text, source in sources.items()} | {NETWORK: ""}
+        # The first failure is reported, so exceptions come first.
+        for of in sorted(found.failures, key=lambda of: of not in found.raised):
+            said.append(f"{names[of]}{found.failures[of]}")
     for text, value in values.items():
         finite = math.isfinite(value)
         values[text] = float(value) if finite else math.nan

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from greenmachine.networks.batches import image_batch, label_batch, no_token_ids
-from greenmachine.networks.untouched import float_like, untouched
+from greenmachine.networks.untouched import all_finite, float_like, untouched
 from greenmachine.signals.capture import Layer, run_pass
 
 PERTURBATION = 0.01  # standard deviation of the perturbation, as in Zen-NAS; this project's choice
@@ -97,7 +97,7 @@ def ones_pass(model: nn.Module, inputs: Inputs, wanted: set[str], seed: int) -> 
     """One image of ones through absolute weights in float64: synflow (Tanaka et al. 2020).
 
     Batch normalisation is off, as in the published code; other normalisations stay. It warns if a
-    signal exceeds the range of float64.
+    signal exceeds the range of float64, unless a weight is not finite, for which the score is NaN.
     """
     with untouched(model, seed), no_token_ids(model, inputs.shape):
         absolute_doubles(model)
@@ -105,7 +105,8 @@ def ones_pass(model: nn.Module, inputs: Inputs, wanted: set[str], seed: int) -> 
             (1, *inputs.shape[1:]), dtype=torch.float64, device=float_like(model).device
         )
         layers = run_pass(model, ones, torch.sum, wanted, norms=False, seed=seed)
-    if not all(value.isfinite().all() for layer in layers for value in layer.signals.values()):
+    signals = [value for layer in layers for value in layer.signals.values()]
+    if not all(value.isfinite().all() for value in signals) and all_finite(model):
         warnings.warn(
             "the ones pass (synflow) overflows: values of the network exceed 1e308", stacklevel=2
         )

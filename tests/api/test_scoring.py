@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -19,6 +20,7 @@ from greenmachine.errors import ConfigError, ExpressionError, GreenMachineError,
 from greenmachine.export import write_export
 from greenmachine.language import parse
 from greenmachine.neutral import neutral
+from greenmachine.proxies.functions import NOT_FINITE
 from greenmachine.signals import CaptureSpec
 from tests.proxies.loading import load
 from tests.proxies.tiny_networks import SHAPE, batch, network
@@ -177,9 +179,9 @@ def test_function_proxies_score(
         ("other.py", {"shape": SHAPE}, ConfigError, "not an exported proxy"),
         (".", {"shape": SHAPE}, RunError, "holds no run"),
         ("synflow", {}, ConfigError, "give images, or the shape"),
-        ("synflow", {"shape": (3,)}, ConfigError, "are no batch"),
-        ("synflow", {"shape": (2, 0, 8, 8)}, ConfigError, "are no batch"),
-        ("synflow", {"shape": (2, 3.5, 8, 8)}, ConfigError, "are no batch"),
+        ("synflow", {"shape": (3,)}, ConfigError, "is no batch"),
+        ("synflow", {"shape": (2, 0, 8, 8)}, ConfigError, "is no batch"),
+        ("synflow", {"shape": (2, 3.5, 8, 8)}, ConfigError, "is no batch"),
         ("synflow", {"images": batch()[0], "shape": (1, 3, 8, 8)}, ConfigError, "give one"),
         ("snip", {"shape": SHAPE}, ConfigError, "snip looks at data: give images and labels"),
         ("snip", {"images": batch()[0]}, ConfigError, "give images and labels"),
@@ -263,7 +265,50 @@ def test_networks_that_fail_rank_last_and_say_why(direction: int) -> None:
     assert table["rank"].tolist() == [1, 2, 2]
     assert table.loc["broken", "failure"] == "ArithmeticError: no way through"
     assert math.isnan(table.loc["broken", "score"])
-    assert table.loc["infinite", "failure"] == f"the score is {table.loc['infinite', 'score']}"
+    assert table.loc["infinite", "failure"] == NOT_FINITE
+
+
+@pytest.mark.parametrize(
+    "shape",
+    ["8,3,8,8", "8x3x8x8", "", b"8388", 8, (), (8,), {8, 3}, {"B": 8, "C": 3}, (8, "3", 8, 8),
+     (8, 3, 8, math.nan), (8, 3, 8, math.inf), (8, 3, 8, True), (8, 3, (8, 8)), object()],
+)  # fmt: skip
+def test_what_is_no_shape_is_refused_with_an_example(shape: Any) -> None:
+    for call in (greenmachine.score, lambda net, *a, **k: greenmachine.rank([net], *a, **k)):
+        with pytest.raises(ConfigError, match=r"such as \(8, 3, 32, 32\)") as raised:
+            call(network("plain"), "l2_norm", shape=shape)
+        assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("kind", [tuple, list, np.array, torch.tensor, torch.Size, iter])
+def test_a_shape_may_be_any_sequence(kind: Any) -> None:
+    expected = greenmachine.score(network("plain"), "l2_norm", shape=SHAPE)
+    assert greenmachine.score(network("plain"), "l2_norm", shape=kind(SHAPE)) == expected
+
+
+@pytest.mark.parametrize(
+    "proxies",
+    [
+        (name for name in ["l2_norm"]),
+        {"l2_norm"},
+        {"l2_norm": 1},
+        map(str, ["l2_norm"]),
+        [["l2_norm"]],
+        np.array(["l2_norm"]),
+        pd.Series(["l2_norm"]),
+    ],
+    ids=["generator", "set", "dict", "map", "nested", "array", "series"],
+)
+def test_several_proxies_are_a_list(proxies: Any) -> None:
+    with pytest.raises(ConfigError, match=r"list of them, such as \["):
+        greenmachine.rank([network("plain")], proxies, shape=SHAPE)
+
+
+@pytest.mark.parametrize("models", [None, 3, b"a", "a.b:c", nn.Sequential(), [("a", wide(2), 1)]])
+def test_what_are_no_networks_is_refused_in_one_line(models: Any) -> None:
+    with pytest.raises(ConfigError) as raised:
+        greenmachine.rank(models, "l2_norm", shape=SHAPE)
+    assert "\n" not in str(raised.value)
 
 
 class Refuses(nn.Module):
