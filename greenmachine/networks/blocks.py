@@ -7,6 +7,7 @@ tensors that they receive.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -162,5 +163,5 @@ def redrawn(block: nn.Module) -> nn.Module:
     for name, buffer in block._buffers.items():
         copy._buffers[name] = None if buffer is None else torch.empty_like(buffer)
     if block._parameters:
-        copy.reset_parameters()
+        cast(Any, copy).reset_parameters()
     return copy
