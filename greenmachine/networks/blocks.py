@@ -7,7 +7,7 @@ tensors that they receive.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -163,6 +163,5 @@ def redrawn(block: nn.Module) -> nn.Module:
     for name, buffer in block._buffers.items():
         copy._buffers[name] = None if buffer is None else torch.empty_like(buffer)
     if block._parameters:
-        reset: Any = copy.reset_parameters
-        reset()
+        cast(Any, copy).reset_parameters()
     return copy

@@ -10,8 +10,8 @@ imports.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Set
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,8 +26,8 @@ from greenmachine.networks.outputs import pick_output
 from greenmachine.networks.untouched import untouched
 
 GRADIENTS = ("weight_grad", "input_grad", "output_grad")
-BATCH_NORMS = (functional.batch_norm, torch.batch_norm)
-NORMS = (
+BATCH_NORMS: Set[Callable[..., Tensor]] = {functional.batch_norm, torch.batch_norm}
+NORMS: Set[Callable[..., Tensor]] = {
     *BATCH_NORMS,
     functional.instance_norm,
     torch.instance_norm,
@@ -37,13 +37,14 @@ NORMS = (
     torch.group_norm,
     functional.rms_norm,
     torch.rms_norm,
-)
+}
 NO_GRADIENT = (
     "the output of the network has no gradient: it does not depend on the weights or images that "
     "are read, or it is detached, or it is a predicted class"
 )
 HALF = (torch.float16, torch.bfloat16)
-KEEPS_VALUES = "_keeps_values"  # attribute of a network that changes no tensor in place
+KEEPS_VALUES = "_keeps_values"
+"""Attribute of a network that changes no tensor in place, and whose normalisations are modules."""
 
 
 @dataclass
@@ -101,12 +102,11 @@ def maps_of(tensor: Tensor, module: nn.Module, *, copy: bool = True) -> Tensor:
     tensor = tensor.detach()
     if tensor.dtype in HALF:
         tensor = tensor.float()
-    if isinstance(module, CONVOLUTIONS):
+    if isinstance(module, CONVOLUTIONS) and tensor.dim() == 4:
+        maps = tensor.permute(0, 2, 3, 1).contiguous()
+    elif isinstance(module, CONVOLUTIONS):
         maps = tensor.movedim(1, -1).contiguous()
-        if maps.dim() == 3:
-            maps = maps.unsqueeze(2)
-        elif maps.dim() == 5:
-            maps = maps.flatten(1, 2)
+        maps = maps.unsqueeze(2) if maps.dim() == 3 else maps.flatten(1, 2)
     else:
         # The batch comes first; all axes between it and the features are positions.
         maps = tensor.contiguous().reshape(tensor.shape[0], -1, 1, tensor.shape[-1])
@@ -126,7 +126,7 @@ def weights_of(tensor: Tensor, module: nn.Module) -> Tensor:
         copy = grouped.flatten(0, 1).contiguous()
     if copy.dim() == 5:
         copy = copy.flatten(2, 3)
-    return copy.reshape(*copy.shape, *(1,) * (4 - copy.dim()))
+    return copy if copy.dim() == 4 else copy.reshape(*copy.shape, *(1,) * (4 - copy.dim()))
 
 
 class Normalisation(TorchFunctionMode):
@@ -144,7 +144,7 @@ class Normalisation(TorchFunctionMode):
     def __init__(
         self,
         done: Callable[[Tensor, Tensor], None],
-        watched: tuple[Callable[..., Tensor], ...],
+        watched: Set[Callable[..., Tensor]],
         batch_norms: bool = True,
     ) -> None:
         super().__init__()
@@ -166,6 +166,21 @@ class Normalisation(TorchFunctionMode):
         normalised = func(*args, **kwargs)
         self.done(given, normalised)
         return normalised
+
+
+@contextmanager
+def hooked_norms(model: nn.Module, done: Callable[[Tensor, Tensor], None]) -> Iterator[None]:
+    """Watch the batch norms of a network whose only normalisations are modules of torch."""
+    handles = [
+        module.register_forward_hook(lambda _, args, output: done(args[0], output))
+        for module in model.modules()
+        if isinstance(module, nn.modules.batchnorm._NormBase)
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 @contextmanager
@@ -232,8 +247,11 @@ def send(
                     layer.keep("norm_output", output, copy=KEEPS_VALUES not in vars(model))
                     break
 
-        watch = not norms or "norm_output" in wanted
-        watching = Normalisation(normalised, NORMS, norms) if watch else nullcontext()
+        watching: AbstractContextManager[Any] = nullcontext()
+        if norms and KEEPS_VALUES in vars(model):
+            watching = hooked_norms(model, normalised) if "norm_output" in wanted else watching
+        elif not norms or "norm_output" in wanted:
+            watching = Normalisation(normalised, NORMS, norms)
         with watching, gradients_expected(model):
             return model(images), layers
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from itertools import combinations, product
 
 import pytest
@@ -20,7 +21,7 @@ from greenmachine.networks import (
     live_topology,
     parse_topology,
 )
-from greenmachine.networks.blocks import Cell, ResidualBlock
+from greenmachine.networks.blocks import Cell, ResidualBlock, redrawn, relu_conv_bn
 
 CELLS = st.lists(st.sampled_from(OPERATIONS), min_size=6, max_size=6)
 
@@ -191,3 +192,31 @@ def test_in_live_cells_alone_every_edge_moves_the_output(ops: list[str]) -> None
     values = scales * present
     moved = [bool(output(values) != output(values * (torch.arange(6) != i))) for i in range(6)]
     assert live_topology(text(ops)) == all(m or not p for m, p in zip(moved, present, strict=True))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Cell(["nor_conv_3x3", "skip_connect", "avg_pool_3x3", *["nor_conv_1x1"] * 3], 4, 4),
+        lambda: Cell(["skip_connect", "none", "nor_conv_1x1", *["none"] * 3], 4, 8),
+        lambda: ResidualBlock(4, 8),
+        lambda: relu_conv_bn(4, 4, 3),
+    ],
+    ids=["cell", "wider", "residual", "convolution"],
+)
+def test_redrawn_blocks_are_those_that_a_construction_makes(make: Callable[[], nn.Module]) -> None:
+    images = torch.randn(2, 4, 8, 8)
+    torch.manual_seed(0)
+    _, constructed, after = make(), make(), torch.rand(1)
+    torch.manual_seed(0)
+    first = make()
+    first(images)  # running statistics are not copied
+    second = redrawn(first)
+    assert torch.equal(torch.rand(1), after), "another number of draws"
+    for name, held in constructed.state_dict().items():
+        assert torch.equal(held, second.state_dict()[name]), name
+    assert str(second) == str(constructed)
+    tensors = [*first.parameters(), *first.buffers(), *second.parameters(), *second.buffers()]
+    assert len({tensor.data_ptr() for tensor in tensors}) == len(tensors)
+    first.register_forward_hook(lambda *_: pytest.fail("hooks are shared"))
+    assert torch.equal(second(images), constructed(images))

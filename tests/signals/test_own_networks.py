@@ -11,8 +11,13 @@ import torch
 from greenmachine.benchmarks import SPACES
 from greenmachine.neutral import seeded
 from greenmachine.signals import CaptureSpec
-from greenmachine.signals.capture import KEEPS_VALUES
-from greenmachine.signals.network_capture import attempt, build_network, cached_benchmark
+from greenmachine.signals.capture import KEEPS_VALUES, Layer
+from greenmachine.signals.network_capture import (
+    attempt,
+    build_network,
+    cached_benchmark,
+    capture_network,
+)
 from greenmachine.signals.run_passes import run_passes
 
 SHAPE = (2, 3, 16, 16)
@@ -44,6 +49,26 @@ def test_what_hooks_saw_stays_in_networks_of_every_space(space: str) -> None:
         assert ours.signals.keys() == theirs.signals.keys() == wanted
         for name, value in ours.signals.items():
             assert torch.equal(value, theirs.signals[name]), (ours.name, name)
+
+
+@pytest.mark.parametrize("pass_", PASSES)
+def test_captured_networks_have_the_signals_of_restored_ones(pass_: str) -> None:
+    terminals = ("weight", *(f"{pass_}_{signal}" for signal in SIGNALS))
+    spec = CaptureSpec("digits-tss", "digits", terminals, 2)
+    benchmark = cached_benchmark(spec.benchmark)
+    shape = (2, *benchmark.input_shape("digits"))
+    for index in (0, 17):
+        model = build_network(benchmark, index, spec)
+        before = {name: value.clone() for name, value in model.state_dict().items()}
+        expected = run_passes(model, set(terminals), shape)
+        for name, value in model.state_dict().items():
+            assert torch.equal(value, before[name]), name
+        captured = capture_network(benchmark, index, spec)
+        assert len(captured) == len(expected) > 1
+        for ours, theirs in zip(captured, expected, strict=True):
+            assert isinstance(ours, Layer)
+            for name in terminals:
+                assert torch.equal(ours.signals[name], theirs.signals[name]), (ours.name, name)
 
 
 def test_networks_of_a_users_file_are_copied(tmp_path: Any) -> None:
