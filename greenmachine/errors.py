@@ -14,6 +14,7 @@ __all__ = [
     "WorkerWarning",
     "minus_error",
     "one_line",
+    "printable",
     "with_type",
 ]
 
@@ -97,10 +98,13 @@ def one_line(error: BaseException, limit: int = _LONGEST) -> str:
         text = ""
     # Truncated before and after, because splitting megabytes of text into words takes seconds.
     words = " ".join(text[: 4 * limit].split()) or type(error).__name__
-    printable = "".join(
-        c if c.isprintable() else c.encode("unicode_escape").decode() for c in words
-    )
-    return printable if len(printable) <= limit else f"{printable[: limit - 1]}…"
+    shown = printable(words)
+    return shown if len(shown) <= limit else f"{shown[: limit - 1]}…"
+
+
+def printable(text: str) -> str:
+    """Return ``text`` with escapes for what is not printable, such as codes of a terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def with_type(error: BaseException, limit: int = _LONGEST) -> str:

@@ -15,6 +15,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from greenmachine.errors import printable
+
 __all__ = ["Ranking"]
 
 WIDTH = 80
@@ -98,7 +100,7 @@ def _cell(row: pd.Series[Any], name: str) -> str:
 
 def _blocks(frame: pd.DataFrame, names: list[str], marks: dict[str, str]) -> Iterator[list[str]]:
     """Yield groups of score columns that fit side by side in one table."""
-    longest = max((len(_printable(str(name))) for name in frame["name"]), default=0)
+    longest = max((len(printable(str(name))) for name in frame["name"]), default=0)
     room = WIDTH - len("rank") - 3 - max(min(longest, _NAME), len("network"))
     block: list[str] = []
     left = room
@@ -121,7 +123,7 @@ def _text(frame: pd.DataFrame, names: list[str], marks: dict[str, str]) -> str:
         table.add_column(Text(marks.get(name, name)), justify="right", no_wrap=True)
     for _, row in frame.iterrows():
         cells = [_cell(row, name) for name in names]
-        table.add_row(str(row["rank"]), Text(_printable(str(row["name"]))), *cells)
+        table.add_row(str(row["rank"]), Text(printable(str(row["name"]))), *cells)
     out = StringIO()
     # Plain text for every kind of terminal, because a repr is also written to logs and files.
     plain = Console(
@@ -141,13 +143,9 @@ def _notes(frame: pd.DataFrame) -> Iterator[str]:
     if len(frame) > _SHOWN:
         yield f"and {len(frame) - _SHOWN} more networks"
     for _, row in frame.iterrows():
-        name = _printable(str(row["name"]))
+        name = printable(str(row["name"]))
         if row["failure"]:
             yield f"{name}: {row['failure']}"
         if row["coverage"] < 1:
             percent = math.floor(1000 * row["coverage"]) / 10
             yield f"{name}: the score covers {percent}% of its weights"
-
-
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

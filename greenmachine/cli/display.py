@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from greenmachine.cli.console import plain_console
+from greenmachine.errors import printable
 from greenmachine.live import bars
 from greenmachine.workers import Progress as Tasks
 
@@ -109,7 +110,8 @@ def print_frame(frame: pd.DataFrame, as_json: bool = False) -> None:
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in frame.columns:
         right = types.is_numeric_dtype(frame[column].dtype)
-        table.add_column(str(column), justify="right" if right else "left", overflow="fold")
+        header = Text(printable(str(column)))
+        table.add_column(header, justify="right" if right else "left", overflow="fold")
     for row in frame.itertuples(index=False):
         table.add_row(*(Text(_cell(value)) for value in row))
     plain_console().print(table)
@@ -118,7 +120,7 @@ def print_frame(frame: pd.DataFrame, as_json: bool = False) -> None:
 def _cell(value: Any) -> str:
     if value is None or value is pd.NA or value != value:
         return "–"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    return f"{value:.6g}" if isinstance(value, float) else printable(str(value))
 
 
 def print_seed_runs(facts: Mapping[str, Any]) -> None:

@@ -14,7 +14,7 @@ import typer
 
 from greenmachine.cli.names import check_file, completed
 from greenmachine.cli.stopping import say_when_stopped
-from greenmachine.errors import ConfigError, one_line
+from greenmachine.errors import ConfigError, one_line, printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
     from greenmachine.api.scorer import Scorer
 
 __all__ = [
-    "DEVICE",
     "AsCSV",
     "Images",
     "Models",
     "Output",
     "Shape",
+    "check_device",
     "check_proxies",
     "rank",
     "refuse_without_model",
     "score_named",
 ]
 
-DEVICE = re.compile(r"cpu|auto|cuda(:\d{1,3})?")
+_DEVICE = re.compile(r"cpu|auto|cuda(:\d{1,3})?")
 _SHAPE = re.compile(r"\d{1,6}([x,]\d{1,6})*", re.IGNORECASE)
 _OWN = ("model", "shape", "images", "output", "as_csv")  # options that need --model
 _SHARED = ("proxies", "batch", "seed", "seeds", "device", "as_json")  # also without --model
@@ -175,6 +175,12 @@ def refuse_without_model(context: typer.Context) -> None:
             )
 
 
+def check_device(text: str) -> None:
+    """Refuse a text that is not a device, before the slow import of torch."""
+    if not _DEVICE.fullmatch(text):
+        raise ConfigError(f"--device {text}: choose cpu, cuda, cuda:0, cuda:1, ... or auto")
+
+
 def check_proxies(texts: list[str]) -> None:
     """Refuse texts that are clearly not proxies, before the slow import of torch."""
     for text in map(str.strip, texts):
@@ -226,8 +232,7 @@ def _scored(
         sums: whether a rank sum is allowed.
     """
     check_proxies(proxies)
-    if not DEVICE.fullmatch(device):
-        raise ConfigError(f"--device {device}: choose cpu, cuda, cuda:0, cuda:1, ... or auto")
+    check_device(device)
     size = None if shape is None else (batch, *_sides(shape))
     if images is not None:
         check_file(images, "images", "give an .npz with images and labels")
@@ -293,7 +298,7 @@ def _print(
         print_frame(shown.drop(columns=["failure", *(["coverage"] if covered else [])]))
     failed = table[table["failure"] != ""]
     for name, failure in zip(failed["name"], failed["failure"], strict=True):
-        say(f"{name}: {failure}")
+        say(f"{printable(name)}: {failure}")
     if len(failed):
         raise typer.Exit(1)
 

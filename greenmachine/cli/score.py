@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from greenmachine.cli.models import (
-    DEVICE,
     AsCSV,
     Images,
     Models,
     Output,
     Shape,
+    check_device,
     check_proxies,
     refuse_without_model,
     score_named,
@@ -173,8 +173,7 @@ def score(
     refuse_without_model(context)
     check_benchmark(on)
     options = build_options(option or [])
-    if not DEVICE.fullmatch(device):
-        raise ConfigError(f"--device {device}: choose cpu, cuda, cuda:0, cuda:1, ... or auto")
+    check_device(device)
     check_proxies(proxies)
 
     import numpy as np

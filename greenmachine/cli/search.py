@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from greenmachine.cli.models import check_device
 from greenmachine.cli.names import check_benchmark, check_file, completed
 from greenmachine.cli.score import build_options
 from greenmachine.cli.stopping import say_when_stopped
@@ -87,7 +88,9 @@ def search(
     option: Annotated[
         list[str] | None, typer.Option(help="build option of the benchmark: --option cells=2")
     ] = None,
-    device: Annotated[str, typer.Option(help="device of the networks: cpu, cuda")] = "cpu",
+    device: Annotated[
+        str, typer.Option(help="device of the networks: cpu, cuda (every GPU), cuda:1, or auto")
+    ] = "cpu",
     workers: Annotated[int, typer.Option(help="number of processes; -1 uses every core")] = -1,
     on_backend: Annotated[
         str,
@@ -125,6 +128,7 @@ def search(
     """
     check_benchmark(on)
     options = build_options(option or [])
+    check_device(device)
     if scores is not None:
         check_file(scores, "scores", "make them with `greenmachine score --out`")
 

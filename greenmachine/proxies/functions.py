@@ -17,7 +17,14 @@ from greenmachine.networks.untouched import all_finite, refuse_unreadable
 from greenmachine.neutral import neutral
 from greenmachine.proxies.types import FunctionProxy
 
-__all__ = ["NetworkScore", "evaluate_function", "function_score", "name_of"]
+__all__ = [
+    "NOT_FINITE",
+    "NetworkScore",
+    "as_number",
+    "evaluate_function",
+    "function_score",
+    "name_of",
+]
 
 
 NOT_FINITE = "a weight of the network is not finite, so it has no score"
@@ -107,22 +114,26 @@ def evaluate_function(
         covered = None
         if proxy.layers_only:
             with fired_layers(model) as fired:
-                value = _number(proxy, proxy.function(model, batch, target, seed))
+                value = as_number(proxy.name, proxy.function(model, batch, target, seed))
             covered = coverage(model, fired, lambda: model(batch), seed)
         else:
-            value = _number(proxy, proxy.function(model, batch, target, seed))
+            value = as_number(proxy.name, proxy.function(model, batch, target, seed))
         return NetworkScore(value if all(finite) else math.nan, covered)
 
 
-def _number(proxy: FunctionProxy, value: Any) -> float:
-    """Return what a function returned as a number; a tensor may have a gradient."""
+def as_number(name: str, value: Any) -> float:
+    """Return what the function ``name`` returned as a number; a tensor may have a gradient.
+
+    Raises:
+        ValueError: it is not a number.
+    """
     try:
         if isinstance(value, str | bytes):
             raise TypeError
         return float(value.detach() if isinstance(value, Tensor) else value)
     except (TypeError, ValueError, RuntimeError):
         kind = type(value).__name__
-        raise ValueError(f"{proxy.name} returned {kind}, not a number") from None
+        raise ValueError(f"{name} returned {kind}, not a number") from None
 
 
 def name_of(function: Callable[..., Any]) -> str:

@@ -21,7 +21,7 @@ from greenmachine.benchmarks import Benchmark
 from greenmachine.benchmarks.user_file import UserFile
 from greenmachine.errors import ConfigError
 from greenmachine.proxies import FunctionProxy
-from greenmachine.proxies.functions import evaluate_function, name_of
+from greenmachine.proxies.functions import as_number, evaluate_function, name_of
 from greenmachine.signals import CaptureSpec
 from greenmachine.signals.network_capture import build_network
 from greenmachine.signals.passes import noise_images
@@ -106,7 +106,7 @@ def by_file(source: str, benchmark: Benchmark, spec: CaptureSpec, arch: str) -> 
             given[name] = noise_images(shape, spec.seed).to(spec.device)
         elif name == "arch":
             given[name] = arch
-    return float(file.run(function, **given))
+    return as_number(name_of(function), file.run(function, **given))
 
 
 def check_file_function(source: str) -> None:

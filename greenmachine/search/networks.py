@@ -16,6 +16,7 @@ from greenmachine.live import bar
 from greenmachine.proxies import Proxy
 from greenmachine.search.goals import Objective
 from greenmachine.workers import Progress, backend, check_workers
+from greenmachine.workers.gpus import resolve_device
 
 if TYPE_CHECKING:
     from greenmachine.search.result import SearchResult
@@ -79,7 +80,7 @@ def search_networks(
         batch: images per pass.
         ask: number of networks that the sampler suggests at once; results depend on it.
         options: build options of the benchmark.
-        device: device of the passes.
+        device: device of the passes: ``cpu``, ``cuda``, ``cuda:1`` or ``auto``.
         suggest: function that takes a trial and returns an architecture or None. It replaces that
             of the space, for example to search a part of it.
         scores: score file; its scores are used and not computed again.
@@ -123,6 +124,7 @@ def search_networks(
             "the search for networks needs Optuna: pip install 'greenmachine[search]'"
         ) from None
     check_workers(workers)
+    device = resolve_device(device, local=":" not in on_backend)
     folder = None if out is None else Path(out)
     settings = Settings(
         benchmark=on,

@@ -75,3 +75,19 @@ def test_a_proxy_that_failed_everywhere_is_printed_without_nan(
     print_ranking(pd.DataFrame([{**row, **dict.fromkeys(numbers, np.nan)}]))
     out = capsys.readouterr().out
     assert "nan" not in out and out.splitlines()[-1].count("–") == 4
+
+
+@pytest.mark.parametrize("text", ["\x1b[31mred", "two\nlines", "\x07bell", "[red]markup[/red]"])
+def test_names_cannot_control_the_terminal(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    print_frame(pd.DataFrame({text: [1.0], "name": [text]}))
+    out = capsys.readouterr().out
+    assert len(out.splitlines()) == 2 and "\x1b" not in out and "\x07" not in out
+    assert out.count(text) == (2 if text.isprintable() else 0)
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99", "cuda:x", "tpu"])
+def test_a_device_that_is_not_there_is_refused_before_work(
+    device: str, space: str, call: Call
+) -> None:
+    done = call("search", "params", "--on", space, "--out", "out", "--device", device)
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1 and device in done.stderr

@@ -157,3 +157,10 @@ def test_functions_that_are_objects_are_named_with_their_file(suggest: Any, tmp_
     with pytest.raises(GreenMachineError) as raised:
         greenmachine.search_networks("params", on=space(tmp_path), suggest=suggest, trials=5)
     assert "zero" in str(raised.value) and "test_failures.py, line" in str(raised.value)
+
+
+@pytest.mark.parametrize("returned", ["'3'", "None", "[1, 2]", "torch.ones(2)", "torch.nn.ReLU()"])
+def test_a_function_that_returns_no_number_is_named(returned: str, tmp_path: Path) -> None:
+    on = space(tmp_path, joules=f"import torch; return {returned}")
+    with pytest.raises(RunError, match="joules returned .*, not a number"):
+        greenmachine.search_networks(f"{on}:joules", on=on, trials=2)
