@@ -89,8 +89,9 @@ def test_networks_that_fail_are_told_and_all_of_them_stop_the_work(spec: Capture
     few = [ARCHS.index(arch) for arch in ("mlp", "no-module")]
     frame = score_networks({"n": ZOO[0].text}, spec, few, workers=1, announce=told.append)
     assert np.isnan(frame["n"]).tolist() == [False, True]
-    assert told == [f"1 of 2 networks failed; the first: {own_space.SAYS['no-module']}"]
-    with pytest.raises(RunError, match="all 1 networks failed; the first: TypeError: build"):
+    (failed,) = told
+    assert failed.startswith("1 of 2 networks") and failed.endswith(own_space.SAYS["no-module"])
+    with pytest.raises(RunError, match="all 1 networks failed; .*TypeError: build"):
         score_networks({"n": ZOO[0].text}, spec, few[1:], workers=1)
 
 
