@@ -208,7 +208,7 @@ def _expressions(source: str) -> list[Expression]:
         return [parse(text) for text in dict.fromkeys([*hall, *population])]
     proxy = resolve(source)
     if not isinstance(proxy, ExpressionProxy):
-        raise ConfigError(f"{source} is no expression: a bank holds the values of expressions")
+        raise ConfigError(f"{source} is not an expression: a bank stores the values of expressions")
     return [parse(proxy.expression)]
 
 

@@ -111,7 +111,9 @@ class ModelText:
         if not (source and colon and name):
             raise ConfigError(f"model {shown}: write {_FORMS}")
         if not source.endswith(".py") and not _is_dotted(source):
-            raise ConfigError(f"model {shown}: {source!r} is no module or .py file: write {_FORMS}")
+            raise ConfigError(
+                f"model {shown}: {source!r} is neither a module nor a .py file: write {_FORMS}"
+            )
         if source not in _LIBRARIES and not _is_dotted(name):
             raise ConfigError(f"model {shown}: {name!r} is no name of a function or class")
         args, kwargs = _arguments(text[len(head) :], shown) if bracket else ((), {})

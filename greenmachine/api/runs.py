@@ -110,7 +110,7 @@ def evolve(
             return evolve_seeds(search, seeds, out, verbose=verbose, finished=warn)
         return search.run(out, verbose=verbose)
     if seeds is not None:
-        raise ConfigError("seeds goes on by the same call: give it without resume")
+        raise ConfigError("runs with seeds continue by the same call: leave out resume")
     if any(given is not None for given in (config, out, seed)):
         raise ConfigError("resume takes the settings of its run: give no config, out or seed")
     search = Search.resume(

@@ -163,7 +163,7 @@ class Scorer:
             needs_labels = proxy.needs_labels if isinstance(proxy, FunctionProxy) else needs_images
             if (needs_images and images is None) or (needs_labels and labels is None):
                 wanted = "images and labels" if needs_labels else "images"
-                raise ConfigError(f"{proxy.name} looks at data: give {wanted}")
+                raise ConfigError(f"{proxy.name} needs data: give {wanted}")
         if labels is not None:
             if self.shape is None:
                 raise ConfigError("labels without images: give the images that they belong to")
@@ -302,7 +302,9 @@ def _device(device: str | torch.device) -> torch.device:
             f"device {str(device)!r}: {one_line(error, 200)}; take cpu, cuda, cuda:1 or auto"
         ) from None
     if found.type == "meta":
-        raise ConfigError("device 'meta' holds no values: take cpu, cuda, cuda:1 or auto")
+        raise ConfigError(
+            "tensors on the device 'meta' have no values: give cpu, cuda, cuda:1 or auto"
+        )
     return found
 
 
@@ -386,7 +388,7 @@ def _proxy(given: Any, *, images: bool) -> Proxy:
         inspect.signature(given).bind(None, None, None)
     except TypeError:
         raise ConfigError(
-            f"{name_of(given)} is no proxy: write a function of (model, images, labels)"
+            f"{name_of(given)} is not a proxy: give a function of (model, images, labels)"
         ) from None
     except ValueError:
         pass  # a C function may have no signature

@@ -119,7 +119,9 @@ class Search:
         changes |= {key: value for key, value in given.items() if key not in changes}
         source = Path(config) if isinstance(config, str) else config
         if not isinstance(source, Path | RunConfig | None):
-            raise ConfigError(f"config: {short(config)} is no YAML file and no RunConfig")
+            raise ConfigError(
+                f"config: {short(config)} is neither the path of a YAML file nor a RunConfig"
+            )
         self._resumed: Path | None = None
         self._take(load_config(source, changes, loaded), callbacks)
 
@@ -213,7 +215,9 @@ class Search:
             RunError: the cluster does not answer.
         """
         if self._resumed is not None:
-            raise ConfigError("the cost is that of a whole run: ask before it is begun")
+            raise ConfigError(
+                "the estimate is that of a whole run: ask for it before the run is started"
+            )
         return estimate(self._run(None, False)[1])
 
     def _run(self, folder: str | Path | None, verbose: bool | None) -> tuple[Path, Run]:
@@ -271,7 +275,7 @@ def _listed(name: str, value: Any) -> list[Any]:
         return [value]
     if isinstance(value, Iterable):
         return list(value)
-    raise ConfigError(f"{name}: {short(value)} is no list, and nothing that could be in it")
+    raise ConfigError(f"{name}: {short(value)} is neither a list nor an item of one")
 
 
 def _mapping(settings: Any) -> dict[str, Any]:

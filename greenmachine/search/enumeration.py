@@ -53,7 +53,9 @@ class _Scripted:
             ConfigError: no ``step`` is given, so there is no grid.
         """
         if step is None:
-            raise ConfigError(f"{name} is any number: the exhaustive search needs a step there")
+            raise ConfigError(
+                f"the exhaustive search cannot list the values of {name}, which has no step: give it one"
+            )
         grid = [low + number * step for number in range(int((high - low) / step + 1e-9) + 1)]
         return float(self.suggest_categorical(name, grid))
 

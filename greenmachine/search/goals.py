@@ -107,7 +107,7 @@ class Column:
             )
         if not isinstance(given, FunctionProxy) and not callable(given):
             raise ConfigError(
-                f"{given!r} is no objective: give a text, a proxy, or a function of the network"
+                f"{given!r} is not an objective: give a text, a proxy, or a function of the network"
             )
         function = ArchFunction.of(given)
         inner: Any = given.function if isinstance(given, FunctionProxy) else given

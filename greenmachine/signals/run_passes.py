@@ -85,7 +85,9 @@ def _merge(merged: list[Layer], layers: list[Layer], name: str) -> list[Layer]:
     if not merged:
         return layers
     if [layer.name for layer in layers] != [layer.name for layer in merged]:
-        raise ValueError(f"other layers run in the {name} pass than in the passes before it")
+        raise ValueError(
+            f"the layers that run in the {name} pass differ from those of earlier passes"
+        )
     for layer, more in zip(merged, layers, strict=True):
         layer.signals.update(more.signals)
     return merged

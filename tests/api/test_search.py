@@ -102,7 +102,7 @@ def test_its_yaml_is_the_same_search(tmp_path: Path) -> None:
         ({"callbacks": 5}, "callbacks: 5"),
         ({"passes": 5}, "passes: 5"),
         ({"settings": ["seed"]}, "is no mapping"),
-        ({"config": ["a.yaml"]}, "is no YAML file"),
+        ({"config": ["a.yaml"]}, "YAML file"),
         ({"config": None, "tasks": [5]}, "5"),
     ],
 )

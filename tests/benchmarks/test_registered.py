@@ -182,11 +182,11 @@ def test_outside_of_a_plugin_neither_can_be_used_in_workers() -> None:
     [
         ("@greenmachine.register_proxy\ndef nwot(m, i, l, s): ...", "a proxy 'nwot' already"),
         ("@greenmachine.register_proxy\ndef mine(model, images): ...", "(model, images, labels"),
-        ("greenmachine.register_proxy(lambda m, i, l, s: 0)", "proxy '<lambda>': a name has"),
+        ("greenmachine.register_proxy(lambda m, i, l, s: 0)", "proxy '<lambda>'"),
         ("greenmachine.register_proxy(3)", "3 is not a proxy"),
         (
             "greenmachine.register_proxy(passes='ones')(lambda m, i, l, s: 0)",
-            "proxy '<lambda>': a name has",
+            "proxy '<lambda>'",
         ),
         (
             "@greenmachine.register_proxy(passes='ones')\ndef mine(m, i, l, s): ...",

@@ -87,7 +87,7 @@ def test_one_seed_one_file(call: Call, scores: pd.DataFrame, tmp_path: Path) -> 
     [
         (["fit", "none.parquet"], "no scores at none.parquet", 1),
         (["fit", "scores.parquet", "--on", "digits-sss"], "--on", 1),
-        (["fit", "scores.parquet", "--features", "god"], "there is good", 1),
+        (["fit", "scores.parquet", "--features", "god"], "good", 1),
         (["fit", "scores.parquet", "--train", "0"], "cannot train on 0 of 100", 1),
         (["fit", "scores.parquet", "--train", "101"], "cannot train on 101 of 100", 1),
         (["fit", "scores.parquet", "--train", "0.001"], "cannot train on 0 of 100", 1),

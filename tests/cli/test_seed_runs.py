@@ -49,7 +49,7 @@ def test_the_runs_can_be_compared(call: Call, made: greenmachine.SeedRuns, tmp_p
     [
         (["--seeds", "0"], 2, "--seeds"),
         (["--seeds", "many"], 2, "--seeds"),
-        (["--seeds", "2", "--resume", "runs/x"], 1, "without --resume"),
+        (["--seeds", "2", "--resume", "runs/x"], 1, "--resume"),
         (["--seeds", "2", "--seed", "-1"], 1, "seed"),
     ],
 )
