@@ -251,9 +251,7 @@ def refuse_foreign(path: Path, mark: bytes, what: str) -> None:
     if path.is_dir():
         raise RunError(f"{path} is a folder: give the name of a file with --out")
     if path.exists() and mark not in path.read_bytes():
-        raise RunError(
-            f"{path} exists and holds something else than the {what}: remove it, or choose another --out"
-        )
+        raise RunError(f"{path} exists and contains no {what}: remove it, or choose another --out")
 
 
 def _is_sealed(path: Path) -> bool:

@@ -151,7 +151,7 @@ def test_file_of_somebody_else_is_not_replaced(tmp_path: Path) -> None:
     path.write_text("EXPRESSION = 1")
     refuse_foreign(path, b"EXPRESSION", "exported proxy")
     path.write_text("import this")
-    with pytest.raises(RunError, match="exported proxy: remove it"):
+    with pytest.raises(RunError, match="no exported proxy"):
         refuse_foreign(path, b"EXPRESSION", "exported proxy")
     with pytest.raises(RunError, match="is a folder"):
         refuse_foreign(tmp_path, b"EXPRESSION", "exported proxy")

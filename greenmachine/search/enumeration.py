@@ -54,7 +54,7 @@ class _Scripted:
         """
         if step is None:
             raise ConfigError(
-                f"the exhaustive search cannot list the values of {name}, which has no step: give it one"
+                f"{name} has no step: the exhaustive search cannot list its values without one"
             )
         grid = [low + number * step for number in range(int((high - low) / step + 1e-9) + 1)]
         return float(self.suggest_categorical(name, grid))

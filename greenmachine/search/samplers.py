@@ -46,7 +46,7 @@ class RegularisedEvolution(BaseSampler):  # type: ignore[misc]  # Optuna is opti
     def __init__(self, population: int = 50, sample: int = 10, seed: int = 0) -> None:
         if not 1 <= sample <= population:
             raise ConfigError(
-                f"a tournament of {sample} needs a population of at least {sample}, not {population}"
+                f"a tournament of {sample} needs a population of {sample} or more, not {population}"
             )
         self.population, self.sample = population, sample
         self._rng = np.random.default_rng(seed)
