@@ -24,7 +24,7 @@ TOLERANCE = 1e-4
 def measure_plain(workload: Workload, report: Report) -> None:
     """Report the time of the engine, and of plain evaluation for some of the individuals."""
     settings, evolution, store = workload.settings, workload.evolution, workload.store
-    engine = evolution.evaluator.seconds / evolution.individuals
+    engine = evolution.evaluator.call_seconds / evolution.individuals
     workers = count_workers(settings.workers)
     distinct = evolution.distinct
     report.add(
@@ -33,13 +33,13 @@ def measure_plain(workload: Workload, report: Report) -> None:
         1 / engine,
         "1/s",
         f"{evolution.individuals} individuals on {len(store.indices)} networks, "
-        f"{workers} workers, evaluation {evolution.evaluator.seconds:.1f} s",
+        f"{workers} workers, evaluation {evolution.evaluator.call_seconds:.1f} s",
     )
-    aggregating = evolution.evaluator.seconds - evolution.evaluator.worker_seconds
+    aggregating = evolution.evaluator.call_seconds - evolution.evaluator.worker_seconds
     report.add(
         "a",
         "engine: time after the workers' part",
-        100 * aggregating / evolution.evaluator.seconds,
+        100 * aggregating / evolution.evaluator.call_seconds,
         "%",
         "of the evaluation: the main process goes on from the values of layers",
     )
@@ -168,7 +168,7 @@ def measure_recompute(workload: Workload, report: Report) -> None:
             f"{passes * scale:.3g} s of it build, forward, backward; one process, NCHW; "
             f"{len(chosen)} random individuals on {len(places)} random networks, scaled",
         )
-    once = workload.capture_seconds + evolution.evaluator.seconds
+    once = workload.capture_seconds + evolution.evaluator.call_seconds
     ratio = alone / (once / evolution.individuals)
     report.add(
         "b",
@@ -176,7 +176,7 @@ def measure_recompute(workload: Workload, report: Report) -> None:
         ratio,
         "x",
         f"against the faster of torch's default threads and one; engine: capture "
-        f"{workload.capture_seconds:.1f} s and evaluation {evolution.evaluator.seconds:.1f} s "
+        f"{workload.capture_seconds:.1f} s and evaluation {evolution.evaluator.call_seconds:.1f} s "
         f"of {evolution.individuals} individuals",
     )
     report.summary["engine_vs_recompute"] = ratio

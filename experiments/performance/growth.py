@@ -85,7 +85,7 @@ def measure_growth(workload: Workload, report: Report) -> None:
         report.add(
             "d",
             f"population {population}",
-            1e3 * found.evaluator.seconds / found.individuals,
+            1e3 * found.evaluator.call_seconds / found.individuals,
             "ms",
             f"an individual; {found.individuals} bred in {_GENERATIONS + 1} generations, "
             f"{counts[0]} networks, {setting}",

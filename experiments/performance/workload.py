@@ -60,13 +60,13 @@ class TimedEvaluator(Evaluator):
     """An evaluator that records its time and the computed expressions.
 
     Attributes:
-        seconds: time of all calls.
+        call_seconds: time of all calls; ``seconds`` of the engine is that of its workers.
         worker_seconds: time until the workers had finished, over all calls.
         forms: distinct requested expressions in canonical form, by text, in order of appearance.
         computed: expressions that the workers computed in each call, without duplicates.
     """
 
-    seconds = 0.0
+    call_seconds = 0.0
     worker_seconds = 0.0
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -88,7 +88,7 @@ class TimedEvaluator(Evaluator):
                 progress(done, total)
 
         found = super().scores(expressions, told)
-        self.seconds += time.perf_counter() - started
+        self.call_seconds += time.perf_counter() - started
         self.worker_seconds += worked - started
         self._note(canonical(expression) for expression in expressions)
         return found
