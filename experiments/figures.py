@@ -34,13 +34,11 @@ import pandas as pd
 
 from experiments import studies
 from experiments.markdown import rounded, shown, signed, table, with_error
+from experiments.studies.stored import DATASETS, RESULTS, ROOT, SPACES, read_table
 from greenmachine.benchmarks.digits import EMBEDDED
 from greenmachine.cli import names
 
-ROOT = Path(__file__).parents[1]
-RESULTS = ROOT / "results"
-DATASETS = ("cifar10", "cifar100", "imagenet16-120")
-COLUMNS = [(space, dataset) for space in ("nats-tss", "nats-sss") for dataset in DATASETS]
+COLUMNS = [(space, dataset) for space in SPACES for dataset in DATASETS]
 SIX = ["TSS C10", "C100", "IN16", "SSS C10", "C100", "IN16"]
 BASELINES = {
     "(params)": "(parameters)",
@@ -77,7 +75,7 @@ _FIGURE = re.compile(r"<!-- figure:(\S+) -->.*?<!-- /figure -->", re.S)
 @cache
 def measured(name: str, metric: str = "tau") -> pd.DataFrame:
     """Return the rows of a metric in a table of results/tables that have a value."""
-    long = pd.read_csv(RESULTS / "tables" / f"{name}.csv")
+    long = read_table(f"tables/{name}.csv")
     return long[long["metric"] == metric].dropna(subset=["mean"])
 
 
@@ -257,7 +255,7 @@ def _forest(protocol: str, proxy: str, size: str) -> list[float]:
 
 def languages() -> str:
     """Return the published method and this project's at the same budget."""
-    runs = pd.read_csv(RESULTS / "languages" / "table.csv")
+    runs = read_table("languages/table.csv")
     spaces = ("nats-tss", "nats-sss")
     shown_as = {
         "paper": "paper language, its loop",
@@ -283,9 +281,7 @@ def languages() -> str:
 
 def ablation() -> str:
     """Return what parts of the search achieve on digits-tss, paired by seed."""
-    runs = pd.read_csv(RESULTS / "ablation" / "table.csv").pivot(
-        index="seed", columns="variant", values="test"
-    )
+    runs = read_table("ablation/table.csv").pivot(index="seed", columns="variant", values="test")
     shown_as = {
         "no broods": "children joined at random (`evolution.brood: 1`, `tune: 0`)",
         "no broods, longer": "… and a third more generations",

@@ -178,7 +178,7 @@ def _explained(error: Exception, words: Sequence[str] = ()) -> tuple[str, int]:
 
 def _with_minus(option: str, words: Sequence[str]) -> str | None:
     """Return the word ``-proxy`` that click read as the unknown option ``-p``; None without one."""
-    known = {*names("proxies"), "flops", "accuracy", "az_nas", "vkdnw_agg"}
+    known = {*names("proxies"), *names("rank_sums"), "flops", "accuracy"}
     for word in words:
         bare = word[1:].strip()
         if word.startswith(option) and word[1:2] != "-" and (bare in known or "(" in bare):

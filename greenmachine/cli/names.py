@@ -9,7 +9,7 @@ The registries of benchmarks, proxies and tables import torch and pandas, which 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -35,8 +35,8 @@ __all__ = [
 
 FILE = Path(__file__).with_name("names.json")
 
-Registered: TypeAlias = Literal["benchmarks", "data", "proxies", "tables"]
-"""Benchmarks, benchmarks with a table in the data folder, named proxies, tables of the papers."""
+Registered: TypeAlias = Literal["benchmarks", "data", "proxies", "rank_sums", "tables"]
+"""Benchmarks, those with a table in the data folder, proxies, rank sums, tables of the papers."""
 
 
 def names(what: Registered) -> list[str]:
@@ -64,11 +64,12 @@ def listed(what: str) -> list[dict[str, Any]]:
     return found
 
 
-def completed(what: Registered, *more: str) -> Callable[[str], list[str]]:
-    """Return a function that completes a name of a registry, or one of ``more``."""
+def completed(*registries: Registered, more: Sequence[str] = ()) -> Callable[[str], list[str]]:
+    """Return a function that completes a name of some registries, or one of ``more``."""
 
     def complete(incomplete: str) -> list[str]:
-        return [name for name in (*names(what), *more) if name.startswith(incomplete)]
+        known = [*(name for what in registries for name in names(what)), *more]
+        return [name for name in known if name.startswith(incomplete)]
 
     return complete
 
@@ -154,6 +155,7 @@ def registered() -> dict[str, Any]:
     from greenmachine.benchmarks import BENCHMARKS
     from greenmachine.benchmarks.tables import TABLES as DATA
     from greenmachine.proxies import PROXIES
+    from greenmachine.proxies.combinations import PUBLISHED
     from greenmachine.tables import TABLES
 
     return {
@@ -161,6 +163,7 @@ def registered() -> dict[str, Any]:
         "data": list(DATA),
         "tables": list(TABLES),
         "proxies": [proxy_facts(proxy) for proxy in PROXIES],
+        "rank_sums": list(PUBLISHED),
         "listed": {kind: rows() for kind, rows in KINDS.items()},
     }
 

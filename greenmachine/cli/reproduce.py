@@ -21,7 +21,7 @@ def reproduce(
         typer.Argument(
             metavar="TABLE",
             help=f"{', '.join(names('tables'))}, or all",
-            autocompletion=completed("tables", "all"),
+            autocompletion=completed("tables", more=("all",)),
         ),
     ],
     scores: Annotated[Path, typer.Option(help="folder of the stored scores")] = Path(

@@ -42,7 +42,7 @@ def score(
             metavar="PROXY...",
             help="names of proxies, expressions, exported .py files, run folders, or "
             "rank_sum(a, b) and log_rank_sum(a, b) of these",
-            autocompletion=completed("proxies", "az_nas", "vkdnw_agg"),
+            autocompletion=completed("proxies", "rank_sums"),
         ),
     ],
     on: Annotated[

@@ -23,9 +23,7 @@ def search(
             metavar="OBJECTIVE...",
             help="proxies, params, flops, accuracy, file.py:function, rank_sum(a, b), "
             "log_rank_sum(a, b); max: or min: before an objective sets its direction",
-            autocompletion=completed(
-                "proxies", "params", "flops", "accuracy", "az_nas", "vkdnw_agg"
-            ),
+            autocompletion=completed("proxies", "rank_sums", more=("params", "flops", "accuracy")),
         ),
     ],
     on: Annotated[

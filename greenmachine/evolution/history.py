@@ -11,7 +11,7 @@ from greenmachine.evolution.individual import Individual, distinct
 from greenmachine.language import Expression
 from greenmachine.primitives.registry import NUMBER
 
-__all__ = ["PROBES", "Observed", "row_of", "words_of"]
+__all__ = ["PROBES", "Observed", "primitive_counts", "row_of"]
 
 
 class Observed(Protocol):
@@ -44,7 +44,7 @@ def row_of(search: Observed, extra: Mapping[str, float]) -> dict[str, float]:
     return {name: probe(search) for name, probe in PROBES.items()} | dict(extra)
 
 
-def words_of(generation: int, population: Sequence[Expression]) -> dict[str, float]:
+def primitive_counts(generation: int, population: Sequence[Expression]) -> dict[str, float]:
     """Return how many of ``population`` contain each primitive and signal, by name.
 
     Columns ``generation`` and ``population``, the number of individuals, come first.

@@ -20,7 +20,7 @@ from greenmachine.errors import ConfigError, GreenMachineError, RunError, one_li
 from greenmachine.evolution.bank_evaluators import BankSampleEvaluators
 from greenmachine.evolution.bank_tasks import bank_facts
 from greenmachine.evolution.evaluators import SampleEvaluators
-from greenmachine.evolution.history import row_of, words_of
+from greenmachine.evolution.history import primitive_counts, row_of
 from greenmachine.evolution.run_folder import Checkpoint, RunFolder
 from greenmachine.evolution.search import Search
 from greenmachine.evolution.summary import (
@@ -223,7 +223,7 @@ class Run:
             row = row_of(search, {**train.counts(), **spent})
             self._rows.append(row)
             trees = [individual.expression for individual in search.population]
-            self._primitives.append(words_of(search.generation, trees))
+            self._primitives.append(primitive_counts(search.generation, trees))
             self.folder.save(self._checkpoint(search))
             tensors, evaluated = train.seconds + validation.seconds, train.counts()["evaluated"]
             self.spent.append((self.clock() - captured, tensors, evaluated))

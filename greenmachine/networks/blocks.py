@@ -157,7 +157,7 @@ def redrawn(block: nn.Module) -> nn.Module:
     for name, held in vars(block).items():
         vars(copy)[name] = held.copy() if isinstance(held, dict | list | set) else held
     for name, child in block._modules.items():
-        copy._modules[name] = child and redrawn(child)
+        copy._modules[name] = None if child is None else redrawn(child)
     for name, old in block._parameters.items():
         copy._parameters[name] = None if old is None else nn.Parameter(torch.empty_like(old))
     for name, buffer in block._buffers.items():

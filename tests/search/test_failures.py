@@ -6,12 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 
 import greenmachine
 from greenmachine.errors import ConfigError, DataError, GreenMachineError, RunError
-
-optuna = pytest.importorskip("optuna")
 
 SPACE = """
 import sys

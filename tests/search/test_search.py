@@ -14,6 +14,7 @@ from itertools import count
 from pathlib import Path
 
 import numpy as np
+import optuna
 import pandas as pd
 import pytest
 import torch
@@ -26,13 +27,11 @@ from greenmachine.evaluation import capture_spec
 from greenmachine.evaluation.combining import rank_sums_of, with_rank_sums
 from greenmachine.networks import parse_101
 from greenmachine.proxies import PROXIES
+from greenmachine.search.enumeration import enumerate_space
 from greenmachine.search.goals import Constraint, read_goal
+from greenmachine.search.result import SearchResult, pareto_front
+from greenmachine.search.samplers import RegularisedEvolution
 from greenmachine.signals.network_capture import build_network
-
-optuna = pytest.importorskip("optuna")
-from greenmachine.search.enumeration import enumerate_space  # noqa: E402
-from greenmachine.search.result import SearchResult, pareto_front  # noqa: E402
-from greenmachine.search.samplers import RegularisedEvolution  # noqa: E402
 
 SPACE = """
 import torch
