@@ -15,7 +15,8 @@ from experiments.performance import __main__ as command
 from experiments.performance.growth import random_trees
 from experiments.performance.plain import of_layers, recompute
 from experiments.performance.report import PARTS, Report
-from experiments.performance.settings import QUICK
+from experiments.performance.settings import QUICK, Settings
+from experiments.performance.workload import Workload
 from greenmachine.language.grammar import Grammar
 from greenmachine.signals import CaptureSpec
 from greenmachine.signals.network_capture import build_network, cached_benchmark, capture_network
@@ -137,3 +138,10 @@ def test_report_prints_what_is_there(capsys: pytest.CaptureFixture[str]) -> None
         "  short           1.5 us",
         "  much longer  12,346 us  a note",
     ]
+
+
+def test_an_evaluation_takes_no_longer_than_the_search_around_it(tmp_path: Path) -> None:
+    """A time that is counted twice, as in an attribute that the engine uses too, exceeds it."""
+    found = Workload(Settings(**{**QUICK, **SMALL}), tmp_path, lambda _: None).evolution
+    evaluator = found.evaluator
+    assert 0 < evaluator.worker_seconds <= evaluator.call_seconds <= found.seconds
