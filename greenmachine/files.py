@@ -87,9 +87,9 @@ def write_text(path: Path, text: str, *, parents: bool = True) -> None:
     replace_file(path, lambda temporary: _write(temporary, content), parents=parents)
 
 
-def write_json(path: Path, value: Any, *, parents: bool = True) -> None:
-    """Write ``value`` as indented JSON to ``path`` atomically; floats must be finite."""
-    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n", parents=parents)
+def write_json(path: Path, value: Any, *, parents: bool = True, indent: int | None = 2) -> None:
+    """Write ``value`` as JSON to ``path`` atomically; floats must be finite."""
+    write_text(path, json.dumps(value, indent=indent, allow_nan=False) + "\n", parents=parents)
 
 
 def read_json(path: Path) -> Any:
@@ -105,14 +105,22 @@ def read_json(path: Path) -> Any:
         raise ValueError("it is nested too deeply") from None
 
 
-def write_sealed(path: Path, value: Mapping[str, Any], *, parents: bool = True) -> None:
+def write_sealed(
+    path: Path, value: Mapping[str, Any], *, parents: bool = True, indent: int | None = 2
+) -> None:
     """Write a JSON object to ``path`` atomically, together with the checksum of its content.
+
+    Args:
+        path: the file.
+        value: the object.
+        parents: whether to create a missing folder.
+        indent: number of spaces; None is ten times faster, because Python then writes JSON in C.
 
     Raises:
         ValueError: a number is not finite.
     """
     content = json.loads(json.dumps(value, allow_nan=False))  # as it will be read: keys are strings
-    write_json(path, {**content, SEAL: _digest(content)}, parents=parents)
+    write_json(path, {**content, SEAL: _digest(content)}, parents=parents, indent=indent)
 
 
 def read_sealed(path: Path, remedy: str) -> dict[str, Any]:

@@ -64,8 +64,10 @@ class TimedEvaluator(Evaluator):
         worker_seconds: time until the workers had finished, over all calls.
         forms: distinct requested expressions in canonical form, by text, in order of appearance.
         computed: expressions that the workers computed in each call, without duplicates.
+        notes: whether to record the last two.
     """
 
+    notes = True
     call_seconds = 0.0
     worker_seconds = 0.0
 
@@ -90,7 +92,8 @@ class TimedEvaluator(Evaluator):
         found = super().scores(expressions, told)
         self.call_seconds += time.perf_counter() - started
         self.worker_seconds += worked - started
-        self._note(canonical(expression) for expression in expressions)
+        if self.notes:
+            self._note(canonical(expression) for expression in expressions)
         return found
 
     def _note(self, forms: Iterable[Expression]) -> None:
@@ -190,6 +193,7 @@ def evolve(
     """
     evaluator = TimedEvaluator.of_store(store, workers=settings.workers, device=settings.device)
     assert isinstance(evaluator, TimedEvaluator)
+    evaluator.notes = not broods  # the time of broods must not include that of the notes
     task = Task(settings.dataset, settings.dataset, np.arange(len(accuracy)), accuracy)
     sample = SampleEvaluator({settings.dataset: evaluator}, [task], KendallTau())
     config = EvolutionConfig(

@@ -37,7 +37,8 @@ class BankEvaluator(Evaluator):
         starts = np.concatenate([[0], np.cumsum(counts)])
         spans = [np.arange(starts[place], starts[place + 1]) for place in places]
         self._rows = np.concatenate(spans) if spans else np.empty(0, dtype=np.int64)
-        self._layout = Layout([counts[place] for place in places])
+        self._order = list(range(len(places)))
+        self._layout: Layout = Layout([counts[place] for place in places])
         self.failures = {
             number: vectors.failures[place]
             for number, place in enumerate(places)
@@ -54,8 +55,10 @@ class BankEvaluator(Evaluator):
         for expression in boundary:
             value = self.cache.get(expression.text)
             if value is None:
-                rows = self._rows if expression.kind == LAYER_SCALAR else self._networks
-                value = torch.from_numpy(np.array(self._vectors.read(expression.text)[rows]))
+                per_layer = expression.kind == LAYER_SCALAR
+                rows = self._rows if per_layer else self._networks
+                value = torch.from_numpy(self._vectors.read(expression.text)[rows])
+                value = self._layout.join([(self._order, value)], per_layer=per_layer)
                 self.cache.put(expression.text, value)
                 self.evaluated += 1
             vectors[expression.text] = value

@@ -48,11 +48,19 @@ def evaluate_leaves(shard: Shard, leaves: Sequence[Expression]) -> list[Tensor]:
     boundary = boundary_of(leaves, LOWER_KINDS)
     with torch.no_grad():
         values = evaluate_shard(shard, boundary)
-        known = {each.text: value for each, value in zip(boundary, values, strict=True)}
+        found = {each.text: value for each, value in zip(boundary, values, strict=True)}
+        layout = Layout(shard.layer_counts)
+        networks = list(range(layout.networks))
+        known = {
+            each.text: layout.join(
+                [(networks, found[each.text])], per_layer=each.kind != NETWORK_MATRIX
+            )
+            for each in boundary
+        }
         whole = [leaf for leaf in leaves if leaf.kind == NETWORK_SCALAR]
-        scores = evaluate_vectors(whole, known, Layout(shard.layer_counts))
-    known |= {leaf.text: score for leaf, score in zip(whole, scores, strict=True)}
-    return [known[leaf.text] for leaf in leaves]
+        scores = evaluate_vectors(whole, known, layout)
+    found |= {leaf.text: score for leaf, score in zip(whole, scores, strict=True)}
+    return [found[leaf.text] for leaf in leaves]
 
 
 class Sieve:

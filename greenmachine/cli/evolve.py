@@ -155,7 +155,11 @@ def evolve(
     changes |= {} if backend is None else {"backend": backend}
     changes |= {} if device is None else {"capture.device": device}
     changes |= {} if workers is None else {"workers": workers}
-    _check(config, changes, on or [])
+    settings = _checked(config, changes, on or [])
+    if not dry_run and resume is None and settings.backend == "loky" and settings.bank is None:
+        from greenmachine.workers.early import start_workers
+
+        start_workers(settings.workers)
 
     from greenmachine.api.search import Search, execute
     from greenmachine.cli.console import plain_console
@@ -224,13 +228,14 @@ def _compare_line(folder: Path) -> str:
     return shlex.join(["greenmachine", "report", "--compare", str(folder)])
 
 
-def _check(config: Path | None, changes: Mapping[str, Any], on: list[str]) -> None:
-    """Check settings and benchmarks before the imports that take seconds."""
+def _checked(config: Path | None, changes: Mapping[str, Any], on: list[str]) -> RunConfig:
+    """Return the settings; they and the benchmarks are checked before imports that take seconds."""
     from greenmachine.config import load_config
 
     settings = load_config(config, {**changes, **({"tasks": on} if on else {})})
     for name in settings.benchmarks:
         check_benchmark(name)
+    return settings
 
 
 def _resume_line(settings: RunConfig, folder: Path) -> str:

@@ -8,7 +8,7 @@ and small matrices are sent between processes. Results do not depend on the numb
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +30,7 @@ from greenmachine.signals.network_capture import CaptureSpec, capture_shard, pac
 from greenmachine.signals.shard import Shard
 from greenmachine.signals.shard_recipe import ShardRecipe
 from greenmachine.signals.store import Store, shard_places
-from greenmachine.workers import Progress, remote, run_tasks
+from greenmachine.workers import Progress, in_background, remote, run_tasks, stream_tasks
 from greenmachine.workers.gpus import is_gpu, on_gpus, visible_gpus
 
 __all__ = ["Evaluator", "Source"]
@@ -38,6 +38,9 @@ __all__ = ["Evaluator", "Source"]
 Source = Path | ShardRecipe | tuple[CaptureSpec, list[tuple[int, int]], PackedBenchmark]
 """A shard: the layout file of a stored shard; a recipe for workers that may not see the file; or
 what to capture when it is needed (spec, places, benchmark)."""
+
+Part = tuple[list[int], list[int], dict[int, str], list[NDArray[np.float64]]]
+"""Of one shard: its networks, their numbers of layers, failures, and boundary values."""
 
 CACHE_BYTES = 2**29
 _SHRINKS = (1, 8, 64)  # divisors of the chunk size, tried if a GPU has too little memory
@@ -67,7 +70,7 @@ class Evaluator:
         failures: error message of every network that failed, by position in the sample; known
             after the first scoring.
         evaluated: number of boundary expressions computed so far.
-        seconds: time of these computations, by ``clock``.
+        seconds: time in which this process waited for them, by ``clock``.
     """
 
     def __init__(
@@ -91,6 +94,7 @@ class Evaluator:
         self.failures: dict[int, str] = {}
         self.evaluated = 0
         self.seconds = 0.0
+        self._begun: tuple[list[Expression], Iterator[Part]] | None = None
         self._below = TENSOR_KINDS if matrices else LOWER_KINDS
         self._layout: Layout | None = None
 
@@ -156,14 +160,52 @@ class Evaluator:
         rows = [value for form in forms if (value := found[form.text]) is not None]
         return torch.stack(rows).numpy() if rows else np.empty((0, self.size))
 
+    def begin(self, expressions: Sequence[Expression]) -> None:
+        """Begin the tensor computation of ``expressions`` in the workers, and return at once.
+
+        The next :meth:`scores` that needs tensors waits for it; one that needs none does not. On
+        GPUs and with one worker nothing is done in advance.
+        """
+        background = in_background(self.workers, len(self.sources))
+        if self._layout is None or is_gpu(self.device) or not background:
+            return
+        self._finish()
+        known = Known(self.parts, self.cache)
+        forms = [canonical(expression) for expression in expressions]
+        forms = [form for form in forms if form.text not in known]
+        missing = [b for b in boundary_of(forms, self._below, known) if b.text not in known]
+        if missing:
+            started = self.clock()
+            tasks = self._tasks(missing)
+            results = stream_tasks(_evaluate_source, tasks, self.workers, device=self.device)
+            self._begun = missing, results
+            self.seconds += self.clock() - started
+
+    def cancel(self) -> None:
+        """End what :meth:`begin` began; its results are lost."""
+        begun, self._begun = self._begun, None
+        if begun is not None and isinstance(begun[1], Generator):
+            begun[1].close()
+
+    def _finish(self) -> dict[str, Tensor]:
+        """Return the boundary values of what was begun, which are then cached."""
+        begun, self._begun = self._begun, None
+        if begun is None:
+            return {}
+        started = self.clock()
+        parts = list(begun[1])
+        self.seconds += self.clock() - started
+        return self._joined(begun[0], parts)
+
     def _boundary(self, boundary: list[Expression], progress: Progress | None) -> dict[str, Tensor]:
         """Return the value of every boundary expression over the whole sample."""
         vectors = {b.text: v for b in boundary if (v := self.cache.get(b.text)) is not None}
+        if len(vectors) < len(boundary):
+            vectors |= self._finish()
         missing = [b for b in boundary if b.text not in vectors]
         if not missing and self._layout is not None:
             return vectors
-        texts = [b.text for b in missing]
-        tasks = [(source, texts, self.device) for source in self.sources]
+        tasks = self._tasks(missing)
         started = self.clock()
         if is_gpu(self.device) and not remote() and _all_stored(self.sources):
             stored = [task[:2] for task in tasks]
@@ -171,6 +213,15 @@ class Evaluator:
         else:
             parts = run_tasks(_evaluate_source, tasks, self.workers, progress, device=self.device)
         self.seconds += self.clock() - started
+        return vectors | self._joined(missing, parts)
+
+    def _tasks(self, boundary: Sequence[Expression]) -> list[tuple[Source, list[str], str]]:
+        texts = [expression.text for expression in boundary]
+        return [(source, texts, self.device) for source in self.sources]
+
+    def _joined(self, boundary: Sequence[Expression], parts: Sequence[Part]) -> dict[str, Tensor]:
+        """Return values over the whole sample from those of the shards, and cache them."""
+        vectors = {}
         with neutral():  # not around the tasks: they may run in threads of this process
             if self._layout is None:
                 counts = [0] * self.size
@@ -179,7 +230,7 @@ class Evaluator:
                     for network, count in zip(networks, layer_counts, strict=True):
                         counts[network] = count
                 self._layout = Layout(counts)
-            for place, expression in enumerate(missing):
+            for place, expression in enumerate(boundary):
                 pieces = [
                     (networks, torch.from_numpy(values[place])) for networks, _, _, values in parts
                 ]
@@ -187,14 +238,12 @@ class Evaluator:
                 value = self._layout.join(pieces, per_layer=per_layer)
                 vectors[expression.text] = value
                 self.cache.put(expression.text, value)
-        self.evaluated += len(missing)
+        self.evaluated += len(boundary)
         return vectors
 
 
-def _evaluate_source(
-    source: Source, texts: list[str], device: str
-) -> tuple[list[int], list[int], dict[int, str], list[NDArray[np.float64]]]:
-    """In a worker: return networks, layer counts, failures and boundary values of a shard."""
+def _evaluate_source(source: Source, texts: list[str], device: str) -> Part:
+    """In a worker: return what a shard contributes to some boundary expressions."""
     shard = _opened(source, device)
     boundary = [parse(text, kind=None) for text in texts]
     with torch.no_grad():

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from greenmachine.engine.cache import VectorCache
 from greenmachine.engine.graph import EIGENVALUES, Graph, Node, spectrum_of
-from greenmachine.engine.layer_stage import apply_node, network_groups
+from greenmachine.engine.layer_stage import apply_node
 from greenmachine.language import Expression
 from greenmachine.primitives import vocabulary
 from greenmachine.primitives.registry import (
@@ -37,24 +37,46 @@ _REGISTERS = 16  # rows: two float64 registers of AVX-512, as many as torch load
 class Layout:
     """The positions of each network's layers in a vector of all layers of a sample.
 
+    Networks with the same number of layers form a group. Its layers are beside each other, so that
+    aggregations over layers read a slice. The first layer of all is repeated after each group until
+    the next multiple of 16, so that every group begins at an aligned address, as a copy of it does:
+    torch may round differently elsewhere.
+
     Args:
         counts: number of layers of each network; 0 if it failed.
 
     Attributes:
         networks: number of networks.
-        layers: total number of layers.
-        groups: see :func:`network_groups`.
+        layers: length of a vector of all layers.
+        groups: for each number of layers, the networks that have it, and the slice of their layers.
+            Failed networks are in no group.
         depth: (layers,) float64, 1..L within each network.
     """
 
     def __init__(self, counts: Sequence[int]) -> None:
         self.networks = len(counts)
-        self.layers = sum(counts)
-        self.groups = network_groups(counts)
-        self._starts = torch.tensor([0, *counts]).cumsum(0).tolist()
+        self.groups: list[tuple[Tensor, slice]] = []
+        self._counts = list(counts)
+        self._starts = [0] * len(counts)
         self._rows: dict[tuple[int, ...], Tensor] = {}
-        depths = [torch.arange(1, count + 1, dtype=torch.float64) for count in counts]
-        self.depth = torch.cat(depths) if depths else torch.empty(0, dtype=torch.float64)
+        end = 0
+        depths = [torch.empty(0, dtype=torch.float64)]
+        fillers: list[int] = []
+        for count in sorted(set(counts) - {0}):
+            members = [network for network, layers in enumerate(counts) if layers == count]
+            start = end
+            for network in members:
+                self._starts[network] = end
+                end += count
+            self.groups.append((torch.tensor(members), slice(start, end)))
+            depths.append(torch.arange(1, count + 1, dtype=torch.float64).repeat(len(members)))
+            more = -end % _REGISTERS
+            depths.append(torch.ones(more, dtype=torch.float64))
+            fillers += range(end, end + more)
+            end += more
+        self.layers = end
+        self._fillers = torch.tensor(fillers, dtype=torch.long)
+        self.depth = torch.cat(depths)
 
     def join(self, pieces: Sequence[tuple[list[int], Tensor]], *, per_layer: bool) -> Tensor:
         """Combine the values of the shards, each with its networks, in the order of the sample."""
@@ -66,6 +88,8 @@ class Layout:
             for networks, values in pieces:
                 if values.numel():
                     joined[self._rows_of(networks)] = values.to(dtype)
+            if self.layers:
+                joined[self._fillers] = joined[0].clone()
             return joined
         joined = torch.full((self.networks, *told[0].shape[1:]), torch.nan, dtype=torch.float64)
         for networks, values in pieces:
@@ -77,8 +101,8 @@ class Layout:
         """Return the positions of the layers of some networks, one network after the other."""
         key = tuple(networks)
         if key not in self._rows:
-            spans = [torch.arange(self._starts[n], self._starts[n + 1]) for n in networks]
-            self._rows[key] = torch.cat(spans)
+            starts = ((self._starts[n], self._counts[n]) for n in networks)
+            self._rows[key] = torch.cat([torch.arange(at, at + count) for at, count in starts])
         return self._rows[key]
 
 
@@ -215,7 +239,7 @@ class _Batch:
             for number in (*(number for number, _ in self._matrices), *computed):
                 value = self._values[number]
                 if number not in scores and isinstance(value, Tensor):
-                    kept.put(self._texts[number], value.clone())  # a view would keep all in memory
+                    kept.put(self._texts[number], _alone(value))
         return [value for root in roots if isinstance(value := self._values[root], Tensor)]
 
     def _leaf(self, text: str, value: Tensor | float | None) -> int:
@@ -271,7 +295,7 @@ class _Batch:
                     stacked.append(value)
                 else:
                     column = [self._values[args[position]] for _, args in chunk]
-                    stacked.append(torch.stack(cast("list[Tensor]", column)))
+                    stacked.append(_stacked(cast("list[Tensor]", column)))
             results = _apply(node, stacked, self._layout).unbind(0)
             for (number, _), result in zip(chunk, results, strict=True):
                 self._values[number] = result
@@ -336,14 +360,37 @@ def _apply(
     result = torch.empty(0)
     for networks, rows in layout.groups:
         # Every across-layers primitive takes one value over all layers, and possibly numbers.
-        block = [a[:, rows].flatten(0, 1).double() if isinstance(a, Tensor) else a for a in args]
+        block = [
+            _by_network(a[:, rows], count * len(networks)).double() if isinstance(a, Tensor) else a
+            for a in args
+        ]
         value = apply(node, block)
-        value = value.reshape(count, len(networks), *value.shape[1:])
-        if not result.numel():
-            shape = (layout.layers,) if per_layer else (layout.networks, *value.shape[2:])
-            result = torch.full((count, *shape), torch.nan, dtype=torch.float64)
-        result[:, rows if per_layer else networks] = value
+        if per_layer:
+            values = value.reshape(count, -1)
+            if not result.numel():
+                result = values[:, :1].expand(-1, layout.layers).clone()
+            result[:, rows] = values
+        else:
+            if not result.numel():
+                shape = (count, layout.networks, *value.shape[1:])
+                result = torch.full(shape, torch.nan, dtype=torch.float64)
+            result[:, networks] = value.reshape(count, len(networks), *value.shape[1:])
     return result
+
+
+def _stacked(values: Sequence[Tensor]) -> Tensor:
+    """Return ``values`` as one tensor with a new first dimension, without a copy of one alone."""
+    return values[0][None] if len(values) == 1 else torch.stack(list(values))
+
+
+def _alone(value: Tensor) -> Tensor:
+    """Return ``value``, as a copy if it would keep a larger tensor in memory."""
+    return value.clone() if value.untyped_storage().nbytes() > 1.5 * value.nbytes else value
+
+
+def _by_network(values: Tensor, networks: int) -> Tensor:
+    """Return (nodes, layers, ...) as (networks, layers of a network, ...)."""
+    return values.reshape(networks, -1, *values.shape[2:])
 
 
 def _whole_registers(node: Node, args: Sequence[Tensor | float]) -> Tensor:

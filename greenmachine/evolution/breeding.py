@@ -8,7 +8,7 @@ genetic construction of computer programs", PhD thesis, University of Southern C
 
 A generation is drawn first, with all candidates of its broods. Then all candidates are evaluated in
 one call, because the engine evaluates many of them with one operation. The best candidate of every
-brood becomes the child.
+brood becomes the child. Meanwhile the workers begin to evaluate the individuals without a brood.
 """
 
 from __future__ import annotations
@@ -86,6 +86,7 @@ class Breeder:
         selection: draws the parents.
         parsimony: penalty for a node, in units of the objective.
         fitness_of: training fitness of expressions; used only for broods.
+        begin: called with expressions that will be evaluated, before ``fitness_of`` is.
 
     Attributes:
         fitness: class of the individuals' fitness.
@@ -99,12 +100,14 @@ class Breeder:
         selection: Selection,
         parsimony: float,
         fitness_of: Callable[[list[Expression]], Sequence[float]],
+        begin: Callable[[list[Expression]], None],
     ) -> None:
         self.evolution = evolution
         self.language = language
         self.grammar = grammar
         self.parsimony = parsimony
         self.fitness_of = fitness_of
+        self.begin = begin
         self.selection = selection
         self.fitness = selection.fitness
 
@@ -140,6 +143,9 @@ class Breeder:
                 broods: list[_Brood] = []
                 while len(new) + len(broods) < count:
                     broods += self._children(pool, taken)
+                if any(len(brood) > 1 for brood in broods):
+                    lone = [brood[0] for brood in broods if len(brood) == 1]
+                    self.begin([candidate.expression for candidate in (*new, *lone)])
                 new += self._best(broods, taken)
             return [self._born(candidate) for candidate in new[:count]]
 

@@ -58,6 +58,16 @@ class SampleEvaluator:
         }
         return self.fitness.evaluate(scores, [e.size for e in expressions], directions)
 
+    def begin(self, expressions: Sequence[Expression]) -> None:
+        """Begin the tensor computation of ``expressions``: see :meth:`Evaluator.begin`."""
+        for evaluator in self.evaluators.values():
+            evaluator.begin(expressions)
+
+    def cancel(self) -> None:
+        """End what :meth:`begin` began."""
+        for evaluator in self.evaluators.values():
+            evaluator.cancel()
+
     def behaviours(
         self, expressions: Sequence[Expression], directions: Sequence[int]
     ) -> NDArray[np.float64]:

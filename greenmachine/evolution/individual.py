@@ -6,10 +6,12 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+import torch
 from deap import base, gp
 from numpy.typing import NDArray
 
 from greenmachine.language import Expression, rank_canonical
+from greenmachine.neutral import neutral
 
 __all__ = ["Individual", "cleared", "distinct"]
 
@@ -64,7 +66,9 @@ def cleared(
         niche: two individuals share a niche if their behaviours correlate above this value.
     """
     keys = [(-i.fitness.values[0], len(i), i.text) for i in individuals]
-    alike = behaviours @ behaviours.T > niche
+    with neutral():  # NumPy's product would round differently on another number of threads
+        rows = torch.from_numpy(behaviours)
+        alike = (rows @ rows.T).numpy() > niche
     taken = np.zeros(len(individuals), dtype=bool)
     best = []
     for place in sorted(range(len(individuals)), key=lambda place: keys[place]):

@@ -458,7 +458,7 @@ class RunFolder:
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Replace the state of the run by that after another generation."""
-        self._write("checkpoint.json", checkpoint.model_dump(mode="json"))
+        self._write("checkpoint.json", checkpoint.model_dump(mode="json"), indent=None)
         self._derive(checkpoint)
 
     def finish(self, scores: pd.DataFrame, result: Mapping[str, Any]) -> None:
@@ -521,9 +521,9 @@ class RunFolder:
                 self.check()
                 write_text(path, text, parents=False)
 
-    def _write(self, name: str, value: Mapping[str, Any]) -> None:
+    def _write(self, name: str, value: Mapping[str, Any], *, indent: int | None = 2) -> None:
         self.check()
-        write_sealed(self.path / name, value, parents=False)
+        write_sealed(self.path / name, value, parents=False, indent=indent)
 
     def check(self) -> None:
         """Refuse to write if the folder is not locked, or was replaced since."""

@@ -69,7 +69,13 @@ class Search:
         self.grammar = grammar
         self.selection = selection
         self.breeder = Breeder(
-            evolution, language, grammar, selection, train.objective.parsimony, self._fitness_of
+            evolution,
+            language,
+            grammar,
+            selection,
+            train.objective.parsimony,
+            self._fitness_of,
+            self._begin,
         )
         self.train = train
         self.validation = validation
@@ -90,12 +96,17 @@ class Search:
 
         An interruption changes nothing: the new generation replaces the old one at the end.
         """
-        new = self.ask(seeds)
-        if self.racing is not None:
-            passed = self.racing.passed(self._forms(new), self.population)
-            if any(passed):
-                new = [individual for individual, on in zip(new, passed, strict=True) if on]
-        self.tell(new, self.train(self._forms(new)))
+        try:
+            new = self.ask(seeds)
+            if self.racing is not None:
+                passed = self.racing.passed(self._forms(new), self.population)
+                if any(passed):
+                    new = [individual for individual, on in zip(new, passed, strict=True) if on]
+            judged = self.train(self._forms(new))
+        except BaseException:
+            self.train.cancel()
+            raise
+        self.tell(new, judged)
 
     def ask(self, seeds: Sequence[Expression] = ()) -> list[Individual]:
         """Return the new individuals of the next generation, not yet evaluated.
@@ -189,6 +200,12 @@ class Search:
         with random_kept():
             fitness: list[float] = self.train(expressions).fitness.tolist()
         return fitness
+
+    def _begin(self, expressions: list[Expression]) -> None:
+        # Racing removes some of the new individuals before they need all networks.
+        if self.racing is None:
+            with random_kept():
+                self.train.begin(expressions)
 
     def _next(self) -> tuple[list[Individual], list[Individual]]:
         """Return the survivors and the new individuals."""

@@ -200,7 +200,8 @@ def _falling_merged(ranks: Ranks) -> Indices:
         marked[:, :, 1] |= 1
         merged = np.sort(marked.reshape(rows, -1, 2 * width), axis=-1)
         # If the j-th of the right half moves to place p, p - j of the left half are not above it.
-        places = (merged & 1).astype(np.float64) @ np.arange(2.0 * width)
+        # Not a matrix product, for which NumPy would start threads.
+        places = np.einsum("...j,j", (merged & 1).astype(np.float64), np.arange(2.0 * width))
         before = places - width * (width - 1) // 2
         falling += (width * width - before).sum(axis=-1).astype(np.int64)
         columns = merged // np.uint32(2)

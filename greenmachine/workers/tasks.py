@@ -10,11 +10,9 @@ repeats them once per call; Dask repeats a task three times. After that the call
 
 from __future__ import annotations
 
-import os
-import signal
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import joblib
@@ -29,18 +27,18 @@ from joblib.parallel import (
 )
 
 from greenmachine.errors import ConfigError, RunError, WorkerWarning
-from greenmachine.interrupts import ENDING
 from greenmachine.neutral import neutral
 from greenmachine.plugins import Plugin, loaded_plugins, receive_plugins
 from greenmachine.workers.gpus import deterministic_gpu
+from greenmachine.workers.local import begin_local
 from greenmachine.workers.memory import keep_freed_memory
-from greenmachine.workers.orphans import end_with_parent
 
 __all__ = [
     "Progress",
     "WorkerWarning",
     "check_workers",
     "count_workers",
+    "in_background",
     "on_every_worker",
     "remote",
     "run_tasks",
@@ -135,7 +133,10 @@ def stream_tasks(
     *,
     device: str = "cpu",
 ) -> Iterator[Result]:
-    """Yield ``function(*task)`` for every task, in order, computed by ``workers`` processes.
+    """Return an iterator over ``function(*task)`` of every task, in order.
+
+    With several workers, the work begins at once, and goes on while the caller does other things.
+    Closing the iterator, or an exception, ends it.
 
     Args:
         function: a function that a worker process can import.
@@ -145,7 +146,7 @@ def stream_tasks(
             a cluster, where all its workers are used.
         device: device of the tasks; with "cuda" they take turns on the GPUs that their worker sees.
 
-    Yields:
+    Returns:
         The results. A ``WorkerWarning`` is given if a worker died and its tasks run again.
 
     Raises:
@@ -154,14 +155,30 @@ def stream_tasks(
     check_workers(workers)
     plugins = loaded_plugins()
     jobs = [(function, task, number, device, plugins) for number, task in enumerate(tasks)]
-    done = 0
-    if not jobs or _alone(workers, len(jobs)):
-        for job in jobs:
-            yield _single(*job)
-        return
+    if not in_background(workers, len(jobs)):
+        return (_single(*job) for job in jobs)
+    results = _repeated(jobs, workers)
+    next(results)  # begins the work
+    return results
+
+
+def in_background(workers: int, tasks: int) -> bool:
+    """Return whether that many tasks are computed outside of this process; always on a cluster."""
+    local = isinstance(get_active_backend()[0], LokyBackend)
+    return tasks > 0 and not (local and 1 in (workers, tasks, count_workers(workers)))
+
+
+def _repeated(jobs: Sequence[tuple[Any, ...]], workers: int) -> Iterator[Any]:
+    """Begin the jobs, yield None, then yield the results; repeat the jobs of a killed worker."""
+    done, begun = 0, False
     for last in (False, True):
         try:
-            for result in _parallel(jobs[done:], workers):
+            results = _parallel(jobs[done:], workers)
+            next(results)
+            if not begun:
+                begun = True
+                yield None
+            for result in results:
                 done += 1
                 yield result
             return
@@ -183,26 +200,22 @@ def stream_tasks(
         )
 
 
-def _alone(workers: int, tasks: int) -> bool:
-    """Return whether this process does the work itself, which it never does on a cluster."""
-    local = isinstance(get_active_backend()[0], LokyBackend)
-    return local and 1 in (workers, tasks, count_workers(workers))
-
-
 def _parallel(jobs: Sequence[tuple[Any, ...]], workers: int) -> Iterator[Any]:
-    """Yield results in order; on any exception, including Ctrl-C, joblib ends its workers."""
+    """Begin the jobs, yield None, then yield the results in order.
+
+    On any exception, including Ctrl-C, joblib ends its workers.
+    """
     # Ray's own backend has no generators, so its progress is reported at the end.
-    generator = get_active_backend()[0].supports_return_generator
-    # Child processes inherit the blocked signals: workers end when this process ends them, and not
-    # with their own traceback when a signal is sent to the whole group (Ctrl-C, a closed terminal,
-    # a scheduler). The tracker of semaphores must outlive this process, to remove them.
-    loky = isinstance(get_active_backend()[0], LokyBackend)
-    start = {"initializer": end_with_parent, "initargs": (os.getpid(),)} if loky else {}
-    returned = "generator" if generator else "list"
-    parallel = joblib.Parallel(n_jobs=workers, return_as=returned, **start)
-    with _signals_blocked() if loky else nullcontext():
-        found = parallel(joblib.delayed(_in_worker)(*job) for job in jobs)
+    active = get_active_backend()[0]
+    generator = active.supports_return_generator
+    calls = [joblib.delayed(_in_worker)(*job) for job in jobs]
+    if isinstance(active, LokyBackend):
+        found = begin_local(workers, calls)
+    else:
+        returned = "generator" if generator else "list"
+        found = joblib.Parallel(n_jobs=workers, return_as=returned)(calls)
     try:
+        yield None
         for result in found:  # noqa: UP028 (`yield from` would close it before we do)
             yield result
     finally:
@@ -210,16 +223,6 @@ def _parallel(jobs: Sequence[tuple[Any, ...]], workers: int) -> Iterator[Any]:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # about unused results, if the caller stopped
                 found.close()
-
-
-@contextmanager
-def _signals_blocked() -> Iterator[None]:
-    """Block the signals that end a command, also in processes started inside the block."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _again(error: Exception) -> bool | None:

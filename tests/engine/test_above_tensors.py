@@ -98,10 +98,17 @@ def one_at_a_time(expression: Expression) -> Any:
             args = [a.double() if isinstance(a, Tensor) else a for a in args]
         value = word.function(*args)
         return value.double() if expression.kind == LAYER_SCALAR else value
-    parts = args[0].double().split(COUNTS)
-    values = [word.function(part[None])[0] if len(part) else None for part in parts]
+    values: list[Tensor | None] = [None] * len(COUNTS)
+    layers = torch.zeros(LAYOUT.layers, dtype=torch.float64)
+    for networks, rows in LAYOUT.groups:
+        parts = args[0][rows].double().split(COUNTS[networks[0]])
+        for network, part in zip(networks.tolist(), parts, strict=True):
+            values[network] = word.function(part[None])[0]
+        if expression.kind == LAYER_SCALAR:
+            found = [value for n in networks.tolist() if (value := values[n]) is not None]
+            layers[rows] = torch.cat(found)
     if expression.kind == LAYER_SCALAR:
-        return torch.cat([value for value in values if value is not None])
+        return layers
     blank = torch.full_like(next(v for v in values if v is not None), torch.nan)
     return torch.stack([blank if value is None else value for value in values])
 

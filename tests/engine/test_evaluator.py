@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -95,6 +96,34 @@ def test_scores(store: Store, expected: NDArray[np.float64]) -> None:
 def test_workers_do_not_matter(store: Store, expected: NDArray[np.float64], workers: int) -> None:
     found = Evaluator.of_store(store, workers=workers).scores(POPULATION)
     np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_work_that_was_begun_is_done_once(
+    store: Store, expected: NDArray[np.float64], workers: int
+) -> None:
+    at_once = Evaluator.of_store(store)
+    at_once.scores(POPULATION)
+    ahead = Evaluator.of_store(store, workers=workers)
+    ahead.begin(POPULATION)  # before the numbers of layers are known: nothing
+    first = ahead.scores(POPULATION[:5])
+    known = ahead.evaluated
+    ahead.begin(POPULATION[5:40])
+    assert ahead.scores(POPULATION[:5]).tobytes() == first.tobytes()  # which needs no tensors
+    assert ahead.evaluated == known
+    ahead.begin(POPULATION[30:])
+    assert ahead.scores(POPULATION).tobytes() == expected.tobytes()
+    assert ahead.evaluated == at_once.evaluated
+
+
+def test_cancelled_work_is_done_again(store: Store, expected: NDArray[np.float64]) -> None:
+    evaluator = Evaluator.of_store(store, workers=2)
+    evaluator.scores(POPULATION[:5])
+    evaluator.begin(POPULATION)
+    time.sleep(0.3)  # loky complains if work is cancelled in the millisecond of its start
+    evaluator.cancel()
+    evaluator.cancel()
+    assert evaluator.scores(POPULATION).tobytes() == expected.tobytes()
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -333,13 +362,17 @@ def test_groups() -> None:
     assert network_groups([]) == network_groups([0, 0]) == []
 
 
-def test_layout_puts_shards_in_order() -> None:
+def test_layout_joins_the_layers_of_shards() -> None:
     layout = Layout([2, 0, 1])
-    assert layout.depth.tolist() == [1, 2, 1]
+    assert layout.depth.tolist() == [1, *[1] * 15, 1, 2, *[1] * 14]
+    assert [(n.tolist(), rows) for n, rows in layout.groups] == [
+        ([2], slice(0, 1)),
+        ([0], slice(16, 18)),
+    ]
     joined = layout.join(
         [([2], torch.tensor([9.0])), ([1, 0], torch.tensor([1.0, 2.0]))], per_layer=True
     )
-    assert joined.tolist() == [1, 2, 9]
+    assert joined.tolist() == [9, *[9] * 15, 1, 2, *[9] * 14]
     matrix = torch.eye(2).double()
     joined = layout.join(
         [([2], matrix[None]), ([1, 0], torch.stack([matrix * torch.nan, matrix]))], per_layer=False

@@ -14,6 +14,7 @@ from greenmachine.callbacks import Generation
 from greenmachine.config import RunConfig
 from greenmachine.engine import Evaluator
 from greenmachine.evolution import Run, Search
+from greenmachine.evolution.evaluators import SampleEvaluator
 from greenmachine.evolution.individual import cleared, distinct
 from greenmachine.evolution.operators import owned_random
 from greenmachine.language import Expression, parse
@@ -204,13 +205,11 @@ def test_interrupted_generation_changes_nothing(tmp_path: Path) -> None:
     before = search.state()
     evaluator = search.train
 
-    class Killed:
-        behaviours = evaluator.behaviours
-
-        def __call__(self, *_: Any) -> None:
+    class Killed(SampleEvaluator):
+        def __call__(self, *_: Any) -> Any:
             raise KeyboardInterrupt
 
-    search.train = Killed()  # type: ignore[assignment]
+    search.train = Killed(evaluator.evaluators, evaluator.fitness.tasks, evaluator.objective)
     with pytest.raises(KeyboardInterrupt):
         search.step()
     assert search.state() == before

@@ -47,6 +47,11 @@ def killed(number: int, once: str = "") -> int:
     return number
 
 
+def touched(folder: str, number: int) -> int:
+    Path(folder, str(number)).touch()
+    return number
+
+
 def span() -> tuple[float, float]:
     start = time.monotonic()
     time.sleep(0.05)
@@ -66,6 +71,16 @@ def test_results_are_in_order(workers: int) -> None:
     results = run_tasks(power, tasks, workers, lambda done, total: told.append((done, total)))
     assert results == [1, 2, 4, 8, 16, 32]
     assert told == [(done, 6) for done in range(1, 7)]
+
+
+def test_work_begins_before_a_result_is_read(tmp_path: Path) -> None:
+    stream = stream_tasks(touched, [(str(tmp_path), number) for number in range(3)], 2)
+    for _ in range(600):
+        if len(list(tmp_path.iterdir())) == 3:
+            break
+        time.sleep(0.1)
+    assert len(list(tmp_path.iterdir())) == 3
+    assert list(stream) == [0, 1, 2]
 
 
 def test_results_stream() -> None:
