@@ -76,14 +76,17 @@ class Benchmark:
 
     @cached_property
     def groups(self) -> NDArray[np.int64]:
-        """(n,): equal for isomorphic architectures, which are never in two samples."""
+        """(n,): equal for architectures that the table or its space calls isomorphic."""
         if "isomorph" not in self.frame.columns:
             return np.arange(len(self), dtype=np.int64)
         return self.frame["isomorph"].to_numpy(dtype=np.int64)
 
     @cached_property
     def functions(self) -> NDArray[np.int64]:
-        """(n,): equal for architectures that compute the same function, isomorphic or not."""
+        """(n,): equal for architectures that compute the same function, isomorphic or not.
+
+        Two of them are never in different samples of a run.
+        """
         return self.groups if self.space.function is None else self.space.functions(self.archs)
 
     @cached_property

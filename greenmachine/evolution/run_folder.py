@@ -62,7 +62,7 @@ __all__ = [
     "SearchState",
 ]
 
-FORMAT: Final = 4
+FORMAT: Final = 5
 """Of the files; those of another are refused."""
 
 _SIGNALS = "signals"
@@ -150,7 +150,7 @@ class Checkpoint(_Strict):
         energy: energy so far; see ``greenmachine.energy.Energy.facts``.
     """
 
-    format: Literal[4] = FORMAT
+    format: Literal[5] = FORMAT
     search: SearchState
     history: list[dict[str, int | float]] = Field(min_length=1)
     primitives: list[dict[str, int | float]] = Field(min_length=1)
@@ -161,7 +161,7 @@ class Checkpoint(_Strict):
 class Description(_Strict):
     """The definition of a run: settings, seed expressions, SHA-256 of its plugins."""
 
-    format: Literal[4] = FORMAT
+    format: Literal[5] = FORMAT
     plugins: dict[str, str] = {}
     config: RunConfig = Field(strict=False)
     seeds: list[str]
@@ -217,7 +217,7 @@ class Manifest(Origin):
 
     model_config = ConfigDict(extra="allow")
 
-    format: Literal[4] = FORMAT
+    format: Literal[5] = FORMAT
     created: str
     git: str | None
     seed: int
@@ -261,7 +261,7 @@ class Result(_Strict):
 
     model_config = ConfigDict(extra="allow")
 
-    format: Literal[4] = FORMAT
+    format: Literal[5] = FORMAT
     name: str
     benchmarks: list[str] = Field(min_length=1)
     tasks: list[str] = Field(min_length=1)

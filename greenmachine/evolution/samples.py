@@ -30,9 +30,8 @@ def fitted_sizes(
     """Return ``samples`` with a number for every size that was ``auto``.
 
     Given sizes are kept. Automatic samples divide the rest in the ratio 40 : 30 : 30, with at most
-    128, 200 and 1000 networks; an automatic test sample has all that remain, up to 1000. Isomorphic
-    networks count once: if a sample contains a network, no other sample contains a network of its
-    class.
+    128, 200 and 1000 networks; an automatic test sample has all that remain, up to 1000. Networks
+    that compute the same function count once: two of them are never in different samples.
 
     Args:
         samples: the given sizes.
@@ -47,8 +46,8 @@ def fitted_sizes(
         if getattr(samples, name).size == "rest":
             raise ConfigError(f"samples.{name}.size: only the test sample can take the rest")
     sizes = {name: getattr(samples, name).size for name in AUTOMATIC}
-    groups = benchmark.groups if among is None else benchmark.groups[among]
-    left = len(np.unique(groups)) - sum(s for s in sizes.values() if isinstance(s, int))
+    functions = benchmark.functions if among is None else benchmark.functions[among]
+    left = len(np.unique(functions)) - sum(s for s in sizes.values() if isinstance(s, int))
     # The test sample comes last: it gets what rounding and limits leave.
     waiting = [name for name, size in sizes.items() if size in ("auto", "rest")]
     if waiting and left < LEAST * len(waiting):
@@ -91,7 +90,7 @@ def draw_samples(
     config: RunConfig,
     among: NDArray[np.int64] | None = None,
 ) -> Split:
-    """Draw the three disjoint samples of a run; no two share a class of isomorphic networks.
+    """Draw the three disjoint samples of a run; no network of one computes a function of another.
 
     Args:
         benchmark: to draw from.
@@ -103,12 +102,12 @@ def draw_samples(
         DataError: the benchmark does not have a data set of the run.
         ConfigError: a sample needs more networks than are left.
     """
-    networks = np.arange(len(benchmark.groups)) if among is None else among
+    networks = np.arange(len(benchmark)) if among is None else among
     samples = config.samples if among is None else fitted_sizes(config.samples, benchmark, among)
     accuracy = np.mean([benchmark.accuracy(d)[networks] for d in datasets], axis=0)
     drawn = draw_split(
         accuracy,
-        benchmark.groups[networks],
+        benchmark.functions[networks],
         train=_spec(samples.train),
         validation=_spec(samples.validation),
         test=_spec(samples.test),

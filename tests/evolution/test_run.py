@@ -130,13 +130,13 @@ def test_words_are_those_of_the_populations(
     }
 
 
-def test_samples_are_disjoint_up_to_isomorphism(
+def test_no_function_is_in_two_samples(
     finished: tuple[Path, Quiet, dict[str, Any]],
 ) -> None:
     (task_set,) = Run.resume(finished[0], Quiet()).task_sets
-    groups = [set(task_set.benchmark.groups[s]) for s in vars(task_set.split).values()]
-    assert len(groups) == 3
-    assert len(set.union(*groups)) == sum(len(group) for group in groups)
+    found = [set(task_set.benchmark.functions[s]) for s in vars(task_set.split).values()]
+    assert len(found) == 3
+    assert len(set.union(*found)) == sum(len(functions) for functions in found)
 
 
 def test_best_never_falls_and_no_text_stands_twice(

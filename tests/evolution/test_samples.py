@@ -20,16 +20,19 @@ class Table:
 
     name = "table"
 
-    def __init__(self, groups: list[int]) -> None:
-        self.groups = np.array(groups)
+    def __init__(self, functions: list[int]) -> None:
+        self.functions = np.array(functions)
+
+    def __len__(self) -> int:
+        return len(self.functions)
 
     def accuracy(self, dataset: str) -> np.ndarray:
-        return np.linspace(10, 90, len(self.groups))
+        return np.linspace(10, 90, len(self))
 
 
 def table(networks: int | list[int]) -> Benchmark:
-    groups = list(range(networks)) if isinstance(networks, int) else networks
-    return cast(Benchmark, Table(groups))
+    functions = list(range(networks)) if isinstance(networks, int) else networks
+    return cast(Benchmark, Table(functions))
 
 
 def sizes(networks: int | list[int], **given: Any) -> tuple[Any, Any, Any]:
@@ -93,12 +96,11 @@ def test_common_sizes_fit_every_benchmark(test: Any) -> None:
 @pytest.mark.parametrize("seed", range(20))
 def test_automatic_sizes_can_always_be_drawn(seed: int) -> None:
     generator = np.random.default_rng(seed)
-    groups = generator.integers(0, 12, 60).tolist()
-    benchmark = table(groups)
+    benchmark = table(generator.integers(0, 12, 60).tolist())
     config = settings(seed=seed, samples={n: {} for n in ("train", "validation", "test")})
     config = config.model_copy(update={"samples": fitted_sizes(config.samples, benchmark)})
     split = draw_samples(benchmark, ["own"], config)
-    touched = [set(benchmark.groups[s].tolist()) for s in vars(split).values()]
+    touched = [set(benchmark.functions[s].tolist()) for s in vars(split).values()]
     assert len(set.union(*touched)) == sum(map(len, touched))
 
 

@@ -100,8 +100,8 @@ def test_every_family_is_scored_once(stored: Stored, told: list[str]) -> None:
     assert any(line.startswith("nats-tss is left out: no table") for line in told)
     frame = pd.read_parquet(files["digits-tss-norms.parquet"])
     assert frame.attrs["options"] == {"channels": 2} and frame.attrs["batch"] == 8
-    groups = load_benchmark("digits-tss").groups[frame["index"]]
-    assert len(set(groups)) == len(frame) == 20
+    functions = load_benchmark("digits-tss").functions[frame["index"]]
+    assert len(set(functions)) == len(frame) == 20
     before = {name: path.stat().st_mtime_ns for name, path in files.items()}
     abroad.recompute(stored, bar, workers=1)
     assert {name: path.stat().st_mtime_ns for name, path in files.items()} == before

@@ -1,0 +1,33 @@
+"""Workers that start before the imports of their command."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+from joblib.externals.loky import reusable_executor
+
+from greenmachine.workers import run_tasks
+from greenmachine.workers.early import start_workers
+
+
+def test_early_workers_do_the_work_that_follows() -> None:
+    start_workers(2)
+    started = set(reusable_executor._executor._processes)
+    assert len(started) == 2
+    assert set(run_tasks(os.getpid, [()] * 6, 2)) <= started
+
+
+def test_one_worker_is_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[object] = []
+    monkeypatch.setattr("greenmachine.workers.early.begin_local", lambda *args: begun.append(args))
+    start_workers(1)
+    assert not begun
+
+
+def test_the_start_needs_no_torch() -> None:
+    program = "import greenmachine.workers.early, sys; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout == "False\n", done.stderr
