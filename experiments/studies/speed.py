@@ -25,22 +25,20 @@ def times_as_long(proxy: str, other: str) -> str:
     return f"{float(f'{_seconds(proxy) / _seconds(other):.2g}'):,.0f}"
 
 
-def _forecast_run() -> dict[str, Any]:
-    runs: list[dict[str, Any]] = read_result("cost/cost.json")["runs"]
-    (found,) = (run for run in runs if run["run"] == "digits-tss")
-    return found
+def _forecast_runs() -> dict[str, dict[str, Any]]:
+    return {run["run"]: run for run in read_result("cost/cost.json")["runs"]}
 
 
 def cost_predicted() -> str:
-    """Return the forecast of a run's cost, and what it cost."""
-    found = _forecast_run()
+    """Return the forecasts of some runs' cost, and what they cost."""
+    runs = _forecast_runs()
     phases = {
         "capture": "capture",
         "tensors": "tensors",
         "above": "main process",
         "test": "test",
     }
-    both = [found["predicted"], found["measured"]]
+    both = [run[each] for run in runs.values() for each in ("predicted", "measured")]
     rows = [
         [name, *(f"{each['seconds'][phase]:.1f} s" for each in both)]
         for phase, name in phases.items()
@@ -50,12 +48,13 @@ def cost_predicted() -> str:
         [name, *(f"{each[f'{name}_bytes'] / 1e9:.2f} GB" for each in both)]
         for name in ("disk", "memory")
     ]
-    return table(["", "predicted", "measured"], rows)
+    heads = [head for run in runs for head in (f"{run}: predicted", "measured")]
+    return table(["", *heads], rows)
 
 
 def cost_scaled() -> str:
-    """Return the forecast of runs of other sizes, from the calibration of the same run."""
-    return scaled(_forecast_run())
+    """Return the forecast of runs of other sizes, from the calibration on ``digits-tss``."""
+    return scaled(_forecast_runs()["digits-tss"])
 
 
 def _speed() -> dict[str, dict[str, Any]]:
@@ -111,6 +110,21 @@ def performance() -> str:
             "capture of a network, wall time with two workers",
             f"{found['f wall time a network, 2 workers']:.0f} ms",
         ],
+        [
+            "candidates of broods a second and core, 128 networks of `digits-tss`, with breeding "
+            "and τ",
+            f"{found['i candidates above the tensors']:,.0f}",
+        ],
+        [
+            "the same above a bank of 2,000 networks of the topology space",
+            f"{found['j candidates above a bank']:,.0f}",
+        ],
+        ["`greenmachine evolve --seed 1`", f"{found['i a run, start to end']:.0f} s"],
+        [
+            "… share in which the main process works and no worker does",
+            f"{found['i the main process works, no worker does']:.0f} %",
+        ],
+        ["`greenmachine --help`", f"{found['h --help']:.2f} s"],
         [
             "τ-b of a vector of 100, of 200 networks",
             f"{', '.join(f'{found[name]:.1f} µs' for name in taus)} "
