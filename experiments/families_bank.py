@@ -46,7 +46,8 @@ NETWORKS = {
         "nas-bench-101/cifar10": 300,
     },
     "topology": {"nats-tss/cifar10": 2500, "nats-tss/imagenet16-120": 2000},
-    # Its data sets need networks of their own: all proxies that hold on them read the classifier.
+    # Every data set has its own networks: good proxies of this space depend on the width of the
+    # classifier, which is the number of classes.
     "size": {"nats-sss/cifar10": 1500, "nats-sss/imagenet16-120": 1000, "nats-sss/cifar100": 1000},
     "wide": {f"{name}/cifar10": 60 for name in WIDTHS},
 }

@@ -26,6 +26,7 @@ __all__ = ["evolve"]
 
 
 def evolve(
+    context: typer.Context,
     config: Annotated[
         Path | None, typer.Argument(help="settings in YAML; without it the defaults")
     ] = None,
@@ -156,10 +157,10 @@ def evolve(
     changes |= {} if device is None else {"capture.device": device}
     changes |= {} if workers is None else {"workers": workers}
     settings = _checked(config, changes, on or [])
-    if not dry_run and resume is None and settings.backend == "loky" and settings.bank is None:
-        from greenmachine.workers.early import start_workers
+    if not dry_run and resume is None and settings.backend == "loky" and not settings.bank:
+        from greenmachine.workers.early import early_workers
 
-        start_workers(settings.workers)
+        context.with_resource(early_workers(settings.workers))
 
     from greenmachine.api.search import Search, execute
     from greenmachine.cli.console import plain_console

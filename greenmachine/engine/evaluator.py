@@ -8,7 +8,7 @@ and small matrices are sent between processes. Results do not depend on the numb
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +30,7 @@ from greenmachine.signals.network_capture import CaptureSpec, capture_shard, pac
 from greenmachine.signals.shard import Shard
 from greenmachine.signals.shard_recipe import ShardRecipe
 from greenmachine.signals.store import Store, shard_places
-from greenmachine.workers import Progress, in_background, remote, run_tasks, stream_tasks
+from greenmachine.workers import Progress, can_begin, remote, run_tasks, stream_tasks
 from greenmachine.workers.gpus import is_gpu, on_gpus, visible_gpus
 
 __all__ = ["Evaluator", "Source"]
@@ -94,7 +94,7 @@ class Evaluator:
         self.failures: dict[int, str] = {}
         self.evaluated = 0
         self.seconds = 0.0
-        self._begun: tuple[list[Expression], Iterator[Part]] | None = None
+        self._begun: tuple[list[Expression], Generator[Part, None, None]] | None = None
         self._below = TENSOR_KINDS if matrices else LOWER_KINDS
         self._layout: Layout | None = None
 
@@ -163,11 +163,12 @@ class Evaluator:
     def begin(self, expressions: Sequence[Expression]) -> None:
         """Begin the tensor computation of ``expressions`` in the workers, and return at once.
 
-        The next :meth:`scores` that needs tensors waits for it; one that needs none does not. On
-        GPUs and with one worker nothing is done in advance.
+        The next :meth:`scores` that needs tensors waits for it; one that needs none does not. This
+        does nothing before the first :meth:`scores`, on GPUs, with one worker, and on a backend
+        other than joblib's default.
         """
-        background = in_background(self.workers, len(self.sources))
-        if self._layout is None or is_gpu(self.device) or not background:
+        able = can_begin(self.workers, len(self.sources)) and not is_gpu(self.device)
+        if self._layout is None or not able:
             return
         self._finish()
         known = Known(self.parts, self.cache)
@@ -184,7 +185,7 @@ class Evaluator:
     def cancel(self) -> None:
         """End what :meth:`begin` began; its results are lost."""
         begun, self._begun = self._begun, None
-        if begun is not None and isinstance(begun[1], Generator):
+        if begun is not None:
             begun[1].close()
 
     def _finish(self) -> dict[str, Tensor]:

@@ -144,7 +144,8 @@ class Breeder:
                 while len(new) + len(broods) < count:
                     broods += self._children(pool, taken)
                 if any(len(brood) > 1 for brood in broods):
-                    lone = [brood[0] for brood in broods if len(brood) == 1]
+                    # The last crossover may make one child too many.
+                    lone = [brood[0] for brood in broods[: count - len(new)] if len(brood) == 1]
                     self.begin([candidate.expression for candidate in (*new, *lone)])
                 new += self._best(broods, taken)
             return [self._born(candidate) for candidate in new[:count]]

@@ -90,7 +90,7 @@ def draw_samples(
     config: RunConfig,
     among: NDArray[np.int64] | None = None,
 ) -> Split:
-    """Draw the three disjoint samples of a run; no network of one computes a function of another.
+    """Draw the three samples of a run; no two networks of different samples compute the same.
 
     Args:
         benchmark: to draw from.

@@ -155,18 +155,18 @@ def draw_split(
     test: SampleSpec,
     seed: int,
 ) -> Split:
-    """Draw the three samples of a run so that no isomorphism class is in two of them.
+    """Draw the three samples of a run so that no group of networks is in two of them.
 
-    Train is drawn first, from all networks; validation from the classes without a network in train;
-    test from the classes without a network in either. Each has its own random stream, so train does
+    Train is drawn first, from all networks; validation from the groups without a network in train;
+    test from the groups without a network in either. Each has its own random stream, so train does
     not depend on the other two, nor validation on test. A random train sample is uniform over
-    networks, not over classes. Large classes are more likely to have a network in train, so they
-    are slightly underrepresented in the rest, and the isomorphs of a train network are in no
-    sample.
+    networks, not over groups. Large groups are more likely to have a network in train, so they are
+    slightly underrepresented in the rest.
 
     Args:
         accuracy: (networks,) accuracies by which to stratify, finite.
-        groups: (networks,) int, equal for two isomorphic cells; None if there are none.
+        groups: (networks,) int, equal for networks that belong together, such as those that compute
+            the same function; None if there are none.
         train: the sample that selects individuals.
         validation: the sample that selects the champion.
         test: the sample that is reported; only this one may take all remaining networks (size

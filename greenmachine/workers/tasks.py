@@ -11,7 +11,7 @@ repeats them once per call; Dask repeats a task three times. After that the call
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -26,19 +26,19 @@ from joblib.parallel import (
     get_active_backend,
 )
 
-from greenmachine.errors import ConfigError, RunError, WorkerWarning
+from greenmachine.errors import RunError, WorkerWarning
 from greenmachine.neutral import neutral
 from greenmachine.plugins import Plugin, loaded_plugins, receive_plugins
 from greenmachine.workers.gpus import deterministic_gpu
-from greenmachine.workers.local import begin_local
+from greenmachine.workers.local import begin_local, check_workers
 from greenmachine.workers.memory import keep_freed_memory
 
 __all__ = [
     "Progress",
     "WorkerWarning",
+    "can_begin",
     "check_workers",
     "count_workers",
-    "in_background",
     "on_every_worker",
     "remote",
     "run_tasks",
@@ -49,7 +49,6 @@ Result = TypeVar("Result")
 Progress = Callable[[int, int], None]
 """Called with (tasks done, total tasks)."""
 
-_MOST = 1024  # most processes; joblib makes a queue of that length
 _GROWTH = 2**32  # bytes by which a worker may grow
 
 # The error that a dead worker causes, and whether this module repeats the work. By name, because
@@ -60,16 +59,6 @@ _DEATHS = {
     "KilledWorker": False,
     "NoWorkerError": False,  # Dask: all workers are gone, and none came back
 }
-
-
-def check_workers(workers: int) -> None:
-    """Check that ``workers`` is a number of processes.
-
-    Raises:
-        ConfigError: it is neither 1 to 1024 nor -1.
-    """
-    if workers != -1 and not 1 <= workers <= _MOST:
-        raise ConfigError(f"workers {workers}: give 1 to {_MOST}, or -1 for one for each core")
 
 
 def count_workers(workers: int) -> int:
@@ -132,7 +121,7 @@ def stream_tasks(
     workers: int,
     *,
     device: str = "cpu",
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Return an iterator over ``function(*task)`` of every task, in order.
 
     With several workers, the work begins at once, and goes on while the caller does other things.
@@ -155,20 +144,31 @@ def stream_tasks(
     check_workers(workers)
     plugins = loaded_plugins()
     jobs = [(function, task, number, device, plugins) for number, task in enumerate(tasks)]
-    if not in_background(workers, len(jobs)):
+    if not jobs or _alone(workers, len(jobs)):
         return (_single(*job) for job in jobs)
     results = _repeated(jobs, workers)
     next(results)  # begins the work
     return results
 
 
-def in_background(workers: int, tasks: int) -> bool:
-    """Return whether that many tasks are computed outside of this process; always on a cluster."""
+def can_begin(workers: int, tasks: int) -> bool:
+    """Return whether :func:`stream_tasks` may begin work while another stream is still read.
+
+    It may in processes that joblib starts by default. Inside ``joblib.parallel_config``, on Dask
+    and on Ray, all streams share one object, and the end of one stream stops the others.
+    """
+    active, again = get_active_backend()[0], get_active_backend()[0]
+    default = isinstance(active, LokyBackend) and active is not again
+    return default and not _alone(workers, tasks)
+
+
+def _alone(workers: int, tasks: int) -> bool:
+    """Return whether this process does the work itself, which it never does on a cluster."""
     local = isinstance(get_active_backend()[0], LokyBackend)
-    return tasks > 0 and not (local and 1 in (workers, tasks, count_workers(workers)))
+    return local and 1 in (workers, tasks, count_workers(workers))
 
 
-def _repeated(jobs: Sequence[tuple[Any, ...]], workers: int) -> Iterator[Any]:
+def _repeated(jobs: Sequence[tuple[Any, ...]], workers: int) -> Generator[Any, None, None]:
     """Begin the jobs, yield None, then yield the results; repeat the jobs of a killed worker."""
     done, begun = 0, False
     for last in (False, True):

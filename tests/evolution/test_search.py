@@ -218,6 +218,26 @@ def test_interrupted_generation_changes_nothing(tmp_path: Path) -> None:
     assert search.generation == before.generation + 1
 
 
+def test_only_new_individuals_are_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[str] = []
+
+    def begin(self: SampleEvaluator, expressions: list[Expression]) -> None:
+        begun.extend(expression.text for expression in expressions)
+
+    monkeypatch.setattr(SampleEvaluator, "begin", begin)
+    listener = Keep(stop_after=1)
+    rates = {"crossover": 0.6, "combine": 0.2, "tune": 0.2, "brood": 4}
+    with pytest.raises(KeyboardInterrupt):
+        Run(settings(evolution=rates), tmp_path / "run", [], listener).execute()
+    search = listener.search
+    for _ in range(8):
+        begun.clear()
+        new = search.ask()
+        assert set(begun) <= {individual.expression.text for individual in new}
+        search.tell(new, search.train([individual.expression for individual in new]))
+    assert begun
+
+
 def test_cleared_keeps_the_best_of_every_niche(tmp_path: Path) -> None:
     listener = Keep(stop_after=1)
     with pytest.raises(KeyboardInterrupt):

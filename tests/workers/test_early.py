@@ -9,22 +9,30 @@ import sys
 import pytest
 from joblib.externals.loky import reusable_executor
 
+from greenmachine.errors import ConfigError
 from greenmachine.workers import run_tasks
-from greenmachine.workers.early import start_workers
+from greenmachine.workers.early import early_workers
 
 
 def test_early_workers_do_the_work_that_follows() -> None:
-    start_workers(2)
-    started = set(reusable_executor._executor._processes)
-    assert len(started) == 2
-    assert set(run_tasks(os.getpid, [()] * 6, 2)) <= started
+    with early_workers(2):
+        started = set(reusable_executor._executor._processes)
+        assert len(started) == 2
+        assert set(run_tasks(os.getpid, [()] * 6, 2)) <= started
+    assert run_tasks(abs, [(-1,), (-2,)], 2) == [1, 2]  # in new ones
+
+
+@pytest.mark.parametrize("workers", [0, 5000])
+def test_no_worker_starts_for_an_impossible_number(workers: int) -> None:
+    with pytest.raises(ConfigError), early_workers(workers):
+        pass
 
 
 def test_one_worker_is_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     begun: list[object] = []
     monkeypatch.setattr("greenmachine.workers.early.begin_local", lambda *args: begun.append(args))
-    start_workers(1)
-    assert not begun
+    with early_workers(1):
+        assert not begun
 
 
 def test_the_start_needs_no_torch() -> None:

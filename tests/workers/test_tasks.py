@@ -18,6 +18,7 @@ from greenmachine.errors import RunError
 from greenmachine.neutral import neutral
 from greenmachine.workers import (
     WorkerWarning,
+    can_begin,
     count_workers,
     run_tasks,
     stream_tasks,
@@ -81,6 +82,17 @@ def test_work_begins_before_a_result_is_read(tmp_path: Path) -> None:
         time.sleep(0.1)
     assert len(list(tmp_path.iterdir())) == 3
     assert list(stream) == [0, 1, 2]
+
+
+def test_two_streams_are_begun_only_where_one_does_not_end_the_other() -> None:
+    assert can_begin(2, 4)
+    assert not can_begin(1, 4)
+    assert not can_begin(2, 1)
+    for shared in ("loky", "threading"):
+        with joblib.parallel_config(shared):
+            assert not can_begin(2, 4)
+    streams = [stream_tasks(power, [(base, i) for i in range(9)], 2) for base in (2, 3)]
+    assert [list(stream) for stream in streams] == [[b**i for i in range(9)] for b in (2, 3)]
 
 
 def test_results_stream() -> None:
