@@ -74,16 +74,24 @@ FAMILIES = (
     Family("channel-resnet", {"width": 128}),
 )
 
-# Architecture proxies read only the strings of NATS-Bench.
-GROUPS = tuple(
-    Group(
-        group.name,
-        tuple(n for n in group.proxies if not isinstance(PROXIES.find(n), ArchitectureProxy)),
-        group.batch,
+_FIRST = Group("first", ("l2_norm", "nwot_inputs", "synflow", "meco_inputs"))
+
+
+def _rest(group: Group) -> Group:
+    """Return a group without the proxies of the first one, and without architecture proxies.
+
+    Architecture proxies read only the strings of NATS-Bench.
+    """
+    kept = tuple(
+        name
+        for name in group.proxies
+        if name not in _FIRST.proxies and not isinstance(PROXIES.find(name), ArchitectureProxy)
     )
-    for plan in (PLAN, EVOLVED_PLAN)
-    for group in plan.groups
-)
+    return Group(group.name, kept, group.batch)
+
+
+# Baselines and discoveries come first, because a sweep may end early.
+GROUPS = (_FIRST, *(_rest(group) for plan in (EVOLVED_PLAN, PLAN) for group in plan.groups))
 
 
 def _path(stored: Stored, family: Family, group: Group) -> Path:
@@ -154,13 +162,17 @@ def _fits(
 def _pool(stored: Stored, family: Family) -> tuple[Pool, Floats] | None:
     """Return the networks of a family with all scores, and the accuracies of their seeds.
 
-    The result is None if the family has no scores.
+    The result is None if the family has no scores, or if its table is not in the data folder.
     """
     paths = [path for group in GROUPS if (path := _path(stored, family, group)).is_file()]
     if not paths:
         stored.announce(f"{family.benchmark} has no scores: its rows are left out")
         return None
-    benchmark = load_benchmark(family.benchmark)
+    try:
+        benchmark = load_benchmark(family.benchmark)
+    except DataError as error:
+        stored.announce(f"{family.benchmark} is left out: {error}")
+        return None
     frame = read_scores(paths)
     check_rows(frame, benchmark)
     indices = frame["index"].to_numpy()

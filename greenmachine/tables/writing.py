@@ -96,7 +96,7 @@ def _number(value: float, form: str) -> str:
 
 def _cell(row: pd.Series[float], form: str) -> str:
     value = _number(row["mean"], form)
-    return value if math.isnan(row["std"]) else f"{value} ± {row['std']:{form}}"
+    return value if math.isnan(row["std"]) else f"{value} ± {row['std']:{form.lstrip('+')}}"
 
 
 def grid(rows: Sequence[Mapping[str, object]]) -> str:
