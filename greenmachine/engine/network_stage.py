@@ -79,7 +79,15 @@ class Layout:
         self.depth = torch.cat(depths)
 
     def join(self, pieces: Sequence[tuple[list[int], Tensor]], *, per_layer: bool) -> Tensor:
-        """Combine the values of the shards, each with its networks, in the order of the sample."""
+        """Combine the values of the shards, each with its networks.
+
+        Args:
+            pieces: networks of a shard, and its values, one network after the other.
+            per_layer: whether there is a value for every layer, or one for every network.
+
+        Returns:
+            (layers, ...) in the order of this layout, or (networks, ...) in that of the sample.
+        """
         # A shard whose networks all failed has neither precision nor size.
         told = [values for _, values in pieces if values.numel()] or [torch.empty(0).double()]
         if per_layer:
@@ -239,7 +247,7 @@ class _Batch:
             for number in (*(number for number, _ in self._matrices), *computed):
                 value = self._values[number]
                 if number not in scores and isinstance(value, Tensor):
-                    kept.put(self._texts[number], _alone(value))
+                    kept.put(self._texts[number], _owned(value))
         return [value for root in roots if isinstance(value := self._values[root], Tensor)]
 
     def _leaf(self, text: str, value: Tensor | float | None) -> int:
@@ -383,7 +391,7 @@ def _stacked(values: Sequence[Tensor]) -> Tensor:
     return values[0][None] if len(values) == 1 else torch.stack(list(values))
 
 
-def _alone(value: Tensor) -> Tensor:
+def _owned(value: Tensor) -> Tensor:
     """Return ``value``, as a copy if it would keep a larger tensor in memory."""
     return value.clone() if value.untyped_storage().nbytes() > 1.5 * value.nbytes else value
 

@@ -65,7 +65,8 @@ class Family:
         return sorted(np.random.default_rng(0).choice(classes, size, replace=False).tolist())
 
 
-# Narrower where a full network takes more than three seconds: a quarter of the width, then halves.
+# A network that takes more than three seconds at full width has a half or a quarter of it. The full
+# widths are 128, 32 and 256 channels.
 FAMILIES = (
     Family("nats-tss"),
     Family("nats-sss"),

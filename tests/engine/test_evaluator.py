@@ -116,6 +116,16 @@ def test_work_that_was_begun_is_done_once(
     assert ahead.evaluated == at_once.evaluated
 
 
+def test_scores_of_begun_expressions_start_no_other_work(
+    store: Store, expected: NDArray[np.float64], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluator = Evaluator.of_store(store, workers=2)
+    evaluator.scores(POPULATION[:5])
+    evaluator.begin(POPULATION)
+    monkeypatch.delattr("greenmachine.engine.evaluator.run_tasks")
+    assert evaluator.scores(POPULATION).tobytes() == expected.tobytes()
+
+
 def test_cancelled_work_is_done_again(store: Store, expected: NDArray[np.float64]) -> None:
     evaluator = Evaluator.of_store(store, workers=2)
     evaluator.scores(POPULATION[:5])
