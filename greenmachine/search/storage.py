@@ -9,8 +9,21 @@ from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage, RDBSto
 from optuna.storages.journal import JournalFileBackend
 
 from greenmachine.errors import ConfigError, one_line
+from greenmachine.interrupts import interrupts_held
 
 __all__ = ["open_storage"]
+
+
+class _Journal(JournalStorage):  # type: ignore[misc]  # Optuna is optional
+    """A journal whose trials in memory agree with its file even after Ctrl-C.
+
+    Optuna counts a line as read before it applies it. Ctrl-C in between would lose the line for
+    this process, so that a trial would stay unfinished that the search has given up.
+    """
+
+    def _sync_with_backend(self) -> None:
+        with interrupts_held():
+            super()._sync_with_backend()
 
 
 def open_storage(text: str | None, folder: Path | None = None) -> BaseStorage:
@@ -26,7 +39,7 @@ def open_storage(text: str | None, folder: Path | None = None) -> BaseStorage:
         if folder is None:
             return InMemoryStorage()
         folder.mkdir(parents=True, exist_ok=True)
-        return JournalStorage(JournalFileBackend(str(folder / "study.journal")))
+        return _Journal(JournalFileBackend(str(folder / "study.journal")))
     # A process waits while another one writes.
     waiting = {"connect_args": {"timeout": 100}} if text.startswith("sqlite:") else {}
     for last in (False, False, False, True):

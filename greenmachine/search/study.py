@@ -39,7 +39,6 @@ from greenmachine.search.trials import (
     INVALID,
     OWNER,
     SCORES,
-    age,
     counts,
     has_failed,
     is_dead,
@@ -57,7 +56,6 @@ _IDENTITY = "greenmachine"  # user attribute of a study that identifies the sear
 _MOST_IN_VAIN = 2_000  # successive forbidden trials after which the search gives up
 _MOST_FAILED = 64  # failed networks, without a success, after which the search gives up
 _MOST_ALIKE = 20  # the same, if all of them raised the same error
-_ASKING = 10  # seconds after which a trial without an owner belongs to a killed process
 _LARGEST = 1_000_000  # largest number of architectures to enumerate
 
 
@@ -227,13 +225,7 @@ class NetworkSearch:
                 )
             running = sum(t.state == TrialState.RUNNING for t in trials)
             if len(scored) + running >= self.trials:
-                if not any(
-                    t.state == TrialState.RUNNING and OWNER not in t.user_attrs for t in trials
-                ):
-                    break
-                time.sleep(0.5)  # its process will soon store its name, or was killed
-                self._abandon(is_dead)
-                continue
+                break
             number = min(self.settings.ask, self.trials - len(scored) - running)
             with self._abandoned_unless_told():
                 found = self._batch(number, trials, workers)
@@ -290,21 +282,30 @@ class NetworkSearch:
 
     def _abandon(self, whose: Callable[[str], bool]) -> None:
         for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            # A trial without an owner was requested a moment ago, or its process was killed before
-            # it stored its name. After some seconds we assume the latter.
-            owner = str(trial.user_attrs.get(OWNER, ""))
-            if whose(owner) if owner else age(trial) > _ASKING:
+            if whose(str(trial.user_attrs.get(OWNER, ""))):
                 storage = self.study._storage
                 storage.set_trial_user_attr(trial._trial_id, ABANDONED, True)
                 self.study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
+
+    def _request(self) -> Trial:
+        """Request a trial as ``study.ask`` does, but with the name of this process from the start.
+
+        If the name were stored a moment later, and the process were stopped in between, the next
+        process would take the trial for one that still runs, and skip its place in the search.
+        """
+        template = optuna.trial.create_trial(
+            state=TrialState.RUNNING, user_attrs={OWNER: this_process()}
+        )
+        return Trial(
+            self.study, self.study._storage.create_new_trial(self.study._study_id, template)
+        )
 
     def _batch(self, number: int, before: Sequence[FrozenTrial], workers: int) -> list[Evaluated]:
         """Request, score and finish trials; return their results."""
         asked: list[Trial] = []
         archs: list[Suggested] = []
         for _ in range(number):
-            asked.append(self.study.ask())
-            asked[-1].set_user_attr(OWNER, this_process())
+            asked.append(self._request())
             # Choose the architecture now: the next request replaces the sampler of this trial.
             archs.append(suggested(self._suggest, asked[-1]))
             if archs[-1].arch is not None:

@@ -10,7 +10,6 @@ import math
 import os
 import platform
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 
 from optuna.trial import FrozenTrial, TrialState
@@ -23,7 +22,6 @@ __all__ = [
     "INVALID",
     "OWNER",
     "SCORES",
-    "age",
     "counts",
     "has_failed",
     "is_dead",
@@ -77,12 +75,6 @@ def has_failed(trial: FrozenTrial) -> bool:
 def is_done(trial: FrozenTrial) -> bool:
     """Whether a trial has objectives and the scores from which they were computed."""
     return trial.state == TrialState.COMPLETE and SCORES in trial.user_attrs
-
-
-def age(trial: FrozenTrial) -> float:
-    """Return the seconds since a trial was requested."""
-    started = trial.datetime_start
-    return math.inf if started is None else (datetime.now() - started).total_seconds()
 
 
 def this_process() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -18,6 +19,8 @@ import optuna
 import pandas as pd
 import pytest
 import torch
+from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal._storage import JournalStorageReplayResult
 from torch import nn
 
 import greenmachine
@@ -27,6 +30,7 @@ from greenmachine.evaluation import capture_spec
 from greenmachine.evaluation.combining import rank_sums_of, with_rank_sums
 from greenmachine.networks import parse_101
 from greenmachine.proxies import PROXIES
+from greenmachine.search import study
 from greenmachine.search.enumeration import enumerate_space
 from greenmachine.search.goals import Constraint, read_goal
 from greenmachine.search.result import SearchResult, pareto_front
@@ -286,6 +290,60 @@ def test_evolution_mutates_one_parameter_of_a_young_parent() -> None:
     assert np.mean([sum(map(int, a)) for a in archs[-10:]]) > np.mean(
         [sum(map(int, a)) for a in archs[:5]]
     )
+
+
+class _Killed(BaseException):
+    """The process would have ended here."""
+
+
+@pytest.mark.parametrize("how", ["interrupted", "interrupted in reading", "killed"])
+def test_it_goes_on_wherever_it_was_stopped(
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(folder: Path | None) -> pd.DataFrame:
+        result = greenmachine.search_networks(
+            "flops", on="digits-sss", trials=4, sampler="random", seed=3, ask=2, out=folder
+        )
+        return found(result)
+
+    write, read = JournalFileBackend.append_logs, JournalStorageReplayResult._apply_create_trial
+    whole, left = run(None), 0
+
+    def stop() -> None:
+        nonlocal left
+        left -= 1
+        if left == 0 and how != "killed":
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def writing(backend: JournalFileBackend, logs: list[dict[str, object]]) -> None:
+        if left <= 0 and how == "killed":
+            raise _Killed
+        write(backend, logs)
+        if how != "interrupted in reading":
+            stop()
+
+    def reading(replay: JournalStorageReplayResult, log: dict[str, object]) -> None:
+        if how == "interrupted in reading":
+            stop()
+        read(replay, log)
+
+    stops = 0
+    for moment in count(1):
+        folder = tmp_path / str(moment)
+        with monkeypatch.context() as patched:
+            patched.setattr(JournalFileBackend, "append_logs", writing)
+            patched.setattr(JournalStorageReplayResult, "_apply_create_trial", reading)
+            if how == "killed":
+                patched.setattr(study, "this_process", lambda: f"{platform.node()} 4194304 0")
+            left = moment
+            try:
+                run(folder)
+            except (KeyboardInterrupt, _Killed):
+                stops += 1
+            if left > 0:
+                break
+        pd.testing.assert_frame_equal(run(folder), whole, obj=f"stopped at {moment}")
+    assert stops >= 4
 
 
 @pytest.mark.slow
