@@ -68,9 +68,10 @@ def build_bank(
         on: data sets of benchmarks, such as ``"nats-tss/cifar10"``. A benchmark without a data set
             means its first data set; ``/all`` after it means all of them. Every expression of the
             bank, old or new, is computed on all networks of the bank.
-        networks: number of networks of each benchmark, drawn at random. If it is larger than the
-            number in the bank, the missing networks are added. None takes the networks in the bank;
-            for a new benchmark 1000, or all if it has fewer.
+        networks: number of networks of each benchmark, drawn at random. As long as there are any,
+            each computes another function, because a run draws its samples by functions. If the
+            number is larger than that in the bank, the missing networks are added. None takes the
+            networks in the bank; for a new benchmark 1000, or all if it has fewer.
         expressions: sources of expressions. ``"zoo"`` means all named proxies. ``"random:300"``
             means 300 random expressions of at most six nodes, and ``"random:300:7"`` the same with
             seed 7. The folder of a run means its hall of fame and its last population. A named
@@ -155,11 +156,14 @@ def _families(
         given = {k: v for k, v in (options or {}).items() if k in own or k not in there}
         benchmark.settings(given)
         held = known.family(benchmark.name, dataset) if known else None
+        in_bank = known.facts.families if known else []
         if held and networks is None:
             indices = held.indices
         else:
-            order = np.random.default_rng(seed).permutation(len(benchmark))
-            indices = order[: networks or NETWORKS].tolist()
+            # The same networks for every data set of a benchmark, because a run may read several.
+            of_benchmark = (f.indices for f in in_bank if f.benchmark == benchmark.name)
+            kept = held.indices if held else next(of_benchmark, [])
+            indices = [*kept, *_others(benchmark, kept, seed)][: networks or NETWORKS]
         families.append(
             Family(
                 benchmark=benchmark.name,
@@ -172,6 +176,16 @@ def _families(
     if options and not families:
         raise ConfigError("options belong to the networks that are added: name them with --on")
     return families
+
+
+def _others(benchmark: Benchmark, kept: Sequence[int], seed: int) -> list[int]:
+    """Return the networks that are not in ``kept``, in random order, other functions first."""
+    drawn = np.random.default_rng(seed).permutation(len(benchmark))
+    order = np.array([*kept, *drawn[~np.isin(drawn, kept)]])
+    again = np.ones(len(order), dtype=bool)
+    again[np.unique(benchmark.functions[order], return_index=True)[1]] = False
+    order, again = order[len(kept) :], again[len(kept) :]
+    return [*order[~again].tolist(), *order[again].tolist()]
 
 
 def _leaves(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections import namedtuple
 from pathlib import Path
@@ -9,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from greenmachine.api.banks import build_bank
+from greenmachine.api.banks import _others, build_bank
 from greenmachine.bank import Bank, BankEvaluator, capture_spec, leaves_of, readable
+from greenmachine.benchmarks import load_benchmark
 from greenmachine.engine import Evaluator
 from greenmachine.errors import ConfigError, DamagedError, DataError, RunError
 from greenmachine.files import write_sealed
@@ -24,6 +26,19 @@ SCORES = (
     "mean_layers(mul(depth, min_eigenvalue(channel_correlation(noise_input))))",
     "max_layers(max_eigenvalue(batch_gram(ones_output)))",
 )
+
+SPACE = """
+from torch import nn
+
+INPUT_SHAPE = (3, 8, 8)
+NUM_CLASSES = 10
+
+
+def build(arch):
+    width = int(arch)
+    head = (nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, 10))
+    return nn.Sequential(nn.Conv2d(3, width, 3), nn.ReLU(), *head)
+"""
 
 
 def contents(bank: Path) -> dict[str, bytes]:
@@ -135,6 +150,35 @@ def test_more_networks_are_captured_besides(tmp_path: Path) -> None:
     assert one.layer_counts == other.layer_counts
     for leaf in bank.leaves:
         np.testing.assert_allclose(one.read(leaf.text), other.read(leaf.text), rtol=1e-5)
+
+
+@pytest.mark.parametrize("held", [0, 3])
+def test_networks_compute_other_functions_as_long_as_there_are_any(held: int) -> None:
+    benchmark = load_benchmark("digits-tss")
+    number = len(set(benchmark.functions))
+    assert number < len(benchmark)
+    most = np.bincount(benchmark.functions).argmax()
+    kept = np.flatnonzero(benchmark.functions == most)[:held].tolist()
+    others = _others(benchmark, kept, seed=0)
+    assert sorted([*kept, *others]) == list(range(len(benchmark)))
+    new = number - (held > 0)
+    assert len(set(benchmark.functions[[*kept, *others[:new]]])) == number
+    assert others[:new] != sorted(others[:new])
+
+
+def test_another_data_set_gets_the_same_networks(tmp_path: Path) -> None:
+    path = tmp_path / "b"
+    space, table = tmp_path / "space.py", tmp_path / "accuracies.csv"
+    space.write_text(SPACE)
+    rows = [f"{width},{width + 20},{30 - width}" for width in range(2, 14)]
+    table.write_text("\n".join(["arch,one,two", *rows]) + "\n")
+    build_bank(path, f"{space}:{table}/one", networks=4, expressions=SCORES[:1], workers=1)
+    order = json.loads((path / "bank.json").read_text())["families"][0]["indices"]
+    assert order != sorted(order)
+    bank = build_bank(path, f"{space}:{table}/two", networks=6, workers=1)
+    one, two = (family.indices for family in bank.facts.families)
+    assert (len(one), len(two)) == (4, 6)
+    assert two[:4] == one
 
 
 def test_random_expressions_depend_on_their_seed_alone(built: Bank, tmp_path: Path) -> None:
