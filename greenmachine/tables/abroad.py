@@ -7,7 +7,7 @@ for each family and group of proxies, which records its batch and its build opti
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,6 @@ from greenmachine.evaluation import (
     check_rows,
     direction_of,
     read_scores,
-    score_columns,
     score_to_file,
 )
 from greenmachine.evaluation.ranking import ONE_SEED, seed_row
@@ -42,6 +41,10 @@ Floats = npt.NDArray[np.float64]
 DATASET = "cifar10"
 NETWORKS = 300
 MEAN = "mean of the families"
+WIDTH_NETWORKS = 40
+AT_FULL_WIDTH = ("first", "evolved", "families")
+"""Groups that are also scored on ``WIDTH_NETWORKS`` of these networks at full width."""
+
 BASELINES = ("(params)", "(flops)", "l2_norm", "nwot_inputs")
 """Baselines with which every proxy is compared, on the same networks."""
 
@@ -95,8 +98,91 @@ def _rest(group: Group) -> Group:
 GROUPS = (_FIRST, *(_rest(group) for plan in (EVOLVED_PLAN, PLAN) for group in plan.groups))
 
 
-def _path(stored: Stored, family: Family, group: Group) -> Path:
-    return stored.folder / "abroad" / f"{family.benchmark}-{group.name}.parquet"
+@dataclass(frozen=True)
+class _Piece:
+    """Scores of a group of proxies on networks of a family, and their file."""
+
+    path: Path
+    benchmark: Benchmark
+    options: Mapping[str, int]
+    group: Group
+    networks: list[int]
+
+    @property
+    def scored(self) -> bool:
+        """Return whether the file has these scores, computed as they would be computed now."""
+        if not self.path.is_file():
+            return False
+        frame = read_scores([self.path])
+        told = frame.attrs
+        texts = told.get("proxies", {})
+        return (
+            frame["index"].tolist() == self.networks
+            and all(texts.get(name) == PROXIES.find(name).text for name in self.group.proxies)
+            and told.get("batch") == self.group.batch
+            and told.get("options") == dict(self.options)
+            and told.get("checksum") == self.benchmark.checksum
+        )
+
+    def score(self, stored: Stored, bar: Bar, workers: int) -> None:
+        """Compute the scores, continuing an incomplete file."""
+        stored.announce(f"{self.path.stem}: {', '.join(self.group.proxies)}")
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        found = [PROXIES.find(name) for name in self.group.proxies]
+        spec = capture_spec(
+            self.benchmark.name,
+            DATASET,
+            [parse(proxy.expression) for proxy in found if isinstance(proxy, ExpressionProxy)],
+            batch=self.group.batch,
+            seed=0,
+            options=self.options,
+        )
+        with bar("networks") as told:
+            score_to_file(
+                {proxy.name: proxy for proxy in found},
+                spec,
+                self.networks,
+                self.path,
+                workers=workers,
+                progress=told,
+                announce=stored.announce,
+            )
+
+    def scores(self) -> pd.DataFrame:
+        """Return the stored scores by network, (networks, proxies), higher is better."""
+        frame = read_scores([self.path])
+        check_rows(frame, self.benchmark)
+        names = [name for name in self.group.proxies if name in frame.columns]
+        signed = {
+            name: direction_of(frame, name) * frame[name].to_numpy(dtype=np.float64)
+            for name in names
+        }
+        return pd.DataFrame(signed, index=frame["index"].to_numpy())
+
+
+def _pieces(stored: Stored, family: Family, benchmark: Benchmark) -> list[_Piece]:
+    """Return what is scored of a family, one piece for each group."""
+    networks = family.networks(benchmark)
+    folder = stored.folder / "abroad"
+    return [
+        _Piece(
+            folder / f"{family.benchmark}-{group.name}.parquet",
+            benchmark,
+            family.options,
+            group,
+            networks,
+        )
+        for group in GROUPS
+    ]
+
+
+def _at_full_width(family: Family, piece: _Piece) -> _Piece | None:
+    """Return the same scores at full width on fewer networks; None if they are not wanted."""
+    if not family.options or piece.group.name not in AT_FULL_WIDTH:
+        return None
+    path = piece.path.with_name(f"{piece.path.stem}-full.parquet")
+    chosen = np.random.default_rng(0).permutation(piece.networks)[:WIDTH_NETWORKS]
+    return replace(piece, path=path, options={}, networks=sorted(chosen.tolist()))
 
 
 def recompute(stored: Stored, bar: Bar, workers: int = -1) -> None:
@@ -114,78 +200,58 @@ def recompute(stored: Stored, bar: Bar, workers: int = -1) -> None:
         except DataError as error:
             stored.announce(f"{family.benchmark} is left out: {error}")
             continue
-        networks = family.networks(benchmark)
-        for group in GROUPS:
-            path = _path(stored, family, group)
-            if _fits(path, benchmark, family, group, networks):
-                continue
-            stored.announce(f"{path.stem}: {', '.join(group.proxies)}")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            found = [PROXIES.find(name) for name in group.proxies]
-            spec = capture_spec(
-                family.benchmark,
-                DATASET,
-                [parse(proxy.expression) for proxy in found if isinstance(proxy, ExpressionProxy)],
-                batch=group.batch,
-                seed=0,
-                options=family.options,
-            )
-            with bar("networks") as told:
-                score_to_file(
-                    {proxy.name: proxy for proxy in found},
-                    spec,
-                    networks,
-                    path,
-                    workers=workers,
-                    progress=told,
-                    announce=stored.announce,
-                )
+        pieces = _pieces(stored, family, benchmark)
+        wide = [found for piece in pieces if (found := _at_full_width(family, piece))]
+        for piece in (*pieces, *wide):
+            if not piece.scored:
+                piece.score(stored, bar, workers)
 
 
-def _fits(
-    path: Path, benchmark: Benchmark, family: Family, group: Group, networks: list[int]
-) -> bool:
-    """Return whether a file contains these scores, computed as they would be computed now."""
-    if not path.is_file():
-        return False
-    frame = read_scores([path])
-    told = frame.attrs
-    texts = told.get("proxies", {})
-    return (
-        frame["index"].tolist() == networks
-        and all(texts.get(name) == PROXIES.find(name).text for name in group.proxies)
-        and told.get("batch") == group.batch
-        and told.get("options") == dict(family.options)
-        and told.get("checksum") == benchmark.checksum
-    )
-
-
-def _pool(stored: Stored, family: Family) -> tuple[Pool, Floats] | None:
-    """Return the networks of a family with all scores, and the accuracies of their seeds.
-
-    The result is None if the family has no scores, or if its table is not in the data folder.
-    """
-    paths = [path for group in GROUPS if (path := _path(stored, family, group)).is_file()]
-    if not paths:
-        stored.announce(f"{family.benchmark} has no scores: its rows are left out")
-        return None
+def _scored(stored: Stored, family: Family) -> list[_Piece]:
+    """Return the pieces of a family that have a file; none if its table is not in the data."""
     try:
         benchmark = load_benchmark(family.benchmark)
     except DataError as error:
         stored.announce(f"{family.benchmark} is left out: {error}")
-        return None
-    frame = read_scores(paths)
-    check_rows(frame, benchmark)
-    indices = frame["index"].to_numpy()
-    scores = {
-        name: direction_of(frame, name) * frame[name].to_numpy(dtype=np.float64)
-        for name in score_columns(frame)
-    }
+        return []
+    pieces = [piece for piece in _pieces(stored, family, benchmark) if piece.path.is_file()]
+    if not pieces:
+        stored.announce(f"{family.benchmark} has no scores: its rows are left out")
+    return pieces
+
+
+def _pool(pieces: list[_Piece]) -> tuple[Pool, Floats]:
+    """Return the networks of a family with all scores, and the accuracies of their seeds."""
+    benchmark = pieces[0].benchmark
+    frame = pd.concat([piece.scores() for piece in pieces], axis="columns", join="inner")
+    indices = frame.index.to_numpy()
+    scores = {str(name): frame[name].to_numpy() for name in frame}
     scores |= combined_scores(scores)
     baselines = benchmark.baseline_scores(DATASET, indices)
     scores |= {f"({name})": values for name, values in baselines.items()}
     accuracy = benchmark.accuracy(DATASET)[indices]
     return Pool(accuracy, scores), benchmark.seed_accuracies(DATASET)[:, indices]
+
+
+def _widths(family: Family, pieces: list[_Piece]) -> Iterator[dict[str, object]]:
+    """Yield tau between the scores of the same networks at the table's width and at full width."""
+    for piece in pieces:
+        wide = _at_full_width(family, piece)
+        if wide is None or not wide.path.is_file():
+            continue
+        narrow, full = piece.scores().align(wide.scores(), join="inner", axis="index")
+        for name in full:
+            # Networks that failed at one width rank last there.
+            one, other = (np.nan_to_num(each[name], nan=-np.inf) for each in (narrow, full))
+            yield {
+                "proxy": name,
+                "protocol": "scored",
+                "metric": "tau_of_widths",
+                "mean": directed_tau(one[None], other, 1)[0],
+                "std": np.nan,
+                "n": 1,
+                "networks": len(full),
+            }
 
 
 def _measures(pool: Pool, seeds: Floats) -> Iterator[dict[str, object]]:
@@ -224,10 +290,10 @@ def _measures(pool: Pool, seeds: Floats) -> Iterator[dict[str, object]]:
 def _rows(stored: Stored) -> pd.DataFrame:
     rows: list[dict[str, object]] = []
     for family in FAMILIES:
-        found = _pool(stored, family)
-        if found is not None:
+        if pieces := _scored(stored, family):
             place = {"space": family.benchmark, "dataset": DATASET}
-            rows += [{**place, **row} for row in _measures(*found)]
+            found = (*_measures(*_pool(pieces)), *_widths(family, pieces))
+            rows += [{**place, **row} for row in found]
     if not rows:
         raise DataError(
             f"{stored.folder / 'abroad'} has no scores: `greenmachine reproduce abroad "
@@ -274,7 +340,9 @@ noise. Names in brackets are baselines. `gm_world` was selected on 200 networks 
 some of them are in these samples; results/families has its τ without them. The other evolved
 proxies (`gm_...`, `nats_...`) were selected on networks of NATS-Bench.
 
-`nDCG` is computed over all networks, with gain 2^accuracy - 1 and the accuracy in percent.""",
+`τ with full width` is τ between the scores of {WIDTH_NETWORKS} of the narrower networks and of the
+same networks at full width. `nDCG` is computed over all networks, with gain 2^accuracy - 1 and the
+accuracy in percent.""",
     rows=_rows,
     columns=(
         Column("τ", "scored", "tau"),
@@ -285,6 +353,7 @@ proxies (`gm_...`, `nats_...`) were selected on networks of NATS-Bench.
             Column(f"τ - {base}", "scored", f"tau_minus_{base.strip('()')}", "+.3f")
             for base in BASELINES
         ),
+        Column("τ with full width", "scored", "tau_of_widths"),
     ),
     drawing=Drawing(
         "Kendall's tau of proxies on families of networks", "Kendall's tau-b", "tau", ("scored",)

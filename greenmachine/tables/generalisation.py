@@ -35,11 +35,11 @@ def unseen(scored: Scored, indices: npt.NDArray[np.int64]) -> npt.NDArray[np.boo
 
 def _measure(scored: Scored) -> Iterator[dict[str, object]]:
     every = scored.evolved_pool.only(_shown)
-    chose_none = every.part(unseen(scored, scored.evolved["index"].to_numpy(dtype=np.int64)))
-    # Proxies that evolved on other spaces are scored on the networks of the zoo.
-    elsewhere = scored.pool.only(lambda name: name in _EVOLVED_ON and name not in every.scores)
-    for whole, left in ((every, chose_none), (elsewhere, elsewhere)):
+    # Some are scored only on the networks of the zoo (plan.py).
+    fewer = scored.pool.only(lambda name: name in _EVOLVED_ON and name not in every.scores)
+    for whole, frame in ((every, scored.evolved), (fewer, scored.frame)):
         if whole.scores:
+            left = whole.part(unseen(scored, frame["index"].to_numpy(dtype=np.int64)))
             yield from at_once("scored", whole)
             yield from at_once("unseen", left)
             yield from drawn(left, scored.space.accuracy)
@@ -66,10 +66,9 @@ Kendall's tau-b with true test accuracy, for proxies that this project's runs fo
 lists the spaces and data sets whose accuracies the search used; all others are new to the proxy.
 Names in brackets are baselines on the same networks.
 
-- `scored`: all networks on which the evolved proxies of NATS-Bench were scored, a random sample or
-  the space (`networks` in the CSV), including networks used in the search. Compare these values
-  with those published for a space. Proxies that were evolved only on other spaces are scored on
-  fewer networks, those of the zoo. ± is the jackknife standard error.
+- `scored`: all networks on which a proxy was scored, including networks used in the search: the
+  whole space, or the random sample of the zoo (`networks` in the CSV). Compare these values with
+  those published for a space. ± is the jackknife standard error.
 - `unseen`: these networks without those used in the training or validation sample of any run that
   found one of these proxies, and without all networks that compute the same function as one.
   Because whole classes of equal cells are excluded, small classes are overrepresented. The

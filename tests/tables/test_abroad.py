@@ -48,6 +48,8 @@ def stored(tmp_path_factory: pytest.TempPathFactory, told: list[str]) -> Iterato
         patch.setattr(abroad, "FAMILIES", SMALL)
         patch.setattr(abroad, "GROUPS", GROUPS)
         patch.setattr(abroad, "NETWORKS", 20)
+        patch.setattr(abroad, "WIDTH_NETWORKS", 7)
+        patch.setattr(abroad, "AT_FULL_WIDTH", ("norms",))
         patch.setattr(abroad, "DATASET", "digits")
         stored = Stored(folder / "scores", told.append)
         abroad.recompute(stored, bar, workers=1)
@@ -63,6 +65,7 @@ def test_rows_are_those_of_the_scores(stored: Stored) -> None:
             pd.read_parquet(stored.folder / "abroad" / f"{name}-{group.name}.parquet")
             for group in GROUPS
         ]
+        assert (name, "l2_norm", "tau_of_widths") in rows or name == "digits-sss"
         frame = frames[0].merge(frames[1], on=["index", "arch"])
         truth = benchmark.accuracy("digits")[frame["index"]]
         size = benchmark.baseline_scores("digits", frame["index"])["params"]
@@ -79,6 +82,15 @@ def test_rows_are_those_of_the_scores(stored: Stored) -> None:
     spread = [errors[name, "l2_norm", "tau"] for name in ("digits-tss", "digits-sss")]
     assert rows[MEAN, "l2_norm", "tau"] == pytest.approx(np.mean(taus))
     assert errors[MEAN, "l2_norm", "tau"] == pytest.approx(np.hypot(*spread) / 2)
+    narrow, full = (
+        pd.read_parquet(stored.folder / "abroad" / f"digits-tss-norms{kind}.parquet")
+        for kind in ("", "-full")
+    )
+    assert (len(full), full.attrs["options"]) == (7, {})
+    both = narrow.merge(full, on="index")
+    tau = stats.kendalltau(both["l2_norm_x"], both["l2_norm_y"])[0]
+    assert len(both) == 7 and tau > 0
+    assert rows["digits-tss", "l2_norm", "tau_of_widths"] == pytest.approx(tau)
     # Convolutions are counted in one of the families alone, so they have no mean.
     assert (MEAN, "(convolutions)", "tau") not in rows
     assert (MEAN, "(one seed)", "tau") not in rows
@@ -96,7 +108,7 @@ def test_every_family_is_scored_once(stored: Stored, told: list[str]) -> None:
         f"{family}-{group}.parquet"
         for family in ("digits-tss", "digits-sss")
         for group in ("counts", "norms")
-    }
+    } | {"digits-tss-norms-full.parquet"}
     assert any(line.startswith("nats-tss is left out: no table") for line in told)
     frame = pd.read_parquet(files["digits-tss-norms.parquet"])
     assert frame.attrs["options"] == {"channels": 2} and frame.attrs["batch"] == 8
