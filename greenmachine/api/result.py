@@ -15,7 +15,7 @@ import pandas as pd
 from greenmachine.errors import ConfigError, RunError
 from greenmachine.evolution import Famous, RunFolder
 from greenmachine.evolution.equations import Equation, equations
-from greenmachine.evolution.run_folder import Checkpoint
+from greenmachine.evolution.run_files import Checkpoint
 from greenmachine.export.run_export import export_run
 from greenmachine.fitness import KendallTau
 from greenmachine.proxies import ExpressionProxy

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from greenmachine.errors import ExpressionError
-from greenmachine.evolution.run_folder import Checkpoint
+from greenmachine.evolution.run_files import Checkpoint
 from greenmachine.language import canonical, parse
 from greenmachine.signals.paper_passes import MODE_SIGNALS
 from greenmachine.signals.registry import PASSES, wanted_of

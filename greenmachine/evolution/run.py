@@ -21,7 +21,8 @@ from greenmachine.evolution.bank_evaluators import BankSampleEvaluators
 from greenmachine.evolution.bank_tasks import bank_facts
 from greenmachine.evolution.evaluators import SampleEvaluators
 from greenmachine.evolution.history import primitive_counts, row_of
-from greenmachine.evolution.run_folder import Checkpoint, RunFolder
+from greenmachine.evolution.run_files import Checkpoint
+from greenmachine.evolution.run_folder import RunFolder
 from greenmachine.evolution.search import Search
 from greenmachine.evolution.summary import (
     conclude,

@@ -17,7 +17,7 @@ from greenmachine.evolution.breeding import Breeder
 from greenmachine.evolution.evaluators import Racing, SampleEvaluator
 from greenmachine.evolution.individual import Individual, cleared, distinct
 from greenmachine.evolution.operators import owned_random, random_kept
-from greenmachine.evolution.run_folder import Famous, SavedIndividual, SearchState
+from greenmachine.evolution.run_files import Famous, SavedIndividual, SearchState
 from greenmachine.fitness import Evaluation
 from greenmachine.language import Expression, canonical, parse
 from greenmachine.language.grammar import Grammar

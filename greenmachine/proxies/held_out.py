@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from greenmachine.benchmarks import Benchmark
 from greenmachine.errors import RunError
-from greenmachine.evolution.run_folder import Origin, RunFolder
+from greenmachine.evolution.run_files import Origin
+from greenmachine.evolution.run_folder import RunFolder
 from greenmachine.files import read_json
 from greenmachine.proxies.discovered import EvolvedProxy
 from greenmachine.proxies.types import Proxy

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from greenmachine.evolution.equations import equations, network_passes
-from greenmachine.evolution.run_folder import Checkpoint
+from greenmachine.evolution.run_files import Checkpoint
 
 FORMULAS = [
     "sum_layers(depth)",

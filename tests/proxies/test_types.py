@@ -10,7 +10,7 @@ import pytest
 
 from greenmachine.errors import ConfigError, ExpressionError, GreenMachineError, RunError
 from greenmachine.evaluation.score_file import KEYS
-from greenmachine.evolution.run_folder import FORMAT
+from greenmachine.evolution.run_files import FORMAT
 from greenmachine.export import export_source, write_export
 from greenmachine.files import write_sealed
 from greenmachine.proxies import (
