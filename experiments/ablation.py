@@ -2,6 +2,7 @@
 
     python -m experiments.ablation --runs runs/ablation --out results/ablation
     python -m experiments.ablation --study nats-tss --runs runs/ablation --out results/ablation/tss
+    python -m experiments.ablation --study families --bank BANK --runs RUNS --out OUT
 
 All variants with one seed use the same networks. They evaluate the same number of individuals,
 except for the longer variant. Trials of a brood that did not become the child do not count. The
@@ -23,6 +24,7 @@ from typing import Any
 
 import pandas as pd
 
+from experiments.families import SEEDS
 from greenmachine import Result, evolve
 from greenmachine.errors import GreenMachineError
 from greenmachine.files import replace_file, write_json, write_text
@@ -42,13 +44,13 @@ class Study:
     """Runs that differ in one setting.
 
     Attributes:
-        benchmark: name of the benchmark.
+        benchmark: name of the benchmark; None for the families of a bank.
         shared: settings of all variants.
         variants: the changed settings, by name of the variant; the first is the reference.
         seeds: number of runs of a variant, unless the command line gives another.
     """
 
-    benchmark: str
+    benchmark: str | None
     shared: dict[str, Any]
     variants: dict[str, dict[str, Any]]
     seeds: int
@@ -88,23 +90,63 @@ STUDIES = {
     ),
     "nats-tss": _nats("nats-tss"),
     "nats-sss": _nats("nats-sss"),
+    # The settings of experiments.families, and one change each.
+    "families": Study(
+        benchmark=None,
+        shared={
+            "workers": 1,
+            "selection": {"scheme": "lexicase"},
+            "objective": {"scheme": "kendall", "aggregate": "mean"},
+            "evolution": {
+                "population": 400,
+                "generations": 30,
+                "validate_best": 24,
+                "brood": 24,
+                "seeds": list(SEEDS),
+            },
+            "samples": {
+                "train": {"size": 120},
+                "validation": {"size": 80},
+                "test": {"size": "rest"},
+            },
+        },
+        variants={
+            "lexicase over families": {},
+            "tournament": {"selection.scheme": "tournament"},
+            "worst family": {"objective.aggregate": "min"},
+            "price of nodes": {"objective.parsimony": 0.002},
+            "from scratch": {"evolution.seeds": []},
+            "no broods, no tuning": _ALONE,
+            "no min, max, comparison": {"language.exclude": ["minimum", "maximum", "greater"]},
+            "larger formulas": {"language.max_size": 50, "language.max_height": 14},
+        },
+        seeds=3,
+    ),
 }
 
 
-def row(study: Study, variant: str, seed: int, folder: Path) -> dict[str, Any]:
+def row(
+    study: Study, variant: str, seed: int, folder: Path, bank: Path | None = None
+) -> dict[str, Any]:
     """Run or resume one variant, or read its finished run; return a row of the table."""
     say(f"{variant}, seed {seed}")
+    on = study.benchmark or "families"
     result: Result = evolve(
         study.benchmark,
-        settings={**study.shared, **study.variants[variant]},
+        settings={
+            **study.shared,
+            **study.variants[variant],
+            **({"bank": str(bank)} if bank else {}),
+        },
         seed=seed,
-        out=folder / f"{study.benchmark}-{variant.replace(', ', '-').replace(' ', '-')}-{seed}",
+        out=folder / f"{on}-{variant.replace(', ', '-').replace(' ', '-')}-{seed}",
         verbose=True,
     )
     return {
         "variant": variant,
         "seed": seed,
         **{sample: fmean(result.tau[sample].values()) for sample in SAMPLES},
+        "least": min(result.tau["test"].values()),
         "individuals": result.facts["individuals"],
         "size": result.facts["best"]["size"],
         "expression": result.best.expression,
@@ -124,11 +166,13 @@ def text_of(table: pd.DataFrame, study: Study) -> str:
             over = own[sample].sub(first[sample]).dropna()
             error = over.std() / math.sqrt(len(over))
             line[f"difference, {sample}"] = f"{over.mean():+.3f} ± {error:.3f}" if error else ""
+        if study.benchmark is None:
+            line["τ test, worst family"] = f"{own['least'].mean():.3f}"
         shown.append({**line, "nodes": f"{own['size'].mean():.0f}"})
     changed = [{"variant": name, "settings": f"`{own}`"} for name, own in study.variants.items()]
     return "\n".join(
         [
-            f"# Parts of the search on {study.benchmark}\n",
+            f"# Parts of the search on {study.benchmark or 'families of networks'}\n",
             f"{__doc__}",
             f"Here all variants have `{study.shared}`, and\n",
             grid(changed),
@@ -149,16 +193,21 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--runs", type=Path, required=True, help="folder of the runs")
     parser.add_argument("--out", type=Path, required=True, help="folder of the table")
     parser.add_argument("--study", choices=STUDIES, default="parts", help="[default: parts]")
+    parser.add_argument("--bank", type=Path, help="bank of the study families")
     parser.add_argument("--seeds", type=int, help="seeds 0 to N-1 [default: 5, on NATS-Bench 3]")
     choice = parser.parse_args(words)
     study = STUDIES[choice.study]
     seeds = study.seeds if choice.seeds is None else choice.seeds
     if seeds < 2:
         parser.error(f"--seeds {seeds}: a spread needs 2 or more")
+    if (study.benchmark is None) != (choice.bank is not None):
+        parser.error("--study families needs a --bank, and no other study takes one")
     rows = []
     try:
         for seed in range(seeds):
-            rows += [row(study, variant, seed, choice.runs) for variant in study.variants]
+            rows += [
+                row(study, variant, seed, choice.runs, choice.bank) for variant in study.variants
+            ]
             if not seed:
                 continue
             table = pd.DataFrame(rows).sort_values(

@@ -4,7 +4,9 @@
 
 Reads ``results/proxies/<name>.json`` of every evolved proxy and writes
 ``greenmachine/proxies/discovered.json``: for each proxy and space, the training and validation
-networks of its run, and of the runs whose proxies were in its first population. Champions that a
+networks of its run, and of the runs whose proxies were in its first population. A key
+``also_used`` has further networks by benchmark that helped to choose, such as those of a bank on
+which the champions of several runs were compared. Champions that a
 later run has replaced are in ``results/proxies/earlier``. If several have one name, a run was
 seeded with the last one that existed before it. An expression does not record where it comes from.
 A run that begins with expressions of another run's hall of fame must therefore name the champion of
@@ -26,14 +28,15 @@ FOLDER = Path("results/proxies")
 
 
 def run_networks(known: Mapping[str, Any]) -> dict[str, list[int]]:
-    """Return by benchmark the training and validation networks of an exported run.
+    """Return by benchmark the training and validation networks of an exported run, and others used.
 
     Args:
         known: the JSON that ``greenmachine export`` wrote.
     """
     names = RunConfig.model_validate(known["config"]).benchmarks
     samples = [known["manifest"]["samples"][kind] for kind in ("train", "validation")]
-    return {name: [index for sample in samples for index in sample[name]] for name in names}
+    samples.append(known.get("also_used", {}))
+    return {name: [i for sample in samples for i in sample.get(name, [])] for name in names}
 
 
 def networks(name: str, folder: Path = FOLDER) -> dict[str, set[int]]:

@@ -2,6 +2,7 @@
 
     python -m experiments.simplify results/proxies/gm_tss.json
     python -m experiments.simplify results/proxies/gm_any.json --loss 0.005 --out shorter.py
+    python -m experiments.simplify champion.json --to "sum_layers(depth)" --out shorter.py
 
 In each step every subtree is replaced by each of its own subtrees of the same kind, in turn. All
 resulting expressions are scored on the training and validation networks of the run, for each of its
@@ -9,7 +10,8 @@ data sets; the test sample is not used. The next step starts from the shortest e
 τ-b is at most ``--loss`` below that of the run's expression. The search ends when there is none.
 Each step is printed: size, mean τ-b, τ-b by task, expression. With ``--out`` the last expression is
 exported, with its τ-b on every sample of the run, including the test sample. The key
-``shortened_from`` of the .json has the expression that the run found.
+``shortened_from`` of the .json has the expression that the run found. With ``--to`` there is no
+search: the given expression was shortened by hand.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.evolved_samples import run_networks
+from greenmachine.bank import Bank
 from greenmachine.benchmarks import load_benchmark
 from greenmachine.config import RunConfig
 from greenmachine.evaluation import capture_spec, score_networks
@@ -58,6 +61,12 @@ def parts(expression: Expression) -> Iterator[Expression]:
         yield from parts(argument)
 
 
+def bank_of(known: dict[str, Any]) -> Bank | None:
+    """Return the bank of an exported run, or None if it had none."""
+    path = known["config"]["bank"]
+    return None if path is None else Bank(Path(path))
+
+
 def measure(
     texts: list[str], known: dict[str, Any], chosen: Networks, workers: int
 ) -> dict[str, pd.DataFrame]:
@@ -69,7 +78,7 @@ def measure(
         chosen: networks by benchmark.
         workers: processes.
     """
-    config = known["config"]
+    config, bank = known["config"], bank_of(known)
     datasets = RunConfig.model_validate(config).datasets
     found = {}
     for name, indices in chosen.items():
@@ -80,7 +89,7 @@ def measure(
                 dataset,
                 [parse(text) for text in texts],
                 batch=config["capture"]["batch"],
-                seed=config["seed"],
+                seed=config["seed"] if bank is None else bank.facts.seed,
                 options=config["capture"]["options"],
             )
             scores = score_networks({text: text for text in texts}, spec, indices, workers=workers)
@@ -125,7 +134,8 @@ def judged(best: Expression, known: dict[str, Any], workers: int) -> dict[str, A
     """
     tau = copy.deepcopy(known["tau"])
     config = RunConfig.model_validate(known["config"])
-    task_sets = draw_task_sets(*fitted(config))
+    bank = bank_of(known)
+    task_sets = draw_task_sets(*fitted(config, bank), bank)
     drawn = by_sample(task_sets, lambda name, indices: indices.tolist())
     kept = known["manifest"]["samples"]
     if any(drawn[name] != kept[name] for name in ("train", "validation")):
@@ -152,11 +162,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("known", type=Path, help="JSON that `greenmachine export` wrote")
     parser.add_argument("--loss", type=float, default=0.002, help="of the mean tau")
+    parser.add_argument("--to", type=parse, help="shorter expression, instead of a search")
     parser.add_argument("--out", type=Path, help="Python file; a .json goes beside it")
     parser.add_argument("--workers", type=int, default=-1)
     args = parser.parse_args()
     known = read_json(args.known)
-    best = shortest(known, args.loss, args.workers)
+    best = args.to or shortest(known, args.loss, args.workers)
     if args.out is not None:
         shortened = judged(best, known, args.workers)
         write_discovery(args.out, {**shortened, "name": args.out.stem})

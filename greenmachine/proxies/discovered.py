@@ -199,25 +199,33 @@ EVOLVED: tuple[EvolvedProxy, ...] = (
     ),
     EvolvedProxy(
         name="gm_sss",
-        expression="div(mean_layers(times_depth(previous_layer(previous_layer(previous_layer("
-        "smallest(weight)))))), mul(last_layer(signed_sqrt(shift(effective_rank("
-        "filter_correlation(weight)), 3.0))), sum_layers(effective_rank(filter_correlation("
-        "noise_weight_grad)))))",
-        reference="this project, experiments/third/gm_sss.yaml",
-        description="A negative mean, weighted by depth, of the smallest weight three layers "
+        expression="mul(div(mean_layers(log1p_abs(times_depth(previous_layer(previous_layer("
+        "previous_layer(smallest(weight))))))), mul(last_layer(signed_sqrt(shift(effective_rank("
+        "filter_correlation(weight)), 5.0))), sum_layers(previous_layer(minimum(shift("
+        "effective_rank(filter_cosine(noise_weight_grad)), 8.0), shift(position_count("
+        "noise_input), -8.0)))))), square(mean_log_layers(times_depth(shift(effective_rank("
+        "filter_correlation(noise_weight_grad)), 10.0)))))",
+        direction=-1,
+        reference="this project, experiments/banks/sss.yaml",
+        description="A mean, weighted by depth, of the size of the smallest weight three layers "
         "earlier, divided by the product of two terms: the square root of the effective rank of "
-        "the last layer's filters plus 3, and the effective rank of the filter gradients on noise "
-        "images, summed over the layers. The score is negative, and a high score is good.",
-        maths="−N / (√(r(W_L) + 3) · Σ_l r(G_l)), N = −mean_l (l / L) min(W_{l−3}), r(M) = "
-        "exp(H(λ(corr M))), where row i of W_l are the weights of filter i of layer l and of G_l "
-        "the gradients of them (the first layer stands for those before it), and H is the entropy "
-        "of the normalised eigenvalues λ",
+        "the last layer's filters plus 5, and the effective rank of the filter gradients on noise "
+        "images plus 8, summed over all layers except the last. In this sum the number of "
+        "positions of a layer's input minus 8 is the upper limit. The result is multiplied by the "
+        "square of a mean logarithm of the ranks, weighted by depth. A low score is good.",
+        maths="N / (√(r(W_L) + 5) · Σ_l min(r'(G_{l−1}) + 8, P_{l−1} − 8)) · (mean_l log((l / L) "
+        "(r(G_l) + 10)))², N = mean_l log(1 + (l / L) |min W_{l−3}|), r(M) = exp(H(λ(corr M))), r' "
+        "the same with cosines, where row i of W_l are the weights of filter i of layer l and of "
+        "G_l the gradients of them (the first layer stands for those before it), P_l is the number "
+        "of positions of the inputs of layer l, and H is the entropy of the normalised eigenvalues "
+        "λ",
         reason="All terms depend only on the widths, because all networks of this space have the "
         "same topology. The rank of a layer's gradients limits how many different features it "
         "learns. The rank of the classifier is the smaller of the last width and the number of "
-        "classes. Wider layers are initialised with smaller weights, so N decreases with width; "
-        "because it reads three layers earlier, it leaves out the last layers, which the "
-        "classifier already accounts for.",
+        "classes. Wider layers are initialised with smaller weights, so N decreases with width. "
+        "The last layers have few positions, so the limit makes their widths count less. The last "
+        "factor grows with the ranks too, most where a rank is small: one channel more in a narrow "
+        "layer counts less than in the sum alone.",
         evolved_on="nats-sss cifar10, cifar100, imagenet16-120",
     ),
     # --- on both spaces of NATS-Bench at once

@@ -42,7 +42,7 @@ DATASET = "cifar10"
 NETWORKS = 300
 MEAN = "mean of the families"
 WIDTH_NETWORKS = 40
-AT_FULL_WIDTH = ("first", "evolved", "families")
+AT_FULL_WIDTH = ("first", "evolved", "families", "banks")
 """Groups that are also scored on ``WIDTH_NETWORKS`` of these networks at full width."""
 
 BASELINES = ("(params)", "(flops)", "l2_norm", "nwot_inputs")
@@ -94,7 +94,6 @@ def _rest(group: Group) -> Group:
     return Group(group.name, kept, group.batch)
 
 
-# Baselines and discoveries come first, because a sweep may end early.
 GROUPS = (_FIRST, *(_rest(group) for plan in (EVOLVED_PLAN, PLAN) for group in plan.groups))
 
 

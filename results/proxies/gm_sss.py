@@ -1,8 +1,10 @@
-"""gm_sss: a zero-cost proxy exported by GreenMachine. A high score is good.
+"""gm_sss: a zero-cost proxy exported by GreenMachine. A low score is good.
 
-div(mean_layers(times_depth(previous_layer(previous_layer(previous_layer(smallest(weight)))))), mul(
-last_layer(signed_sqrt(shift(effective_rank(filter_correlation(weight)), 3.0))), sum_layers(
-effective_rank(filter_correlation(noise_weight_grad)))))
+mul(div(mean_layers(log1p_abs(times_depth(previous_layer(previous_layer(previous_layer(smallest(
+weight))))))), mul(last_layer(signed_sqrt(shift(effective_rank(filter_correlation(weight)), 5.0))),
+sum_layers(previous_layer(minimum(shift(effective_rank(filter_cosine(noise_weight_grad)), 8.0),
+shift(position_count(noise_input), -8.0)))))), square(mean_log_layers(times_depth(shift(
+effective_rank(filter_correlation(noise_weight_grad)), 10.0)))))
 """
 
 import copy
@@ -15,8 +17,8 @@ from threading import RLock
 import torch
 from torch import nn
 
-DIRECTION = 1
-SHAPE = (4, 3, 32, 32)
+DIRECTION = -1
+SHAPE = (8, 3, 32, 32)
 
 
 def correlation_of_rows(rows):
@@ -39,40 +41,60 @@ def eigenvalues(matrix):
     return values_2.masked_fill(failed[..., None], float("nan"))
 
 
+def effective_rank(spectrum):
+    sizes = spectrum.abs()
+    x = sizes.sum(dim=-1, keepdim=True)
+    share = sizes * torch.where(x == 0, 0.0, 1 / x)
+    return torch.special.entr(share).sum(dim=-1).exp() * share.sum(dim=-1).round()
+
+
 def formula(layers):
     each = []
     for noise in layers:
         weight = signal(noise, "weight")
         noise_weight_grad = signal(noise, "weight_grad")
-        sizes = eigenvalues(correlation_of_rows(weight.flatten(2))).abs()
-        x = sizes.sum(dim=-1, keepdim=True)
-        share = sizes * torch.where(x == 0, 0.0, 1 / x)
-        a = eigenvalues(correlation_of_rows(noise_weight_grad.flatten(2)))
-        sizes_2 = a.abs()
-        x_2 = sizes_2.sum(dim=-1, keepdim=True)
-        share_2 = sizes_2 * torch.where(x_2 == 0, 0.0, 1 / x_2)
-        part = torch.special.entr(share_2).sum(dim=-1).exp() * share_2.sum(dim=-1).round()
-        part_2 = torch.special.entr(share).sum(dim=-1).exp() * share.sum(dim=-1).round()
-        each.append((weight.amin(dim=tuple(range(1, weight.ndim))), part_2, part))
-    v, v_2, v_3 = (torch.cat(v).cpu().double()[None] for v in zip(*each, strict=True))
-    x_3 = torch.cat([v[..., :1], v[..., :-1]], dim=-1)
+        noise_input = signal(noise, "input")
+        rows = noise_weight_grad.flatten(2)
+        matrix = (rows @ rows.mT).div_(rows.shape[-1])
+        x = matrix.diagonal(dim1=-2, dim2=-1).abs().sqrt()
+        scale = torch.where(x == 0, 0.0, 1 / x)
+        a = eigenvalues(matrix * scale.unsqueeze(-1) * scale.unsqueeze(-2))
+        b = eigenvalues(correlation_of_rows(noise_weight_grad.flatten(2)))
+        part = effective_rank(eigenvalues(correlation_of_rows(weight.flatten(2))))
+        part_2 = float(noise_input.shape[3] * noise_input.shape[4])
+        part_3 = noise_input.new_full((noise_input.shape[0],), part_2)
+        part_4 = weight.amin(dim=tuple(range(1, weight.ndim)))
+        each.append((part_4, part, effective_rank(a), part_3, effective_rank(b)))
+    v, v_2, v_3, v_4, v_5 = (torch.cat(v).cpu().double()[None] for v in zip(*each, strict=True))
+    x_2 = torch.cat([v[..., :1], v[..., :-1]], dim=-1)
+    x_3 = torch.cat([x_2[..., :1], x_2[..., :-1]], dim=-1)
     x_4 = torch.cat([x_3[..., :1], x_3[..., :-1]], dim=-1)
-    x_5 = torch.cat([x_4[..., :1], x_4[..., :-1]], dim=-1)
-    n = x_5.shape[-1]
-    b = x_5 * (torch.arange(1, n + 1, dtype=x_5.dtype, device=x_5.device) / n)
-    x_6 = v_2 + 3.0
-    c = x_6.abs().sqrt_().mul_(torch.sign(x_6))[..., -1] * v_3.sum(dim=-1)
-    energy = (c * c).add_(1e-08**2)
-    return float(torch.div(c, energy, out=energy).mul_(b.mean(dim=-1)))
+    n = x_4.shape[-1]
+    c = x_4 * (torch.arange(1, n + 1, dtype=x_4.dtype, device=x_4.device) / n)
+    x_5 = v_2 + 5.0
+    x_6 = torch.minimum(v_3 + 8.0, v_4 + -8.0)
+    d = torch.cat([x_6[..., :1], x_6[..., :-1]], dim=-1).sum(dim=-1)
+    x_7 = x_5.abs().sqrt_().mul_(torch.sign(x_5))[..., -1] * d
+    energy = (x_7 * x_7).add_(1e-08**2)
+    e = torch.div(x_7, energy, out=energy).mul_(c.abs().log1p_().mean(dim=-1))
+    x_8 = v_5 + 10.0
+    n_2 = x_8.shape[-1]
+    f = x_8 * (torch.arange(1, n_2 + 1, dtype=x_8.dtype, device=x_8.device) / n_2)
+    x_9 = f.abs().clamp_min(1e-10).log().mean(dim=-1)
+    return float(e * (x_9 * x_9))
 
 
-def signal(layer, name):  # weights as (1, O, I, kh, kw)
+def signal(layer, name):  # weights as (1, O, I, kh, kw), maps as (1, B, C, H, W)
     module, x = layer["module"], layer[name.removesuffix("_grad")]
     x = x if name in layer else torch.zeros_like(x) if x.grad is None else x.grad
     x = (x.float() if x.dtype in (torch.half, torch.bfloat16) else x).detach()
-    if getattr(module, "transposed", False):
-        x = x.reshape(module.groups, -1, *x.shape[1:]).transpose(1, 2).flatten(0, 1)
-    return x.reshape(1, *x.shape[:2], -1, x.shape[-1] if x.dim() > 3 else 1).contiguous()
+    if name.startswith("weight"):
+        if getattr(module, "transposed", False):
+            x = x.reshape(module.groups, -1, *x.shape[1:]).transpose(1, 2).flatten(0, 1)
+        return x.reshape(1, *x.shape[:2], -1, x.shape[-1] if x.dim() > 3 else 1).contiguous()
+    x = x if isinstance(module, nn.Linear) else x.movedim(1, -1)
+    width = x.shape[-2] if x.dim() > 3 and not isinstance(module, nn.Linear) else 1
+    return x.contiguous().reshape(1, len(x), -1, width, x.shape[-1]).permute(0, 1, 4, 2, 3)
 
 
 def picked(returned, output):  # the output among what a network returned
@@ -118,8 +140,12 @@ def score(model, images=None, labels=None, *, shape=None, seed=0, output=None):
             weight, same = module.weight, weights.setdefault(module, module.weight)
             if weight is not same or not returned.requires_grad:
                 raise ValueError(f"{type(module).__name__}: use the exact export for it")
+            given = args[0] if args else next(iter(kwargs.values()))
+            if len(given) != len(images) or given.dim() < weight.dim():
+                raise ValueError(f"a layer got {tuple(given.shape)}: the images come first")
             weight.retain_grad()  # it may be computed from other parameters
-            fired.append({"module": module, "weight": weight})
+            layer = {"module": module, "given": given.shape, "weight": weight}
+            fired.append(layer | {"input": given})
 
         for m in net.modules():  # a function in the place of forward may hide layers
             if type(vars(m).get("forward")) is type(hook) or ".quantized" in str(type(m)):
@@ -136,6 +162,10 @@ def score(model, images=None, labels=None, *, shape=None, seed=0, output=None):
             numpy.random.seed(seed % 2**32)
         with nn.utils.parametrize.cached():
             returned = net(images.clone(memory_format=layouts[images.dim() == 4]))
+            if any(len(images) in layer["given"][1:-1] for layer in fired):
+                count, images = len(fired), torch.cat([images, images[:1]]).detach()
+                net(images)  # one image more tells which side is theirs
+                images, fired[count:] = images[:-1], []
             layers = list(fired)  # checkpoints fire again
             torch.autograd.backward(picked(returned, output).sum())
         seen = {id(p) for layer in fired for p in layer["module"].parameters()}

@@ -1,0 +1,146 @@
+"""gm_sss_third: a zero-cost proxy exported by GreenMachine. A high score is good.
+
+div(mean_layers(times_depth(previous_layer(previous_layer(previous_layer(smallest(weight)))))), mul(
+last_layer(signed_sqrt(shift(effective_rank(filter_correlation(weight)), 3.0))), sum_layers(
+effective_rank(filter_correlation(noise_weight_grad)))))
+"""
+
+import copy
+import random
+import sys
+import warnings
+from contextlib import ExitStack
+from threading import RLock
+
+import torch
+from torch import nn
+
+DIRECTION = 1
+SHAPE = (4, 3, 32, 32)
+
+
+def correlation_of_rows(rows):
+    mean = rows.mean(dim=-1, keepdim=True)
+    rows_2 = rows - mean
+    products = (rows_2 @ rows_2.mT).div_(rows_2.shape[-1])
+    std = products.diagonal(dim1=-2, dim2=-1).sqrt()
+    x = torch.where(std <= 1e-06 * mean.squeeze(-1).abs(), 0.0, std)
+    scale = torch.where(x == 0, 0.0, 1 / x)
+    return products * scale.unsqueeze(-1) * scale.unsqueeze(-2)
+
+
+def eigenvalues(matrix):
+    exact = matrix.double()
+    exact_2 = (exact + exact.mT) / 2
+    failed = ~torch.isfinite(exact_2).flatten(-2).all(dim=-1)
+    values = torch.linalg.eigvalsh(exact_2.masked_fill(failed[..., None, None], 0.0))
+    sizes = values.abs()
+    values_2 = values.masked_fill(sizes < 1e-06 * sizes.amax(dim=-1, keepdim=True), 0.0)
+    return values_2.masked_fill(failed[..., None], float("nan"))
+
+
+def formula(layers):
+    each = []
+    for noise in layers:
+        weight = signal(noise, "weight")
+        noise_weight_grad = signal(noise, "weight_grad")
+        sizes = eigenvalues(correlation_of_rows(weight.flatten(2))).abs()
+        x = sizes.sum(dim=-1, keepdim=True)
+        share = sizes * torch.where(x == 0, 0.0, 1 / x)
+        a = eigenvalues(correlation_of_rows(noise_weight_grad.flatten(2)))
+        sizes_2 = a.abs()
+        x_2 = sizes_2.sum(dim=-1, keepdim=True)
+        share_2 = sizes_2 * torch.where(x_2 == 0, 0.0, 1 / x_2)
+        part = torch.special.entr(share_2).sum(dim=-1).exp() * share_2.sum(dim=-1).round()
+        part_2 = torch.special.entr(share).sum(dim=-1).exp() * share.sum(dim=-1).round()
+        each.append((weight.amin(dim=tuple(range(1, weight.ndim))), part_2, part))
+    v, v_2, v_3 = (torch.cat(v).cpu().double()[None] for v in zip(*each, strict=True))
+    x_3 = torch.cat([v[..., :1], v[..., :-1]], dim=-1)
+    x_4 = torch.cat([x_3[..., :1], x_3[..., :-1]], dim=-1)
+    x_5 = torch.cat([x_4[..., :1], x_4[..., :-1]], dim=-1)
+    n = x_5.shape[-1]
+    b = x_5 * (torch.arange(1, n + 1, dtype=x_5.dtype, device=x_5.device) / n)
+    x_6 = v_2 + 3.0
+    c = x_6.abs().sqrt_().mul_(torch.sign(x_6))[..., -1] * v_3.sum(dim=-1)
+    energy = (c * c).add_(1e-08**2)
+    return float(torch.div(c, energy, out=energy).mul_(b.mean(dim=-1)))
+
+
+def signal(layer, name):  # weights as (1, O, I, kh, kw)
+    module, x = layer["module"], layer[name.removesuffix("_grad")]
+    x = x if name in layer else torch.zeros_like(x) if x.grad is None else x.grad
+    x = (x.float() if x.dtype in (torch.half, torch.bfloat16) else x).detach()
+    if getattr(module, "transposed", False):
+        x = x.reshape(module.groups, -1, *x.shape[1:]).transpose(1, 2).flatten(0, 1)
+    return x.reshape(1, *x.shape[:2], -1, x.shape[-1] if x.dim() > 3 else 1).contiguous()
+
+
+def picked(returned, output):  # the output among what a network returned
+    parts = dict(enumerate(returned)) if isinstance(returned, (list, tuple)) else returned
+    parts = parts if isinstance(parts, dict) else getattr(parts, "__dict__", {})
+    tensors = [x for x in (returned, *parts.values()) if isinstance(x, torch.Tensor)]
+    only = parts.get("logits", tensors[0] if len(tensors) == 1 else None)
+    only = getattr(returned, "logits", only) if output is None else parts.get(output)
+    found = output(returned) if callable(output) else only
+    if not isinstance(found, torch.Tensor):
+        raise ValueError("say which part of what the network returns counts: output=0")
+    return found
+
+
+def score(model, images=None, labels=None, *, shape=None, seed=0, output=None):
+    """Return the score (images give the noise its shape); output picks one of several outputs."""
+    shape = tuple(shape or SHAPE) if images is None else tuple(torch.as_tensor(images).shape)
+    like = next((p for p in model.parameters() if p.is_floating_point()), torch.zeros(()))
+    lock = vars(torch.random).setdefault("_untrained_network_lock", RLock())
+    with lock, torch.inference_mode(False), torch.device("cpu"), ExitStack() as stack:
+        stack.enter_context(torch.autocast(like.device.type, enabled=False))
+        stack.enter_context(torch.random.fork_rng([like.device] if like.is_cuda else []))
+        stack.callback(random.setstate, random.getstate())
+        if numpy := sys.modules.get("numpy"):  # who has not imported it does not draw from it
+            stack.callback(numpy.random.set_state, numpy.random.get_state())
+        stack.enter_context(nn.attention.sdpa_kernel(nn.attention.SDPBackend.MATH))
+        stack.callback(torch.set_num_threads, torch.get_num_threads())
+        stack.callback(torch.set_default_dtype, torch.get_default_dtype())
+        torch.set_num_threads(1)
+        torch.set_default_dtype(torch.float32)
+        backends = (torch.backends.mkldnn, torch.backends.cudnn, torch.backends.cuda)
+        for part in [getattr(b, n, None) for b in backends for n in ("conv", "matmul", "rnn")]:
+            if hasattr(part, "fp32_precision"):
+                stack.callback(setattr, part, "fp32_precision", part.fp32_precision)
+                part.fp32_precision = "ieee"
+        images = torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(like)
+        kept = [value for module in model.modules() for value in vars(module).values()]
+        memo = {id(t): t.detach().clone() for t in kept if isinstance(t, torch.Tensor)}
+        net = copy.deepcopy(getattr(model, "_orig_mod", model), memo).train()
+        fired, weights = [], {}
+
+        def hook(module, args, kwargs, returned):
+            weight, same = module.weight, weights.setdefault(module, module.weight)
+            if weight is not same or not returned.requires_grad:
+                raise ValueError(f"{type(module).__name__}: use the exact export for it")
+            weight.retain_grad()  # it may be computed from other parameters
+            fired.append({"module": module, "weight": weight})
+
+        for m in net.modules():  # a function in the place of forward may hide layers
+            if type(vars(m).get("forward")) is type(hook) or ".quantized" in str(type(m)):
+                raise ValueError(f"{type(m).__name__}: use the exact export for it")
+            if isinstance(m, (nn.modules.conv._ConvNd, nn.Linear)):
+                m.register_forward_hook(hook, with_kwargs=True)
+        layouts = {True: torch.channels_last, False: torch.contiguous_format}
+        for p in net.parameters():
+            p.data = p.data.contiguous(memory_format=layouts[p.dim() == 4])
+            p.requires_grad_(p.is_floating_point())
+        torch.manual_seed(seed)
+        random.seed(seed)
+        if numpy:
+            numpy.random.seed(seed % 2**32)
+        with nn.utils.parametrize.cached():
+            returned = net(images.clone(memory_format=layouts[images.dim() == 4]))
+            layers = list(fired)  # checkpoints fire again
+            torch.autograd.backward(picked(returned, output).sum())
+        seen = {id(p) for layer in fired for p in layer["module"].parameters()}
+        others = [(n, p) for n, p in net.named_parameters() if id(p) not in seen]
+        if left := [n for n, p in others if p.squeeze().dim() > 1]:
+            warnings.warn(f"the score leaves out {left[0]}, {len(left)} in all", stacklevel=2)
+        value = formula(layers)
+    return value if all(p.detach().isfinite().all() for p in model.parameters()) else float("nan")
