@@ -64,7 +64,7 @@ def parts(expression: Expression) -> Iterator[Expression]:
 def bank_of(known: dict[str, Any]) -> Bank | None:
     """Return the bank of an exported run, or None if it had none."""
     path = known["config"]["bank"]
-    return None if path is None else Bank(Path(path))
+    return Bank(Path(path)) if path else None
 
 
 def measure(
