@@ -11,14 +11,17 @@ data sets; the test sample is not used. The next step starts from the shortest e
 Each step is printed: size, mean τ-b, τ-b by task, expression. With ``--out`` the last expression is
 exported, with its τ-b on every sample of the run, including the test sample. The key
 ``shortened_from`` of the .json has the expression that the run found. With ``--to`` there is no
-search: the given expression was shortened by hand.
+search: the given expression was shortened by hand. A run on a bank that is elsewhere now needs
+``--bank``.
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
+import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +32,10 @@ from experiments.evolved_samples import run_networks
 from greenmachine.bank import Bank
 from greenmachine.benchmarks import load_benchmark
 from greenmachine.config import RunConfig
+from greenmachine.errors import GreenMachineError, RunError, one_line
 from greenmachine.evaluation import capture_spec, score_networks
 from greenmachine.evolution.tasks import by_sample, draw_task_sets, fitted
-from greenmachine.export.run_export import write_discovery
+from greenmachine.export.run_export import check_place, write_discovery
 from greenmachine.files import read_json
 from greenmachine.fitness import directed_tau, tau_row
 from greenmachine.language import Expression, parse
@@ -61,58 +65,92 @@ def parts(expression: Expression) -> Iterator[Expression]:
         yield from parts(argument)
 
 
-def bank_of(known: dict[str, Any]) -> Bank | None:
-    """Return the bank of an exported run, or None if it had none."""
-    path = known["config"]["bank"]
-    return Bank(Path(path)) if path else None
+@dataclass(frozen=True)
+class Exported:
+    """A proxy of a run.
+
+    Attributes:
+        known: the JSON that ``greenmachine export`` wrote.
+        config: settings of the run.
+        bank: its bank, if it had one.
+        workers: processes that score.
+    """
+
+    known: dict[str, Any]
+    config: RunConfig
+    bank: Bank | None
+    workers: int
+
+    @classmethod
+    def read(cls, path: Path, bank: Path | None = None, workers: int = -1) -> Exported:
+        """Read the JSON.
+
+        Args:
+            path: the JSON.
+            bank: place of the bank, if it is not that of the run.
+            workers: processes.
+
+        Raises:
+            RunError: it is another file, or the bank is not there.
+        """
+        try:
+            known = read_json(path)
+            config = RunConfig.model_validate(known["config"])
+            if known["direction"] not in (1, -1) or not known["tau"] or not known["manifest"]:
+                raise ValueError("a part is missing")
+            parse(known["expression"])
+        except (OSError, ValueError, KeyError, TypeError, GreenMachineError) as error:
+            raise RunError(
+                f"{path} cannot be read as the .json of `greenmachine export` ({one_line(error)})"
+            ) from None
+        place = bank or (Path(config.bank) if config.bank else None)
+        return cls(known, config, Bank(place) if place else None, workers)
 
 
-def measure(
-    texts: list[str], known: dict[str, Any], chosen: Networks, workers: int
-) -> dict[str, pd.DataFrame]:
+def measure(texts: list[str], of: Exported, chosen: Networks) -> dict[str, pd.DataFrame]:
     """Return by benchmark/data set each text's scores (columns) on ``chosen``, and ``accuracy``.
 
     Args:
         texts: expressions.
-        known: the JSON that ``greenmachine export`` wrote.
+        of: the run.
         chosen: networks by benchmark.
-        workers: processes.
     """
-    config, bank = known["config"], bank_of(known)
-    datasets = RunConfig.model_validate(config).datasets
+    config = of.config
     found = {}
     for name, indices in chosen.items():
         benchmark = load_benchmark(name)
-        for dataset in (d for d in datasets if d in benchmark.datasets):
+        for dataset in (d for d in config.datasets if d in benchmark.datasets):
             spec = capture_spec(
                 name,
                 dataset,
                 [parse(text) for text in texts],
-                batch=config["capture"]["batch"],
-                seed=config["seed"] if bank is None else bank.facts.seed,
-                options=config["capture"]["options"],
+                batch=config.capture.batch,
+                seed=config.seed if of.bank is None else of.bank.facts.seed,
+                options=config.capture.options,
             )
-            scores = score_networks({text: text for text in texts}, spec, indices, workers=workers)
+            scores = score_networks(
+                {text: text for text in texts}, spec, indices, workers=of.workers
+            )
             accuracy = benchmark.accuracy(dataset)[indices]
             found[f"{name}/{dataset}"] = scores[texts].assign(accuracy=accuracy)
     return found
 
 
-def shortest(known: dict[str, Any], loss: float, workers: int) -> Expression:
+def shortest(of: Exported, loss: float) -> Expression:
     """Return the last step of the search, and print every step."""
-    best = parse(known["expression"])
+    best = parse(of.known["expression"])
     least = None
     while True:
         texts = list(dict.fromkeys([best.text, *(parse(text).text for text in shorter(best))]))
-        found = measure(texts, known, run_networks(known), workers)
+        found = measure(texts, of, run_networks(of.known))
         tau = pd.DataFrame(
             {
                 task: directed_tau(
-                    of[texts].to_numpy(dtype=np.float64).T,
-                    of["accuracy"].to_numpy(),
-                    known["direction"],
+                    frame[texts].to_numpy(dtype=np.float64).T,
+                    frame["accuracy"].to_numpy(),
+                    of.known["direction"],
                 )
-                for task, of in found.items()
+                for task, frame in found.items()
             },
             index=texts,
         )
@@ -126,26 +164,27 @@ def shortest(known: dict[str, Any], loss: float, workers: int) -> Expression:
         best = parse(good[0][2])
 
 
-def judged(best: Expression, known: dict[str, Any], workers: int) -> dict[str, Any]:
-    """Return ``known`` for a shorter expression, with its tau in place of the champion's.
+def judged(best: Expression, of: Exported) -> dict[str, Any]:
+    """Return the JSON of a shorter expression, with its tau in place of the champion's.
 
     Raises:
-        SystemExit: this version draws other samples than the run did.
+        RunError: this version draws other samples than the run did.
     """
+    known, config = of.known, of.config
     tau = copy.deepcopy(known["tau"])
-    config = RunConfig.model_validate(known["config"])
-    bank = bank_of(known)
-    task_sets = draw_task_sets(*fitted(config, bank), bank)
+    task_sets = draw_task_sets(*fitted(config, of.bank), of.bank)
     drawn = by_sample(task_sets, lambda name, indices: indices.tolist())
     kept = known["manifest"]["samples"]
     if any(drawn[name] != kept[name] for name in ("train", "validation")):
-        raise SystemExit(f"other samples are drawn now than at commit {known['manifest']['git']}")
+        raise RunError(
+            f"other samples are drawn now than at commit {known['manifest']['git']}: use that one"
+        )
     for sample, networks in drawn.items():
-        found = measure([best.text], known, networks, workers)
+        found = measure([best.text], of, networks)
         for task_set in task_sets:
             for dataset, task in task_set.tasks.items():
-                of = found[f"{task_set.benchmark.name}/{dataset}"]
-                scores, accuracy = of[best.text].to_numpy(), of["accuracy"].to_numpy()
+                frame = found[f"{task_set.benchmark.name}/{dataset}"]
+                scores, accuracy = frame[best.text].to_numpy(), frame["accuracy"].to_numpy()
                 value = config.objective.value(scores, accuracy, known["direction"])
                 row = {"objective": value, **tau_row(scores, accuracy, known["direction"])}
                 tau[sample][task]["champion"] = row
@@ -158,22 +197,31 @@ def judged(best: Expression, known: dict[str, Any], workers: int) -> dict[str, A
     }
 
 
-def main() -> None:
+def main(words: list[str] | None = None) -> int:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("known", type=Path, help="JSON that `greenmachine export` wrote")
     parser.add_argument("--loss", type=float, default=0.002, help="of the mean tau")
-    parser.add_argument("--to", type=parse, help="shorter expression, instead of a search")
+    parser.add_argument("--to", help="shorter expression, instead of a search")
     parser.add_argument("--out", type=Path, help="Python file; a .json goes beside it")
+    parser.add_argument("--bank", type=Path, help="place of the bank [default: that of the run]")
     parser.add_argument("--workers", type=int, default=-1)
-    args = parser.parse_args()
-    known = read_json(args.known)
-    best = args.to or shortest(known, args.loss, args.workers)
-    if args.out is not None:
-        shortened = judged(best, known, args.workers)
-        write_discovery(args.out, {**shortened, "name": args.out.stem})
-        for task, rows in shortened["tau"]["test"].items():
-            print(f"test {task} {rows['champion']['tau']:.4f}")
+    args = parser.parse_args(words)
+    try:
+        of = Exported.read(args.known, args.bank, args.workers)
+        if args.out is not None:
+            check_place(args.out)
+        best = shortest(of, args.loss) if args.to is None else parse(args.to)
+        if args.out is not None:
+            shortened = judged(best, of)
+            write_discovery(args.out, {**shortened, "name": args.out.stem})
+            for task, rows in shortened["tau"]["test"].items():
+                print(f"test {task} {rows['champion']['tau']:.4f}")
+    except (GreenMachineError, OSError) as error:
+        print(f"simplify: {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

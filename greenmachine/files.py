@@ -4,8 +4,8 @@
   reader sees the old file or the new one, even after a power failure.
 - **Sealed.** A sealed JSON file contains the SHA-256 of its own content under ``sha256``, so that a
   reader detects a changed bit. It is not a signature: an edit with a new checksum is accepted.
-- **Locked.** A folder in which a command works contains ``.greenmachine.lock``, which also marks it
-  as a folder of this project. Folders with other files are rejected.
+- **Locked.** A folder in which a command works contains ``.greenmachine.lock``. The text of this
+  file says what kind of folder it is. Folders of another kind or with other files are rejected.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from enum import Enum
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -25,11 +26,13 @@ from greenmachine.errors import DamagedError, RunError, one_line
 
 __all__ = [
     "LOCK",
+    "FolderKind",
     "Held",
     "alone_in",
     "read_json",
     "read_sealed",
     "refuse_foreign",
+    "refuse_other_folder",
     "remove_leftovers",
     "replace_file",
     "sha256",
@@ -40,6 +43,41 @@ __all__ = [
 
 LOCK = ".greenmachine.lock"
 """File in a locked folder, which stays there and marks it as a folder of this project."""
+
+
+class FolderKind(Enum):
+    """What a folder contains: its name in messages, and a sealed file that it always has.
+
+    A run also has a ``result.json``, so a search for networks is recognised last.
+    """
+
+    RUN = "a run", "config.json"
+    SEEDS = "runs with several seeds", "summary.json"
+    BANK = "a bank", "bank.json"
+    PARTS = "parts of a sweep", "identity.json"
+    SEARCH = "a search for networks", "result.json"
+
+    @property
+    def text(self) -> str:
+        """Its name in messages."""
+        return self.value[0]
+
+    @property
+    def mark(self) -> str:
+        """Name of the sealed file."""
+        return self.value[1]
+
+    @classmethod
+    def of(cls, folder: Path) -> FolderKind | None:
+        """Return the kind of a folder: by its lock file, or by a sealed file if a copy has none."""
+        try:
+            told = (folder / LOCK).read_text(encoding="ascii").strip()
+        except (OSError, ValueError):
+            told = ""
+        named = (kind for kind in cls if kind.name.lower() == told)
+        marked = (kind for kind in cls if _is_sealed(folder / kind.mark))
+        return next(named, None) or next(marked, None)
+
 
 SEAL = "sha256"
 """Key of the checksum in a sealed JSON file."""
@@ -200,23 +238,45 @@ class Held:
         return os.path.samestat(here, os.fstat(self._file.fileno()))
 
 
+def refuse_other_folder(folder: Path, kind: FolderKind) -> None:
+    """Refuse a folder that can not be one of this kind.
+
+    Args:
+        folder: missing, empty, or of this kind.
+        kind: what it should contain.
+
+    Raises:
+        RunError: it is a file, of another kind, or contains files that are not this project's.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise RunError(f"{folder} is a file: give a folder")
+    there = FolderKind.of(folder)
+    if there not in (None, kind):
+        raise RunError(
+            f"{folder} contains {there.text}, not {kind.text}: choose a new or an empty folder"
+        )
+    if there is None and folder.exists() and not (folder / LOCK).exists() and any(folder.iterdir()):
+        raise RunError(
+            f"{folder} is not empty, and contains other files than {kind.text}: choose a new or an "
+            "empty folder"
+        )
+
+
 @contextmanager
-def alone_in(folder: Path, mark: str, what: str) -> Iterator[Held]:
+def alone_in(folder: Path, kind: FolderKind) -> Iterator[Held]:
     """Create ``folder`` and lock it inside the block, so that no other command works in it.
 
     The system releases the lock when the process ends, for whatever reason.
 
     Args:
-        folder: missing, empty, or a folder of this project, with a lock file or with ``mark``.
-        mark: name of a sealed file in such a folder; a copy may be without the lock file.
-        what: name for the content of such a folder in messages, such as ``run``.
+        folder: missing, empty, or of this kind.
+        kind: what it contains.
 
     Raises:
-        RunError: another process has locked it, or it contains other files; or it was removed while
-            this process worked in it.
+        RunError: another process has locked it, it is of another kind or contains other files; or
+            it was removed while this process worked in it.
     """
-    if folder.exists() and not folder.is_dir():
-        raise RunError(f"{folder} is a file: give a folder, or another --out")
+    refuse_other_folder(folder, kind)
     try:
         str(folder).encode()
         folder.mkdir(parents=True, exist_ok=True)
@@ -224,19 +284,17 @@ def alone_in(folder: Path, mark: str, what: str) -> Iterator[Held]:
         raise RunError(
             f"{folder} cannot be created ({one_line(error)}): choose another --out"
         ) from None
-    lock = folder / LOCK
-    if not lock.exists() and any(folder.iterdir()) and not _is_sealed(folder / mark):
-        raise RunError(
-            f"{folder} is not empty and not a {what} of greenmachine: choose a new or an empty "
-            "folder with --out"
-        )
-    with lock.open("ab") as file:
+    with (folder / LOCK).open("ab") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise RunError(
                 f"another command is working in {folder}: wait for it, or choose another --out"
             ) from None
+        refuse_other_folder(folder, kind)  # again: another command may have used it until now
+        if not file.tell():
+            file.write(kind.name.lower().encode())
+            file.flush()
         held = Held(folder, file)
         try:
             yield held

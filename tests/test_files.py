@@ -14,6 +14,8 @@ import pytest
 
 from greenmachine.errors import DamagedError, RunError
 from greenmachine.files import (
+    LOCK,
+    FolderKind,
     Held,
     alone_in,
     read_json,
@@ -74,7 +76,7 @@ def test_sha256_is_that_of_the_content(tmp_path: Path) -> None:
 
 
 def held(folder: Path) -> AbstractContextManager[Held]:
-    return alone_in(folder, "config.json", "run")
+    return alone_in(folder, FolderKind.RUN)
 
 
 def test_one_command_at_a_time_works_in_a_folder(tmp_path: Path) -> None:
@@ -101,6 +103,32 @@ def test_copy_of_our_folder_is_taken_without_its_lock(tmp_path: Path) -> None:
     write_sealed(tmp_path / "config.json", {"seeds": []})
     with held(tmp_path):
         pass
+
+
+@pytest.mark.parametrize("locked", [True, False], ids=["with its lock", "a copy without"])
+@pytest.mark.parametrize("own", FolderKind)
+def test_folder_of_another_kind_is_refused(own: FolderKind, locked: bool, tmp_path: Path) -> None:
+    with alone_in(tmp_path, own):
+        write_sealed(tmp_path / own.mark, {})
+        # A run has a result, as a search has.
+        write_sealed(tmp_path / "result.json", {})
+    if not locked:
+        (tmp_path / LOCK).unlink()
+    with alone_in(tmp_path, own):
+        pass
+    for other in FolderKind:
+        if other is not own:
+            with pytest.raises(RunError, match=own.text), alone_in(tmp_path, other):
+                pytest.fail("it was taken")
+    assert FolderKind.of(tmp_path) is own
+
+
+def test_empty_lock_of_an_earlier_version_says_nothing(tmp_path: Path) -> None:
+    (tmp_path / LOCK).touch()
+    assert FolderKind.of(tmp_path) is None
+    with alone_in(tmp_path, FolderKind.BANK):
+        pass
+    assert FolderKind.of(tmp_path) is FolderKind.BANK
 
 
 @pytest.mark.parametrize("how", ["removed", "replaced", "renamed"])

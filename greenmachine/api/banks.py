@@ -18,13 +18,13 @@ from greenmachine.bank import (
     capture_spec,
     leaves_of,
     readable,
-    refuse_other_folder,
 )
 from greenmachine.benchmarks import Benchmark, load_benchmark, refuse_unnamed_code
 from greenmachine.config import LanguageConfig, split_task
 from greenmachine.errors import ConfigError
 from greenmachine.evolution import RunFolder
 from greenmachine.evolution.operators import half_and_half, owned_random
+from greenmachine.files import FolderKind, refuse_other_folder
 from greenmachine.language import TYPED, Expression, parse
 from greenmachine.language.grammar import Grammar
 from greenmachine.neutral import neutral
@@ -71,7 +71,8 @@ def build_bank(
         networks: number of networks of each benchmark, drawn at random. As long as there are any,
             each computes another function, because a run draws its samples by functions. If the
             number is larger than that in the bank, the missing networks are added. None takes the
-            networks in the bank; for a new benchmark 1000, or all if it has fewer.
+            networks in the bank, for a new data set those of another data set of the benchmark; for
+            a new benchmark 1000, or all if it has fewer.
         expressions: sources of expressions. ``"zoo"`` means all named proxies. ``"random:300"``
             means 300 random expressions of at most six nodes, and ``"random:300:7"`` the same with
             seed 7. The folder of a run means its hall of fame and its last population. A named
@@ -99,7 +100,8 @@ def build_bank(
         DataError: a benchmark is missing, or has changed since the bank was built.
     """
     folder = Path(path)
-    refuse_other_folder(folder)  # first, because drawing random expressions takes a while
+    # First, because drawing random expressions takes a while.
+    refuse_other_folder(folder, FolderKind.BANK)
     known = Bank(folder) if (folder / DESCRIPTION).exists() else None
     named = [on] if isinstance(on, str) else list(on)
     facts = BankFacts(
@@ -156,13 +158,10 @@ def _families(
         given = {k: v for k, v in (options or {}).items() if k in own or k not in there}
         benchmark.settings(given)
         held = known.family(benchmark.name, dataset) if known else None
-        in_bank = known.facts.families if known else []
-        if held and networks is None:
-            indices = held.indices
+        kept = _kept(benchmark.name, held, known)
+        if networks is None and kept:
+            indices = held.indices if held else kept
         else:
-            # The same networks for every data set of a benchmark, because a run may read several.
-            of_benchmark = (f.indices for f in in_bank if f.benchmark == benchmark.name)
-            kept = held.indices if held else next(of_benchmark, [])
             indices = [*kept, *_others(benchmark, kept, seed)][: networks or NETWORKS]
         families.append(
             Family(
@@ -176,6 +175,18 @@ def _families(
     if options and not families:
         raise ConfigError("options belong to the networks that are added: name them with --on")
     return families
+
+
+def _kept(benchmark: str, held: Family | None, known: Bank | None) -> list[int]:
+    """Return the networks of the bank with which a data set of a benchmark begins.
+
+    A run may read several data sets of a benchmark, and uses the networks that all of them have. So
+    a data set continues the longest list in the bank that begins with its own networks.
+    """
+    own = [] if held is None else list(held.indices)
+    families = known.facts.families if known else []
+    lists = [list(family.indices) for family in families if family.benchmark == benchmark]
+    return max((each for each in lists if each[: len(own)] == own), key=len, default=own)
 
 
 def _others(benchmark: Benchmark, kept: Sequence[int], seed: int) -> list[int]:

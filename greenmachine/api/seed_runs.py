@@ -25,7 +25,14 @@ from greenmachine.errors import RunError
 from greenmachine.evaluation import check_seeds
 from greenmachine.evaluation.seeds import deviation
 from greenmachine.evolution import RunFolder
-from greenmachine.files import alone_in, read_sealed, remove_leftovers, write_sealed, write_text
+from greenmachine.files import (
+    FolderKind,
+    alone_in,
+    read_sealed,
+    remove_leftovers,
+    write_sealed,
+    write_text,
+)
 
 __all__ = [
     "SUMMARY",
@@ -36,7 +43,7 @@ __all__ = [
     "tau_text",
 ]
 
-SUMMARY = "summary.json"
+SUMMARY = FolderKind.SEEDS.mark
 """Name of the file with the results of all runs of a folder."""
 
 _SAMPLES = ("train", "validation", "test")
@@ -193,7 +200,7 @@ def evolve_seeds(
     searches = {
         path / f"seed-{seed}": _with_seed(search, seed) for seed in range(first, first + number)
     }
-    with alone_in(path, SUMMARY, "runs with several seeds") as held:
+    with alone_in(path, FolderKind.SEEDS) as held:
         remove_leftovers(path)
         # Check all folders before the first run begins: any of them may contain another run.
         for place, each in searches.items():

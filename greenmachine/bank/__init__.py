@@ -1,7 +1,7 @@
 """A bank: the boundary values of many expressions on many networks, stored on disk."""
 
 from greenmachine.bank.bank import DESCRIPTION, Bank, BankFacts, Family, Vectors
-from greenmachine.bank.build import build, capture_spec, refuse_other_folder
+from greenmachine.bank.build import build, capture_spec
 from greenmachine.bank.evaluator import BankEvaluator
 from greenmachine.bank.leaves import Sieve, leaves_of, readable
 
@@ -17,5 +17,4 @@ __all__ = [
     "capture_spec",
     "leaves_of",
     "readable",
-    "refuse_other_folder",
 ]

@@ -28,7 +28,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from greenmachine.benchmarks import Benchmark, short_name
 from greenmachine.errors import DamagedError, DataError, ExpressionError, RunError, one_line
-from greenmachine.files import read_sealed, sha256
+from greenmachine.files import FolderKind, read_sealed, sha256
 from greenmachine.language import Expression, parse
 from greenmachine.parts import validation_message
 from greenmachine.plugins import require_plugins
@@ -36,7 +36,7 @@ from greenmachine.primitives.registry import LAYER_SCALAR
 
 __all__ = ["DESCRIPTION", "FORMAT", "Bank", "BankFacts", "Family", "PartFacts", "Vectors"]
 
-DESCRIPTION = "bank.json"
+DESCRIPTION = FolderKind.BANK.mark
 FORMAT: Final = 1
 """Version of the file format; files of another version are rejected."""
 

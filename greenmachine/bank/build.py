@@ -32,7 +32,7 @@ from greenmachine.bank.bank import (
 from greenmachine.bank.leaves import evaluate_leaves
 from greenmachine.benchmarks.packed import PackedBenchmark
 from greenmachine.errors import DamagedError, RunError
-from greenmachine.files import LOCK, alone_in, remove_leftovers, replace_file, write_sealed
+from greenmachine.files import FolderKind, alone_in, remove_leftovers, replace_file, write_sealed
 from greenmachine.language import Expression, parse, terminals_of
 from greenmachine.neutral import neutral
 from greenmachine.primitives.registry import LAYER_SCALAR
@@ -40,7 +40,7 @@ from greenmachine.signals import CaptureSpec
 from greenmachine.signals.network_capture import cached_benchmark, capture_shard, packed_benchmark
 from greenmachine.workers import count_workers, run_tasks
 
-__all__ = ["build", "capture_spec", "promised_bytes", "refuse_other_folder"]
+__all__ = ["build", "capture_spec", "promised_bytes"]
 
 _NETWORKS = 4  # per shard; their tensors are in a worker's memory together
 _PROBED = 3  # networks that are measured before a build, to estimate size and time
@@ -96,8 +96,7 @@ def build(
             or a worker died repeatedly.
         DataError: a benchmark is missing, or has changed since the bank was built.
     """
-    refuse_other_folder(path)
-    with alone_in(path, DESCRIPTION, "bank") as held:
+    with alone_in(path, FolderKind.BANK) as held:
         facts = _declared(path, facts, families, leaves)
         held.check()
         remove_leftovers(path)
@@ -124,21 +123,6 @@ def promised_bytes(families: Sequence[tuple[int, float]], leaves: Sequence[Expre
     layers = sum(leaf.kind == LAYER_SCALAR for leaf in leaves)
     each = (n * (depth * layers + len(leaves) - layers) for n, depth in families)
     return round(8 * sum(each))
-
-
-def refuse_other_folder(path: Path) -> None:
-    """Check that ``path`` can become, or is, the folder of a bank.
-
-    Raises:
-        RunError: ``path`` is a file, a run, or a folder with other files.
-    """
-    if path.is_file():
-        raise RunError(f"{path} is a file: give the folder of a bank, or a new one")
-    ours = any((path / name).exists() for name in (DESCRIPTION, LOCK))
-    if path.is_dir() and not ours and any(path.iterdir()):
-        raise RunError(f"{path} is not empty and not a bank: give a new or an empty folder")
-    if (path / "config.json").exists():
-        raise RunError(f"{path} is a run: give a new or an empty folder for the bank")
 
 
 def _declared(

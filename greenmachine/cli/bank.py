@@ -46,7 +46,9 @@ def build(
     ] = None,
     networks: Annotated[
         int | None,
-        typer.Option(min=1, help="number of random networks of each [default: 1000]"),
+        typer.Option(
+            min=1, help="number of random networks of each [default: those in the bank, or 1000]"
+        ),
     ] = None,
     expressions: Annotated[
         list[str] | None,

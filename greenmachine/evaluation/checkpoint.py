@@ -22,6 +22,7 @@ import pandas as pd
 from greenmachine.errors import DamagedError, RunError
 from greenmachine.files import (
     LOCK,
+    FolderKind,
     Held,
     read_sealed,
     remove_leftovers,
@@ -32,7 +33,7 @@ from greenmachine.files import (
 
 __all__ = ["IDENTITY", "PART_NETWORKS", "PART_SECONDS", "PLACE", "Parts", "Row"]
 
-IDENTITY = "identity.json"
+IDENTITY = FolderKind.PARTS.mark
 """Name of the sealed file that identifies the sweep."""
 
 PART_NETWORKS = 256

@@ -13,9 +13,15 @@ from pathlib import Path
 import pandas as pd
 
 from greenmachine.errors import RunError
-from greenmachine.evaluation.checkpoint import IDENTITY, PLACE, Parts
+from greenmachine.evaluation.checkpoint import PLACE, Parts
 from greenmachine.evaluation.sweep import Sweep
-from greenmachine.files import alone_in, refuse_foreign, remove_leftovers, replace_file
+from greenmachine.files import (
+    FolderKind,
+    alone_in,
+    refuse_foreign,
+    remove_leftovers,
+    replace_file,
+)
 from greenmachine.language import Expression
 from greenmachine.proxies import Proxy
 from greenmachine.proxies.rank_sums import RankSum
@@ -113,7 +119,7 @@ def score_to_file(
     refuse_foreign(out, b'"proxies"', "score file")
     sweep = Sweep(proxies, spec, indices, distinct, seeds, combined)
     folder = out.with_name(f"{out.name}.parts")
-    with alone_in(folder, IDENTITY, "parts of a sweep") as held:
+    with alone_in(folder, FolderKind.PARTS) as held:
         remove_leftovers(out.parent, out.name)
         parts = Parts(held, sweep.identity(), sweep.columns, sweep.places)
         scored = {int(place) for place in parts.read()[PLACE]}

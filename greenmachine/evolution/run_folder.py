@@ -45,6 +45,7 @@ from greenmachine.evolution.run_files import (
     Result,
 )
 from greenmachine.files import (
+    FolderKind,
     Held,
     alone_in,
     read_sealed,
@@ -208,7 +209,7 @@ class RunFolder:
             RunError: another command is working there, the folder contains unknown files, or it was
                 removed while this command worked there.
         """
-        with alone_in(self.path, "config.json", "run") as held:
+        with alone_in(self.path, FolderKind.RUN) as held:
             self._held = held
             try:
                 yield

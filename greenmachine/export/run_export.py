@@ -36,10 +36,7 @@ def export_run(folder: Path, out: Path, rank: int = 1, *, exact: bool = False) -
             is an existing file that is not an exported proxy.
         ConfigError: ``out`` does not end in .py, or the hall of fame is shorter than ``rank``.
     """
-    if out.suffix != ".py":
-        raise ConfigError(f"{out}: the name must end in .py")
-    refuse_foreign(out, EXPORTED.encode(), "exported proxy")
-    refuse_foreign(out.with_suffix(".json"), b'"expression"', "file beside an exported proxy")
+    check_place(out)
     run = RunFolder(folder)
     hall, config, made = run.hall(), run.description().config, run.manifest()
     result = run.result() if run.finished else None
@@ -75,6 +72,20 @@ def export_run(folder: Path, out: Path, rank: int = 1, *, exact: bool = False) -
     }
     write_discovery(out, known, exact=exact)
     return known
+
+
+def check_place(out: Path) -> None:
+    """Check that a proxy can be exported to ``out``.
+
+    Raises:
+        RunError: ``out``, or the .json beside it, is an existing file that is not an exported
+            proxy.
+        ConfigError: ``out`` does not end in .py.
+    """
+    if out.suffix != ".py":
+        raise ConfigError(f"{out}: the name must end in .py")
+    refuse_foreign(out, EXPORTED.encode(), "exported proxy")
+    refuse_foreign(out.with_suffix(".json"), b'"expression"', "file beside an exported proxy")
 
 
 def write_discovery(out: Path, known: Mapping[str, Any], *, exact: bool = False) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from greenmachine.benchmarks.suggestions import Suggest
 from greenmachine.errors import ConfigError
 from greenmachine.evaluation import read_scores
-from greenmachine.files import alone_in
+from greenmachine.files import FolderKind, alone_in
 from greenmachine.live import bar
 from greenmachine.proxies import Proxy
 from greenmachine.search.goals import Objective
@@ -140,7 +140,7 @@ def search_networks(
         device=device,
     )
     known = None if scores is None else read_scores([Path(scores)])
-    held = nullcontext() if folder is None else alone_in(folder, "result.json", "search")
+    held = nullcontext() if folder is None else alone_in(folder, FolderKind.SEARCH)
     with held:
         search = NetworkSearch(
             settings,

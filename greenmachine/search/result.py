@@ -15,7 +15,7 @@ import optuna
 import pandas as pd
 from optuna.trial import TrialState
 
-from greenmachine.files import replace_file, write_json, write_text
+from greenmachine.files import FolderKind, replace_file, write_sealed, write_text
 from greenmachine.manifest import manifest
 from greenmachine.search.study import NetworkSearch
 from greenmachine.search.trials import ARCH, FAILURE, INVALID, SCORES
@@ -52,8 +52,9 @@ class SearchResult:
     def trials(self) -> pd.DataFrame:
         """One row per finished trial, in order.
 
-        The columns are ``trial``, ``arch``, ``state`` (``scored``, ``not allowed`` or ``failed``),
-        the columns that the search reads, the objectives (a rank sum is computed over all scored
+        The columns are ``trial`` (from 0, without the trials of a stopped search that were
+        requested again), ``arch``, ``state`` (``scored``, ``not allowed`` or ``failed``), the
+        columns that the search reads, the objectives (a rank sum is computed over all scored
         networks), values from the table (``index``, ``accuracy`` in percent, ``rank`` with 1 for
         the best, ``regret`` in percent), the parameters, and ``why``, the reason why a network is
         not allowed or failed. ``arch`` is empty if ``suggest(trial)`` raised an error.
@@ -61,18 +62,18 @@ class SearchResult:
         search = self.search
         # If suggest(trial) raised an error there is no architecture, but a failure to report.
         told = [
-            t
-            for t in search._all()
+            (place, t)
+            for place, t in enumerate(search._all())
             if t.state in _STATES and (ARCH in t.user_attrs or FAILURE in t.user_attrs)
         ]
         texts = [column.text for column in search.columns]
         rows = []
-        for trial in told:
+        for place, trial in told:
             scores = trial.user_attrs.get(SCORES, {})
             why = trial.user_attrs.get(FAILURE, trial.user_attrs.get(INVALID, ""))
             rows.append(
                 {
-                    "trial": trial.number,
+                    "trial": place,
                     "arch": trial.user_attrs.get(ARCH, ""),
                     "state": _STATES[trial.state],
                     **{text: scores.get(text) for text in texts if text != "accuracy"},
@@ -146,7 +147,7 @@ class SearchResult:
         replace_file(folder / "trials.csv", lambda to: frame.to_csv(to, index=False))
         write_text(folder / "front.svg", front_svg(self))
         write_text(folder / "report.html", page(self))
-        write_json(folder / "result.json", manifest(**self.facts()))
+        write_sealed(folder / FolderKind.SEARCH.mark, manifest(**self.facts()))
         return folder
 
     def shown(self, frame: pd.DataFrame) -> pd.DataFrame:

@@ -32,6 +32,7 @@ from greenmachine.search.evaluator import Evaluated, NetworkEvaluator
 from greenmachine.search.goals import Constraint, Objective, columns_of, read_goal
 from greenmachine.search.samplers import ABANDONED, make_sampler
 from greenmachine.search.scoring import check_columns, spec_of
+from greenmachine.search.storage import at_once
 from greenmachine.search.suggesting import Suggested, suggested
 from greenmachine.search.trials import (
     ARCH,
@@ -325,7 +326,7 @@ class NetworkSearch:
                 one.failure = failed.get(of.arch, "")
         seen = {t.user_attrs[ARCH]: numbers(t.user_attrs[SCORES]) for t in before if is_done(t)}
         values = self._evaluator.values(found, seen.values())
-        with interrupts_held():
+        with interrupts_held(), at_once(self.study._storage):
             for trial, one, of_trial in zip(asked, found, values, strict=True):
                 self._tell(trial, one, of_trial)
         return found

@@ -288,11 +288,16 @@ def _measures(pool: Pool, seeds: Floats) -> Iterator[dict[str, object]]:
 
 def _rows(stored: Stored) -> pd.DataFrame:
     rows: list[dict[str, object]] = []
-    for family in FAMILIES:
-        if pieces := _scored(stored, family):
-            place = {"space": family.benchmark, "dataset": DATASET}
-            found = (*_measures(*_pool(pieces)), *_widths(family, pieces))
-            rows += [{**place, **row} for row in found]
+    scored = {family.benchmark: (family, _scored(stored, family)) for family in FAMILIES}
+    groups = {piece.group.name for _, pieces in scored.values() for piece in pieces}
+    for name, (family, pieces) in scored.items():
+        if not pieces:
+            continue
+        for group in sorted(groups - {piece.group.name for piece in pieces}):
+            path = stored.folder / "abroad" / f"{name}-{group}.parquet"
+            stored.announce(f"{path} is missing: its proxies have no rows there, and no mean")
+        found = (*_measures(*_pool(pieces)), *_widths(family, pieces))
+        rows += [{"space": name, "dataset": DATASET, **row} for row in found]
     if not rows:
         raise DataError(
             f"{stored.folder / 'abroad'} has no scores: `greenmachine reproduce abroad "

@@ -191,6 +191,10 @@ class Stored:
         paths = self._paths(space, dataset)
         if not paths:
             return None
+        for kind in ("", FOUND):
+            if kind not in paths:
+                path = self.folder / f"{space}-{dataset}{kind}.parquet"
+                self.announce(f"{path} is missing: its proxies are left out")
         benchmark = self.benchmarks[space]
         frames = {kind: read_scores([path]) for kind, path in paths.items()}
         for kind, frame in frames.items():

@@ -170,8 +170,8 @@ def test_another_data_set_gets_the_same_networks(tmp_path: Path) -> None:
     path = tmp_path / "b"
     space, table = tmp_path / "space.py", tmp_path / "accuracies.csv"
     space.write_text(SPACE)
-    rows = [f"{width},{width + 20},{30 - width}" for width in range(2, 14)]
-    table.write_text("\n".join(["arch,one,two", *rows]) + "\n")
+    rows = [f"{width},{width + 20},{30 - width},{width}" for width in range(2, 14)]
+    table.write_text("\n".join(["arch,one,two,three", *rows]) + "\n")
     build_bank(path, f"{space}:{table}/one", networks=4, expressions=SCORES[:1], workers=1)
     order = json.loads((path / "bank.json").read_text())["families"][0]["indices"]
     assert order != sorted(order)
@@ -179,6 +179,10 @@ def test_another_data_set_gets_the_same_networks(tmp_path: Path) -> None:
     one, two = (family.indices for family in bank.facts.families)
     assert (len(one), len(two)) == (4, 6)
     assert two[:4] == one
+    bank = build_bank(path, f"{space}:{table}/one", networks=5, workers=1)
+    assert bank.facts.families[0].indices == two[:5]
+    bank = build_bank(path, f"{space}:{table}/three", workers=1)
+    assert bank.facts.families[2].indices == two
 
 
 def test_random_expressions_depend_on_their_seed_alone(built: Bank, tmp_path: Path) -> None:

@@ -19,8 +19,7 @@ from greenmachine.evaluation import (
     score_networks,
     score_to_file,
 )
-from greenmachine.evaluation.checkpoint import IDENTITY
-from greenmachine.files import alone_in
+from greenmachine.files import FolderKind, alone_in
 from greenmachine.language import parse
 from greenmachine.proxies import ExpressionProxy
 from greenmachine.proxies.zoo.entropy import topology_entropy
@@ -179,7 +178,7 @@ def test_merged_cells_have_the_score_of_the_first(tmp_path: Path) -> None:
 
 
 def test_two_commands_on_one_file_are_refused(out: Path) -> None:
-    other = alone_in(out.with_name(f"{out.name}.parts"), IDENTITY, "parts")
+    other = alone_in(out.with_name(f"{out.name}.parts"), FolderKind.PARTS)
     with other, pytest.raises(RunError, match="another command"):
         score_to_file(BOTH, SPEC, INDICES, out, workers=1)
     assert _starts(out) == [0, 8]

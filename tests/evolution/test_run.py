@@ -16,7 +16,7 @@ from scipy.stats import kendalltau
 from greenmachine.benchmarks import Benchmark
 from greenmachine.errors import ConfigError, DataError, RunError
 from greenmachine.evolution import Run
-from greenmachine.files import alone_in
+from greenmachine.files import FolderKind, alone_in
 from greenmachine.language import parse
 
 from .conftest import Quiet, settings
@@ -190,7 +190,7 @@ def test_damaged_checkpoint_is_refused(
 
 
 def test_two_commands_on_one_folder_are_refused(tmp_path: Path) -> None:
-    other = alone_in(tmp_path, "config.json", "run")
+    other = alone_in(tmp_path, FolderKind.RUN)
     with other, pytest.raises(RunError, match="another command is working"):
         Run(settings(), tmp_path, [], Quiet()).execute()
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 
-from experiments.simplify import judged, main, shorter
+from experiments.simplify import Exported, judged, main, shorter
 from greenmachine import evolve
 from greenmachine.config import RunConfig
+from greenmachine.errors import RunError
 from greenmachine.export.run_export import export_run
-from greenmachine.files import read_json
+from greenmachine.files import read_json, write_json
 from greenmachine.language import parse
 
+PROXIES = Path(__file__).parents[2] / "results" / "proxies"
 SMALL = RunConfig.model_validate(
     {
         "workers": 1,
@@ -52,19 +53,19 @@ def test_a_leaf_has_no_part() -> None:
 
 
 def test_what_is_shorter_is_judged_as_the_run_judges_and_exported(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     evolve(config=SMALL, out=tmp_path / "run")
     known = export_run(tmp_path / "run", tmp_path / "found.py")
-    again = judged(parse(known["expression"]), known, workers=1)
+    of = Exported.read(tmp_path / "found.json", workers=1)
+    again = judged(parse(known["expression"]), of)
     for sample, tasks in known["tau"].items():
         for task, rows in tasks.items():
             found = again["tau"][sample][task]["champion"]
             assert found == pytest.approx(rows["champion"], abs=1e-6)  # a run rounds
     out = tmp_path / "shorter.py"
-    words = ["simplify", str(tmp_path / "found.json"), "--loss", "2", "--out", str(out)]
-    monkeypatch.setattr(sys, "argv", [*words, "--workers", "1"])
-    main()
+    words = [str(tmp_path / "found.json"), "--loss", "2", "--out", str(out), "--workers", "1"]
+    assert main(words) == 0
     short = read_json(out.with_suffix(".json"))
     assert short["size"] < known["size"] and parse(short["expression"]).size == short["size"]
     assert short["shortened_from"] == known["expression"] and short["name"] == "shorter"
@@ -75,5 +76,39 @@ def test_other_samples_are_refused(tmp_path: Path) -> None:
     evolve(config=SMALL, out=tmp_path / "run")
     known = export_run(tmp_path / "run", tmp_path / "found.py")
     known["manifest"]["samples"]["train"]["digits-tss"][0] += 1
-    with pytest.raises(SystemExit, match="other samples"):
-        judged(parse(known["expression"]), known, workers=1)
+    write_json(tmp_path / "found.json", known)
+    with pytest.raises(RunError, match="other samples"):
+        judged(parse(known["expression"]), Exported.read(tmp_path / "found.json", workers=1))
+
+
+@pytest.mark.parametrize("name", sorted(p.name for p in PROXIES.glob("*.json")))
+def test_exported_discoveries_can_be_read(name: str, tmp_path: Path) -> None:
+    """Those of a bank need its place, because the bank is not in the repository."""
+    config = read_json(PROXIES / name)["config"]
+    if config.get("bank"):
+        with pytest.raises(RunError, match="bank"):
+            Exported.read(PROXIES / name)
+    else:
+        assert Exported.read(PROXIES / name).config.name == config["name"]
+
+
+@pytest.mark.parametrize(
+    ("path", "more"),
+    [
+        ("missing.json", []),
+        (".", []),
+        ("README.md", []),
+        ("results/tables/nas.json", []),
+        ("results/proxies/gm_tss.json", ["--to", "foo(bar)"]),
+        ("results/proxies/gm_tss.json", ["--to", "l2_norm(weight)", "--out", "README.py"]),
+        ("results/proxies/gm_tss.json", ["--to", "sum_layers(depth)", "--out", "README.md"]),
+        ("results/proxies/gm_sss.json", ["--bank", "results"]),
+    ],
+)
+def test_bad_inputs_give_one_line(
+    path: str, more: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = PROXIES.parents[1]
+    assert main([str(root / path), *more]) == 1
+    told = capsys.readouterr()
+    assert not told.out and told.err.startswith("simplify: ")

@@ -96,6 +96,16 @@ def test_rows_are_those_of_the_scores(stored: Stored) -> None:
     assert (MEAN, "(one seed)", "tau") not in rows
 
 
+def test_a_family_without_one_file_is_said(stored: Stored, told: list[str]) -> None:
+    path = stored.folder / "abroad" / "digits-sss-norms.parquet"
+    away = path.rename(path.with_suffix(".away"))
+    told.clear()
+    rows = TABLE.rows(stored)
+    assert not len(rows[(rows["proxy"] == "l2_norm") & (rows["space"] != "digits-tss")])
+    assert sum(str(path) in line for line in told) == 1
+    away.rename(path)
+
+
 def test_the_mean_comes_first_in_what_is_read(stored: Stored) -> None:
     text = markdown(TABLE, TABLE.rows(stored))
     heads = [line for line in text.splitlines() if line.startswith("## ")]

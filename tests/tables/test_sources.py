@@ -13,14 +13,20 @@ from greenmachine.errors import DataError
 from greenmachine.proxies.zoo.az_nas import az_nas
 from greenmachine.proxies.zoo.entropy import topology_entropy
 from greenmachine.tables import TABLES, Stored, reproduce
-from greenmachine.tables.sources import AZ_NAS
+from greenmachine.tables.sources import AZ_NAS, DATASETS, SPACES
 
 from .conftest import STORED, Change
 
 
 def test_missing_files_are_said(stored: Stored, told: list[str]) -> None:
     assert [(s.benchmark.name, s.dataset) for s in stored.scored] == list(STORED)
-    assert len(told) == 4 and all(line.count("\n") == 0 and "is missing" in line for line in told)
+    lost = {line.partition(" is missing")[0].rpartition("/")[2] for line in told}
+    places = {(space, dataset) for space in SPACES for dataset in DATASETS}
+    assert lost == {
+        f"{space}-{dataset}{'.evolved' if (space, dataset) in STORED else ''}.parquet"
+        for space, dataset in places
+    }
+    assert not any("\n" in line for line in told)
 
 
 def test_all_scores_are_higher_is_better(stored: Stored, folder: Path) -> None:
