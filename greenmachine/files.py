@@ -46,7 +46,7 @@ LOCK = ".greenmachine.lock"
 
 
 class FolderKind(Enum):
-    """What a folder contains: its name in messages, and a sealed file that it always has.
+    """What a folder contains: its name in messages, and the sealed file by which a copy is known.
 
     A run also has a ``result.json``, so a search for networks is recognised last.
     """
@@ -239,7 +239,7 @@ class Held:
 
 
 def refuse_other_folder(folder: Path, kind: FolderKind) -> None:
-    """Refuse a folder that can not be one of this kind.
+    """Refuse a folder that cannot be one of this kind.
 
     Args:
         folder: missing, empty, or of this kind.

@@ -21,6 +21,7 @@ TABLES: dict[str, Callable[[], str]] = {
         published.vkdnw,
         published.meco,
         searches.beginnings,
+        searches.ablation_families,
         rankings.sed_topology,
         rankings.sed_live,
         rankings.sed_size,

@@ -168,6 +168,37 @@ def beginnings() -> str:
     return table(["test τ", "topology space", "size space"], rows)
 
 
+def ablation_families() -> str:
+    """Return what parts of the search achieve on five families of networks, paired by seed."""
+    path, first = "ablation/families/table.csv", "lexicase over families"
+    runs = read_table(path)
+    shown_as = {
+        first: "lexicase selection over the families, mean of the families as objective",
+        "tournament": "tournament selection (`selection.scheme`)",
+        "worst family": "the worst family as objective (`objective.aggregate: min`)",
+        "price of nodes": "a penalty of .002 for each node (`objective.parsimony`)",
+        "from scratch": "no proxies of the zoo in the first population",
+        "no broods, no tuning": "children joined at random (`evolution.brood: 1`, `tune: 0`)",
+        "no min, max, comparison": "without `minimum`, `maximum` and `greater`",
+        "larger formulas": "up to 50 nodes instead of 25",
+    }
+    rows = []
+    for variant, name in shown_as.items():
+        own = runs[runs["variant"] == variant]
+        rows.append(
+            [
+                name,
+                with_error(own["test"].mean(), own["test"].std()),
+                "" if variant == first else _gain(_paired(path, "test", variant, first)),
+                rounded(own["least"].mean()),
+                f"{own['size'].mean():.0f}",
+            ]
+        )
+    return table(
+        ["", "mean test τ", "difference from the first row", "worst family", "nodes"], rows
+    )
+
+
 def languages_difference() -> str:
     """Return the largest difference between two arms of the comparison of languages."""
     runs = read_table("languages/table.csv")
