@@ -284,7 +284,7 @@ def alone_in(folder: Path, kind: FolderKind) -> Iterator[Held]:
         raise RunError(
             f"{folder} cannot be created ({one_line(error)}): choose another --out"
         ) from None
-    with (folder / LOCK).open("ab") as file:
+    with (folder / LOCK).open("a+b") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -292,8 +292,12 @@ def alone_in(folder: Path, kind: FolderKind) -> Iterator[Held]:
                 f"another command is working in {folder}: wait for it, or choose another --out"
             ) from None
         refuse_other_folder(folder, kind)  # again: another command may have used it until now
-        if not file.tell():
-            file.write(kind.name.lower().encode())
+        file.seek(0)
+        if file.read() != (
+            text := kind.name.lower().encode()
+        ):  # new, of an old version, or damaged
+            file.truncate(0)
+            file.write(text)
             file.flush()
         held = Held(folder, file)
         try:

@@ -123,12 +123,16 @@ def test_folder_of_another_kind_is_refused(own: FolderKind, locked: bool, tmp_pa
     assert FolderKind.of(tmp_path) is own
 
 
-def test_empty_lock_of_an_earlier_version_says_nothing(tmp_path: Path) -> None:
-    (tmp_path / LOCK).touch()
+@pytest.mark.parametrize("text", [b"", b"bbnk", b"\xff", b"bank and more"])
+def test_lock_of_an_earlier_version_or_a_damaged_one_says_nothing(
+    text: bytes, tmp_path: Path
+) -> None:
+    (tmp_path / LOCK).write_bytes(text)
     assert FolderKind.of(tmp_path) is None
     with alone_in(tmp_path, FolderKind.BANK):
         pass
     assert FolderKind.of(tmp_path) is FolderKind.BANK
+    assert (tmp_path / LOCK).read_bytes() == b"bank"
 
 
 @pytest.mark.parametrize("how", ["removed", "replaced", "renamed"])
