@@ -293,9 +293,8 @@ def alone_in(folder: Path, kind: FolderKind) -> Iterator[Held]:
             ) from None
         refuse_other_folder(folder, kind)  # again: another command may have used it until now
         file.seek(0)
-        if file.read() != (
-            text := kind.name.lower().encode()
-        ):  # new, of an old version, or damaged
+        text = kind.name.lower().encode()
+        if file.read() != text:  # it is new, of an earlier version, or damaged
             file.truncate(0)
             file.write(text)
             file.flush()

@@ -192,11 +192,6 @@ def evolve_seeds(
     """
     first, number = search.settings.seed, check_seeds(seeds)
     path = seeds_folder(search) if folder is None else Path(folder)
-    if RunFolder(path).holds_run:
-        raise RunError(
-            f"{path} holds a run: runs with several seeds need a folder for all of them, choose "
-            "another --out"
-        )
     searches = {
         path / f"seed-{seed}": _with_seed(search, seed) for seed in range(first, first + number)
     }

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.storages.journal import JournalFileBackend
 
 from greenmachine.errors import ConfigError, one_line
 from greenmachine.interrupts import interrupts_held
@@ -17,7 +17,7 @@ from greenmachine.interrupts import interrupts_held
 __all__ = ["at_once", "open_storage"]
 
 
-class _NoLock(JournalFileOpenLock):  # type: ignore[misc]  # Optuna is optional
+class _NoLock:
     """No lock, because the process holds the lock of the folder that contains the journal.
 
     Optuna's own lock is a file that a killed process leaves behind. The next process waits for it
@@ -31,7 +31,7 @@ class _NoLock(JournalFileOpenLock):  # type: ignore[misc]  # Optuna is optional
         pass
 
 
-class _Lines(JournalFileBackend):  # type: ignore[misc]
+class _Lines(JournalFileBackend):  # type: ignore[misc]  # Optuna is optional
     """The lines of a journal, of which several can be written at once.
 
     The end of a line that was not written completely, because its process was killed, is removed:
@@ -39,7 +39,7 @@ class _Lines(JournalFileBackend):  # type: ignore[misc]
     """
 
     def __init__(self, path: Path) -> None:
-        super().__init__(str(path), lock_obj=_NoLock(str(path)))
+        super().__init__(str(path), lock_obj=_NoLock())
         with path.open("r+b") as file:
             content = file.read()
             file.truncate(content.rfind(b"\n") + 1)
@@ -70,7 +70,7 @@ class _Lines(JournalFileBackend):  # type: ignore[misc]
             self.append_logs(waiting)
 
 
-class _Journal(JournalStorage):  # type: ignore[misc]
+class _Journal(JournalStorage):  # type: ignore[misc]  # Optuna is optional
     """A journal whose trials in memory agree with its file even after Ctrl-C.
 
     Optuna counts a line as read before it applies it. Ctrl-C in between would lose the line for

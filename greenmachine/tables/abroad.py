@@ -184,6 +184,12 @@ def _at_full_width(family: Family, piece: _Piece) -> _Piece | None:
     return replace(piece, path=path, options={}, networks=sorted(chosen.tolist()))
 
 
+def _all_pieces(stored: Stored, family: Family, benchmark: Benchmark) -> list[_Piece]:
+    """Return what is scored of a family, at the table's width and at full width."""
+    pieces = _pieces(stored, family, benchmark)
+    return [*pieces, *(wide for piece in pieces if (wide := _at_full_width(family, piece)))]
+
+
 def recompute(stored: Stored, bar: Bar, workers: int = -1) -> None:
     """Score what is missing; after Ctrl-C or a kill, the same call continues.
 
@@ -199,9 +205,7 @@ def recompute(stored: Stored, bar: Bar, workers: int = -1) -> None:
         except DataError as error:
             stored.announce(f"{family.benchmark} is left out: {error}")
             continue
-        pieces = _pieces(stored, family, benchmark)
-        wide = [found for piece in pieces if (found := _at_full_width(family, piece))]
-        for piece in (*pieces, *wide):
+        for piece in _all_pieces(stored, family, benchmark):
             if not piece.scored:
                 piece.score(stored, bar, workers)
 
@@ -289,13 +293,21 @@ def _measures(pool: Pool, seeds: Floats) -> Iterator[dict[str, object]]:
 def _rows(stored: Stored) -> pd.DataFrame:
     rows: list[dict[str, object]] = []
     scored = {family.benchmark: (family, _scored(stored, family)) for family in FAMILIES}
-    groups = {piece.group.name for _, pieces in scored.values() for piece in pieces}
+    wanted = [
+        (piece, piece.path.name.removeprefix(name))
+        for name, (family, pieces) in scored.items()
+        if pieces
+        for piece in _all_pieces(stored, family, pieces[0].benchmark)
+    ]
+    there = {kind for piece, kind in wanted if piece.path.is_file()}
+    for piece, kind in wanted:
+        if kind in there and not piece.path.is_file():
+            stored.announce(
+                f"{piece.path} is missing: its proxies have no value there, and no mean"
+            )
     for name, (family, pieces) in scored.items():
         if not pieces:
             continue
-        for group in sorted(groups - {piece.group.name for piece in pieces}):
-            path = stored.folder / "abroad" / f"{name}-{group}.parquet"
-            stored.announce(f"{path} is missing: its proxies have no rows there, and no mean")
         found = (*_measures(*_pool(pieces)), *_widths(family, pieces))
         rows += [{"space": name, "dataset": DATASET, **row} for row in found]
     if not rows:

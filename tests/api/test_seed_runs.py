@@ -134,7 +134,7 @@ def test_folders_of_others_are_refused_before_a_run_begins(
     before = sorted(copy.rglob("*"))
     with pytest.raises(RunError, match="seed-4 holds another run"):
         evolve(copy, settings=other)
-    with pytest.raises(RunError, match="holds a run"):
+    with pytest.raises(RunError, match="seed-4 contains a run"):
         evolve(copy / "seed-4")
     assert sorted(copy.rglob("*")) == before
     (tmp_path / "mine").mkdir()

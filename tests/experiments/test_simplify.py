@@ -82,7 +82,7 @@ def test_other_samples_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(p.name for p in PROXIES.glob("*.json")))
-def test_exported_discoveries_can_be_read(name: str, tmp_path: Path) -> None:
+def test_exported_discoveries_can_be_read(name: str) -> None:
     """Those of a bank need its place, because the bank is not in the repository."""
     config = read_json(PROXIES / name)["config"]
     if config.get("bank"):

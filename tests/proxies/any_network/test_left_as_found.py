@@ -22,7 +22,7 @@ from tests.disguises import SHAPE, Keeping, Net, plain
 from tests.proxies.any_network import EACH, IMAGES, OF_NETWORKS, score, seeded
 from tests.proxies.test_same_function import exported
 
-# --- a network is left ------------------------------------------------------------------------
+# --- a network is left as it was found --------------------------------------------------------
 
 
 def state(model: nn.Module) -> list[Any]:
