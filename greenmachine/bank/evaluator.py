@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from greenmachine.bank.bank import Vectors
@@ -24,15 +25,18 @@ class BankEvaluator(Evaluator):
 
     Args:
         vectors: the values on the family.
-        places: the networks of the sample, as positions in the family.
+        places: the networks of the sample, as positions in the family. A network may be in the
+            sample several times; it is computed once.
         cache_bytes: see :class:`greenmachine.engine.Evaluator`.
     """
 
     def __init__(self, vectors: Vectors, places: Sequence[int], *, cache_bytes: int) -> None:
+        different, self._repeats = np.unique(np.asarray(places, np.int64), return_inverse=True)
+        places = different.tolist()
         super().__init__([], len(places), cache_bytes=cache_bytes)
         self._below = LOWER_KINDS | {NETWORK_MATRIX}
         self._vectors = vectors
-        self._networks = np.asarray(places, dtype=np.int64)
+        self._networks = different
         counts = vectors.layer_counts
         starts = np.concatenate([[0], np.cumsum(counts)])
         spans = [np.arange(starts[place], starts[place + 1]) for place in places]
@@ -44,6 +48,12 @@ class BankEvaluator(Evaluator):
             for number, place in enumerate(places)
             if place in vectors.failures
         }
+
+    def scores(
+        self, expressions: Sequence[Expression], progress: Progress | None = None
+    ) -> NDArray[np.float64]:
+        """Return the scores, (expressions, places); see :class:`greenmachine.engine.Evaluator`."""
+        return super().scores(expressions, progress)[:, self._repeats]
 
     def _boundary(self, boundary: list[Expression], progress: Progress | None) -> dict[str, Tensor]:
         """Return the value of every boundary expression over the whole sample.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from reprlib import repr as short  # a value may be recursive or very long
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 __all__ = ["CaptureConfig", "Group", "LanguageConfig", "SampleConfig", "SamplesConfig"]
 
@@ -38,6 +38,13 @@ class SampleConfig(Group):
         le=1,
         description="draw only from the most accurate networks: this share of the space",
     )
+    functions: int | None = Field(
+        default=None,
+        ge=1,
+        description="first draw this many functions, then `size` of all networks that compute one "
+        "of them, so that a function counts as often as the space contains it; on a bank, networks "
+        "that it does not have get the scores of one that computes the same function",
+    )
 
     @field_validator("size", mode="before")
     @classmethod
@@ -48,6 +55,12 @@ class SampleConfig(Group):
         raise ValueError(
             f"{short(size)} is not allowed: give an integer of at least 3, auto, or (for test) rest"
         )
+
+    @model_validator(mode="after")
+    def _functions(self) -> Self:
+        if self.functions is not None and self.size == "auto":
+            raise ValueError("functions needs a size: give the number of networks")
+        return self
 
 
 class SamplesConfig(Group):

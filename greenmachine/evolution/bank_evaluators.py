@@ -74,10 +74,15 @@ class BankSampleEvaluators(SampleEvaluators):
 
     def _evaluator(self, task_set: TaskSet, dataset: str, sample: str) -> BankEvaluator:
         family = bank_family(self.bank, task_set.benchmark, dataset)
+        functions = task_set.benchmark.functions
+        stands = {functions[index]: place for place, index in enumerate(family.indices)}
         places = {index: place for place, index in enumerate(family.indices)}
         stores = 2 * sum(len({*each.sources.values()}) for each in self.task_sets)
         return BankEvaluator(
             self.bank.vectors(family),
-            [places[index] for index in task_set.indices(sample).tolist()],
+            [
+                places.get(index, stands[functions[index]])
+                for index in task_set.indices(sample).tolist()
+            ],
             cache_bytes=max(_LEAST_BYTES, _CACHE_BYTES // stores),
         )

@@ -46,10 +46,11 @@ def fitted_sizes(
         if getattr(samples, name).size == "rest":
             raise ConfigError(f"samples.{name}.size: only the test sample can take the rest")
     sizes = {name: getattr(samples, name).size for name in AUTOMATIC}
+    used = {name: getattr(samples, name).functions or size for name, size in sizes.items()}
     functions = benchmark.functions if among is None else benchmark.functions[among]
-    left = len(np.unique(functions)) - sum(s for s in sizes.values() if isinstance(s, int))
+    left = len(np.unique(functions)) - sum(n for n in used.values() if isinstance(n, int))
     # The test sample comes last: it gets what rounding and limits leave.
-    waiting = [name for name, size in sizes.items() if size in ("auto", "rest")]
+    waiting = [name for name, number in used.items() if number in ("auto", "rest")]
     if waiting and left < LEAST * len(waiting):
         raise ConfigError(
             f"{benchmark.name}: {max(0, left)} networks are left for the sample"
@@ -96,22 +97,28 @@ def draw_samples(
         benchmark: to draw from.
         datasets: stratified samples use the mean of their accuracies.
         config: sizes and seed.
-        among: draw only from these networks; automatic sizes are fitted to them.
+        among: draw only from these networks, or from all that compute one of their functions if a
+            sample has ``functions``; automatic sizes are fitted to them.
 
     Raises:
         DataError: the benchmark does not have a data set of the run.
         ConfigError: a sample needs more networks than are left.
     """
-    networks = np.arange(len(benchmark)) if among is None else among
     samples = config.samples if among is None else fitted_sizes(config.samples, benchmark, among)
+    specs = {name: _spec(getattr(samples, name)) for name in AUTOMATIC}
+    if among is None:
+        networks = np.arange(len(benchmark))
+    elif any(spec.groups for spec in specs.values()):
+        networks = np.flatnonzero(np.isin(benchmark.functions, benchmark.functions[among]))
+    else:
+        networks = among
     accuracy = np.mean([benchmark.accuracy(d)[networks] for d in datasets], axis=0)
     drawn = draw_split(
         accuracy,
         benchmark.functions[networks],
-        train=_spec(samples.train),
-        validation=_spec(samples.validation),
-        test=_spec(samples.test),
+        **specs,
         seed=config.seed,
+        own=None if among is None else np.isin(networks, among),
     )
     return Split(*(networks[places] for places in (drawn.train, drawn.validation, drawn.test)))
 
@@ -120,4 +127,4 @@ def _spec(config: SampleConfig) -> SampleSpec:
     if config.size == "auto":
         raise ConfigError("an automatic sample size must be fitted to the benchmark first")
     size = None if config.size == "rest" else config.size
-    return SampleSpec(size, config.kind, config.bins, config.best)
+    return SampleSpec(size, config.kind, config.bins, config.best, config.functions)

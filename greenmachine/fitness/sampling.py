@@ -41,12 +41,15 @@ class SampleSpec:
         bins: number of accuracy bins, at least 1; not used by "random".
         best: share of the space to draw from, its most accurate networks, ties included; above 0,
             and 1 for all.
+        groups: number of groups of networks that are drawn first; the sample is then drawn from
+            their networks. None draws networks whatever their groups.
     """
 
     size: int | None
     kind: Literal["random", "equal_width", "quantile"] = "random"
     bins: int = 10
     best: float = 1.0
+    groups: int | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in ("random", "equal_width", "quantile"):
@@ -63,6 +66,8 @@ class SampleSpec:
             raise ConfigError(f"{self.bins} accuracy bins cannot hold a sample: use 1 or more")
         if not 0.0 < self.best <= 1.0:
             raise ConfigError(f"best is {self.best}: use a share above 0 and at most 1")
+        if self.groups is not None and self.groups < 1:
+            raise ConfigError(f"a sample of {self.groups} functions is empty: use 1 or more")
 
 
 @dataclass(frozen=True)
@@ -154,6 +159,7 @@ def draw_split(
     validation: SampleSpec,
     test: SampleSpec,
     seed: int,
+    own: npt.ArrayLike | None = None,
 ) -> Split:
     """Draw the three samples of a run so that no group of networks is in two of them.
 
@@ -161,7 +167,8 @@ def draw_split(
     test from the groups without a network in either. Each has its own random stream, so train does
     not depend on the other two, nor validation on test. A random train sample is uniform over
     networks, not over groups. Large groups are more likely to have a network in train, so they are
-    slightly underrepresented in the rest.
+    underrepresented in the rest: slightly if train is a small part of the space. Samples that draw
+    groups first (:attr:`SampleSpec.groups`) do not have this bias.
 
     Args:
         accuracy: (networks,) accuracies by which to stratify, finite.
@@ -172,6 +179,8 @@ def draw_split(
         test: the sample that is reported; only this one may take all remaining networks (size
             None).
         seed: seed of the split, at least 0.
+        own: (networks,) bool, the networks from which samples that do not draw groups first are
+            drawn; all by default.
 
     Raises:
         ConfigError: if a sample is larger than the number of remaining networks.
@@ -179,6 +188,7 @@ def draw_split(
     """
     values = np.asarray(accuracy, dtype=np.float64)
     classes = np.arange(len(values)) if groups is None else np.asarray(groups)
+    single = np.ones(len(values), dtype=bool) if own is None else np.asarray(own, dtype=bool)
     if values.ndim != 1 or not np.isfinite(values).all():
         raise ValueError("accuracy must be a vector of finite values")
     if classes.shape != values.shape:
@@ -194,12 +204,31 @@ def draw_split(
     drawn: dict[str, Indices] = {}
     specs = {"train": train, "validation": validation, "test": test}
     for (name, spec), stream in zip(specs.items(), streams, strict=True):
+        rng = np.random.default_rng(stream)
         try:
-            drawn[name] = _draw(spec, values, left, np.random.default_rng(stream))
+            pool = (
+                left[single[left]] if spec.groups is None else _of_groups(spec, classes, left, rng)
+            )
+            drawn[name] = _draw(spec, values, pool, rng)
         except ConfigError as error:
             raise ConfigError(f"{name} sample: {error}") from error
-        left = left[~np.isin(classes[left], classes[drawn[name]])]
+        used = drawn[name] if spec.groups is None else pool
+        left = left[~np.isin(classes[left], classes[used])]
     return Split(**drawn)
+
+
+def _of_groups(
+    spec: SampleSpec, classes: Indices, left: Indices, rng: np.random.Generator
+) -> Indices:
+    """Return all networks of ``spec.groups`` random groups among those that are left."""
+    groups = np.unique(classes[left])
+    assert spec.groups is not None
+    if spec.groups > len(groups):
+        raise ConfigError(
+            f"functions: {spec.groups}, but {len(groups)} are available: use a smaller number"
+        )
+    chosen = rng.choice(groups, size=spec.groups, replace=False)
+    return left[np.isin(classes[left], chosen)]
 
 
 def _draw(

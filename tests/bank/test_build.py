@@ -77,6 +77,16 @@ def test_scores_are_those_of_an_ordinary_run(benchmark: str, tmp_path: Path) -> 
     )
 
 
+def test_a_network_may_be_in_a_sample_several_times(built: Bank) -> None:
+    (family,) = built.facts.families
+    vectors, expressions = built.vectors(family), [parse(text) for text in SCORES]
+    once = BankEvaluator(vectors, [1, 4, 6], cache_bytes=2**24)
+    again = BankEvaluator(vectors, [6, 1, 6, 4, 4], cache_bytes=2**24)
+    found = again.scores(expressions)
+    np.testing.assert_array_equal(found, once.scores(expressions)[:, [2, 0, 2, 1, 1]])
+    assert again.size == 3  # computed
+
+
 @pytest.mark.slow
 def test_other_workers_make_the_same_bytes(built: Bank, tmp_path: Path) -> None:
     path = tmp_path / "b"

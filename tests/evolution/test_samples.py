@@ -110,3 +110,29 @@ def test_explicit_sizes_that_do_not_fit_say_how_many_there_are() -> None:
         ConfigError, match="validation sample: size 20, but 18 networks are available"
     ):
         draw_samples(table(30), ["own"], config)
+
+
+def test_functions_of_a_bank_bring_all_networks_that_compute_them() -> None:
+    benchmark = table([i // 5 for i in range(100)])  # five networks of each of 20 functions
+    samples = {
+        "train": {"size": 30, "functions": 8},
+        "validation": {"size": 4},
+        "test": {"size": "rest"},
+    }
+    config = settings(samples=samples)
+    bank = np.arange(0, 100, 5)  # one network of each
+    split = draw_samples(benchmark, ["own"], config, bank)
+    assert len(np.unique(benchmark.functions[split.train])) == 8
+    assert len(split.train) == 30
+    assert set(split.validation) | set(split.test) <= set(bank)
+    assert len(split.test) == 20 - 8 - 4
+
+
+def test_functions_need_a_size() -> None:
+    with pytest.raises(ValueError, match="functions needs a size"):
+        SamplesConfig.model_validate({"train": {"functions": 8}})
+    with pytest.raises(ConfigError, match="0 networks are left for the sample test"):
+        sizes(20, train=3, validation=17)
+    config = SamplesConfig.model_validate({"train": {"size": 300, "functions": 10}})
+    found = fitted_sizes(config, table(20))
+    assert (found.train.size, found.validation.size, found.test.size) == (300, 5, 5)

@@ -110,6 +110,47 @@ def test_a_random_train_sample_is_uniform_over_networks() -> None:
     assert abs(counts - 1200 / 18).max() < 5 * np.sqrt(1200 / 18)
 
 
+@given(SEEDS, KINDS, st.integers(1, 40), st.integers(0, 10))
+@settings(max_examples=100, deadline=None)
+def test_a_sample_of_functions_holds_as_many_and_leaves_none_of_their_networks(
+    seed: int, kind: Any, number: int, other: int
+) -> None:
+    accuracy, groups = space(seed)
+    own = np.zeros(N, dtype=bool)
+    own[np.unique(groups, return_index=True)[1]] = True  # as in a bank: one network of each
+    split = draw_split(
+        accuracy,
+        groups,
+        train=SampleSpec(2, kind, groups=number + 1),
+        validation=SampleSpec(3) if other == 0 else SampleSpec(2, groups=other + 1),
+        test=SampleSpec(None),
+        seed=seed,
+        own=own,
+    )
+    used = len(np.unique(groups)) - len(split.test)
+    assert used == number + 1 + (3 if other == 0 else other + 1)
+    assert own[split.test].all()
+    assert own[split.validation].all() or other
+    for one, two in combinations(vars(split).values(), 2):
+        assert not set(groups[one]) & set(groups[two])
+
+
+def test_functions_count_as_often_as_the_space_contains_them() -> None:
+    groups = np.repeat(np.arange(20), np.arange(1, 21))
+    specs = {"train": SampleSpec(9, groups=12), "validation": SampleSpec(2), "test": SampleSpec(2)}
+    drawn = [draw_split(np.arange(210), groups, seed=s, **specs).train for s in range(2000)]
+    share = np.bincount(groups[np.concatenate(drawn)], minlength=20) / 18_000
+    np.testing.assert_allclose(share, np.arange(1, 21) / 210, rtol=0.25)
+    assert all(len(set(groups[sample])) <= 12 for sample in drawn)
+
+
+def test_more_functions_than_there_are() -> None:
+    with pytest.raises(ConfigError, match="train sample: functions: 500, but 9[0-9] are available"):
+        draw(0, train=SampleSpec(5, groups=500))
+    with pytest.raises(ConfigError, match="0 functions"):
+        SampleSpec(5, groups=0)
+
+
 @given(SEEDS, st.integers(1, 12), st.integers(1, N), st.sampled_from(["equal_width", "quantile"]))
 @settings(max_examples=100, deadline=None)
 def test_bins_are_as_even_as_they_can_be(
