@@ -49,6 +49,7 @@ BASELINES = {
 EVOLVED = (
     "gm_any",
     "gm_tss",
+    "gm_tss_large",
     "gm_sss",
     "nats_tss_cifar10",
     "nats_tss_imagenet16",
@@ -61,6 +62,7 @@ EVOLVED = (
 FIRST_SCREEN = [
     ("`gm_any`, evolved here", "generalisation", "scored", "gm_any"),
     ("`gm_tss`, evolved here on the topology space alone", "generalisation", "scored", "gm_tss"),
+    ("`gm_tss_large`, likewise on a bank", "generalisation", "scored", "gm_tss_large"),
     ("`meco_opt_modules` (MeCo)", "greenmachine", "scored", "meco_opt_modules"),
     ("`az_nas` (AZ-NAS)", "greenmachine", "scored", "az_nas"),
     ("`zico` (ZiCo)", "greenmachine", "scored", "zico"),

@@ -6,8 +6,10 @@
 
 In each step every subtree is replaced by each of its own subtrees of the same kind, in turn. All
 resulting expressions are scored on the training and validation networks of the run, for each of its
-data sets; the test sample is not used. The next step starts from the shortest expression whose mean
-τ-b is at most ``--loss`` below that of the run's expression. The search ends when there is none.
+data sets; the test sample is not used. For a run on a bank, the scores come from the bank, and an
+expression that needs values that it does not have is left out. The next step starts from the
+shortest expression whose mean τ-b is at most ``--loss`` below that of the run's expression. The
+search ends when there is none.
 Each step is printed: size, mean τ-b, τ-b by task, expression. With ``--out`` the last expression is
 exported, with its τ-b on every sample of the run, including the test sample. The key
 ``shortened_from`` of the .json has the expression that the run found. With ``--to`` there is no
@@ -29,11 +31,12 @@ import numpy as np
 import pandas as pd
 
 from experiments.evolved_samples import run_networks
-from greenmachine.bank import Bank
-from greenmachine.benchmarks import load_benchmark
+from greenmachine.bank import Bank, BankEvaluator, leaves_of
+from greenmachine.benchmarks import Benchmark, load_benchmark, short_name
 from greenmachine.config import RunConfig
 from greenmachine.errors import GreenMachineError, RunError, one_line
 from greenmachine.evaluation import capture_spec, score_networks
+from greenmachine.evolution.bank_tasks import bank_family, bank_places
 from greenmachine.evolution.tasks import by_sample, draw_task_sets, fitted
 from greenmachine.export.run_export import check_place, write_discovery
 from greenmachine.files import read_json
@@ -41,6 +44,7 @@ from greenmachine.fitness import directed_tau, tau_row
 from greenmachine.language import Expression, parse
 
 Networks = Mapping[str, Sequence[int]]
+CACHE_BYTES = 2**28  # of the values of a bank
 
 
 def shorter(expression: Expression) -> Iterator[str]:
@@ -120,29 +124,63 @@ def measure(texts: list[str], of: Exported, chosen: Networks) -> dict[str, pd.Da
     for name, indices in chosen.items():
         benchmark = load_benchmark(name)
         for dataset in (d for d in config.datasets if d in benchmark.datasets):
+            accuracy = benchmark.accuracy(dataset)[indices]
+            if of.bank is not None:
+                scores = on_bank(texts, of, of.bank, benchmark, dataset, indices)
+                found[f"{name}/{dataset}"] = scores.assign(accuracy=accuracy)
+                continue
             spec = capture_spec(
                 name,
                 dataset,
                 [parse(text) for text in texts],
                 batch=config.capture.batch,
-                seed=config.seed if of.bank is None else of.bank.facts.seed,
+                seed=config.seed,
                 options=config.capture.options,
             )
             scores = score_networks(
                 {text: text for text in texts}, spec, indices, workers=of.workers
             )
-            accuracy = benchmark.accuracy(dataset)[indices]
             found[f"{name}/{dataset}"] = scores[texts].assign(accuracy=accuracy)
     return found
+
+
+def on_bank(
+    texts: list[str],
+    of: Exported,
+    bank: Bank,
+    benchmark: Benchmark,
+    dataset: str,
+    indices: Sequence[int],
+) -> pd.DataFrame:
+    """Return each text's scores (columns) on networks of a bank, as the run computes them."""
+    short = short_name(benchmark.name)
+    if bank.family(benchmark.name, dataset) is None:
+        stand_in = of.config.capture.stand_in
+        dataset = stand_in.get(f"{short}/{dataset}", stand_in.get(dataset, dataset))
+    family = bank_family(bank, benchmark, dataset)
+    places = bank_places(family, benchmark, indices)
+    evaluator = BankEvaluator(bank.vectors(family), places, cache_bytes=CACHE_BYTES)
+    scores = evaluator.scores([parse(text) for text in texts])
+    return pd.DataFrame(dict(zip(texts, scores, strict=True)))
+
+
+def known_to(bank: Bank | None, text: str) -> bool:
+    """Return whether a bank has the values that an expression reads; True without a bank."""
+    if bank is None:
+        return True
+    has = {leaf.text for leaf in bank.leaves}
+    return all(leaf.text in has for leaf in leaves_of([parse(text)]))
 
 
 def shortest(of: Exported, loss: float) -> Expression:
     """Return the last step of the search, and print every step."""
     best = parse(of.known["expression"])
+    chosen = run_networks({**of.known, "also_used": {}})
     least = None
     while True:
-        texts = list(dict.fromkeys([best.text, *(parse(text).text for text in shorter(best))]))
-        found = measure(texts, of, run_networks(of.known))
+        shorts = (parse(text).text for text in shorter(best))
+        texts = list(dict.fromkeys([best.text, *(t for t in shorts if known_to(of.bank, t))]))
+        found = measure(texts, of, chosen)
         tau = pd.DataFrame(
             {
                 task: directed_tau(

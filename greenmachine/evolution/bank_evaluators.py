@@ -11,7 +11,7 @@ from greenmachine.bank import Bank, BankEvaluator
 from greenmachine.callbacks import Callbacks
 from greenmachine.config import RunConfig
 from greenmachine.errors import RunError
-from greenmachine.evolution.bank_tasks import bank_family
+from greenmachine.evolution.bank_tasks import bank_family, bank_places
 from greenmachine.evolution.evaluators import SampleEvaluator, SampleEvaluators
 from greenmachine.evolution.tasks import TaskSet
 from greenmachine.language import Expression
@@ -74,15 +74,9 @@ class BankSampleEvaluators(SampleEvaluators):
 
     def _evaluator(self, task_set: TaskSet, dataset: str, sample: str) -> BankEvaluator:
         family = bank_family(self.bank, task_set.benchmark, dataset)
-        functions = task_set.benchmark.functions
-        stands = {functions[index]: place for place, index in enumerate(family.indices)}
-        places = {index: place for place, index in enumerate(family.indices)}
         stores = 2 * sum(len({*each.sources.values()}) for each in self.task_sets)
         return BankEvaluator(
             self.bank.vectors(family),
-            [
-                places.get(index, stands[functions[index]])
-                for index in task_set.indices(sample).tolist()
-            ],
+            bank_places(family, task_set.benchmark, task_set.indices(sample).tolist()),
             cache_bytes=max(_LEAST_BYTES, _CACHE_BYTES // stores),
         )

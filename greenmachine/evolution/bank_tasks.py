@@ -15,7 +15,7 @@ from greenmachine.benchmarks import Benchmark, refuse_unnamed_code, short_name
 from greenmachine.config import RunConfig
 from greenmachine.errors import ConfigError
 
-__all__ = ["bank_facts", "bank_family", "bank_networks", "with_bank"]
+__all__ = ["bank_facts", "bank_family", "bank_networks", "bank_places", "with_bank"]
 
 _START_HEIGHT = (1, 4)  # of random trees whose leaves are expressions already
 
@@ -84,6 +84,21 @@ def bank_family(bank: Bank, benchmark: Benchmark, dataset: str) -> Family:
         )
     family.check(benchmark)
     return family
+
+
+def bank_places(family: Family, benchmark: Benchmark, indices: Iterable[int]) -> list[int]:
+    """Return the places in a family of networks of its benchmark.
+
+    For a network that the family does not have, it is the place of one that computes the same
+    function.
+
+    Raises:
+        KeyError: the family has none.
+    """
+    functions = benchmark.functions
+    own = {index: place for place, index in enumerate(family.indices)}
+    alike = {functions[index]: place for index, place in own.items()}
+    return [own[i] if i in own else alike[functions[i]] for i in indices]
 
 
 def bank_networks(bank: Bank, benchmark: Benchmark, datasets: Iterable[str]) -> NDArray[np.int64]:

@@ -93,6 +93,36 @@ EVOLVED: tuple[EvolvedProxy, ...] = (
         evolved_on="nats-tss cifar10, cifar100, imagenet16-120",
     ),
     EvolvedProxy(
+        name="gm_tss_large",
+        expression="mul(add(add(max_layers(tanh(signed_sqrt(times_depth(difference_layers(signed_sqrt("
+        "min_eigenvalue(channel_correlation_per_image(noise_output)))))))), square(tanh("
+        "log1p_abs(early_half_sum(minimum(median_eigenvalue(filter_cosine(log1p_abs("
+        "noise_weight_grad))), times_depth(l1_norm(noise_input_grad)))))))), max_layers("
+        "times_depth(signed_sqrt(signed_sqrt(signed_sqrt(min_eigenvalue(channel_correlation("
+        "noise_input)))))))), tanh(log1p_abs(early_half_sum(minimum(min_eigenvalue("
+        "channel_correlation(noise_input)), times_depth(l1_norm(noise_input_grad)))))))",
+        reference="this project, experiments/banks/tss_large.yaml",
+        description="A sum of three terms times a fourth, all measured on noise images. The second "
+        "and third are those of gm_tss: how different the gradients of the filters are in the "
+        "first half of the layers, and how independent the channels of a layer's input are, "
+        "weighted by depth, at the layer where this is largest. The first is by how much the "
+        "channels of the outputs, image by image, become more independent from one layer to the "
+        "next. The factor is the independence of the input channels, summed over the first half "
+        "of the layers. Layers whose inputs receive little gradient count less.",
+        maths="(max_l tanh √((l / L) (√λ_l' − √λ_{l−1}')) + tanh²(log(1 + Σ_{l ≤ L/2} min("
+        "λ_med(cos(log(1 + |G_l|))), d_l))) + max_l((l / L) λ_l^{1/8})) · tanh(log(1 + "
+        "Σ_{l ≤ L/2} min(λ_l, d_l))), where λ_l = λ_min(corr X_l), X_l are the inputs of layer l "
+        "by channel, d_l = (l / L) ‖∂X_l‖₁ with their gradient ∂X_l, λ_l' = λ_min of the channel "
+        "correlations of its outputs, mean over the images, and row i of G_l is the gradient of "
+        "filter i of layer l; roots keep signs",
+        reason="As for gm_tss. The first term prefers cells in which convolutions decorrelate "
+        "channels again late in the network. The eighth root is nearly a switch: it says how late "
+        "there still is a layer whose inputs are independent. All terms saturate, so no single "
+        "one decides, and none divides by a quantity that can vanish. The gradients' norm depends "
+        "on the scale of the loss, but matters only in layers that receive almost none.",
+        evolved_on="nats-tss cifar10, cifar100, imagenet16-120",
+    ),
+    EvolvedProxy(
         name="nats_tss_imagenet16",
         expression="minimum(max_layers(signed_sqrt(min_eigenvalue(channel_correlation("
         "noise_input)))), mul(mul(max_layers(signed_sqrt(times_depth(signed_sqrt(min_eigenvalue("

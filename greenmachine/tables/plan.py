@@ -11,7 +11,7 @@ class.
 
 Proxies that were evolved on NATS-Bench are scored on whole spaces: first on the rounds of the zoo,
 then on further rounds. Those that were found on banks are scored like the zoo, because scores of
-both whole spaces take several hours.
+both whole spaces take several hours, and a proxy of one space only on that space.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from greenmachine.tables.sources import DATASETS, FOUND
+from greenmachine.tables.sources import DATASETS, FOUND, SPACES
 
 __all__ = ["EVOLVED_PLAN", "PLAN", "Group", "Plan"]
 
@@ -74,12 +74,14 @@ class Group:
         proxies: names of the proxies.
         batch: number of images.
         datasets: data sets on which they are defined.
+        spaces: spaces whose networks they score.
     """
 
     name: str
     proxies: tuple[str, ...]
     batch: int = 16
     datasets: tuple[str, ...] = DATASETS
+    spaces: tuple[str, ...] = SPACES
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,8 @@ PLAN = Plan(
         Group("gradient", ("jacov", "zico", "grasp")),
         Group("classes", ("epe_nas",), datasets=("cifar10",)),
         Group("embedded", ("digits_tss",), batch=8),
-        Group("banks", ("gm_sss",), batch=8),
+        Group("banks", ("gm_sss",), batch=8, spaces=("nats-sss",)),
+        Group("cells", ("gm_tss_large",), batch=8, spaces=("nats-tss",)),
         Group("families", ("gm_world",), batch=8),
         Group("per-sample", ("ntk", "gradsign"), batch=8),
         Group("patterns", ("trainable_layers", "fired_layers", "swap", "wrcor")),

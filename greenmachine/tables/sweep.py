@@ -118,7 +118,7 @@ def sweep(stored: Stored, bar: Bar, workers: int = -1, plan: Plan = PLAN) -> Non
     for number in range(max(map(len, rounds.values()))):
         for group in plan.groups:
             for dataset in group.datasets:
-                for space in SPACES:
+                for space in group.spaces:
                     for piece in rounds[space, dataset][number : number + 1]:
                         if not piece[group.name].scored:
                             piece[group.name].score(stored, bar, workers)
@@ -143,7 +143,7 @@ def _rounds(stored: Stored, space: str, dataset: str, plan: Plan) -> list[dict[s
                 networks,
             )
             for group in plan.groups
-            if dataset in group.datasets
+            if dataset in group.datasets and space in group.spaces
         }
         for number, networks in enumerate(plan.samples(len(benchmark)))
     ]

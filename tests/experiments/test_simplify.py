@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from experiments.simplify import Exported, judged, main, shorter
+from experiments.simplify import Exported, judged, known_to, main, shorter
 from greenmachine import evolve
+from greenmachine.api.banks import build_bank
 from greenmachine.config import RunConfig
 from greenmachine.errors import RunError
 from greenmachine.export.run_export import export_run
@@ -70,6 +71,28 @@ def test_what_is_shorter_is_judged_as_the_run_judges_and_exported(
     assert short["size"] < known["size"] and parse(short["expression"]).size == short["size"]
     assert short["shortened_from"] == known["expression"] and short["name"] == "shorter"
     assert f"{short['tau']['test']['digits']['champion']['tau']:.4f}" in capsys.readouterr().out
+
+
+def test_a_run_on_a_bank_is_judged_on_the_bank(tmp_path: Path) -> None:
+    given = ["mul(sum_layers(l2_norm(abs(weight))), sum_layers(sum(noise_output)))"]
+    build_bank(tmp_path / "bank", "digits-tss", networks=40, expressions=given, workers=1)
+    config = RunConfig.model_validate(
+        {
+            "workers": 1,
+            "bank": str(tmp_path / "bank"),
+            "samples": {"train": {"size": 30, "functions": 20}, "validation": {"size": 8}},
+            "evolution": {"population": 8, "generations": 1, "elites": 1, "seeds": given},
+        }
+    )
+    evolve(config=config, out=tmp_path / "run")
+    known = export_run(tmp_path / "run", tmp_path / "found.py")
+    of = Exported.read(tmp_path / "found.json", workers=1)
+    again = judged(parse(known["expression"]), of)
+    for sample, tasks in known["tau"].items():
+        found = again["tau"][sample]["digits"]["champion"]
+        assert found == pytest.approx(tasks["digits"]["champion"], abs=1e-6)
+    assert known_to(of.bank, "sum_layers(l2_norm(abs(weight)))")
+    assert not known_to(of.bank, "sum_layers(l2_norm(weight))")
 
 
 def test_other_samples_are_refused(tmp_path: Path) -> None:

@@ -178,6 +178,15 @@ def test_a_plan_of_whole_spaces_has_its_own_files(empty: tuple[Stored, list[str]
         assert "sed" in scored.space.scores and len(scored.space) == sizes[name]
 
 
+def test_a_group_may_score_one_space_only(empty: tuple[Stored, list[str]]) -> None:
+    stored, _ = empty
+    both = (*SMALL.groups, Group("count", ("weight_count",), spaces=("nats-sss",)))
+    sweep(stored, no_bar, 1, Plan(both, networks=4, rounds=2))
+    for scored in stored.scored:
+        assert ("weight_count" in scored.pool.scores) == (scored.benchmark.name == "nats-sss")
+        assert len(scored.pool) == 4 and "sed" in scored.pool.scores
+
+
 def test_every_proxy_of_the_zoo_is_swept() -> None:
     swept = [name for p in (PLAN, EVOLVED_PLAN) for group in p.groups for name in group.proxies]
     assert sorted(swept) == sorted(proxy.name for proxy in PROXIES)
