@@ -6,12 +6,16 @@
     python -m experiments.families_bank wide WIDE
     python -m experiments.families_bank compare BANK WIDE gm_world
     python -m experiments.families_bank rest BANK SCORES
+    python -m experiments.families_bank tau BANK PROXY ...
 
 ``world`` holds networks of five families, three of them narrower than published. ``topology`` adds
 networks of the topology space to it; ``size`` is a bank of the size space alone. ``wide`` holds 60
 networks of these three families at twice that width, and ``compare`` prints Kendall's tau between
 the scores of one network at both widths. ``rest`` prints tau of the columns of a score file, on all
-of its networks, and on those that compute another function than every network of the bank.
+of its networks, and on those that compute another function than every network of the bank. ``tau``
+prints tau of proxies on the networks of a bank, and on all networks of the space that compute one
+of their functions, which get the scores of those of the bank. CIFAR-100 has the scores of networks
+built for CIFAR-10.
 
 Expressions are those of results/families/expressions.json. An interrupted build continues with the
 same command. On one core, ``world`` takes about an hour.
@@ -30,6 +34,7 @@ from greenmachine.api.banks import build_bank
 from greenmachine.bank import Bank, BankEvaluator
 from greenmachine.benchmarks import load_benchmark
 from greenmachine.evaluation.score_file import read_scores, score_columns
+from greenmachine.evolution.bank_tasks import bank_networks, bank_places
 from greenmachine.fitness import directed_tau, tau_row
 from greenmachine.language import canonical, parse
 from greenmachine.proxies import resolve
@@ -112,22 +117,45 @@ def rest(path: Path, scores: Path) -> None:
         print(f"{whole:.3f} {other:.3f} {name}")
 
 
+def tau(path: Path, names: list[str]) -> None:
+    """Print tau on the networks of a bank of the topology space, and on all of their functions."""
+    bank, benchmark = Bank(path), load_benchmark("nats-tss")
+    families = {family.dataset: family for family in bank.facts.families}
+    common = bank_networks(bank, benchmark, families)
+    alike = np.flatnonzero(np.isin(benchmark.functions, benchmark.functions[common]))
+    for name in names:
+        proxy = resolve(name)
+        rows = []
+        for networks in (common, alike):
+            for dataset in benchmark.datasets:
+                family = families.get(dataset, families["cifar10"])
+                places = bank_places(family, benchmark, networks.tolist())
+                evaluator = BankEvaluator(bank.vectors(family), places, cache_bytes=2**28)
+                scores = evaluator.scores([canonical(parse(proxy.expression))])
+                truth = benchmark.accuracy(dataset)[networks]
+                rows.append(directed_tau(scores, truth, proxy.direction)[0])
+        each, whole = (" ".join(f"{value:.3f}" for value in part) for part in (rows[:3], rows[3:]))
+        print(f"{each} on {len(common)} networks, {whole} on {len(alike)}: {name}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=[*NETWORKS, "compare", "rest"])
+    parser.add_argument("what", choices=[*NETWORKS, "compare", "rest", "tau"])
     parser.add_argument("bank", type=Path)
-    parser.add_argument("wide", type=Path, nargs="?", help="bank of wide networks, or score file")
-    parser.add_argument("proxy", nargs="?", default="gm_world")
+    parser.add_argument("wide", nargs="?", help="bank of wide networks, score file, or proxy")
+    parser.add_argument("proxies", nargs="*")
     parser.add_argument("--workers", type=int, default=-1)
     args = parser.parse_args()
     if args.what in NETWORKS:
         build(args.what, args.bank, args.workers)
     elif args.wide is None:
-        parser.error(f"{args.what} needs a second path")
+        parser.error(f"{args.what} needs another argument")
+    elif args.what == "tau":
+        tau(args.bank, [args.wide, *args.proxies])
     elif args.what == "rest":
-        rest(args.bank, args.wide)
+        rest(args.bank, Path(args.wide))
     else:
-        compare(args.bank, args.wide, args.proxy)
+        compare(args.bank, Path(args.wide), args.proxies[0] if args.proxies else "gm_world")
 
 
 if __name__ == "__main__":

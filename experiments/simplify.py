@@ -37,7 +37,7 @@ from greenmachine.config import RunConfig
 from greenmachine.errors import GreenMachineError, RunError, one_line
 from greenmachine.evaluation import capture_spec, score_networks
 from greenmachine.evolution.bank_tasks import bank_family, bank_places
-from greenmachine.evolution.tasks import by_sample, draw_task_sets, fitted
+from greenmachine.evolution.tasks import by_sample, draw_task_sets, fitted, source_of
 from greenmachine.export.run_export import check_place, write_discovery
 from greenmachine.files import read_json
 from greenmachine.fitness import directed_tau, tau_row
@@ -153,10 +153,9 @@ def on_bank(
     indices: Sequence[int],
 ) -> pd.DataFrame:
     """Return each text's scores (columns) on networks of a bank, as the run computes them."""
-    short = short_name(benchmark.name)
     if bank.family(benchmark.name, dataset) is None:
-        stand_in = of.config.capture.stand_in
-        dataset = stand_in.get(f"{short}/{dataset}", stand_in.get(dataset, dataset))
+        short = short_name(benchmark.name)
+        dataset = source_of(of.config.capture.stand_in, short, dataset)
     family = bank_family(bank, benchmark, dataset)
     places = bank_places(family, benchmark, indices)
     evaluator = BankEvaluator(bank.vectors(family), places, cache_bytes=CACHE_BYTES)

@@ -43,7 +43,7 @@ class SampleConfig(Group):
         ge=1,
         description="first draw this many functions, then `size` of all networks that compute one "
         "of them, so that a function counts as often as the space contains it; on a bank, networks "
-        "that it does not have get the scores of one that computes the same function",
+        "that are not in it get the scores of one that computes the same function",
     )
 
     @field_validator("size", mode="before")

@@ -30,6 +30,7 @@ __all__ = [
     "check_truths",
     "draw_task_sets",
     "fitted",
+    "source_of",
     "targets",
 ]
 
@@ -137,7 +138,7 @@ def draw_task_sets(
             if name == benchmark.name and dataset
         ]
         prefix = f"{short}/" if several else ""
-        sources = {d: _source(config.capture.stand_in, short, d) for d in datasets}
+        sources = {d: source_of(config.capture.stand_in, short, d) for d in datasets}
         among = bank_networks(bank, benchmark, sources.values()) if bank else None
         task_sets.append(
             TaskSet(
@@ -152,7 +153,8 @@ def draw_task_sets(
     return task_sets
 
 
-def _source(stand_in: Mapping[str, str], benchmark: str, dataset: str) -> str:
+def source_of(stand_in: Mapping[str, str], benchmark: str, dataset: str) -> str:
+    """Return the data set whose networks a task uses; ``benchmark`` is a short name."""
     return stand_in.get(f"{benchmark}/{dataset}", stand_in.get(dataset, dataset))
 
 

@@ -206,9 +206,10 @@ def draw_split(
     for (name, spec), stream in zip(specs.items(), streams, strict=True):
         rng = np.random.default_rng(stream)
         try:
-            pool = (
-                left[single[left]] if spec.groups is None else _of_groups(spec, classes, left, rng)
-            )
+            if spec.groups is None:
+                pool = left[single[left]]
+            else:
+                pool = _of_groups(spec.groups, classes, left, rng)
             drawn[name] = _draw(spec, values, pool, rng)
         except ConfigError as error:
             raise ConfigError(f"{name} sample: {error}") from error
@@ -217,17 +218,12 @@ def draw_split(
     return Split(**drawn)
 
 
-def _of_groups(
-    spec: SampleSpec, classes: Indices, left: Indices, rng: np.random.Generator
-) -> Indices:
-    """Return all networks of ``spec.groups`` random groups among those that are left."""
+def _of_groups(n: int, classes: Indices, left: Indices, rng: np.random.Generator) -> Indices:
+    """Return all networks of ``n`` random groups among those that are left."""
     groups = np.unique(classes[left])
-    assert spec.groups is not None
-    if spec.groups > len(groups):
-        raise ConfigError(
-            f"functions: {spec.groups}, but {len(groups)} are available: use a smaller number"
-        )
-    chosen = rng.choice(groups, size=spec.groups, replace=False)
+    if n > len(groups):
+        raise ConfigError(f"functions: {n}, but {len(groups)} are available: use a smaller number")
+    chosen = rng.choice(groups, size=n, replace=False)
     return left[np.isin(classes[left], chosen)]
 
 

@@ -7,9 +7,11 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
+from greenmachine.bank import Family
 from greenmachine.benchmarks import Benchmark
 from greenmachine.config import SamplesConfig
 from greenmachine.errors import ConfigError
+from greenmachine.evolution.bank_tasks import bank_places
 from greenmachine.evolution.samples import common_sizes, draw_samples, fitted_sizes
 
 from .conftest import settings
@@ -126,6 +128,20 @@ def test_functions_of_a_bank_bring_all_networks_that_compute_them() -> None:
     assert len(split.train) == 30
     assert set(split.validation) | set(split.test) <= set(bank)
     assert len(split.test) == 20 - 8 - 4
+
+
+def test_a_network_that_a_family_lacks_gets_the_place_of_one_with_its_function() -> None:
+    benchmark = table([i % 7 for i in range(40)])
+    family = Family(
+        benchmark="table", dataset="own", options={}, sha256="", indices=[9, 30, 4, 11, 18]
+    )
+    networks = [9, 2, 30, 37, 18, 25, 32, 4]
+    places = bank_places(family, benchmark, networks)
+    held = [family.indices[place] for place in places]
+    assert benchmark.functions[held].tolist() == benchmark.functions[networks].tolist()
+    assert [held[n] for n in (0, 2, 4, 7)] == [9, 30, 18, 4]  # a network of the family is itself
+    with pytest.raises(KeyError):
+        bank_places(family, benchmark, [0])
 
 
 def test_functions_need_a_size() -> None:
