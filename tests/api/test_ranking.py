@@ -13,14 +13,11 @@ from torch import nn
 
 import greenmachine
 from greenmachine.api import Ranking
+from tests.api.small_networks import wide
 
 SHAPE = (2, 3, 8, 8)
 LONG = "sum_layers(min_eigenvalue(channel_correlation(noise_input)))"
 PROXIES = ["l2_norm", "synflow", LONG, "params", "nwot_inputs", "weight_count"]
-
-
-def wide(channels: int) -> nn.Module:
-    return nn.Conv2d(3, channels, 3)
 
 
 def ranked(proxy: Any, **more: Any) -> Ranking:
