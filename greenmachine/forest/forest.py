@@ -16,6 +16,7 @@ A failed score (not finite) ranks below all others, and one cut sets the failure
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -103,13 +104,17 @@ class Forest:
             raise ConfigError(f"a forest cannot have {trees} trees: use 1 or more")
         cuts, ranks = zip(*(_ranked(column) for column in _columns(scores).T), strict=True)
         model = _regressor()(n_jobs=workers, random_state=seed, warm_start=True)
-        for grown in [*range(_BATCH, trees, _BATCH), trees]:  # batches do not change the forest
-            model.set_params(n_estimators=grown).fit(np.column_stack(ranks), truth)
-            if progress is not None:
-                progress(grown, trees)
+        # A thread of scikit-learn replaces the warning filters of the process, and restores what
+        # it found. Threads overlap, so some find no filters, and scikit-learn warns for every tree.
+        # These filters and messages end with the block.
+        with warnings.catch_warnings(record=True):
+            for grown in [*range(_BATCH, trees, _BATCH), trees]:  # the forest is that of one fit
+                model.set_params(n_estimators=grown).fit(np.column_stack(ranks), truth)
+                if progress is not None:
+                    progress(grown, trees)
+            importances = np.asarray(model.feature_importances_, dtype=np.float64)
         known = {"networks": len(scores), "seed": seed, "scikit-learn": version("scikit-learn")}
         grown_trees = Trees.of([_arrays(tree.tree_, cuts) for tree in model.estimators_])
-        importances = np.asarray(model.feature_importances_, dtype=np.float64)
         return cls(names, importances, grown_trees, known | dict(facts or {}))
 
     def predict(self, scores: pd.DataFrame) -> Floats:

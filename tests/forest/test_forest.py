@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import json
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,13 @@ def test_seed_decides_and_workers_do_not(tmp_path: Path) -> None:
         Forest.fit(SCORES, ACCURACY, seed=seed, trees=12, workers=workers).save(path)
         files.append(path.read_bytes())
     assert files[0] == files[1] != files[2]
+
+
+def test_fitting_with_threads_says_nothing_and_leaves_the_filters() -> None:
+    with warnings.catch_warnings(record=True) as said:
+        warnings.resetwarnings()  # as threads of scikit-learn leave them
+        Forest.fit(SCORES, ACCURACY, seed=0, trees=20, workers=2)
+        assert not said and not warnings.filters
 
 
 def test_features_are_found_by_name() -> None:
