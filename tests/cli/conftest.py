@@ -36,7 +36,7 @@ Call = Callable[..., Printed]
 
 def command(*words: str) -> list[str]:
     """The command line in a process of its own."""
-    return [sys.executable, "-c", "from greenmachine.cli import main; main()", *words]
+    return [sys.executable, "-m", "greenmachine", *words]
 
 
 @pytest.fixture

@@ -162,21 +162,8 @@ def test_two_processes_share_one_storage(space: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_killed_command_goes_on(number: int, space: Path, tmp_path: Path) -> None:
-    words = [
-        "search",
-        "nwot_inputs",
-        "--on",
-        str(space),
-        "--trials",
-        "40",
-        "--ask",
-        "2",
-        "--workers",
-        "1",
-    ]
+    words = f"search nwot_inputs --on {space} --trials 40 --ask 2 --workers 1".split()
     command = [sys.executable, "-m", "greenmachine", *words]
-    if not (Path(greenmachine.__file__).parent / "__main__.py").exists():
-        command[1:3] = ["-c", "from greenmachine.cli import main; main()"]
 
     def run(out: Path) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
