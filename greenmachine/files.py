@@ -266,7 +266,8 @@ def refuse_other_folder(folder: Path, kind: FolderKind) -> None:
 def alone_in(folder: Path, kind: FolderKind) -> Iterator[Held]:
     """Create ``folder`` and lock it inside the block, so that no other command works in it.
 
-    The system releases the lock when the process ends, for whatever reason.
+    The system releases the lock when the process ends, for whatever reason. A folder that was
+    created here is removed if the block fails before anything is in it.
 
     Args:
         folder: missing, empty, or of this kind.
@@ -277,6 +278,7 @@ def alone_in(folder: Path, kind: FolderKind) -> Iterator[Held]:
             it was removed while this process worked in it.
     """
     refuse_other_folder(folder, kind)
+    new = not folder.exists()
     try:
         str(folder).encode()
         folder.mkdir(parents=True, exist_ok=True)
@@ -303,6 +305,9 @@ def alone_in(folder: Path, kind: FolderKind) -> Iterator[Held]:
             yield held
         except Exception:
             held.check()  # if the folder is gone, that is the cause
+            if new and os.listdir(folder) == [LOCK]:
+                (folder / LOCK).unlink()
+                folder.rmdir()
             raise
 
 

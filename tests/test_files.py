@@ -198,3 +198,23 @@ def test_leftovers_of_a_killed_command_go_and_nothing_else(tmp_path: Path) -> No
     assert {path.name for path in tmp_path.iterdir()} == {ours[1], *others}
     remove_leftovers(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {*others}
+
+
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("written", [True, False])
+def test_a_failed_command_leaves_no_empty_folder(
+    there: bool, written: bool, tmp_path: Path
+) -> None:
+    folder = tmp_path / "a" / "run"
+    if there:
+        folder.mkdir(parents=True)
+
+    def fail() -> None:
+        with alone_in(folder, FolderKind.RUN):
+            if written:
+                (folder / "facts.json").write_text("{}")
+            raise ValueError("wrong")
+
+    with pytest.raises(ValueError, match="wrong"):
+        fail()
+    assert folder.exists() == (there or written)

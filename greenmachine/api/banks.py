@@ -247,7 +247,7 @@ def _is_folder(source: str) -> bool:
 def _random(source: str, facts: BankFacts, families: Sequence[Family]) -> list[Expression]:
     """Return random boundary expressions; they depend on the seed, not on the bank's content."""
     number, _, seed = source.removeprefix(_RANDOM).partition(":")
-    if not number.isdecimal() or (seed and not seed.isdecimal()):
+    if not number.isdecimal() or int(number) < 1 or (seed and not seed.isdecimal()):
         raise ConfigError(f"{source}: write random:300, or random:300:7 with a seed")
     if not families:
         raise ConfigError(f"{source}: a new bank needs networks: name them with --on")

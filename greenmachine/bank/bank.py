@@ -330,7 +330,7 @@ def sha256_of(path: Path, remedy: str) -> str:
     try:
         return sha256(path)
     except OSError as error:
-        raise DamagedError(f"{path} cannot be read ({one_line(error)}): {remedy}") from None
+        raise DamagedError(f"{path} cannot be read ({error.strerror}): {remedy}") from None
 
 
 def _checked(path: Path, model: type[_Model], remedy: str) -> _Model:

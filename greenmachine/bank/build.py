@@ -184,7 +184,12 @@ def _missing(bank: Bank, family: Family) -> dict[int, int]:
         path = part_path(bank.path, family, number)
         known = 0
         if path.with_suffix(".json").exists():
-            facts = part_facts(path, bank.remedy)
+            try:
+                facts = part_facts(path, bank.remedy)
+            except DamagedError:
+                path.with_suffix(".json").unlink()
+                missing[number] = 0
+                continue
             if path.exists() and sha256_of(path, bank.remedy) == facts.digest:
                 known = len(facts.layer_counts)
             else:

@@ -162,7 +162,8 @@ class Benchmark:
     def seed_accuracies(self, dataset: str) -> NDArray[np.float64]:
         """Return the accuracy for each training seed, (seeds, n), in percent.
 
-        The result is (0, n) if the table has only means.
+        It is NaN for an architecture that was trained with fewer seeds than others. The result is
+        (0, n) if the table has only means.
 
         Raises:
             DataError: the benchmark has no such data set.
@@ -187,7 +188,10 @@ class Benchmark:
             hint = f"; did you mean {close[0]}?" if close else ""
             raise DataError(f"{self.name} has no architecture {arch!r}{hint}")
         if not 0 <= arch < len(self):
-            raise DataError(f"{self.name} has indices 0 to {len(self) - 1}, not {arch}")
+            raise DataError(
+                f"{self.name} has indices 0 to {len(self) - 1}, not {arch}, and architectures such "
+                f"as {self.archs[0]}"
+            )
         return int(arch)
 
     def input_shape(self, dataset: str) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from array import array
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,18 +17,25 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from greenmachine.benchmarks.datasets import CIFAR10
+from greenmachine.benchmarks.checks import verify_benchmark
 from greenmachine.benchmarks.nas_benchmarks import CHANNEL_RESNET_TABLE, MACRO_TABLE, TABLE_101
-from greenmachine.benchmarks.table import check_table, save_table
+from greenmachine.benchmarks.table import check_table, read_table, save_table
 from greenmachine.benchmarks.table_benchmark import TableBenchmark
 from greenmachine.benchmarks.tfrecord import fields_of, read_records
-from greenmachine.errors import DataError
+from greenmachine.errors import DataError, one_line
+from greenmachine.networks import hash_101
 
-__all__ = ["import_channel_resnet", "import_macro", "import_nas_bench_101"]
+__all__ = ["CELLS_101", "import_channel_resnet", "import_macro", "import_nas_bench_101"]
 
 Progress = Callable[[int, int], None]
 
+_AGAIN = "download it again"
+_FOREIGN = (LookupError, TypeError, ValueError, OverflowError, RecursionError, DataError)
+"""Errors of reading a record that is not one of NAS-Bench-101."""
+
 FULL_EPOCHS = 108
+CELLS_101 = 423_624
+"""Number of cells in the published files of NAS-Bench-101; a table may have a part of them."""
 
 _OPS = {"conv3x3-bn-relu": "3", "conv1x1-bn-relu": "1", "maxpool3x3": "m"}
 
@@ -47,9 +55,12 @@ def import_macro(source: Path, out: Path) -> Path:
     """
     frame = _json_table(source, MACRO_TABLE, seeds="test_acc", mean="mean_acc")
     canonical = MACRO_TABLE.space.canonical
-    if canonical is not None:
+    assert canonical is not None
+    try:
         frame["canonical"] = [canonical(arch) for arch in frame["arch"]]
-    frame["isomorph"] = MACRO_TABLE.space.isomorph(frame["arch"].tolist())
+        frame["isomorph"] = MACRO_TABLE.space.isomorph(frame["arch"].tolist())
+    except DataError as error:  # an architecture is not one of this space
+        raise DataError(f"{source}: {error}; {_AGAIN}") from None
     return _saved(frame, MACRO_TABLE, source, out)
 
 
@@ -73,37 +84,57 @@ def _json_table(source: Path, table: TableBenchmark, *, seeds: str, mean: str) -
     try:
         contents = json.loads(source.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{source} is not a JSON file ({error}); download it again") from error
+        raise DataError(f"{source} is not a JSON file ({error}); {_AGAIN}") from error
     if not isinstance(contents, dict):
-        raise DataError(f"{source} does not contain architectures; download it again")
+        raise DataError(f"{source} does not contain architectures; {_AGAIN}")
     rows = []
     for arch, entry in contents.items():
         try:
             rows.append({"arch": arch, **_figures(entry, seeds, mean)})
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise DataError(
                 f"{source}: the entry of {arch!r} differs from the published format "
-                f"({type(error).__name__}: {error}); download it again"
+                f"({type(error).__name__}: {one_line(error, 200)}); {_AGAIN}"
             ) from error
     if len(rows) != table.space.rows:
         raise DataError(
             f"{source} has {len(rows)} architectures, but {table.name} has {table.space.rows}; "
-            "download it again"
+            f"{_AGAIN}"
         )
     frame = pd.DataFrame(rows)
+    if frame.isna().any(axis=None):
+        arch = frame["arch"][frame.isna().any(axis=1)].iloc[0]
+        raise DataError(f"{source}: {arch} has fewer seeds than others; {_AGAIN}")
     frame.insert(0, "index", np.arange(len(frame)))
     return frame
 
 
 def _figures(entry: Mapping[str, Any], seeds: str, mean: str) -> dict[str, float | int]:
-    accuracies = [float(value) for value in entry[seeds]]
+    accuracies = entry[seeds]
+    if not isinstance(accuracies, list):
+        raise TypeError(f"{seeds} is not a list")
+    deviation = _number(entry["std"])
+    if deviation < 0:
+        raise ValueError(f"std is {deviation}")
     return {
-        "cifar10.test": float(entry[mean]),
-        "cifar10.std": float(entry["std"]),
-        "cifar10.params": int(entry["params"]),
-        "cifar10.flops": int(entry["flops"]),
-        **{f"cifar10.test.seed{k}": value for k, value in enumerate(accuracies, start=1)},
+        "cifar10.test": _number(entry[mean]),
+        "cifar10.std": deviation,
+        "cifar10.params": _whole(entry["params"]),
+        "cifar10.flops": _whole(entry["flops"]),
+        **{f"cifar10.test.seed{k}": _number(each) for k, each in enumerate(accuracies, start=1)},
     }
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{value!r} is not a number")
+    return float(value)
+
+
+def _whole(value: object) -> int:
+    if not _number(value).is_integer():
+        raise ValueError(f"{value!r} is not a whole number")
+    return int(_number(value))
 
 
 def import_nas_bench_101(source: Path, out: Path, progress: Progress | None = None) -> Path:
@@ -135,15 +166,20 @@ def import_nas_bench_101(source: Path, out: Path, progress: Progress | None = No
         read += len(record) + 16
         try:
             key, budget, matrix, ops, metrics = json.loads(record)
+            if not isinstance(key, str):
+                raise TypeError("the key is not a text")
             parameters, seconds, valid, test = _metrics(base64.b64decode(metrics, validate=True))
+            one = _arch(matrix, ops), parameters
             if key not in cells:
-                cells[key] = _arch(matrix, ops), parameters
+                cells[key] = one
                 numbers[key] = len(numbers)
+            elif cells[key] != one and hash_101(one[0]) != key:
+                raise ValueError(f"another cell has the key {key}")
             epochs.append(int(budget))
-        except (IndexError, KeyError, TypeError, ValueError) as error:
+        except _FOREIGN as error:
             raise DataError(
                 f"record {count} of {source} is not from NAS-Bench-101 "
-                f"({type(error).__name__}: {error}); download it again"
+                f"({type(error).__name__}: {one_line(error, 200)}); {_AGAIN}"
             ) from error
         cell.append(numbers[key])
         for name, value in (
@@ -155,7 +191,7 @@ def import_nas_bench_101(source: Path, out: Path, progress: Progress | None = No
         if progress is not None and count % 1000 == 0:
             progress(read, size)
     if not cells:
-        raise DataError(f"{source} contains no cell; download it again")
+        raise DataError(f"{source} contains no cell; {_AGAIN}")
     runs = pd.DataFrame({"cell": cell, "epochs": epochs, **figures})
     return _saved(_table_101(cells, runs, source), TABLE_101, source, out)
 
@@ -175,7 +211,7 @@ def _arch(matrix: str, ops: str) -> str:
     """Return the text for ``parse_101``, from a whole adjacency matrix and named operations."""
     first, *inner, last = ops.split(",")
     vertices = len(inner) + 2
-    if (first, last) != ("input", "output") or len(matrix) != vertices**2:
+    if (first, last) != ("input", "output") or len(matrix) != vertices**2 or set(matrix) - {*"01"}:
         raise ValueError(f"a cell of {len(matrix)} bits and the operations {ops}")
     bits = "".join(matrix[v * vertices + v + 1 : (v + 1) * vertices] for v in range(vertices))
     return f"{bits};{''.join(_OPS[op] for op in inner)}"
@@ -212,15 +248,22 @@ def _table_101(
 
 
 def _saved(frame: pd.DataFrame, table: TableBenchmark, source: Path, out: Path) -> Path:
+    """Write a table, if it is what `greenmachine data verify` would pass, and return its path."""
     check_table(frame, table.schema, source=source)
-    # Otherwise a wrong architecture, or wrong costs, would be noticed much later.
-    params, _ = table.space.costs(frame["arch"].tolist(), num_classes=CIFAR10.num_classes)
-    wrong = np.flatnonzero(params != frame["cifar10.params"])
-    if wrong.size:
-        raise DataError(
-            f"{source}: {frame['arch'][wrong[0]]} has {frame['cifar10.params'][wrong[0]]} "
-            f"parameters, but its network has {params[wrong[0]]}; download it again"
-        )
+    try:
+        checks = verify_benchmark(table.of(frame, source, out))
+    except DataError as error:  # an architecture is not one of this space
+        raise DataError(f"{source}: {one_line(error, 200)}; {_AGAIN}") from None
+    for check in checks:
+        if not check.passed:
+            raise DataError(f"{source}: {check.subject}: {check.detail}; {_AGAIN}")
     path = table.path(out)
+    if path.is_file():
+        held = len(read_table(path, table.schema.command))
+        if held > len(frame):
+            raise DataError(
+                f"{path} has {held:,} architectures, and {source} only {len(frame):,}: to replace "
+                "the table, remove it first"
+            )
     save_table(frame, path)
     return path

@@ -50,7 +50,17 @@ class TableBenchmark:
             DataError: the table in ``folder`` is missing or violates the schema.
         """
         path = self.path(folder)
-        frame = load_table(path, self.schema)
+        return self.of(load_table(path, self.schema), path, folder, checksum(path))
+
+    def of(self, frame: pd.DataFrame, source: Path, folder: Path, digest: str = "") -> Benchmark:
+        """Return the benchmark of a table in memory, which follows the schema.
+
+        Args:
+            frame: the table.
+            source: its file, for messages.
+            folder: the data folder.
+            digest: checksum of the file.
+        """
         truth = truth_of(frame, self.schema)
         if self.key is not None:
             codes, _ = pd.factorize(frame[self.key])
@@ -61,8 +71,8 @@ class TableBenchmark:
             space=self.space,
             frame=frame,
             image_sets=self.image_sets,
-            source=path,
-            checksum=checksum(path),
+            source=source,
+            checksum=digest,
             folder=folder,
             truth=truth,
         )

@@ -53,15 +53,15 @@ def read_records(path: Path) -> Iterator[bytes]:
     Raises:
         DataError: the file ends within a record, or a checksum differs.
     """
-    place = 0
+    place, size = 0, path.stat().st_size
     with path.open("rb") as file:
         while head := file.read(12):
             if len(head) < 12 or _masked_crc(head[:8]) != _number(head[8:]):
                 raise DataError(f"{path} is not a TFRecord, or damaged at byte {place}; {_AGAIN}")
             (length,) = struct.unpack("<Q", head[:8])
-            data, tail = file.read(length), file.read(4)
-            if len(tail) < 4:
+            if place + length + 16 > size:  # not read, because any length has a correct checksum
                 raise DataError(f"{path} ends within the record at byte {place}; {_AGAIN}")
+            data, tail = file.read(length), file.read(4)
             if _masked_crc(data) != _number(tail):
                 raise DataError(f"{path} is damaged in the record at byte {place}; {_AGAIN}")
             place += length + 16

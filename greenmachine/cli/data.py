@@ -134,7 +134,7 @@ def import_nats_command(
     folder = data_folder()
     with _progress("architectures") as progress:
         path = import_nats(source, folder, progress)
-    typer.echo(f"wrote {path}")
+    _wrote(path)
     if path in {table.partial_path(folder) for table in TABLES.values()}:
         typer.echo("some architectures are missing: this table cannot serve as a benchmark")
 
@@ -154,12 +154,15 @@ def import_nas_bench_101_command(
     """
     check_file(source, "TFRecord", "give the TFRecord of NAS-Bench-101")
 
-    from greenmachine.benchmarks.nas_benchmark_files import import_nas_bench_101
+    from greenmachine.benchmarks.nas_benchmark_files import CELLS_101, import_nas_bench_101
     from greenmachine.benchmarks.paths import data_folder
 
     with _progress("bytes") as progress:
         path = import_nas_bench_101(source, data_folder(), progress)
-    typer.echo(f"wrote {path}")
+    if _wrote(path) < CELLS_101:
+        typer.echo(
+            f"the published file has {CELLS_101:,} architectures: this table has only a part"
+        )
 
 
 @app.command("import-nas-bench-macro")
@@ -175,7 +178,7 @@ def import_macro_command(
     from greenmachine.benchmarks.nas_benchmark_files import import_macro
     from greenmachine.benchmarks.paths import data_folder
 
-    typer.echo(f"wrote {import_macro(source, data_folder())}")
+    _wrote(import_macro(source, data_folder()))
 
 
 @app.command("import-channel-bench")
@@ -191,7 +194,16 @@ def import_channel_command(
     from greenmachine.benchmarks.nas_benchmark_files import import_channel_resnet
     from greenmachine.benchmarks.paths import data_folder
 
-    typer.echo(f"wrote {import_channel_resnet(source, data_folder())}")
+    _wrote(import_channel_resnet(source, data_folder()))
+
+
+def _wrote(path: Path) -> int:
+    """Print which table was written, and return its number of architectures."""
+    from pyarrow import parquet
+
+    rows: int = parquet.ParquetFile(path).metadata.num_rows
+    typer.echo(f"wrote {path}: {rows:,} architectures")
+    return rows
 
 
 @app.command("import-images")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from greenmachine.benchmarks import Benchmark
     from greenmachine.proxies import Proxy
+    from greenmachine.proxies.rank_sums import RankSum
 
 __all__ = ["build_options", "score"]
 
@@ -197,7 +198,7 @@ def score(
     from greenmachine.workers.gpus import resolve_device
 
     resolved, sums = proxies_and_sums(proxies)
-    found = _columns([*resolved.values()])
+    found = _columns(resolved, sums)
     benchmark = load_benchmark(on)
     benchmark = benchmark if target is None else benchmark.with_target(target)
     dataset = dataset or benchmark.datasets[0]
@@ -239,7 +240,7 @@ def score(
             )
         print_cost(cost.facts(), as_json)
         return
-    work = score_networks if out is None else partial(score_to_file, out=out)
+    work = score_networks if out is None else partial(score_to_file, out=out, replace=False)
     ending = "stopped" if out is None else "stopped; the same command goes on from here"
     with say_when_stopped(ending), backend(on_backend, workers), bar(console, "networks") as told:
         frame = work(
@@ -269,12 +270,18 @@ def score(
         console.print(f"{len(frame)} networks x {len(found)} proxies{times} in {out}")
 
 
-def _columns(proxies: list[Proxy]) -> dict[str, Proxy]:
+def _columns(resolved: Mapping[str, Proxy], sums: Sequence[RankSum]) -> dict[str, Proxy]:
+    """Return the proxies by the names of their columns.
+
+    If two have one name, such as an exported file of a named proxy, the second one is called as it
+    was typed.
+    """
     columns: dict[str, Proxy] = {}
-    for proxy in proxies:
-        if columns.get(proxy.name, proxy) != proxy:
+    for text, proxy in resolved.items():
+        name = proxy.name if columns.get(proxy.name, proxy) == proxy else text
+        if columns.get(name, proxy) != proxy or (name == text != proxy.name and sums):
             raise ConfigError(f"two proxies are called {proxy.name!r}: rename one file or folder")
-        columns[proxy.name] = proxy
+        columns[name] = proxy
     return columns
 
 
@@ -306,8 +313,10 @@ def _indices(
     import numpy as np
 
     if arch is not None:
-        # The name of an architecture may be a number; then it is the name and not an index.
-        index = arch not in benchmark.archs and _is_number(arch.removeprefix("-"))
+        # The name of an architecture may be a number; then it is the name and not an index. With a
+        # leading zero it is a name with a mistake.
+        digits = arch.removeprefix("-")
+        index = arch not in benchmark.archs and _is_number(digits) and str(int(digits)) == digits
         return [benchmark.index_of(int(arch) if index else arch)]
     pool = np.flatnonzero(~left_out)
     if sample == "all":
@@ -339,7 +348,11 @@ def build_options(pairs: list[str]) -> dict[str, int]:
     options = {}
     for pair in pairs:
         name, _, value = pair.partition("=")
-        if not _is_number(value):
-            raise ConfigError(f"--option {pair}: write NAME=NUMBER, such as cells=2")
+        if not name or not _is_number(value):
+            raise ConfigError(
+                f"--option {pair}: write NAME=NUMBER, such as cells=2, without a sign"
+            )
+        if name in options:
+            raise ConfigError(f"--option {name} is given twice: give it once")
         options[name] = int(value)
     return options

@@ -15,7 +15,7 @@ from greenmachine.evaluation.seeds import seed_table
 from greenmachine.fitness import rank_row
 from greenmachine.proxies.combinations import combined_scores
 
-__all__ = ["LEAST_RANKED", "ONE_SEED", "seed_row", "tau_table"]
+__all__ = ["LEAST_RANKED", "ONE_SEED", "common_seeds", "seed_row", "tau_table"]
 
 LEAST_RANKED = 3
 """Smallest number of networks that can be ranked; fewer have no standard error."""
@@ -67,13 +67,30 @@ def tau_table(
         {"proxy": name, "direction": direction, **rank_row(scores, accuracy, direction)}
         for name, (scores, direction) in columns.items()
     ]
-    seeds = benchmark.seed_accuracies(dataset)[:, indices]
+    seeds = common_seeds(benchmark, dataset, indices)
     if len(seeds) > 1:
         rows.append({"proxy": ONE_SEED, "direction": 1, **seed_row(seeds)})
     table = pd.DataFrame(rows)
     if len(of_seeds := seed_table(frame, accuracy, directions)):
         table = table.merge(of_seeds, on="proxy", how="left", validate="1:1")
     return table.sort_values("tau", ascending=False, ignore_index=True, na_position="last")
+
+
+def common_seeds(
+    benchmark: Benchmark, dataset: str, indices: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float64]:
+    """Return the accuracies of the training seeds that all of these networks have, in percent.
+
+    Args:
+        benchmark: the benchmark.
+        dataset: one of its data sets.
+        indices: (networks,), indices of architectures.
+
+    Returns:
+        (seeds, networks).
+    """
+    seeds = benchmark.seed_accuracies(dataset)[:, indices]
+    return seeds[np.isfinite(seeds).all(axis=1)]
 
 
 def seed_row(seeds: npt.NDArray[np.float64]) -> dict[str, float]:

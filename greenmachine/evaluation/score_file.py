@@ -6,8 +6,9 @@ failure. ``attrs`` contains the facts of the file (``Sweep.facts``: benchmark, d
 directions, ...).
 
 If a proxy was scored with several seeds, its column contains the mean score, or NaN if one seed
-failed. The columns ``NAME.seed0``, ``NAME.seed1``, ... contain the scores of the seeds. So code
-that reads the columns of proxies reads means.
+failed. The column of a rank sum is the rank sum of the mean scores. The columns ``NAME.seed0``,
+``NAME.seed1``, ... contain the scores of the seeds. So code that reads the columns of proxies reads
+means.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from greenmachine.errors import RunError
+from greenmachine.errors import ConfigError, RunError
 from greenmachine.evaluation.checkpoint import PLACE, Parts
 from greenmachine.evaluation.sweep import Sweep
 from greenmachine.files import (
@@ -29,6 +29,9 @@ from greenmachine.signals import CaptureSpec
 from greenmachine.workers import Progress
 
 __all__ = ["capture_spec", "score_networks", "score_to_file"]
+
+_SETTINGS = ("benchmark", "dataset", "batch", "seed", "options")
+"""Facts of a score file that decide which scores it has."""
 
 
 def capture_spec(
@@ -102,6 +105,7 @@ def score_to_file(
     distinct: bool = False,
     seeds: int = 1,
     combined: Sequence[RankSum] = (),
+    replace: bool = True,
     workers: int = -1,
     progress: Progress | None = None,
     announce: Callable[[str], None] = lambda line: None,
@@ -112,12 +116,28 @@ def score_to_file(
     interrupted, the same call continues from them. The attributes of the file contain the
     benchmark, the data set, the settings, and the formula and direction of every column.
 
+    Args:
+        proxies: as for :func:`score_networks`, as are the other arguments.
+        spec: what is captured of each network.
+        indices: indices of architectures.
+        out: the file.
+        distinct: whether networks with the same function are scored once.
+        seeds: number of seeds.
+        combined: rank sums of these proxies.
+        replace: whether a file is replaced whose scores the new one would not have.
+        workers: number of processes; -1 means one for each core.
+        progress: called with the number of scored networks, and that of all.
+        announce: called with lines to print.
+
     Raises:
-        GreenMachineError: as for :func:`score_networks`; or the files in ``OUT.parts`` belong to
-            other work, are damaged, or are being written by another command.
+        GreenMachineError: as for :func:`score_networks`; or ``out`` has scores that would be lost,
+            and ``replace`` is false; or the files in ``OUT.parts`` belong to other work, are
+            damaged, or are being written by another command.
     """
     refuse_foreign(out, b'"proxies"', "score file")
     sweep = Sweep(proxies, spec, indices, distinct, seeds, combined)
+    if not replace and out.is_file():
+        _refuse_other(out, sweep)
     folder = out.with_name(f"{out.name}.parts")
     with alone_in(folder, FolderKind.PARTS) as held:
         remove_leftovers(out.parent, out.name)
@@ -138,3 +158,23 @@ def score_to_file(
         replace_file(out, lambda temporary: table.to_parquet(temporary, index=False))
         parts.remove()
     return table
+
+
+def _refuse_other(out: Path, sweep: Sweep) -> None:
+    """Raise a ConfigError if ``out`` has scores that the file of ``sweep`` would not have."""
+    try:
+        frame = pd.read_parquet(out)
+    except (OSError, ValueError):  # damaged: nothing is lost
+        return
+    new, old = sweep.facts(), frame.attrs
+    lost = [name for name in _SETTINGS if old.get(name) != new[name]]
+    lost += [name for name in old.get("proxies", {}) if name not in new["proxies"]]
+    if old.get("seeds", 1) > new["seeds"]:
+        lost.append("seeds")
+    if not set(frame["index"]) <= set(sweep.indices):
+        lost.append("networks")
+    if lost:
+        raise ConfigError(
+            f"{out} has scores that would be lost (other {', '.join(lost)}): write to another "
+            "file, or remove it first"
+        )

@@ -23,7 +23,7 @@ from greenmachine.evaluation import (
     read_scores,
     score_to_file,
 )
-from greenmachine.evaluation.ranking import ONE_SEED, seed_row
+from greenmachine.evaluation.ranking import ONE_SEED, common_seeds, seed_row
 from greenmachine.fitness import directed_tau, tau_difference_error
 from greenmachine.language import parse
 from greenmachine.proxies import PROXIES, ArchitectureProxy, ExpressionProxy
@@ -233,7 +233,7 @@ def _pool(pieces: list[_Piece]) -> tuple[Pool, Floats]:
     baselines = benchmark.baseline_scores(DATASET, indices)
     scores |= {f"({name})": values for name, values in baselines.items()}
     accuracy = benchmark.accuracy(DATASET)[indices]
-    return Pool(accuracy, scores), benchmark.seed_accuracies(DATASET)[:, indices]
+    return Pool(accuracy, scores), common_seeds(benchmark, DATASET, indices)
 
 
 def _widths(family: Family, pieces: list[_Piece]) -> Iterator[dict[str, object]]:

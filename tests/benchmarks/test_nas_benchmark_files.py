@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 from greenmachine.benchmarks import load_benchmark
+from greenmachine.benchmarks.checks import verify_benchmark
 from greenmachine.benchmarks.nas_benchmark_files import (
     import_channel_resnet,
     import_macro,
@@ -21,6 +22,7 @@ from greenmachine.benchmarks.nas_benchmark_files import (
 )
 from greenmachine.benchmarks.tfrecord import fields_of, read_records
 from greenmachine.errors import DataError
+from greenmachine.evaluation.ranking import ONE_SEED, tau_table
 from greenmachine.networks import channel_resnet_costs, costs_101, hash_101, macro_costs
 
 NAMES = {"3": "conv3x3-bn-relu", "1": "conv1x1-bn-relu", "m": "maxpool3x3"}
@@ -178,6 +180,7 @@ def test_a_truncated_file_is_said(tmp_path: Path, cut: int) -> None:
     "content",
     [
         b"[]",
+        b"[" * 10000,
         b"no json",
         b'["key", 108, "000", "input,output", "AAAA"]',
         b'["key", 108, "0100", "input,output", "AAAA"]',
@@ -191,6 +194,55 @@ def test_a_record_of_something_else_is_said(tmp_path: Path, content: bytes) -> N
     source.write_bytes(record(content))
     with pytest.raises(DataError, match="record 0 of .* is not from NAS-Bench-101"):
         import_nas_bench_101(source, tmp_path)
+
+
+@pytest.mark.parametrize("length", [2**40, 2**63 + 5])
+def test_a_length_beyond_the_file_is_said(tmp_path: Path, length: int) -> None:
+    source = tmp_path / "long.tfrecord"
+    head = struct.pack("<Q", length)
+    source.write_bytes(head + masked(head) + b"some data")
+    with pytest.raises(DataError, match="ends within the record"):
+        import_nas_bench_101(source, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [(0, 3), (0, None), (0, "another key"), (1, 10**30), (2, "0x00"), (2, "0" * 400**2)],
+)
+def test_a_damaged_field_is_said(tmp_path: Path, place: int, value: object) -> None:
+    source = published(tmp_path / "nasbench.tfrecord")
+    fields = json.loads(next(iter(read_records(source))))
+    fields[place] = value
+    if place == 2 and len(str(value)) > 10:
+        fields[3] = ",".join(["input", *["maxpool3x3"] * 398, "output"])
+    source.write_bytes(source.read_bytes() + record(json.dumps(fields).encode()))
+    with pytest.raises(DataError) as raised:
+        import_nas_bench_101(source, tmp_path)
+    assert str(source) in str(raised.value) and len(str(raised.value)) < 500
+    assert not (tmp_path / "nas-benchmarks").exists()
+
+
+def test_runs_of_some_cells_alone_are_a_benchmark(tmp_path: Path) -> None:
+    source = published(tmp_path / "nasbench.tfrecord")
+    more = run(CELLS[1], 108, 1.0, 0.9, 0.8)
+    source.write_bytes(source.read_bytes() + more)
+    import_nas_bench_101(source, tmp_path)
+    benchmark = load_benchmark("nas-bench-101", tmp_path)
+    assert np.isfinite(benchmark.seed_accuracies("cifar10")).sum(axis=1).tolist() == [5, 5, 5, 1]
+    assert all(check.passed for check in verify_benchmark(benchmark))
+    scores = pd.DataFrame({"index": range(5), "params": np.arange(5.0)})
+    table = tau_table(scores, benchmark, "cifar10", {"params": 1})
+    assert np.isfinite(table.set_index("proxy").loc[ONE_SEED, "ndcg"])
+
+
+def test_a_shorter_file_does_not_replace_a_table(tmp_path: Path) -> None:
+    source = published(tmp_path / "nasbench.tfrecord")
+    path = import_nas_bench_101(source, tmp_path)
+    whole = path.read_bytes()
+    source.write_bytes(run(CELLS[0], 108, 1.0, 0.9, 0.8))
+    with pytest.raises(DataError, match="remove it first"):
+        import_nas_bench_101(source, tmp_path)
+    assert path.read_bytes() == whole
 
 
 def test_empty_and_missing_files_are_said(tmp_path: Path) -> None:
@@ -254,16 +306,31 @@ def test_imported_networks_are_a_benchmark(name: str, tmp_path: Path) -> None:
     [
         (lambda entries: entries.popitem(), "architectures, but"),
         (lambda entries: next(iter(entries.values())).pop("std"), "KeyError: 'std'"),
-        (lambda entries: next(iter(entries.values())).update(params=1), "has 1 parameters"),
-        (lambda entries: next(iter(entries.values())).update(params="x"), "published format"),
         (lambda entries: entries.clear(), "has 0 architectures"),
+        (lambda entries: entries.update({"9" * 8: entries.popitem()[1]}), "published.json: .*9999"),
+        ({"params": 1}, "params: 1 of"),
+        ({"params": "x"}, "published format"),
+        ({"params": 1e400}, "published format"),
+        ({"params": 0.5}, "published format"),
+        ({"flops": 3}, "flops: 1 of"),
+        ({"mean": 12.0}, "seeds: 3 per row, 1 rows differ"),
+        ({"std": -5}, "published format"),
+        ({"seeds": "999"}, "published format"),
+        ({"seeds": {"1": 2}}, "published format"),
+        ({"seeds": [90.0, 10**400, 91.0]}, "published format"),
+        ({"seeds": [91.0]}, "fewer seeds"),
     ],
 )
 def test_a_file_that_is_not_whole_is_said(
     name: str, change: Any, fault: str, tmp_path: Path
 ) -> None:
     given = contents(name)
-    change(given)
+    if isinstance(change, dict):
+        names = {"seeds": JSON[name][4], "mean": JSON[name][5]}
+        entry = next(iter(given.values()))
+        entry.update({names.get(key, key): value for key, value in change.items()})
+    else:
+        change(given)
     source = tmp_path / "published.json"
     source.write_text(json.dumps(given))
     with pytest.raises(DataError, match=fault):

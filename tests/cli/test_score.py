@@ -13,6 +13,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from greenmachine.export import write_export
+from greenmachine.proxies import PROXIES
+
 from .conftest import Call
 
 pytestmark = pytest.mark.usefixtures("synthetic_data")
@@ -38,6 +41,29 @@ def test_one_architecture_by_string_and_by_index(
     by_string = call("score", "l2_norm", "--arch", archs[5], "--json", *FAST)
     assert json.loads(by_index.stdout) == json.loads(by_string.stdout)
     assert json.loads(by_index.stdout)[0]["arch"] == archs[5]
+
+
+@pytest.mark.parametrize("arch", ["00", "007", "-01", "0000000", "99999999"])
+def test_a_mistyped_architecture_is_not_an_index(call: Call, arch: str) -> None:
+    done = call("score", "l2_norm", f"--arch={arch}", *FAST)
+    assert done.returncode == 1 and done.stdout == ""
+    assert "architecture" in done.stderr and arch in done.stderr
+
+
+def test_a_file_of_a_named_proxy_stands_beside_it(call: Call, tmp_path: Path) -> None:
+    text = PROXIES.find("l2_norm").text
+    write_export(tmp_path / "l2_norm.py", text, direction=1, shape=(2, 3, 32, 32), name="l2_norm")
+    done = call("score", "l2_norm", "l2_norm.py", "--sample", "12", "--json", *FAST)
+    assert done.returncode == 0, done.stderr
+    rows = {row["proxy"]: row["tau"] for row in json.loads(done.stdout)}
+    assert rows["l2_norm"] == rows["l2_norm.py"]
+
+
+def test_other_scores_are_not_replaced(call: Call) -> None:
+    words = ("score", "params", "--out", "scores.parquet", *FAST, "--sample")
+    assert call(*words, "12").returncode == 0
+    assert "remove it first" in call(*words, "11").stderr
+    assert call(*words, "12").returncode == 0
 
 
 def test_functions_stand_beside_expressions(call: Call) -> None:
@@ -103,6 +129,13 @@ def test_bad_usage_says_what_to_do(call: Call, words: list[str], says: str, tmp_
     assert done.returncode == 1
     assert says in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("options", [("cells=1",), ("=2",), ("cells=-1",)])
+def test_options_are_given_once_and_named(call: Call, options: tuple[str, ...]) -> None:
+    given = [word for option in options for word in ("--option", option)]
+    done = call("score", "l2_norm", "--sample", "5", *FAST, *given)
+    assert done.returncode == 1 and "--option" in done.stderr
 
 
 def test_syntax_error_points_at_the_place(call: Call, tmp_path: Path) -> None:

@@ -51,6 +51,24 @@ def test_columns_that_belong_together_are_joined() -> None:
     assert set(combined_scores(scores | found)) == set()
 
 
+@pytest.mark.parametrize("failed", ["swap", "params", *AZ])
+def test_one_failed_network_is_the_last_of_a_join(failed: str) -> None:
+    benchmark = load_benchmark("digits-tss")
+    rng = np.random.default_rng(4)
+    frame = pd.DataFrame({name: rng.random(30) for name in (*AZ, "swap", "params")})
+    frame.insert(0, "index", np.arange(30))
+    frame.loc[7, failed] = np.nan
+    rows = tau_table(frame, benchmark, "digits", dict.fromkeys(frame.columns[1:], 1))
+    rows = rows.set_index("proxy")
+    joined = "swap_regularised" if failed in ("swap", "params") else "az_nas"
+    assert np.isfinite(rows["tau"]).all() and rows.loc[failed, "failed"] == 1
+    scores = {name: frame[name].to_numpy() for name in frame.columns[1:]}
+    values = combined_scores(scores)[joined]
+    assert np.nan_to_num(values, nan=-np.inf)[7] == np.nan_to_num(values, nan=-np.inf).min() or (
+        joined == "az_nas"  # one component of several is the last
+    )
+
+
 def test_joins_follow_the_directions_of_a_file() -> None:
     benchmark = load_benchmark("digits-tss")
     rng = np.random.default_rng(2)

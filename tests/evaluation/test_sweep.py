@@ -280,3 +280,28 @@ def test_architectures_of_another_space_are_refused(tmp_path: Path) -> None:
     spec = replace(spec, options={})
     with pytest.raises(ConfigError, match="sed reads architectures of the space tss or sss, not"):
         score_networks({"sed": "sed", "norm": NORM}, spec, [1], workers=1)
+
+
+@pytest.mark.parametrize(
+    ("proxies", "indices", "batch"),
+    [
+        ({"a": "params"}, INDICES[:4], 2),
+        ({"a": "params", "b": "l2_norm"}, INDICES[:3], 2),
+        ({"a": "params", "b": "l2_norm"}, INDICES[:4], 3),
+    ],
+    ids=["fewer proxies", "fewer networks", "another batch"],
+)
+def test_scores_that_would_be_lost_are_kept(
+    proxies: dict[str, str], indices: list[int], batch: int, tmp_path: Path
+) -> None:
+    out, both = tmp_path / "scores.parquet", {"a": "params", "b": "l2_norm"}
+    score_to_file(both, SPEC, INDICES[:4], out, workers=1)
+    before = out.read_bytes()
+    other = replace(SPEC, batch=batch)
+    with pytest.raises(ConfigError, match="remove it first"):
+        score_to_file(proxies, other, indices, out, workers=1, replace=False)
+    assert out.read_bytes() == before
+    frame = score_to_file({**both, "c": NORM}, SPEC, INDICES[:6], out, workers=1, replace=False)
+    assert len(frame) == 6 and "c" in read_scores([out])
+    score_to_file(proxies, other, indices, out, workers=1)
+    assert len(read_scores([out])) == len(indices)

@@ -68,6 +68,18 @@ def test_regularised_form_favours_a_size() -> None:
     np.testing.assert_allclose(own, [10 * math.exp(-4 / 9), 20 * math.exp(-1 / 9), 30])
     np.testing.assert_allclose(swap_regularised(swap, 1e6 * params), own)
     np.testing.assert_allclose(swap_regularised(swap, np.ones(3)), swap)
+    np.testing.assert_allclose(swap_regularised(swap, np.zeros(3)), swap)
+
+
+@pytest.mark.parametrize("failed", [math.nan, math.inf, -math.inf])
+def test_regularised_form_of_a_failed_network_is_missing(failed: float) -> None:
+    swap, params = np.array([10.0, 20.0, 30.0, 5.0]), np.array([1.0, 2.0, failed, 1.0])
+    expected = swap_regularised(swap[[0, 1, 3]], params[[0, 1, 3]])
+    found = swap_regularised(swap, params)
+    np.testing.assert_array_equal(found[[0, 1, 3]], expected)
+    assert math.isnan(found[2])
+    assert math.isnan(swap_regularised([failed, 1.0], [1.0, 2.0])[0])
+    assert np.isnan(swap_regularised(swap, np.full(4, failed))).all()
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,15 @@ def test_entropy_lies_between_zero_and_that_of_nine_equal_deciles() -> None:
     assert found != vkdnw_entropy(network("branches"), batch()[0], seed=2)
 
 
+def test_too_few_images_for_a_network_are_said() -> None:
+    layers = [nn.Linear(12, 12) for _ in range(30)]  # 60 tensors
+    model = nn.Sequential(nn.Flatten(), *layers, nn.Linear(12, 3))
+    images = torch.randn(8, 3, 2, 2)
+    with pytest.raises(ValueError, match="1 images and 3 classes.*larger batch"):
+        vkdnw_entropy(model, images[:1])
+    assert vkdnw_entropy(model, images) >= 0
+
+
 def test_size_goes_before_entropy() -> None:
     images = batch()[0]
     small, large = network("plain"), network("branches")

@@ -34,12 +34,13 @@ def swap_regularised(
         swap: (networks,), scores of the proxy ``swap``.
         params: (networks,), numbers of parameters, in the unit of ``mean``.
         mean: the favoured number of parameters. The authors set it for each space; the default,
-            this project's choice, is the greatest of ``params``.
+            this project's choice, is the greatest of ``params`` among networks with both scores.
         variance: tolerance for the distance to ``mean``, in squared parameters; the default is the
             square of ``mean``, so that the unit of ``params`` does not matter.
 
     Returns:
-        (networks,), higher is better. With the defaults it depends on the sample.
+        (networks,), higher is better; NaN if one of both scores is not finite. With the defaults it
+        depends on the sample.
 
     Raises:
         ValueError: the two are not vectors of one length, or ``variance`` is not positive.
@@ -49,11 +50,14 @@ def swap_regularised(
         raise ValueError(
             f"swap_regularised needs two vectors of one length, not {scores.shape}, {sizes.shape}"
         )
-    mean = float(sizes.max(initial=0)) if mean is None else mean
-    variance = mean**2 if variance is None else variance
+    scored = np.isfinite(scores) & np.isfinite(sizes)
+    mean = float(sizes[scored].max(initial=0)) if mean is None else mean
+    if variance is None:
+        variance = mean**2 or 1.0  # without parameters all sizes are equal
     if not variance > 0:
         raise ValueError(f"variance is {variance}; give a positive number")
-    weighted: NDArray[np.float64] = scores * np.exp(-((sizes - mean) ** 2) / variance)
+    weighted = np.full(scores.shape, np.nan)
+    weighted[scored] = scores[scored] * np.exp(-((sizes[scored] - mean) ** 2) / variance)
     return weighted
 
 
