@@ -38,6 +38,7 @@ from greenmachine.fitness import directed_tau
 from greenmachine.language import canonical, parse
 from greenmachine.manifest import manifest
 from greenmachine.primitives.registry import LAYER_SCALAR
+from greenmachine.proxies import ExpressionProxy, resolve
 
 say = partial(print, flush=True)
 
@@ -160,7 +161,7 @@ class Pairs:
 
 def search(
     tasks: Sequence[Task], kept: Sequence[int], *, worst: float, factors: int, beam: int,
-    used: int | None = None,
+    start: Product = (), used: int | None = None,
 ) -> list[list[Product]]:  # fmt: skip
     """Return the best products of each number of factors, the best first.
 
@@ -170,6 +171,7 @@ def search(
         worst: weight of the task with the smallest tau.
         factors: greatest number of factors.
         beam: number of products that are kept.
+        start: product with which all begin.
         used: number of networks of each task; None means all.
     """
     logs = [np.log(task.values[list(kept), :used]).astype(np.float32) for task in tasks]
@@ -189,7 +191,8 @@ def search(
             for each in pairs
         ]
 
-    best: list[Product] = [()]
+    place = {factor: number for number, factor in enumerate(kept)}
+    best: list[Product] = [tuple((place[factor], exponent) for factor, exponent in start)]
     found = []
     for number in range(factors):
         candidates: dict[frozenset[tuple[int, float]], tuple[float, Product]] = {}
@@ -197,7 +200,7 @@ def search(
             start, fine_start = sums(kinds[0], product), sums(kinds[1], product)
             tried = [
                 (value, factor, exponent)
-                for exponent in (EXPONENTS if number else (-1.0, 1.0))
+                for exponent in (EXPONENTS if product else (-1.0, 1.0))
                 for factor, value in enumerate(
                     quality(
                         [s + np.float32(exponent) * d for s, d in zip(start, rough, strict=True)]
@@ -236,6 +239,13 @@ def expression(product: Product, factors: Sequence[str]) -> str:
 def on(bank: Bank, args: argparse.Namespace) -> None:
     """Search on all data sets of a benchmark."""
     factors = factors_of(bank)
+    start: Product = ()
+    for name in args.start:
+        proxy = resolve(name)
+        if not isinstance(proxy, ExpressionProxy):
+            raise SystemExit(f"--start {name}: it is not an expression")
+        start = (*start, (len(factors), float(proxy.direction)))
+        factors.append(proxy.expression)
     tasks = tasks_of(bank, [f for f in bank.facts.families if f.benchmark == args.on], factors)
     used = min(len(task.accuracy) for task in tasks) - args.test
     kept = usable(tasks, factors, used)
@@ -243,7 +253,13 @@ def on(bank: Bank, args: argparse.Namespace) -> None:
     found = []
     for name, worst in OBJECTIVES.items():
         for products in search(
-            tasks, kept, worst=worst, factors=args.factors, beam=args.beam, used=used
+            tasks,
+            kept,
+            worst=worst,
+            factors=args.factors,
+            beam=args.beam,
+            start=start,
+            used=used,
         ):
             for product in products:
                 taus = [
@@ -325,6 +341,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("bank", type=Path)
     parser.add_argument("--on", help="benchmark")
+    parser.add_argument("--start", nargs="*", default=[], help="proxies that --on multiplies")
     parser.add_argument("--leave-one-out", action="store_true")
     parser.add_argument("--factors", type=int, default=4, help="greatest number of factors")
     parser.add_argument("--beam", type=int, default=6)

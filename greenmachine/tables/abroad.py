@@ -217,7 +217,14 @@ def _scored(stored: Stored, family: Family) -> list[_Piece]:
     except DataError as error:
         stored.announce(f"{family.benchmark} is left out: {error}")
         return []
-    pieces = [piece for piece in _pieces(stored, family, benchmark) if piece.path.is_file()]
+    there = [piece for piece in _pieces(stored, family, benchmark) if piece.path.is_file()]
+    pieces = [piece for piece in there if piece.scored]
+    for piece in there:
+        if piece not in pieces:
+            stored.announce(
+                f"{piece.path} has scores of other formulas, networks or settings: it is left out; "
+                "--recompute makes it again"
+            )
     if not pieces:
         stored.announce(f"{family.benchmark} has no scores: its rows are left out")
     return pieces
@@ -240,7 +247,7 @@ def _widths(family: Family, pieces: list[_Piece]) -> Iterator[dict[str, object]]
     """Yield tau between the scores of the same networks at the table's width and at full width."""
     for piece in pieces:
         wide = _at_full_width(family, piece)
-        if wide is None or not wide.path.is_file():
+        if wide is None or not wide.scored:
             continue
         narrow, full = piece.scores().align(wide.scores(), join="inner", axis="index")
         for name in full:

@@ -130,6 +130,10 @@ def test_every_family_is_scored_once(stored: Stored, told: list[str]) -> None:
     assert {name: path.stat().st_mtime_ns for name, path in files.items()} == before
     frame.attrs["batch"] = 4
     frame.to_parquet(files["digits-tss-norms.parquet"])
+    told.clear()
+    rows = TABLE.rows(stored)
+    assert not ((rows["proxy"] == "l2_norm") & (rows["space"] == "digits-tss")).any()
+    assert any(str(files["digits-tss-norms.parquet"]) in line for line in told)
     abroad.recompute(stored, bar, workers=1)
     again = pd.read_parquet(files["digits-tss-norms.parquet"])
     assert again.attrs["batch"] == 8, "scores that were made otherwise stayed"
