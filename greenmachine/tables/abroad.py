@@ -327,12 +327,12 @@ def _rows(stored: Stored) -> pd.DataFrame:
 
 
 def _means(table: pd.DataFrame) -> Iterator[dict[str, object]]:
-    """Yield the mean over the families of every value that all of them have."""
+    """Yield the mean over the families of every value that is defined in all of them."""
     families = table["space"].nunique()
     accuracies = ("top_accuracy", "optimum", "regret")  # their mean over families has no meaning
     chosen = table[~table["metric"].isin(accuracies) & (table["proxy"] != ONE_SEED)]
     for (proxy, metric), part in chosen.groupby(["proxy", "metric"], sort=False):
-        if len(part) == families:
+        if len(part) == families and part["mean"].notna().all():  # tau of equal scores is NaN
             # Families are drawn independently, and so their errors are independent.
             error = float(np.sqrt((part["std"] ** 2).sum(skipna=False))) / families
             yield {

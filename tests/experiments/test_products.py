@@ -39,6 +39,12 @@ def test_a_product_is_found_and_is_an_expression(worst: float) -> None:
     assert parsed.terminals == {"weight"}
 
 
+def test_a_search_begins_with_a_product() -> None:
+    given = tasks()
+    best = search(given, [1, 2, 0], worst=0, factors=1, beam=2, start=((0, 1.0),))
+    assert best[0][0] == ((0, 1.0), (2, -0.5))
+
+
 def test_factors_that_are_not_positive_or_alike_are_left_out() -> None:
     given = tasks()
     given[1].values[1, 3] = 0  # no logarithm

@@ -17,6 +17,7 @@ from greenmachine.fitness import tau_difference_error
 from greenmachine.tables import Stored, abroad
 from greenmachine.tables.abroad import FAMILIES, MEAN, TABLE, Family
 from greenmachine.tables.abroad import GROUPS as OF_TABLE
+from greenmachine.tables.base import long_table
 from greenmachine.tables.plan import Group
 from greenmachine.tables.writing import markdown
 from greenmachine.workers import Progress
@@ -94,6 +95,18 @@ def test_rows_are_those_of_the_scores(stored: Stored) -> None:
     # Convolutions are counted in one of the families alone, so they have no mean.
     assert (MEAN, "(convolutions)", "tau") not in rows
     assert (MEAN, "(one seed)", "tau") not in rows
+
+
+def test_a_value_that_a_family_lacks_has_no_mean() -> None:
+    values = {"equal": [0.5, np.nan], "differ": [0.5, 0.7]}  # tau of equal scores is not defined
+    rows = [
+        {"space": space, "dataset": "digits", "proxy": name, "protocol": "scored", "metric": "tau"}
+        | {"mean": value, "std": 0.1, "n": 1, "networks": 9}
+        for name, column in values.items()
+        for space, value in zip(("a", "b"), column, strict=True)
+    ]
+    (mean,) = abroad._means(long_table(rows))
+    assert (mean["proxy"], mean["mean"]) == ("differ", pytest.approx(0.6))
 
 
 def test_a_family_without_one_file_is_said(stored: Stored, told: list[str]) -> None:
