@@ -205,6 +205,8 @@ def test_networks_of_the_search_are_told_and_left_out(
     words = ["--on", "nats-tss", "--batch", "2", "--option", "cells=1", "--workers", "1"]
     words += ["--sample", "40", "--seed", "4"]
     for proxy in ("mine.py", str(run_folder)):
+        for scores in tmp_path.glob("*.parquet"):
+            scores.unlink()
         done = call("score", proxy, *words, "--out", "all.parquet")
         assert done.returncode == 0, done.stderr
         assert "--held-out" in done.stderr
