@@ -51,6 +51,7 @@ EVOLVED = (
     "gm_tss",
     "gm_tss_large",
     "gm_sss",
+    "gm_sss_large",
     "nats_tss_cifar10",
     "nats_tss_imagenet16",
     "nats_sss_cifar10",

@@ -258,6 +258,34 @@ EVOLVED: tuple[EvolvedProxy, ...] = (
         "layer counts less than in the sum alone.",
         evolved_on="nats-sss cifar10, cifar100, imagenet16-120",
     ),
+    EvolvedProxy(
+        name="gm_sss_large",
+        expression="mul(mul(power(std_layers(sqrt_abs(largest(noise_output_grad))), -0.312), "
+        "reciprocal(mul(div(mean_layers(log1p_abs(log1p_abs(times_depth(previous_layer("
+        "previous_layer(previous_layer(smallest(weight)))))))), mul(last_layer(signed_sqrt(shift("
+        "effective_rank(filter_correlation(weight)), 5.0))), sum_layers(previous_layer(minimum("
+        "shift(effective_rank(filter_cosine(noise_weight_grad)), 8.0), shift(position_count("
+        "centre_batch(noise_input)), -8.0)))))), square(mean_log_layers(times_depth(shift("
+        "effective_rank(filter_cosine(noise_weight_grad)), 10.0))))))), power(min_layers("
+        "normalise_layers(log_abs(entropy(weight)))), -0.25))",
+        reference="this project, experiments/banks/sss_large.yaml",
+        description="The reciprocal of gm_sss, with two changes inside (cosines instead of "
+        "correlations of the filter gradients, and one more logarithm of the smallest weights), "
+        "times two factors: the power -0.312 of the deviation over the layers of the square root "
+        "of the largest gradient of an output, and the power -1/4 of the smallest layer's share in "
+        "the sum of the logarithms of the entropies of the weights.",
+        maths="D^(−0.312) · M^(−1/4) · √(r(W_L) + 5) · Σ_l min(r'(G_{l−1}) + 8, P_{l−1} − 8) / "
+        "(N · (mean_l log((l / L) (r'(G_l) + 10)))²), N = mean_l log(1 + log(1 + (l / L) "
+        "|min W_{l−3}|)), D = std_l √|max ∂Y_l|, M = min_l (log E_l / Σ_k log E_k), where r, r', "
+        "W, G and P are those of gm_sss, ∂Y_l are the gradients of the outputs of layer l, and "
+        "E_l is the entropy of its squared weights, divided by their sum",
+        reason="As in gm_sss, all terms depend only on the widths. The two factors were found by a "
+        "greedy search for products. The entropy of a layer's weights is about the logarithm of "
+        "their number, so M is lowest if one layer, usually the first, is much smaller than the "
+        "others. D may decrease with the widths, because the gradients of the outputs of wide "
+        "layers are small.",
+        evolved_on="nats-sss cifar10, cifar100, imagenet16-120",
+    ),
     # --- on both spaces of NATS-Bench at once
     EvolvedProxy(
         name="gm_any",

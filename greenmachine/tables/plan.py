@@ -122,6 +122,7 @@ PLAN = Plan(
         Group("embedded", ("digits_tss",), batch=8),
         Group("banks", ("gm_sss",), batch=8, spaces=("nats-sss",)),
         Group("cells", ("gm_tss_large",), batch=8, spaces=("nats-tss",)),
+        Group("widths", ("gm_sss_large",), batch=8, spaces=("nats-sss",)),
         Group("families", ("gm_world",), batch=8),
         Group("per-sample", ("ntk", "gradsign"), batch=8),
         Group("patterns", ("trainable_layers", "fired_layers", "swap", "wrcor")),
