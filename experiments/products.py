@@ -10,11 +10,10 @@ factor with which Kendall's tau increases most, averaged over the tasks: first e
 pairs of networks, then the best of these on more pairs.
 
 ``--on`` prints the best products of each number of factors, with tau on the first networks of each
-task, which the search used, and on the last ``--test``. ``--leave-one-out`` searches on all
-families of the bank but one, and tests the best product on the family left out. The number of
-factors and the objective of a fold are those with the best mean tau on the left-out families of
-searches that leave out a second family, too.
-
+task, which the search used, and on the last ``--test``. With ``--start`` all products begin with
+the given proxies. ``--leave-one-out`` searches on all families of the bank but one, and tests the
+best product on the family left out. The number of factors and the objective of a fold are those
+with the best mean tau on the left-out families of searches that leave out a second family, too.
 """
 
 from __future__ import annotations
