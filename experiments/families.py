@@ -137,6 +137,11 @@ def chosen_proxy(expression: str, direction: int) -> ExpressionProxy:
     )
 
 
+def facts_of(bank: Bank) -> dict[str, Any]:
+    """Return the content of a bank as JSON, without its path on this machine."""
+    return {name: value for name, value in bank.summary().items() if name != "path"}
+
+
 def accuracies(family: Family, places: list[int]) -> Any:
     """Return the accuracies of some networks of a family, in percent, (networks,)."""
     indices = np.array(family.indices)[places]
@@ -238,10 +243,8 @@ def report(bank: Bank, runs: Path, out: Path, seed: int, restarts: int) -> None:
     out.mkdir(parents=True, exist_ok=True)
     frame.to_csv(out / f"families-{seed}.csv", index=False, float_format="%.6g")
     inner.to_csv(out / f"families-pairs-{seed}.csv", index=False, float_format="%.6g")
-    facts_of_bank = bank.summary()
-    facts_of_bank.pop("path")
     known = {
-        "bank": facts_of_bank,
+        "bank": facts_of(bank),
         "settings": SETTINGS,
         "variants": VARIANTS,
         "rules": RULES,

@@ -64,7 +64,12 @@ FIRST_SCREEN = [
     ("`gm_any`, evolved here", "generalisation", "scored", "gm_any"),
     ("`gm_tss`, evolved here on the topology space alone", "generalisation", "scored", "gm_tss"),
     ("`gm_tss_large`, likewise on a bank", "generalisation", "scored", "gm_tss_large"),
-    ("`gm_sss_large`, of the size space alone", "generalisation", "scored", "gm_sss_large"),
+    (
+        "`gm_sss_large`, likewise on the size space alone",
+        "generalisation",
+        "scored",
+        "gm_sss_large",
+    ),
     ("`meco_opt_modules` (MeCo)", "greenmachine", "scored", "meco_opt_modules"),
     ("`az_nas` (AZ-NAS)", "greenmachine", "scored", "az_nas"),
     ("`zico` (ZiCo)", "greenmachine", "scored", "zico"),

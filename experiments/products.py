@@ -30,8 +30,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from greenmachine.bank import Bank, BankEvaluator, Family
-from greenmachine.benchmarks import load_benchmark, short_name
+from experiments.families import accuracies, facts_of, scores
+from greenmachine.bank import Bank, Family
+from greenmachine.benchmarks import short_name
 from greenmachine.files import write_json
 from greenmachine.fitness import directed_tau
 from greenmachine.language import canonical, parse
@@ -116,10 +117,8 @@ def tasks_of(bank: Bank, families: Iterable[Family], factors: Sequence[str]) -> 
     tasks = []
     for family in families:
         places = list(range(len(family.indices)))
-        evaluator = BankEvaluator(bank.vectors(family), places, cache_bytes=2**28)
-        blocks = [evaluator.scores(forms[at : at + 500]) for at in range(0, len(forms), 500)]
-        accuracy = load_benchmark(family.benchmark).accuracy(family.dataset)[list(family.indices)]
-        tasks.append(Task(family.task, np.concatenate(blocks), accuracy))
+        values = scores(bank, family, places, forms)
+        tasks.append(Task(family.task, values, accuracies(family, places)))
         say(f"{family.task}: {len(forms)} factors on {len(places)} networks")
     return tasks
 
@@ -196,13 +195,13 @@ def search(
     for number in range(factors):
         candidates: dict[frozenset[tuple[int, float]], tuple[float, Product]] = {}
         for product in best:
-            start, fine_start = sums(kinds[0], product), sums(kinds[1], product)
+            base, fine_base = sums(kinds[0], product), sums(kinds[1], product)
             tried = [
                 (value, factor, exponent)
                 for exponent in (EXPONENTS if product else (-1.0, 1.0))
                 for factor, value in enumerate(
                     quality(
-                        [s + np.float32(exponent) * d for s, d in zip(start, rough, strict=True)]
+                        [s + np.float32(exponent) * d for s, d in zip(base, rough, strict=True)]
                     )
                 )
             ]
@@ -212,7 +211,7 @@ def search(
             scale = np.array([[exponent] for *_, exponent in chosen], dtype=np.float32)
             values = quality(
                 [s + scale * each.differences(places)
-                 for s, each in zip(fine_start, kinds[1], strict=True)]
+                 for s, each in zip(fine_base, kinds[1], strict=True)]
             )  # fmt: skip
             order = np.argsort(-values, kind="stable")[: beam if not number else beam // 2]
             for at in order:
@@ -269,7 +268,7 @@ def on(bank: Bank, args: argparse.Namespace) -> None:
                 found.append({"objective": name, "tau": taus[0], "test": taus[1]} | {"text": text})
                 say(name, len(product), np.round(taus[0], 3), np.round(taus[1], 3), text)
     if args.out:
-        write_json(args.out, manifest(seed=0, bank=_facts(bank), products=found))
+        write_json(args.out, manifest(seed=0, bank=facts_of(bank), products=found))
 
 
 def leave_one_out(bank: Bank, args: argparse.Namespace) -> None:
@@ -324,11 +323,7 @@ def leave_one_out(bank: Bank, args: argparse.Namespace) -> None:
             | {"tau": tau}
             for o, n, one, other, tau in inner
         ]
-        write_json(args.out, manifest(seed=0, bank=_facts(bank), folds=table, pairs=pairs))
-
-
-def _facts(bank: Bank) -> dict[str, Any]:
-    return {name: value for name, value in bank.summary().items() if name != "path"}
+        write_json(args.out, manifest(seed=0, bank=facts_of(bank), folds=table, pairs=pairs))
 
 
 def _only(row: dict[str, Any]) -> float:

@@ -19,7 +19,7 @@ import pandas as pd
 
 from greenmachine.benchmarks.checks import verify_benchmark
 from greenmachine.benchmarks.nas_benchmarks import CHANNEL_RESNET_TABLE, MACRO_TABLE, TABLE_101
-from greenmachine.benchmarks.table import check_table, read_table, save_table
+from greenmachine.benchmarks.table import check_table, save_table
 from greenmachine.benchmarks.table_benchmark import TableBenchmark
 from greenmachine.benchmarks.tfrecord import fields_of, read_records
 from greenmachine.errors import DataError, one_line
@@ -258,12 +258,5 @@ def _saved(frame: pd.DataFrame, table: TableBenchmark, source: Path, out: Path) 
         if not check.passed:
             raise DataError(f"{source}: {check.subject}: {check.detail}; {_AGAIN}")
     path = table.path(out)
-    if path.is_file():
-        held = len(read_table(path, table.schema.command))
-        if held > len(frame):
-            raise DataError(
-                f"{path} has {held:,} architectures, and {source} only {len(frame):,}: to replace "
-                "the table, remove it first"
-            )
     save_table(frame, path)
     return path

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from pandas.api import types
+from pyarrow import parquet
 
 from greenmachine.errors import DataError, one_line
 from greenmachine.files import replace_file, sha256
@@ -151,10 +152,28 @@ def check_table(frame: pd.DataFrame, schema: TableSchema, *, source: Path) -> No
 
 
 def save_table(frame: pd.DataFrame, path: Path) -> None:
-    """Write ``frame`` to ``path`` as Parquet, atomically."""
+    """Write ``frame`` to ``path`` as Parquet, atomically.
+
+    Raises:
+        DataError: ``path`` has a table with more rows; a damaged one is replaced.
+    """
+    held = _rows(path)
+    if held > len(frame):
+        raise DataError(
+            f"{path} has {held:,} architectures, and the new table only {len(frame):,}: to replace "
+            "it, remove it first"
+        )
     replace_file(
         path, lambda temporary: frame.to_parquet(temporary, index=False, compression="zstd")
     )
+
+
+def _rows(path: Path) -> int:
+    """Return the number of rows of a table; 0 if there is none, or it is damaged."""
+    try:
+        return int(parquet.ParquetFile(path).metadata.num_rows)
+    except _UNREADABLE:
+        return 0
 
 
 def checksum(path: Path) -> str:

@@ -242,7 +242,7 @@ def test_another_spec_is_refused(on: str, given: dict, built: Bank) -> None:
 
 
 @pytest.mark.parametrize(
-    "source", ["random:many", "no_such_proxy", "random:3:x", "nwot", "runs/none"]
+    "source", ["random:many", "random:0", "no_such_proxy", "random:3:x", "nwot", "runs/none"]
 )
 def test_a_source_of_nothing_is_refused(source: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError):
@@ -273,7 +273,7 @@ def test_a_damaged_file_is_noticed(file: str, fault: str, built: Bank, tmp_path:
     family = built.facts.families[0]
     with pytest.raises(DamagedError):
         Bank(copy).vectors(family)
-    if file == "part-000.npy":
+    if file != "bank.json":
         build_bank(copy, workers=1)
         assert contents(copy) == contents(built.path)
 

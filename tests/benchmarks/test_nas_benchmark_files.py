@@ -243,6 +243,8 @@ def test_a_shorter_file_does_not_replace_a_table(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="remove it first"):
         import_nas_bench_101(source, tmp_path)
     assert path.read_bytes() == whole
+    path.write_bytes(whole[:-9])  # a damaged one is replaced
+    assert len(pd.read_parquet(import_nas_bench_101(source, tmp_path))) == 1
 
 
 def test_empty_and_missing_files_are_said(tmp_path: Path) -> None:

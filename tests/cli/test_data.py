@@ -69,6 +69,15 @@ def test_added_table_is_a_benchmark(tmp_path: Path, folder: Path, suffix: str) -
     assert load_benchmark("nats-tss", folder).archs == cells()["arch"].tolist()
 
 
+def test_a_shorter_table_is_not_added(tmp_path: Path, folder: Path) -> None:
+    for rows, code in ((5, 0), (5, 0), (4, 1)):
+        cells().iloc[:rows].to_csv(tmp_path / "mine.csv", index=False)
+        result = RUN.invoke(app, ["add", str(tmp_path / "mine.csv"), "--as", "nats-tss"])
+        assert result.exit_code == code
+    assert "remove it first" in str(result.exception)
+    assert len(load_benchmark("nats-tss", folder)) == 5
+
+
 def test_bad_tables_are_not_added(tmp_path: Path, folder: Path) -> None:
     table = tmp_path / "mine.csv"
     cells().drop(columns="cifar10.test").to_csv(table, index=False)

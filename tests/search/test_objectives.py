@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -163,9 +164,9 @@ def test_proxies_are_objectives_with_their_direction(space: Path) -> None:
     [3, [None], lambda model, watts: 1, [lambda arch: 1, lambda arch: 2]],
     ids=["number", "none", "argument", "two of one name"],
 )
-def test_what_is_no_objective_is_refused_in_one_line(objectives: object, space: Path) -> None:
+def test_what_is_no_objective_is_refused_in_one_line(objectives: Any, space: Path) -> None:
     with pytest.raises(ConfigError) as raised:
-        greenmachine.search_networks(objectives, on=str(space), trials=2)  # type: ignore[arg-type]
+        greenmachine.search_networks(objectives, on=str(space), trials=2)
     assert "\n" not in str(raised.value)
 
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
@@ -51,8 +52,8 @@ def test_a_stopped_search_finds_what_the_unbroken_one_finds(
     for moment in stop:
         calls = count()
 
-        def interrupted(*task: object, at: int = moment, calls: object = calls) -> object:
-            if next(calls) == at:  # type: ignore[call-overload]
+        def interrupted(*task: object, at: int = moment, calls: Iterator[int] = calls) -> object:
+            if next(calls) == at:
                 raise KeyboardInterrupt
             return score(*task)
 
