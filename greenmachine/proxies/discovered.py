@@ -273,7 +273,8 @@ EVOLVED: tuple[EvolvedProxy, ...] = (
         "correlations of the filter gradients, and one more logarithm of the smallest weights), "
         "times two factors: the power -0.312 of the deviation over the layers of the square root "
         "of the largest gradient of an output, and the power -1/4 of the smallest layer's share in "
-        "the sum of the logarithms of the entropies of the weights.",
+        "the sum of the logarithms of the entropies of the weights. A network needs two layers or "
+        "more: the deviation over one layer is 0, and its negative power has no value.",
         maths="D^(−0.312) · M^(−1/4) · √(r(W_L) + 5) · Σ_l min(r'(G_{l−1}) + 8, P_{l−1} − 8) / "
         "(N · (mean_l log((l / L) (r'(G_l) + 10)))²), N = mean_l log(1 + log(1 + (l / L) "
         "|min W_{l−3}|)), D = std_l √|max ∂Y_l|, M = min_l (log E_l / Σ_k log E_k), where r, r', "
