@@ -14,7 +14,7 @@ import pandas as pd
 from greenmachine.errors import ConfigError
 from greenmachine.evaluation.score_file import direction_of, score_columns, seed_columns
 from greenmachine.proxies import Proxy, resolve
-from greenmachine.proxies.combinations import read_rank_sum
+from greenmachine.proxies.combinations import COMBINATIONS, read_rank_sum
 from greenmachine.proxies.rank_sums import RankSum
 
 __all__ = ["proxies_and_sums", "rank_sums_of", "sums_among", "with_rank_sums"]
@@ -54,6 +54,11 @@ def rank_sums_of(frame: pd.DataFrame, texts: Iterable[str]) -> list[RankSum]:
     sums = []
     for text in texts:
         joined = read_rank_sum(text)
+        if joined is None and (name := text.strip()) in COMBINATIONS:
+            raise ConfigError(
+                f"{name} is no rank sum: leave it out; it is a row wherever the scores have "
+                f"{' and '.join(COMBINATIONS[name].components)}"
+            )
         if joined is None:
             raise ConfigError(
                 f"{text.strip()[:200]!r} combines no columns: write rank_sum(a, b) or "

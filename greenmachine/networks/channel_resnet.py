@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from greenmachine.errors import DataError
+from greenmachine.errors import ConfigError, DataError
 from greenmachine.networks.blocks import conv_bn, conv_bn_relu
 
 __all__ = ["build_channel_resnet", "channel_widths", "parse_channel_resnet"]
 
 _DOUBLED = (1, 1, 1, 2, 2, 2, 2)  # the widths of the second half are those of the first, doubled
+_QUARTERS = 4
 
 
 def parse_channel_resnet(arch: str) -> tuple[int, ...]:
@@ -28,13 +29,19 @@ def parse_channel_resnet(arch: str) -> tuple[int, ...]:
 
 
 def channel_widths(arch: str, width: int = 256) -> tuple[int, ...]:
-    """Return the seven widths, in quarters of ``width`` and of twice ``width``, at least 1 each.
+    """Return the seven widths, in quarters of ``width`` and of twice ``width``, rounded down.
 
     Raises:
         DataError: ``arch`` is not seven digits 1 to 4.
+        ConfigError: ``width`` has less than four channels, of which two digits give the same.
     """
+    if width < _QUARTERS:
+        raise ConfigError(
+            f"width {width}: a layer has 1 to {_QUARTERS} quarters of the width, so with less "
+            f"than {_QUARTERS} channels different networks become the same one"
+        )
     pairs = zip(parse_channel_resnet(arch), _DOUBLED, strict=True)
-    return tuple(max(1, digit * width * doubled // 4) for digit, doubled in pairs)
+    return tuple(digit * width * doubled // _QUARTERS for digit, doubled in pairs)
 
 
 class Residual(nn.Module):
@@ -63,6 +70,7 @@ def build_channel_resnet(arch: str, *, num_classes: int = 10, width: int = 256) 
 
     Raises:
         DataError: ``arch`` is not seven digits 1 to 4.
+        ConfigError: ``width`` has less than four channels.
     """
     w = channel_widths(arch, width)
     return nn.Sequential(

@@ -11,7 +11,7 @@ from typing import Any
 
 from greenmachine.errors import ConfigError, ExpressionError, RunError, minus_error, one_line
 from greenmachine.language import parse
-from greenmachine.proxies.combinations import read_rank_sum
+from greenmachine.proxies.combinations import COMBINATIONS, read_rank_sum
 from greenmachine.proxies.registry import PROXIES
 from greenmachine.proxies.types import ExpressionProxy, Proxy
 
@@ -31,8 +31,8 @@ def resolve(text: str) -> Proxy:
             expression, for which a high score counts as good.
 
     Raises:
-        ConfigError: there is no proxy of that name, the file is not an exported proxy, the text is
-            a rank sum, or it begins with a minus.
+        ConfigError: there is no proxy of that name, the file is not an exported proxy, the text
+            combines the scores of a set of networks, or it begins with a minus.
         RunError: the folder does not contain a finished run.
         ExpressionError: the expression is invalid; the message points at the place.
     """
@@ -45,6 +45,12 @@ def resolve(text: str) -> Proxy:
         raise ConfigError(
             f"{text[:200]} ranks a set of networks, so it is no proxy of one network: give it to "
             "`greenmachine score`, `evaluate --combine` or `search`"
+        )
+    if text in COMBINATIONS:
+        names = " ".join(COMBINATIONS[text].components)
+        raise ConfigError(
+            f"{text} combines the scores of a set of networks: `greenmachine score {names} ...` "
+            "writes a file to which `greenmachine evaluate` adds it"
         )
     if "(" not in text or text.endswith(".py"):
         path = Path(text)

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from greenmachine.errors import DataError
+from greenmachine.errors import ConfigError, DataError
 from greenmachine.networks import (
     build_channel_resnet,
     build_macro,
@@ -99,9 +99,21 @@ def test_published_costs_of_channel_networks(arch: str, params: int, macs: int) 
     assert round(flops[0] * 1e6) == macs + 10
 
 
-def test_a_width_is_at_least_one_channel() -> None:
-    assert channel_widths("1111111", 2) == (1, 1, 1, 1, 1, 1, 1)
+def test_channel_widths_are_quarters() -> None:
     assert channel_widths("1234123") == (64, 128, 192, 512, 128, 256, 384)
+    assert channel_widths("1234123", 5) == (1, 2, 3, 10, 2, 5, 7)
+
+
+@given(QUARTERS, QUARTERS, st.integers(4, 300))
+def test_different_channel_networks_differ_at_every_width(one: str, other: str, width: int) -> None:
+    assert (channel_widths(one, width) == channel_widths(other, width)) == (one == other)
+
+
+@pytest.mark.parametrize("width", [1, 2, 3])
+def test_a_width_that_makes_networks_alike_is_refused(width: int) -> None:
+    for make in (channel_widths, build_channel_resnet):
+        with pytest.raises(ConfigError, match=f"width {width}"):
+            make("1111111", width=width)
 
 
 def test_a_bottleneck_adds_its_input_and_ends_without_a_rectifier() -> None:

@@ -6,12 +6,13 @@ import math
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import rankdata
 
 import greenmachine
 from greenmachine.errors import ConfigError
-from greenmachine.evaluation import proxies_and_sums
+from greenmachine.evaluation import proxies_and_sums, rank_sums_of
 from greenmachine.proxies import resolve
 from greenmachine.proxies.combinations import PUBLISHED, read_rank_sum
 from greenmachine.proxies.rank_sums import log_rank_sum, rank_sum
@@ -127,6 +128,13 @@ def test_equal_sums_of_ranks_are_ties(networks: int) -> None:
 def test_a_rank_sum_is_no_proxy_of_one_network(text: str) -> None:
     with pytest.raises(ConfigError, match="ranks a set of networks"):
         resolve(text)
+
+
+def test_regularised_swap_is_said_to_come_from_a_set_of_networks() -> None:
+    with pytest.raises(ConfigError, match="swap params"):
+        resolve("swap_regularised")
+    with pytest.raises(ConfigError, match="swap and params"):
+        rank_sums_of(pd.DataFrame({"swap": [1.0], "params": [2.0]}), ["swap_regularised"])
 
 
 MINUS = ("-synflow", " - synflow", "-rank_sum(nwot, synflow)", "-sum_layers(l2_norm(weight))")
