@@ -64,7 +64,6 @@ def searches_several() -> str:
     for name in (
         "gm_any",
         "gm_tss",
-        "gm_tss_large",
         "nats_tss_imagenet16",
         "gm_sss",
         "nats_sss_cifar10",

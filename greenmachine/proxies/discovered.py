@@ -94,32 +94,47 @@ EVOLVED: tuple[EvolvedProxy, ...] = (
     ),
     EvolvedProxy(
         name="gm_tss_large",
-        expression="mul(add(add(max_layers(tanh(signed_sqrt(times_depth(difference_layers(signed_sqrt("
-        "min_eigenvalue(channel_correlation_per_image(noise_output)))))))), square(tanh("
-        "log1p_abs(early_half_sum(minimum(median_eigenvalue(filter_cosine(log1p_abs("
-        "noise_weight_grad))), times_depth(l1_norm(noise_input_grad)))))))), max_layers("
-        "times_depth(signed_sqrt(signed_sqrt(signed_sqrt(min_eigenvalue(channel_correlation("
-        "noise_input)))))))), tanh(log1p_abs(early_half_sum(minimum(min_eigenvalue("
-        "channel_correlation(noise_input)), times_depth(l1_norm(noise_input_grad)))))))",
-        reference="this project, experiments/banks/tss_large.yaml",
-        description="A sum of three terms times a fourth, all measured on noise images. The second "
-        "and third are those of gm_tss: how different the gradients of the filters are in the "
-        "first half of the layers, and how independent the channels of a layer's input are, "
-        "weighted by depth, at the layer where this is largest. The first is by how much the "
-        "channels of the outputs, image by image, become more independent from one layer to the "
-        "next. The factor is the independence of the input channels, summed over the first half "
-        "of the layers. Layers whose inputs receive little gradient count less.",
-        maths="(max_l tanh √((l / L) (√λ_l' − √λ_{l−1}')) + tanh²(log(1 + Σ_{l ≤ L/2} min("
-        "λ_med(cos(log(1 + |G_l|))), d_l))) + max_l((l / L) λ_l^{1/8})) · tanh(log(1 + "
-        "Σ_{l ≤ L/2} min(λ_l, d_l))), where λ_l = λ_min(corr X_l), X_l are the inputs of layer l "
-        "by channel, d_l = (l / L) ‖∂X_l‖₁ with their gradient ∂X_l, λ_l' = λ_min of the channel "
-        "correlations of its outputs, mean over the images, and row i of G_l is the gradient of "
-        "filter i of layer l; roots keep signs",
+        expression="add(add(add(mul(add(add(max_layers(tanh(signed_sqrt(times_depth("
+        "signed_sqrt(difference_layers(times_depth(min_eigenvalue("
+        "channel_correlation_per_image(noise_output))))))))), square(tanh(signed_sqrt("
+        "early_half_sum(minimum(median_eigenvalue(filter_cosine(log1p_abs("
+        "noise_weight_grad))), relative_to_first(l2_norm(noise_weight_grad)))))))), "
+        "max_layers(times_depth(signed_sqrt(signed_sqrt(signed_sqrt(min_eigenvalue("
+        "channel_correlation(noise_input)))))))), tanh(signed_sqrt(log1p_abs(log1p_abs("
+        "early_half_sum(minimum(l1_norm(noise_input_grad), min_eigenvalue(channel_correlation("
+        "noise_input))))))))), scale(min_layers(normalise_layers(channel_mean_std("
+        "noise_input))), -27.0)), signed_sqrt(scale(tanh(log1p_abs(std_layers(square("
+        "nuclear_norm(batch_gram(noise_output)))))), 0.25))), scale(log1p_abs("
+        "depth_weighted_sum(cumulative_mean(sqrt_abs(channel_mean_std(noise_input))))), "
+        "-0.021))",
+        reference="this project, experiments/banks/tss_sums_second.yaml",
+        description="A product, plus three smaller terms, all measured on noise images. The "
+        "product is a sum of three terms times a factor. The second and third of these terms are "
+        "those of gm_tss: how different the gradients of the filters are in the first half of the "
+        "layers, and how independent the channels of a layer's input are, weighted by depth, at "
+        "the layer where this is largest. The first is by how much the channels of the outputs, "
+        "image by image, become more independent from one layer to the next. The factor is the "
+        "independence of the input channels, summed over the first half of the layers. Layers "
+        "whose inputs or weights receive little gradient count less. The smaller terms lower the "
+        "score if the means of the channels differ much, at the layer where they differ least and "
+        "in a sum over all layers, and raise it if the outputs of some layers are much larger "
+        "than those of others.",
+        maths="(max_l tanh √((l / L) √(Δ_l (l / L) λ_l')) + tanh²(√Σ_{l ≤ L/2} min("
+        "λ_med(cos(log(1 + |G_l|))), ‖G_l‖₂ / ‖G_1‖₂)) + max_l((l / L) λ_l^{1/8})) · tanh(√log(1 + "
+        "log(1 + Σ_{l ≤ L/2} min(λ_l, ‖∂X_l‖₁)))) − 27 min_l(s_l / Σ_k s_k) + ½ √tanh(log(1 + "
+        "std_l(t_l²))) − 0.021 log(1 + Σ_l Σ_{k ≤ l} √s_k), where λ_l = λ_min(corr X_l), X_l are "
+        "the inputs of layer l by channel, ∂X_l is their gradient, s_l is the standard deviation "
+        "of the means of their channels, λ_l' = λ_min of the channel correlations of the outputs, "
+        "mean over the images, Δ_l is the difference to the previous layer, t_l is the mean square "
+        "of the outputs times the number of images, and row i of G_l is the gradient of filter i "
+        "of layer l; roots keep signs",
         reason="As for gm_tss. The first term prefers cells in which convolutions decorrelate "
         "channels again late in the network. The eighth root is nearly a switch: it says how late "
-        "there still is a layer whose inputs are independent. All terms saturate, so no single "
-        "one decides, and none divides by a quantity that can vanish. The gradients' norm depends "
-        "on the scale of the loss, but matters only in layers that receive almost none.",
+        "there still is a layer whose inputs are independent. The smaller terms were found by a "
+        "greedy search for sums. Sums of several paths add up the means of their channels and "
+        "their magnitudes, so these terms may count skip connections and paths. None divides by a "
+        "quantity that can vanish. The norm of the inputs' gradient depends on the scale of the "
+        "loss, but matters only in layers that receive almost none.",
         evolved_on="nats-tss cifar10, cifar100, imagenet16-120",
     ),
     EvolvedProxy(

@@ -1,11 +1,15 @@
 """gm_tss_large: a zero-cost proxy exported by GreenMachine. A high score is good.
 
-mul(add(add(max_layers(tanh(signed_sqrt(times_depth(difference_layers(signed_sqrt(min_eigenvalue(
-channel_correlation_per_image(noise_output)))))))), square(tanh(log1p_abs(early_half_sum(minimum(
-median_eigenvalue(filter_cosine(log1p_abs(noise_weight_grad))), times_depth(l1_norm(
-noise_input_grad)))))))), max_layers(times_depth(signed_sqrt(signed_sqrt(signed_sqrt(min_eigenvalue(
-channel_correlation(noise_input)))))))), tanh(log1p_abs(early_half_sum(minimum(min_eigenvalue(
-channel_correlation(noise_input)), times_depth(l1_norm(noise_input_grad)))))))
+add(add(add(mul(add(add(max_layers(tanh(signed_sqrt(times_depth(signed_sqrt(difference_layers(
+times_depth(min_eigenvalue(channel_correlation_per_image(noise_output))))))))), square(tanh(
+signed_sqrt(early_half_sum(minimum(median_eigenvalue(filter_cosine(log1p_abs(noise_weight_grad))),
+relative_to_first(l2_norm(noise_weight_grad)))))))), max_layers(times_depth(signed_sqrt(signed_sqrt(
+signed_sqrt(min_eigenvalue(channel_correlation(noise_input)))))))), tanh(signed_sqrt(log1p_abs(
+log1p_abs(early_half_sum(minimum(l1_norm(noise_input_grad), min_eigenvalue(channel_correlation(
+noise_input))))))))), scale(min_layers(normalise_layers(channel_mean_std(noise_input))), -27.0)),
+signed_sqrt(scale(tanh(log1p_abs(std_layers(square(nuclear_norm(batch_gram(noise_output)))))),
+0.25))), scale(log1p_abs(depth_weighted_sum(cumulative_mean(sqrt_abs(channel_mean_std(
+noise_input))))), -0.021))
 """
 
 import copy
@@ -54,8 +58,8 @@ def formula(layers):
     for noise in layers:
         noise_output = signal(noise, "output")
         noise_weight_grad = signal(noise, "weight_grad")
-        noise_input_grad = signal(noise, "input_grad")
         noise_input = signal(noise, "input")
+        noise_input_grad = signal(noise, "input_grad")
         part = correlation_of_rows(noise_output.permute(0, 1, 3, 4, 2).flatten(2, 3).mT)
         a = part.mean(dim=1)
         rows = noise_weight_grad.abs().log1p_().flatten(2)
@@ -64,29 +68,58 @@ def formula(layers):
         scale = torch.where(x == 0, 0.0, 1 / x)
         b = eigenvalues(matrix * scale.unsqueeze(-1) * scale.unsqueeze(-2))
         n = b.shape[-1]
+        part_2 = tuple(range(1, noise_weight_grad.ndim))
+        norm = torch.linalg.vector_norm(noise_weight_grad, dim=part_2)
         c = correlation_of_rows(noise_input.permute(0, 1, 3, 4, 2).flatten(1, 3).mT)
-        part_2 = noise_input_grad.abs().sum(dim=tuple(range(1, noise_input_grad.ndim)))
-        part_3 = (b[..., (n - 1) // 2] + b[..., n // 2]) / 2
-        each.append((eigenvalues(a)[..., 0], part_3, part_2, eigenvalues(c)[..., 0]))
-    v, v_2, v_3, v_4 = (torch.cat(v).cpu().double()[None] for v in zip(*each, strict=True))
-    x_2 = v.abs().sqrt_().mul_(torch.sign(v))
-    x_3 = torch.diff(x_2, prepend=x_2[..., :1])
-    n_2 = x_3.shape[-1]
-    d = x_3 * (torch.arange(1, n_2 + 1, dtype=x_3.dtype, device=x_3.device) / n_2)
-    n_3 = v_3.shape[-1]
-    e = v_3 * (torch.arange(1, n_3 + 1, dtype=v_3.dtype, device=v_3.device) / n_3)
-    x_4 = torch.minimum(v_2, e)
-    f = x_4[..., : (x_4.shape[-1] + 1) // 2].sum(dim=-1).abs().log1p_()
-    x_5 = tanh(f)
-    g = tanh(d.abs().sqrt_().mul_(torch.sign(d))).amax(dim=-1) + x_5 * x_5
-    x_6 = v_4.abs().sqrt_().mul_(torch.sign(v_4))
-    x_7 = x_6.abs().sqrt_().mul_(torch.sign(x_6))
-    x_8 = x_7.abs().sqrt_().mul_(torch.sign(x_7))
-    n_4 = x_8.shape[-1]
-    h = x_8 * (torch.arange(1, n_4 + 1, dtype=x_8.dtype, device=x_8.device) / n_4)
-    x_9 = torch.minimum(v_4, e)
-    i = x_9[..., : (x_9.shape[-1] + 1) // 2].sum(dim=-1).abs().log1p_()
-    return float((g + h.amax(dim=-1)) * tanh(i))
+        x_2 = noise_input.mean(dim=(1, 3, 4))
+        dims = (1,)
+        mean = x_2.mean(dim=dims, keepdim=True)
+        rest = x_2 - mean
+        std = rest.square().mean(dim=dims, keepdim=True).sqrt_()
+        rows_2 = noise_output.permute(0, 1, 3, 4, 2).flatten(2)
+        spectrum = eigenvalues((rows_2 @ rows_2.mT).div_(rows_2.shape[-1]))
+        part_3 = noise_input_grad.abs().sum(dim=tuple(range(1, noise_input_grad.ndim)))
+        part_4 = torch.where(std <= 1e-06 * mean.abs(), 0.0, std).flatten()
+        part_5 = (b[..., (n - 1) // 2] + b[..., n // 2]) / 2
+        part_6 = spectrum.abs().sum(dim=-1)
+        each.append(
+            (eigenvalues(a)[..., 0], part_5, norm, eigenvalues(c)[..., 0], part_3, part_4, part_6)
+        )
+    v, v_2, v_3, v_4, v_5, v_6, v_7 = (
+        torch.cat(v).cpu().double()[None] for v in zip(*each, strict=True)
+    )
+    n_2 = v.shape[-1]
+    d = v * (torch.arange(1, n_2 + 1, dtype=v.dtype, device=v.device) / n_2)
+    x_3 = torch.diff(d, prepend=d[..., :1])
+    x_4 = x_3.abs().sqrt_().mul_(torch.sign(x_3))
+    n_3 = x_4.shape[-1]
+    e = x_4 * (torch.arange(1, n_3 + 1, dtype=x_4.dtype, device=x_4.device) / n_3)
+    x_5 = v_3[..., :1].abs()
+    f = torch.minimum(v_2, v_3 * torch.where(x_5 == 0, 0.0, 1 / x_5))
+    x_6 = f[..., : (f.shape[-1] + 1) // 2].sum(dim=-1)
+    x_7 = tanh(x_6.abs().sqrt_().mul_(torch.sign(x_6)))
+    g = tanh(e.abs().sqrt_().mul_(torch.sign(e))).amax(dim=-1) + x_7 * x_7
+    x_8 = v_4.abs().sqrt_().mul_(torch.sign(v_4))
+    x_9 = x_8.abs().sqrt_().mul_(torch.sign(x_8))
+    x_10 = x_9.abs().sqrt_().mul_(torch.sign(x_9))
+    n_4 = x_10.shape[-1]
+    part_3 = torch.arange(1, n_4 + 1, dtype=x_10.dtype, device=x_10.device) / n_4
+    h = x_10 * part_3
+    x_11 = torch.minimum(v_5, v_4)
+    i = x_11[..., : (x_11.shape[-1] + 1) // 2].sum(dim=-1).abs().log1p_()
+    x_12 = i.abs().log1p_()
+    j = (g + h.amax(dim=-1)) * tanh(x_12.abs().sqrt_().mul_(torch.sign(x_12)))
+    x_13 = v_6.abs().sum(dim=-1, keepdim=True)
+    k = (v_6 * torch.where(x_13 == 0, 0.0, 1 / x_13)).amin(dim=-1)
+    m = tanh((v_7 * v_7).std(dim=-1, correction=0).abs().log1p_())
+    x_14 = m * 0.25
+    o = j + k * -27.0 + x_14.abs().sqrt_().mul_(torch.sign(x_14))
+    x_15 = v_6.abs().sqrt_()
+    depth = torch.arange(1, x_15.shape[-1] + 1, dtype=x_15.dtype, device=x_15.device)
+    x_16 = x_15.cumsum(dim=-1) / depth
+    part_4 = torch.arange(1, x_16.shape[-1] + 1, dtype=x_16.dtype, device=x_16.device)
+    p = (x_16 * part_4).sum(dim=-1)
+    return float(o + p.abs().log1p_() * -0.021)
 
 
 def signal(layer, name):  # weights as (1, O, I, kh, kw), maps as (1, B, C, H, W)
