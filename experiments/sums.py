@@ -4,18 +4,22 @@
     python -m experiments.sums BANK --start results/proxies/earlier/gm_tss_large_first.py --folds 3
 
 The networks of the bank compute different functions (``python -m experiments.families_bank topology
-BANK``). A term is a boundary expression of the bank on noise images, aggregated over the layers in
-one of the ways of ``experiments.products``, changed by one of ``CHANGES``, and multiplied by a
-number. The search begins with a proxy and adds one term at a time: that with which Kendall's tau
-increases most, averaged over the data sets, where the last one counts as much as all others
-together. It is estimated on pairs of random cells of the space that compute a function of the bank
-(three fifths), and on pairs of cells of different functions that are equally likely (two fifths).
+BANK``). A term is a boundary expression of the bank on noise images or weights, aggregated over the
+layers in one of the ways of ``experiments.products`` (or not, if it is one number for the network),
+changed by one of ``CHANGES``, and multiplied by a number. The search begins with a proxy and adds
+one term at a time. It keeps the ``--beam`` best sums, and adds to each the terms with which
+Kendall's tau increases most: first estimated on a few pairs of cells, then the best of these on
+more pairs. The tau that counts is a mean over the data sets, where the last one counts as much as
+all others together. Three fifths of it come from pairs of random cells of the space that compute a
+function of the bank; two fifths from pairs of functions of which each is equally likely, with one
+random cell for each function. Cells of one function, or of one accuracy, are no pair.
 
-``--folds`` tests how well this generalises: the functions that fewer than ``LARGE`` cells compute
-are divided into folds, and the sum found without a fold is tested on the cells of this fold and
-those of the other, large functions, which are a part of every random sample of the space.
+``--folds`` tests how well this generalises. The functions that fewer than ``LARGE`` cells compute
+are divided into folds, and a search sees all functions but those of a fold. The gain in tau is
+shown for the cells of this fold and of the large functions, which the search used and every random
+sample of the space contains, and for the cells of the fold alone.
 
-Each line shows tau on cells and, after a slash, on cells of different functions, by data set.
+Each line shows tau by data set, on cells and, after a slash, on cells of different functions.
 CIFAR-100 has the scores of networks built for CIFAR-10.
 """
 
@@ -26,26 +30,28 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from experiments.families import scores
-from experiments.products import factors_of
+from experiments.families import facts_of, scores
+from experiments.products import Floats, factors_of
 from greenmachine.bank import Bank
 from greenmachine.benchmarks import load_benchmark
 from greenmachine.evolution.bank_tasks import bank_networks, bank_places
+from greenmachine.files import write_json
 from greenmachine.fitness import directed_tau
 from greenmachine.language import canonical, parse
+from greenmachine.manifest import manifest
 from greenmachine.proxies import ExpressionProxy, resolve
 
 say = partial(print, flush=True)
 
-Floats = npt.NDArray[np.float64]
+Doubles = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]
-Values = dict[str, npt.NDArray[np.float32]]
+Values = dict[str, Floats]
 """Scores by data set, (..., functions)."""
-Differences = npt.NDArray[np.float32]
 Sum = tuple[tuple[int, float], ...]
 """Terms and their numbers."""
 
@@ -57,14 +63,15 @@ CELLS = 0.6
 """Weight of pairs of random cells; the rest is that of pairs of different functions."""
 LARGE = 20
 OTHER_PASSES = ("ones_", "data_", "perturbed_")
-CHANGES: dict[str, Callable[[Floats], Floats]] = {
+"""Beginnings of the signals that are not used."""
+CHANGES: dict[str, Callable[[Doubles], Doubles]] = {
     "{}": lambda x: x,
-    "tanh({})": lambda x: np.tanh(x),
+    "tanh({})": np.tanh,
     "tanh(log1p_abs({}))": lambda x: np.tanh(np.log1p(np.abs(x))),
     "log1p_abs({})": lambda x: np.log1p(np.abs(x)),
 }
 NUMBERS = (-0.4, -0.2, -0.1, -0.05, 0.05, 0.1, 0.2, 0.4)
-"""In standard deviations: that of the term's contribution divided by that of the start."""
+"""Standard deviation of a term's contribution, in those of the start on CIFAR-10."""
 _ROUGH, _FINE = 1500, 16000  # pairs of cells of a data set
 _TRIED = 300  # terms that are tried on the larger number
 
@@ -79,7 +86,7 @@ class Cells:
     """
 
     function: Places
-    accuracy: dict[str, Floats]
+    accuracy: dict[str, Doubles]
 
     @property
     def large(self) -> npt.NDArray[np.bool_]:
@@ -96,7 +103,7 @@ class Cells:
         _, first = np.unique(self.function[mixed], return_index=True)
         return mixed[first]
 
-    def tau(self, score: Values, allowed: npt.NDArray[np.bool_]) -> Floats:
+    def tau(self, score: Values, allowed: npt.NDArray[np.bool_]) -> Doubles:
         """Return (data sets, 2): tau on cells, and on cells of different functions."""
         cells = self.of(allowed)
         parts = cells, self.different(cells, np.random.default_rng(9))
@@ -127,17 +134,20 @@ class Terms:
 
     texts: list[str]
     values: Values
-    scales: Floats
+    scales: Doubles
 
 
-def terms_of(texts: Sequence[str], values: dict[str, Floats]) -> Terms:
-    """Return the changed texts that vary enough and alike on all data sets, without far outliers.
+def terms_of(texts: Sequence[str], values: dict[str, Doubles]) -> Terms:
+    """Return the changed texts that vary enough, and as much on the last data set as on the first.
+
+    Texts with far outliers on the first data set, or with the same values as an earlier one there,
+    are left out.
 
     Args:
         texts: aggregated expressions.
         values: (texts, functions) by data set.
     """
-    chosen: list[tuple[str, list[Floats], float]] = []
+    chosen: list[tuple[str, list[Doubles], float]] = []
     seen = set()
     with np.errstate(all="ignore"):
         for number, text in enumerate(texts):
@@ -175,8 +185,8 @@ class Pairs:
         self._parts: list[tuple[str, Places, Places, float]] = []
         every = cells.of(allowed)
         for name, source in SOURCES.items():
-            for weight in (CELLS, 1 - CELLS):
-                drawn = every if weight == CELLS else cells.different(every, rng)
+            for different, weight in ((False, CELLS), (True, 1 - CELLS)):
+                drawn = cells.different(every, rng) if different else every
                 first, second = drawn[rng.integers(0, len(drawn), (2, number))]
                 accuracy = cells.accuracy[name]
                 other = (cells.function[first] != cells.function[second]) & (
@@ -187,7 +197,7 @@ class Pairs:
                 worse = cells.function[np.where(swap, first, second)[other]]
                 self._parts.append((source, better, worse, weight * WEIGHTS[name]))
 
-    def differences(self, values: Values, rows: Places | None = None) -> list[Differences]:
+    def differences(self, values: Values, rows: Places | None = None) -> list[Floats]:
         """Return (..., pairs) of each part: the value of the better cell less that of the other."""
         found = []
         for source, better, worse, _ in self._parts:
@@ -195,7 +205,7 @@ class Pairs:
             found.append(each[..., better] - each[..., worse])
         return found
 
-    def tau(self, differences: Sequence[Differences]) -> Floats:
+    def tau(self, differences: Sequence[Floats]) -> Doubles:
         """Return the weighted mean of tau over the parts; pairs with one score count half."""
         total = np.zeros(())
         for each, (*_, weight) in zip(differences, self._parts, strict=True):
@@ -265,74 +275,152 @@ def search(
     return result
 
 
-def expression(start: str, unit: float, terms: Terms, found: Sum) -> str:
-    """Return a sum as an expression; ``unit`` is the standard deviation of the start."""
-    for term, number in found:
-        factor = float(f"{number * unit / terms.scales[term]:.2g}")
-        start = f"add({start}, scale({terms.texts[term]}, {factor}))"
-    return str(canonical(parse(start)))
+def rounded(terms: Terms, found: Sum, unit: float) -> Sum:
+    """Return terms and their factors in an expression: two digits.
+
+    Args:
+        terms: terms of the search.
+        found: a sum of it.
+        unit: standard deviation of the start.
+    """
+    return tuple((t, float(f"{number * unit / terms.scales[t]:.2g}")) for t, number in found)
 
 
-def told(tau: Floats) -> str:
+def expression(start: str, direction: int, terms: Terms, factors: Sum) -> str:
+    """Return a sum as an expression, of which a high score is good."""
+    text = start if direction == 1 else f"scale({start}, -1.0)"
+    for term, factor in factors:
+        text = f"add({text}, scale({terms.texts[term]}, {factor}))"
+    return str(canonical(parse(text)))
+
+
+def told(tau: Doubles) -> str:
     """Return tau by data set: on cells, and on cells of different functions."""
     return " ".join(f"{cells:.3f}/{functions:.3f}" for cells, functions in tau)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is searched: a start, terms, and cells on which they are judged.
+
+    Attributes:
+        proxy: the proxy with which all sums begin.
+        unit: standard deviation of its scores on CIFAR-10.
+        start: its scores, higher is better, divided by ``unit``.
+    """
+
+    proxy: ExpressionProxy
+    unit: float
+    start: Values
+    terms: Terms
+    cells: Cells
+
+    @classmethod
+    def read(cls, bank: Bank, proxy: ExpressionProxy) -> Task:
+        """Compute the scores of the proxy and of all terms on the networks of a bank."""
+        benchmark = load_benchmark(BENCHMARK)
+        families = {f.dataset: f for f in bank.facts.families if f.benchmark == BENCHMARK}
+        networks = bank_networks(bank, benchmark, families)
+        place = {function: at for at, function in enumerate(benchmark.functions[networks])}
+        covered = np.flatnonzero(np.isin(benchmark.functions, benchmark.functions[networks]))
+        cells = Cells(
+            np.array([place[function] for function in benchmark.functions[covered]]),
+            {name: benchmark.accuracy(name)[covered] for name in SOURCES},
+        )
+        factors = [
+            text
+            for text in factors_of(bank)
+            if not any(t.startswith(OTHER_PASSES) for t in parse(text).terminals)
+        ]
+        forms = [canonical(parse(text)) for text in (proxy.expression, *factors)]
+        values = {
+            name: scores(
+                bank, families[name], bank_places(families[name], benchmark, networks), forms
+            )
+            for name in dict.fromkeys(SOURCES.values())
+        }
+        terms = terms_of(factors, {name: each[1:] for name, each in values.items()})
+        unit = float(values["cifar10"][0].std())
+        start = {
+            name: (proxy.direction * each[0] / unit).astype(np.float32)
+            for name, each in values.items()
+        }
+        return cls(proxy, unit, start, terms, cells)
+
+    @property
+    def functions(self) -> int:
+        """Number of functions."""
+        return len(self.start["cifar10"])
+
+    def sums(self, length: int, beam: int) -> list[dict[str, Any]]:
+        """Return and print the best sums of each number of terms."""
+        every = np.ones(self.functions, dtype=bool)
+        found = []
+        for sums in search(
+            self.start, self.terms, self.cells, every, length=length, beam=beam, seed=1
+        ):
+            for each in sums:
+                factors = rounded(self.terms, each, self.unit)
+                same = tuple((t, f * self.terms.scales[t] / self.unit) for t, f in factors)
+                tau = self.cells.tau(total(self.start, self.terms, same), every)
+                text = expression(self.proxy.expression, self.proxy.direction, self.terms, factors)
+                say(len(each), told(tau), text)
+                found.append({"terms": len(each), "tau": tau.tolist(), "expression": text})
+        return found
+
+    def folds(self, number: int, length: int, beam: int) -> list[dict[str, Any]]:
+        """Return and print the mean gain of each number of terms, by fold."""
+        cells, large = self.cells, self.cells.large
+        fold = np.random.default_rng(1).integers(0, number, self.functions)
+        gains: Doubles = np.zeros((number, length, 2, len(SOURCES), 2))
+        for at in range(number):
+            alone = ~large & (fold == at)
+            tested = (alone | large, alone)
+            sums = search(
+                self.start, self.terms, cells, large | (fold != at),
+                length=length, beam=beam, seed=10 * at,
+            )  # fmt: skip
+            for size, (best, *_) in enumerate(sums):
+                scored = total(self.start, self.terms, best)
+                for part, allowed in enumerate(tested):
+                    gain = cells.tau(scored, allowed) - cells.tau(self.start, allowed)
+                    gains[at, size, part] = gain
+                say(f"fold {at}, {size + 1} terms:", *map(told, gains[at, size]), sep="  ")
+        for size, (with_large, alone_gain) in enumerate(gains.mean(axis=0)):
+            say(
+                f"{size + 1} terms: mean gain {told(with_large)}, fold alone {told(alone_gain)}",
+            )
+        return [
+            {"fold": at, "terms": size + 1, "gain": row[0].tolist(), "fold_alone": row[1].tolist()}
+            for at, rows in enumerate(gains)
+            for size, row in enumerate(rows)
+        ]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("bank", type=Path)
     parser.add_argument("--start", required=True, help="proxy with which sums begin")
-    parser.add_argument("--terms", type=int, default=4, help="greatest number of terms")
+    parser.add_argument("--terms", type=int, default=6, help="greatest number of terms")
     parser.add_argument("--beam", type=int, default=4)
     parser.add_argument("--folds", type=int, default=0, help="folds of a test; 0 means none")
+    parser.add_argument("--out", type=Path, help="JSON file to write")
     args = parser.parse_args()
-    bank, benchmark = Bank(args.bank), load_benchmark(BENCHMARK)
-    proxy = resolve(args.start)
+    bank, proxy = Bank(args.bank), resolve(args.start)
     if not isinstance(proxy, ExpressionProxy):
         parser.error(f"--start {args.start}: it is not an expression")
-    families = {f.dataset: f for f in bank.facts.families if f.benchmark == BENCHMARK}
-    networks = bank_networks(bank, benchmark, families)
-    place = {function: at for at, function in enumerate(benchmark.functions[networks])}
-    covered = np.flatnonzero(np.isin(benchmark.functions, benchmark.functions[networks]))
-    cells = Cells(
-        np.array([place[function] for function in benchmark.functions[covered]]),
-        {name: benchmark.accuracy(name)[covered] for name in SOURCES},
-    )
-    factors = [
-        text for text in factors_of(bank) if not any(other in text for other in OTHER_PASSES)
-    ]
-    forms = [canonical(parse(text)) for text in (proxy.expression, *factors)]
-    values = {
-        name: scores(bank, families[name], bank_places(families[name], benchmark, networks), forms)
-        for name in dict.fromkeys(SOURCES.values())
-    }
-    terms = terms_of(factors, {name: each[1:] for name, each in values.items()})
-    unit = float(values["cifar10"][0].std())
-    start = {
-        name: (proxy.direction * each[0] / unit).astype(np.float32) for name, each in values.items()
-    }
-    every = np.ones(len(networks), dtype=bool)
-    say(f"{len(terms.texts)} terms, {len(networks)} functions, {len(covered)} cells")
-    say(f"{told(cells.tau(start, every))} {args.start}")
-    if not args.folds:
-        for sums in search(start, terms, cells, every, length=args.terms, beam=args.beam, seed=1):
-            for one in sums:
-                text = expression(proxy.expression, unit, terms, one)
-                say(len(one), told(cells.tau(total(start, terms, one), every)), text)
-        return
-    fold = np.random.default_rng(1).integers(0, args.folds, len(networks))
-    gains: Floats = np.zeros((args.folds, args.terms, len(SOURCES), 2))
-    for number in range(args.folds):
-        used, tested = cells.large | (fold != number), cells.large | (fold == number)
-        before = cells.tau(start, tested)
-        folds = search(
-            start, terms, cells, used, length=args.terms, beam=args.beam, seed=10 * number
-        )
-        for at, (best, *_) in enumerate(folds):
-            gains[number, at] = cells.tau(total(start, terms, best), tested) - before
-            say(f"fold {number}, {at + 1} terms: gain", told(gains[number, at]))
-    for at, gain in enumerate(gains.mean(axis=0)):
-        say(f"{at + 1} terms: mean gain", told(gain))
+    task = Task.read(bank, proxy)
+    tau = task.cells.tau(task.start, np.ones(task.functions, dtype=bool))
+    size = f"{task.functions} functions, {len(task.cells.function)} cells"
+    say(f"{len(task.terms.texts)} terms, {size}")
+    say(f"{told(tau)} {args.start}")
+    if args.folds:
+        found = {"folds": task.folds(args.folds, args.terms, args.beam)}
+    else:
+        found = {"sums": task.sums(args.terms, args.beam)}
+    if args.out:
+        facts = {"start": proxy.expression, "beam": args.beam, "tau": tau.tolist(), **found}
+        write_json(args.out, manifest(seed=0, bank=facts_of(bank), **facts))
 
 
 if __name__ == "__main__":

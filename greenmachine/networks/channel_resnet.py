@@ -33,11 +33,11 @@ def channel_widths(arch: str, width: int = 256) -> tuple[int, ...]:
 
     Raises:
         DataError: ``arch`` is not seven digits 1 to 4.
-        ConfigError: ``width`` has less than four channels, of which two digits give the same.
+        ConfigError: ``width`` is below 4, where two digits give the same number of channels.
     """
     if width < _QUARTERS:
         raise ConfigError(
-            f"width {width}: a layer has 1 to {_QUARTERS} quarters of the width, so with less "
+            f"width {width}: a layer has 1 to {_QUARTERS} quarters of the width, so with fewer "
             f"than {_QUARTERS} channels different networks become the same one"
         )
     pairs = zip(parse_channel_resnet(arch), _DOUBLED, strict=True)
@@ -70,7 +70,7 @@ def build_channel_resnet(arch: str, *, num_classes: int = 10, width: int = 256) 
 
     Raises:
         DataError: ``arch`` is not seven digits 1 to 4.
-        ConfigError: ``width`` has less than four channels.
+        ConfigError: ``width`` is below 4.
     """
     w = channel_widths(arch, width)
     return nn.Sequential(

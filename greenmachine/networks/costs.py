@@ -210,7 +210,7 @@ def channel_resnet_costs(
 
     Raises:
         DataError: one of ``archs`` is not seven digits 1 to 4.
-        ConfigError: ``width`` has less than four channels.
+        ConfigError: ``width`` is below 4.
     """
     rows = [channel_widths(arch, width) for arch in archs]
     w: list[Counts] = list(np.array(rows, dtype=np.int64).reshape(-1, 7).T)

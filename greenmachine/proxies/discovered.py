@@ -109,32 +109,36 @@ EVOLVED: tuple[EvolvedProxy, ...] = (
         "-0.021))",
         reference="this project, experiments/banks/tss_sums_second.yaml",
         description="A product, plus three smaller terms, all measured on noise images. The "
-        "product is a sum of three terms times a factor. The second and third of these terms are "
-        "those of gm_tss: how different the gradients of the filters are in the first half of the "
-        "layers, and how independent the channels of a layer's input are, weighted by depth, at "
-        "the layer where this is largest. The first is by how much the channels of the outputs, "
-        "image by image, become more independent from one layer to the next. The factor is the "
-        "independence of the input channels, summed over the first half of the layers. Layers "
-        "whose inputs or weights receive little gradient count less. The smaller terms lower the "
-        "score if the means of the channels differ much, at the layer where they differ least and "
-        "in a sum over all layers, and raise it if the outputs of some layers are much larger "
-        "than those of others.",
-        maths="(max_l tanh √((l / L) √(Δ_l (l / L) λ_l')) + tanh²(√Σ_{l ≤ L/2} min("
+        "product is a sum of three terms times a factor. The second and third of these terms "
+        "measure the same as those of gm_tss: how different the gradients of the filters are in "
+        "the first half of the layers, and how independent the channels of a layer's input are, "
+        "weighted by depth, at the layer where this is largest. The first is by how much the "
+        "independence of the channels of the outputs, weighted by depth, increases from one layer "
+        "to the next, at the layer where this is largest. The factor is the independence of the "
+        "input channels, summed over the first half of the layers. Layers whose inputs or weights "
+        "receive little gradient count less. One smaller term lowers the score by the share that "
+        "the layer with the smallest one has in the differences between the means of the channels; "
+        "another one by the logarithm of the sum of the roots of these differences, in which early "
+        "layers count more. A third raises it with the differences between the layers in the "
+        "size of their outputs.",
+        maths="(max_l tanh √((l / L) √(Δ_l((l / L) λ_l'))) + tanh²(√Σ_{l ≤ L/2} min("
         "λ_med(cos(log(1 + |G_l|))), ‖G_l‖₂ / ‖G_1‖₂)) + max_l((l / L) λ_l^{1/8})) · tanh(√log(1 + "
         "log(1 + Σ_{l ≤ L/2} min(λ_l, ‖∂X_l‖₁)))) − 27 min_l(s_l / Σ_k s_k) + ½ √tanh(log(1 + "
         "std_l(t_l²))) − 0.021 log(1 + Σ_l Σ_{k ≤ l} √s_k), where λ_l = λ_min(corr X_l), X_l are "
         "the inputs of layer l by channel, ∂X_l is their gradient, s_l is the standard deviation "
-        "of the means of their channels, λ_l' = λ_min of the channel correlations of the outputs, "
-        "mean over the images, Δ_l is the difference to the previous layer, t_l is the mean square "
-        "of the outputs times the number of images, and row i of G_l is the gradient of filter i "
-        "of layer l; roots keep signs",
+        "of the means of their channels, λ_l' = λ_min of the mean over the images of the channel "
+        "correlations of each image's outputs, Δ_l is the difference to the previous layer (0 at "
+        "the first), t_l is the mean square of the outputs times the number of images, and row i "
+        "of G_l is the gradient of filter i of layer l; roots keep signs, and a quotient whose "
+        "divisor is 0 is 0",
         reason="As for gm_tss. The first term prefers cells in which convolutions decorrelate "
         "channels again late in the network. The eighth root is nearly a switch: it says how late "
         "there still is a layer whose inputs are independent. The smaller terms were found by a "
-        "greedy search for sums. Sums of several paths add up the means of their channels and "
-        "their magnitudes, so these terms may count skip connections and paths. None divides by a "
-        "quantity that can vanish. The norm of the inputs' gradient depends on the scale of the "
-        "loss, but matters only in layers that receive almost none.",
+        "greedy search for sums, and changed by evolution. Sums of several paths add up the means "
+        "of their channels and their magnitudes, so these terms may count skip connections and "
+        "paths. Two terms divide: by the norm of the first layer's gradient, which is 0 in cells "
+        "that connect nothing, and by a sum over all layers. The norm of the inputs' gradient "
+        "depends on the scale of the loss, but matters only in layers that receive almost none.",
         evolved_on="nats-tss cifar10, cifar100, imagenet16-120",
     ),
     EvolvedProxy(

@@ -104,9 +104,12 @@ def test_channel_widths_are_quarters() -> None:
     assert channel_widths("1234123", 5) == (1, 2, 3, 10, 2, 5, 7)
 
 
-@given(QUARTERS, QUARTERS, st.integers(4, 300))
-def test_different_channel_networks_differ_at_every_width(one: str, other: str, width: int) -> None:
-    assert (channel_widths(one, width) == channel_widths(other, width)) == (one == other)
+@given(QUARTERS, st.integers(0, 6), st.integers(4, 300))
+def test_networks_that_differ_in_one_digit_differ_at_every_width(
+    arch: str, place: int, width: int
+) -> None:
+    alike = {channel_widths(f"{arch[:place]}{d}{arch[place + 1 :]}", width) for d in "1234"}
+    assert len(alike) == 4
 
 
 @pytest.mark.parametrize("width", [1, 2, 3])
