@@ -296,14 +296,17 @@ def test_settings_that_do_not_fit_are_refused(
 
 
 def test_a_run_of_one_benchmark_is_as_it_was_recorded(tmp_path: Path) -> None:
-    """Recorded before a run could have several benchmarks; a list of one is that one.
+    """A change that is not meant to alter results does not alter them.
 
-    Where a change is meant to alter results, run this test and put the ``result.json`` that it
-    leaves in place of the recorded one, without its times.
+    Where one is, put the ``result.json`` that this test leaves in place of the recorded one,
+    without its times. With seed 6 the result is the same with every instruction set of oneDNN
+    (``ONEDNN_MAX_CPU_ISA``) and of torch (``ATEN_CPU_CAPABILITY``); other seeds find proxies that
+    consist of rounding, and these differ between processors.
     """
     recorded = read_json(Path(__file__).parent / "recorded" / "digits_tss.json")
     config = small(
         tasks=["digits-tss"],
+        seed=6,
         selection="tournament",
         **{
             "capture.options": {},
