@@ -299,9 +299,9 @@ def test_a_run_of_one_benchmark_is_as_it_was_recorded(tmp_path: Path) -> None:
     """A change that is not meant to alter results does not alter them.
 
     Where one is, put the ``result.json`` that this test leaves in place of the recorded one,
-    without its times. With seed 6 the result is the same with every instruction set of oneDNN
-    (``ONEDNN_MAX_CPU_ISA``) and of torch (``ATEN_CPU_CAPABILITY``); other seeds find proxies that
-    consist of rounding, and these differ between processors.
+    without its times. Seed 6 gives this result with ``ONEDNN_MAX_CPU_ISA=SSE41`` and ``AVX2`` and
+    with ``ATEN_CPU_CAPABILITY=default`` too. Some seeds find proxies that consist of rounding, and
+    these differ between processors.
     """
     recorded = read_json(Path(__file__).parent / "recorded" / "digits_tss.json")
     config = small(
