@@ -62,6 +62,7 @@ WEIGHTS = {"cifar10": 0.25, "cifar100": 0.25, "imagenet16-120": 0.5}
 CELLS = 0.6
 """Weight of pairs of random cells; the rest is that of pairs of different functions."""
 LARGE = 20
+"""Functions that so many cells compute are in no fold."""
 OTHER_PASSES = ("ones_", "data_", "perturbed_")
 """Beginnings of the signals that are not used."""
 CHANGES: dict[str, Callable[[Doubles], Doubles]] = {
@@ -207,10 +208,10 @@ class Pairs:
 
     def tau(self, differences: Sequence[Floats]) -> Doubles:
         """Return the weighted mean of tau over the parts; pairs with one score count half."""
-        total = np.zeros(())
+        mean = np.zeros(())
         for each, (*_, weight) in zip(differences, self._parts, strict=True):
-            total = total + weight * (2 * (each > 0).mean(-1) - 1 + (each == 0).mean(-1))
-        return np.asarray(total, dtype=np.float64)
+            mean = mean + weight * (2 * (each > 0).mean(-1) - 1 + (each == 0).mean(-1))
+        return np.asarray(mean, dtype=np.float64)
 
 
 def total(start: Values, terms: Terms, found: Sum) -> Values:

@@ -54,12 +54,12 @@ def rank_sums_of(frame: pd.DataFrame, texts: Iterable[str]) -> list[RankSum]:
     sums = []
     for text in texts:
         joined = read_rank_sum(text)
-        if joined is None and (name := text.strip()) in COMBINATIONS:
-            raise ConfigError(
-                f"{name} is no rank sum: leave it out; it is a row wherever the scores have "
-                f"{' and '.join(COMBINATIONS[name].components)}"
-            )
         if joined is None:
+            if (name := text.strip()) in COMBINATIONS:
+                raise ConfigError(
+                    f"{name} is no rank sum: leave it out; the table has it if the scores have "
+                    f"{' and '.join(COMBINATIONS[name].components)}"
+                )
             raise ConfigError(
                 f"{text.strip()[:200]!r} combines no columns: write rank_sum(a, b) or "
                 "log_rank_sum(a, -b) of columns of the scores"
